@@ -1,0 +1,44 @@
+/** The group and version of all kinds. */
+export const group = 'keywright.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+
+/** The finalizer on every object whose deletion must reach the store first. */
+export const finalizer = `${group}/finalizer`;
+
+/** Annotations that ask for something on a live ApiKey, so that GitOps does not fight them. */
+export const annotations = {
+  rotate: `${group}/rotate`,
+  compromised: `${group}/compromised`,
+  paused: `${group}/paused`,
+} as const;
+
+/** The parts of Kubernetes' ObjectMeta that we read. */
+export interface ObjectMeta {
+  readonly name: string;
+  /** Absent on cluster kinds. */
+  readonly namespace?: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly finalizers?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** An object of the API: ours or a Namespace. */
+export interface KubeObject<Spec = unknown, Status = unknown> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly spec: Spec;
+  readonly status?: Status;
+}
+
+/** How an object is named; `namespace` is absent for cluster kinds. */
+export interface ObjectRef {
+  readonly namespace?: string;
+  readonly name: string;
+}

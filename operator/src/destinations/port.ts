@@ -1,0 +1,68 @@
+import type { Location } from '../domain/key.ts';
+import type { Plaintext } from '../domain/plaintext.ts';
+import type { Mark } from '../domain/version.ts';
+
+/**
+ * What stands at a location, without its value.
+ * - `absent`: nothing is there.
+ * - `marked`: our mark format is there. Whether it is *ours* (installation, name, uid) is the plan's question.
+ *   `carries` is false when the mark does not speak of the value that stands there now: a stranger's write after ours,
+ *   or a write of ours that stopped half way.
+ * - `unmarked`: a value without our mark: somebody else's.
+ */
+export type Reading =
+  | { readonly kind: 'absent'; readonly revision: string }
+  | { readonly kind: 'marked'; readonly mark: Mark; readonly carries: boolean; readonly providerVersion: string; readonly revision: string }
+  | { readonly kind: 'unmarked'; readonly revision: string };
+
+/**
+ * The flat entries of a delivered record: the same names in every destination, stable while a key lives (Service
+ * Binding style). `api-key` and `header` hold the key; the rest is the envelope.
+ */
+export interface DeliveredRecord {
+  readonly entries: Readonly<Record<'api-key' | 'header', Plaintext>> & Readonly<Record<'key-id' | 'expires-at' | 'type' | 'provider', string>>;
+}
+
+/** The value at a location; `entries` are all texts found there, `apiKey` the one under `api-key`, if any. */
+export interface DeliveredValue {
+  readonly apiKey: Plaintext | undefined;
+  readonly reading: Reading;
+}
+
+/** What a conditional write came to. `lost` = the location is not in the observed state any more: observe again. */
+export type WriteOutcome =
+  | { readonly kind: 'written'; readonly providerVersion: string; readonly reading: Reading }
+  | { readonly kind: 'lost' };
+
+/**
+ * One destination: a Vault mount, an AWS account and region, a namespace's Secrets, a folder.
+ * Every call has a timeout and a bounded retry of its own, throws only {@link Failure} (DestinationUnavailable, with
+ * its class of error in our words), and never logs, throws or keeps a value.
+ */
+export interface Destination {
+  /** Mark and revision of what stands there; reads no value where the provider can tell them apart. */
+  readMark(location: Location): Promise<Reading>;
+  /** The value and its mark, read at one moment. Absent value = `undefined`. */
+  readValue(location: Location): Promise<DeliveredValue | undefined>;
+  /**
+   * Writes value and mark on the condition that the location is still as `observed`. After `lost` no value was
+   * changed. The caller may write over `absent` and over what it knows to be ours; never over anything else.
+   * `attemptId` is the version's uuid (an idempotency token for providers that take one).
+   */
+  write(location: Location, record: DeliveredRecord, mark: Mark, observed: Reading, attemptId: string): Promise<WriteOutcome>;
+  /** Makes the written value the one that readers get, where the provider has stages (AWS); elsewhere it is already. */
+  promote(location: Location, mark: Mark, observed: Reading): Promise<WriteOutcome>;
+  /** Removes our value and mark, conditional on `observed`. Twice is once. */
+  withdraw(location: Location, observed: Reading): Promise<'withdrawn' | 'lost'>;
+  /** Proves login and rights, writing nothing; throws {@link Failure}. */
+  probe(): Promise<void>;
+  /** Ends logins and timers. */
+  close(): Promise<void>;
+}
+
+/** Gives the destination for a location. One instance per destination uid and generation, made on first use. */
+export interface Destinations {
+  /** Throws a `waiting` {@link Failure} (DestinationNotFound) when there is none of that uid. */
+  open(destinationUid: string): Promise<Destination>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,50 @@
+import type { Reason } from './reason.ts';
+
+/**
+ * What a failure asks for. `stalled`: a person must act; looked at again on a change, and hourly. `waiting`: a known
+ * dependency is not there; its own event wakes us, else a minute. `transient`: tried again with a growing delay.
+ */
+export type FailureKind = 'stalled' | 'waiting' | 'transient';
+
+/** What {@link Failure} is made of. */
+export interface FailureInit {
+  readonly kind: FailureKind;
+  readonly reason: Reason;
+  /** Our own sentence. Never a provider's text: it may quote the value that was sent. */
+  readonly message: string;
+  /** The least time to wait before the next try, in milliseconds, when the other side said so. */
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * The only error that crosses a port. Adapters classify what their provider says and drop it: the provider's error is
+ * never attached as `cause`, because some (node-vault's) carry the request with value and token.
+ */
+export class Failure extends Error {
+  readonly kind: FailureKind;
+  readonly reason: Reason;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(init: FailureInit) {
+    super(init.message);
+    this.name = 'Failure';
+    this.kind = init.kind;
+    this.reason = init.reason;
+    this.retryAfterMs = init.retryAfterMs;
+  }
+}
+
+/** A dependency that is not there now. */
+export function waiting(reason: Reason, message: string, retryAfterMs?: number): Failure {
+  return new Failure({ kind: 'waiting', reason, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}
+
+/** Something that only a person can change. */
+export function stalled(reason: Reason, message: string): Failure {
+  return new Failure({ kind: 'stalled', reason, message });
+}
+
+/** Something that a later try may cure. */
+export function transient(reason: Reason, message: string, retryAfterMs?: number): Failure {
+  return new Failure({ kind: 'transient', reason, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}

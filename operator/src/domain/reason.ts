@@ -1,0 +1,60 @@
+/**
+ * The one vocabulary of reasons: conditions, events, logs and metrics all speak these words, so that what an on-call
+ * reads in one place can be searched for in the others. Each entry says what it means.
+ */
+export const reasons = {
+  Available: 'Every destination holds a live version, and it would be allowed.',
+  Minted: 'A version is live in the store.',
+  Current: 'Every destination holds the current version.',
+  Enabled: 'The owner exists, is enabled and may hold this access type.',
+  SeenInUse: 'The current version has been seen in use.',
+  Steady: 'Nothing is left to do.',
+  Progressing: 'Work towards the declared state is under way.',
+
+  Pending: 'The resource has not been looked at yet.',
+  Minting: 'A version is being minted.',
+  Delivering: 'A version is being written to its destinations.',
+  OwnerNotFound: 'The owner does not exist yet.',
+  OwnerDisabled: 'The owner is disabled.',
+  OwnerReplaced: 'The owner was deleted and another one has its name.',
+  CatalogNotFound: 'The catalog does not exist yet.',
+  DestinationNotFound: 'A destination does not exist yet.',
+  InvalidSpec: 'The specification contradicts itself or the catalog.',
+  NotPermitted: 'The owner, the access type or a destination is not allowed here.',
+  DestinationUnavailable: 'A destination does not answer, or refuses us.',
+  ForeignValue: 'The location holds a value that is not ours; it is never overwritten.',
+  LocationTaken: 'Another ApiKey delivers to this location.',
+  Expired: 'The key has expired.',
+  Suspended: 'The key is suspended.',
+  Revoked: 'The key is revoked.',
+  Compromised: 'The key was reported as compromised.',
+  StoreUnavailable: 'The database does not answer.',
+  AdmissionPolicyMissing: 'The admission policy is required and not there: nothing new is minted.',
+
+  NotSeenYet: 'The current version has not been seen in use.',
+  UsageUnknown: 'Not every authorizer has reported its usage.',
+  RolloutInProgress: 'A consumer is still rolling out.',
+
+  Scheduled: 'A rotation that was due by the schedule.',
+  BeforeExpiry: 'A rotation that keeps the key from expiring.',
+  Requested: 'A rotation that somebody asked for.',
+  Compromise: 'A rotation after a compromise.',
+  ValueLost: 'A rotation because the delivered value was lost or changed.',
+  OwnerRebound: 'A rotation that binds the key to the present owner.',
+
+  Paused: 'The resource is paused by its annotation.',
+  NamespaceTerminating: 'The namespace is being deleted.',
+  OverlapRunning: 'A rotation waits until the old version has ended.',
+  OutsideWindow: 'A rotation waits for its window.',
+  DestinationDrift: 'A location was changed or lost outside Keywright.',
+  StoreBehind: 'The store is older than a location or the status says: it was restored.',
+  HostConflict: 'Another catalog claims the host.',
+
+  Withdrawn: 'A value was removed from a location.',
+  Retired: 'An old version has ended.',
+  ConflictRetry: 'Another writer was quicker; looked at again.',
+  InternalError: 'A defect in Keywright; the log has the details.',
+} as const satisfies Record<string, string>;
+
+/** One word of the vocabulary. */
+export type Reason = keyof typeof reasons;

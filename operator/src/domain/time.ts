@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Milliseconds since 1970-01-01T00:00:00Z. */
+export type Instant = number;
+
+/** The source of time. The only real one is {@link systemClock}; tests pass their own. */
+export interface Clock {
+  /** The wall clock. */
+  now(): Instant;
+  /** Milliseconds from an arbitrary start; never goes back. */
+  monotonicMs(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  },
+};
+
+/** RFC 3339 in whole seconds and UTC, as Kubernetes writes a `Time`. Fractions are cut off. */
+export function formatInstant(at: Instant): string {
+  return `${new Date(at).toISOString().slice(0, 19)}Z`;
+}
+
+/** RFC 3339 → instant; `undefined` when the text is no instant. */
+export function parseInstant(text: string): Instant | undefined {
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? undefined : at;
+}
+
+/** Rounds an end up to a whole second, so that a lifetime is never shorter than was asked for. */
+export function ceilToSecond(at: Instant): Instant {
+  return Math.ceil(at / 1000) * 1000;
+}

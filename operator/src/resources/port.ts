@@ -1,0 +1,106 @@
+import type { ApiCatalog, ApiKey, ApiKeyStatus, KeyDestination, KeyOwner, KeyOwnerGroup } from '../api/kinds.ts';
+import type { KubeObject, ObjectMeta, ObjectRef } from '../api/meta.ts';
+import type { Reason } from '../domain/reason.ts';
+
+/** A Namespace, as far as we read it: labels, and whether it is being deleted (`metadata.deletionTimestamp`). */
+export type Namespace = KubeObject;
+
+/** The kinds that the operator watches, by name. */
+export interface Kinds {
+  readonly ApiKey: ApiKey;
+  readonly ApiCatalog: ApiCatalog;
+  readonly KeyOwner: KeyOwner;
+  readonly KeyOwnerGroup: KeyOwnerGroup;
+  readonly KeyDestination: KeyDestination;
+  readonly Namespace: Namespace;
+}
+export type WatchedKind = keyof Kinds;
+
+/**
+ * Something changed. For ApiKeys the cache holds metadata only; the object is read by {@link Resources.readLive}.
+ * `initial` events come from a (re)list: they are worked off at low priority.
+ */
+export interface ResourceEvent {
+  readonly kind: WatchedKind | 'Secret';
+  readonly type: 'upsert' | 'delete';
+  readonly metadata: ObjectMeta;
+  readonly initial: boolean;
+}
+
+/** What an event says about an object. `Warning` asks for a person. */
+export interface EventRecord {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: Reason;
+  /** One sentence; never a value, never a provider's text. */
+  readonly message: string;
+}
+
+/** A core/v1 Secret as we write it: all of `data` is base64. */
+export interface SecretObject {
+  readonly metadata: ObjectMeta & { readonly ownerReferences?: readonly OwnerReference[]; readonly managedFields?: unknown };
+  readonly type?: string;
+  readonly data?: Readonly<Record<string, string>>;
+}
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+/** What a Secret should be; labels, annotations and data are ours alone. */
+export interface SecretManifest {
+  readonly namespace: string;
+  readonly name: string;
+  readonly type: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly ownerReferences: readonly OwnerReference[];
+  /** Base64. */
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** What a conditional write came to: `lost` = the object is not the one that was observed any more; look again. */
+export type ConditionalWrite<T> = { readonly kind: 'written'; readonly object: T } | { readonly kind: 'lost' };
+
+/** Secrets: read and written one at a time, never listed with their data. */
+export interface Secrets {
+  read(ref: { namespace: string; name: string }): Promise<SecretObject | undefined>;
+  /** The same without `data`: for marks. */
+  readMetadata(ref: { namespace: string; name: string }): Promise<ObjectMeta | undefined>;
+  /**
+   * Creates when `observed` is undefined (an existing one = `lost`), else a forced server-side apply that carries the
+   * observed uid and resourceVersion (409, or 422 on metadata.uid = `lost`). Without both, a forced apply would merge
+   * silently into a foreign Secret.
+   */
+  write(manifest: SecretManifest, observed: { uid: string; resourceVersion: string } | undefined): Promise<ConditionalWrite<SecretObject>>;
+  /** Deletes with both as preconditions. An absent one is `written`: it is gone. */
+  remove(ref: { namespace: string; name: string }, observed: { uid: string; resourceVersion: string }): Promise<'removed' | 'lost'>;
+}
+
+/**
+ * The one road to declared state: a Kubernetes API server (`kube/`) or a folder of manifests (`files/`).
+ * Every call has its own timeout and throws only {@link Failure}.
+ */
+export interface Resources {
+  /** Starts the watches; resolves when every kind was listed once. Rejects only when `signal` is aborted. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Called for every change from now on; returns how to stop that. Subscribe before {@link start}. */
+  subscribe(listener: (event: ResourceEvent) => void): () => void;
+  /** From the cache: never for ApiKeys (use {@link list} for their metadata, {@link readLive} for the object). */
+  get<K extends Exclude<WatchedKind, 'ApiKey'>>(kind: K, ref: ObjectRef): Kinds[K] | undefined;
+  /** The metadata of all known ApiKeys, or the cached objects' metadata of another kind. */
+  list(kind: WatchedKind): readonly ObjectMeta[];
+  /** From the server or the folder, now. `undefined` = it does not exist. */
+  readLive<K extends WatchedKind>(kind: K, ref: ObjectRef): Promise<Kinds[K] | undefined>;
+  /** Replaces the finalizers, on the condition that uid and resourceVersion are still these. */
+  setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'>;
+  /** Server-side apply of the whole status, conditional on the uid. `lost` = the object is gone or another one. */
+  applyStatus(kind: 'ApiKey', metadata: ObjectMeta, status: ApiKeyStatus): Promise<'written' | 'lost'>;
+  applyStatus(kind: Exclude<WatchedKind, 'ApiKey' | 'Namespace'>, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'>;
+  /** Best effort: a lost event is logged, never an error. Repeats are folded into one event with a count. */
+  recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void;
+  readonly secrets: Secrets;
+}

@@ -1,0 +1,166 @@
+import type { ApiKeyRef, Location } from '../domain/key.ts';
+import type { Instant } from '../domain/time.ts';
+import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
+
+/** The selections of one ApiKey, as the authorizer needs them. Absent = not selected (see api.md for what that means). */
+export interface Selections {
+  readonly scopes?: readonly string[];
+  readonly endpoints?: readonly string[];
+  readonly applications?: readonly string[];
+  readonly channels?: readonly string[];
+  readonly customerChannels?: readonly { readonly customer: string; readonly channels: readonly string[] }[];
+  readonly attributes?: readonly string[];
+  readonly rateLimit?: { readonly requests: number; readonly perMs: number };
+  readonly allowedSources?: readonly string[];
+}
+
+/** What the store keeps of an ApiKey besides its versions: everything that a verdict may depend on. */
+export interface KeySettings {
+  readonly displayName: string;
+  readonly catalog: string;
+  readonly owner: string;
+  readonly accessType: string;
+  readonly clientApplication?: string;
+  readonly suspended: boolean;
+  readonly selections: Selections;
+}
+
+/** One ApiKey's row. */
+export interface KeyRow {
+  readonly ref: ApiKeyRef;
+  readonly settings: KeySettings;
+  /** The reason from `spec.revoked`, once all versions were revoked for good. */
+  readonly revokedReason?: string;
+}
+
+/** Everything that the reconciler needs to know of one ApiKey, read in one transaction. */
+export interface KeyState {
+  readonly key: KeyRow | undefined;
+  /** All versions that are not ended. */
+  readonly versions: readonly Version[];
+  /** 0 before the first mint. */
+  readonly highestEpoch: number;
+  /** Attempts minted for the highest epoch, ended ones included. */
+  readonly attemptsOfHighestEpoch: number;
+  /** Newest first, at most 16. */
+  readonly revokedKeyIds: readonly string[];
+  /** The version that ended last, if any: what to say when nothing is live. */
+  readonly lastEnded?: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant };
+  /** This uid's rows that are not gone. */
+  readonly deliveries: readonly Delivery[];
+}
+
+/** A row that a transaction makes, with the intents it records. */
+export interface MintRequest {
+  readonly ref: ApiKeyRef;
+  readonly settings: KeySettings;
+  readonly version: Version;
+  /** The locations about to be written. */
+  readonly targets: readonly { readonly targetName: string; readonly location: Location }[];
+  /** Pending attempts of the same epoch whose value no location holds: they move to `retiring` with `lost`. */
+  readonly lostKeyIds: readonly string[];
+  readonly now: Instant;
+}
+
+/**
+ * What a transition came to. `already` = its precondition does not hold any more (another leader was quicker, or it
+ * was done before): nothing was changed; observe again.
+ */
+export type Transition = 'done' | 'already';
+/** `taken` = one of the locations belongs to another ApiKey. */
+export type ClaimOutcome = Transition | { readonly kind: 'taken'; readonly location: Location };
+
+/** Who did something, for the audit row: `operator`, `cli:<user>`, `admin-listener:<caller>`. */
+export type Actor = string;
+
+/** What a verify needs to know of one key id; see authorize/lookup. */
+export interface KeyRecord {
+  readonly version: Version;
+  readonly key: KeyRow;
+}
+
+/** One row of the change feed. `id` is random: a restored or failed-over database shows by it. */
+export interface FeedRow {
+  readonly rev: number;
+  readonly id: string;
+  readonly kind: 'ApiKey' | 'KeyOwner' | 'KeyOwnerGroup' | 'ApiCatalog';
+  /** The uid of what changed. */
+  readonly subjectUid: string;
+}
+
+/** One line of the audit, written in the transaction of the change that it tells of. */
+export interface AuditRow {
+  readonly at: Instant;
+  readonly actor: Actor;
+  readonly action: string;
+  readonly apiKeyUid: string | undefined;
+  readonly keyId: string | undefined;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+/**
+ * The backing store: hashes, never values. Every transition is one transaction that locks the ApiKey's row first,
+ * re-checks its precondition, writes its audit row, and, where a verdict may depend on it, ends by taking the next
+ * revision and writing its feed row under the caller's fence.
+ *
+ * Throws {@link Failure} only: `waiting StoreUnavailable` when the database does not answer (with bounded retries and
+ * timeouts), and {@link FenceLost} when another leader has taken over.
+ */
+export interface Store {
+  /** A UUID made with the database. One database = one cluster. */
+  installationId(): Promise<string>;
+  /** Records the cluster's identity on the first call; `other` when the database belongs to another cluster. */
+  claimCluster(clusterUid: string): Promise<'ours' | 'other'>;
+  /** Keeps `check` for a pepper id the first time; afterwards compares: `wrong` = another pepper under a known id. */
+  checkPepper(pepperId: string, check: Uint8Array): Promise<'right' | 'wrong'>;
+  /** Takes leadership: adds 1 to the fence; every later transition of this store instance carries it. */
+  takeFence(): Promise<number>;
+  /** The database's own clock, for skew. */
+  now(): Promise<Instant>;
+
+  readKey(uid: string): Promise<KeyState>;
+  /** Uids of all keys that are not released: for resyncs and sweeps. */
+  listKeys(): Promise<readonly ApiKeyRef[]>;
+  /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
+  listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+
+  mint(request: MintRequest): Promise<ClaimOutcome>;
+  /** Records that `keyId` is about to be written to these locations (a copy, a repair). Makes rows where there are none. */
+  intend(ref: ApiKeyRef, keyId: string, targets: readonly { readonly targetName: string; readonly location: Location }[], now: Instant): Promise<ClaimOutcome>;
+  /** Records confirmed writes: what each location holds now. */
+  confirmDeliveries(uid: string, held: readonly { readonly location: Location; readonly keyId: string; readonly providerVersion: string }[], now: Instant): Promise<Transition>;
+  /** pending → active; the older active version → retiring until `oldNotAfter` (never after its expiry), as one step. */
+  activate(uid: string, keyId: string, oldNotAfter: Instant | undefined, now: Instant): Promise<Transition>;
+  /** Moves versions to `ended`. */
+  endVersions(uid: string, keyIds: readonly string[], reason: EndedReason, now: Instant): Promise<Transition>;
+  /** Ends every version as revoked and, with `revokedReason`, closes the key for good. */
+  revokeAll(uid: string, cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string }, now: Instant): Promise<Transition>;
+  /** Writes the settings when they differ: one row, one feed entry. `already` = they were the same. */
+  saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition>;
+  /** live → withdrawing. */
+  beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition>;
+  /** → gone: the location is empty, or not ours any more. */
+  finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
+  /** A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. */
+  takeOver(ref: ApiKeyRef, now: Instant): Promise<Transition>;
+  /** The resource is gone: its row leaves the names in use. Refuses (`already`) while a version is not ended. */
+  releaseKey(uid: string, now: Instant): Promise<Transition>;
+
+  /** For a verify. `undefined` = unknown key id. */
+  findByKeyId(keyId: string): Promise<KeyRecord | undefined>;
+  /** Feed rows with `rev >= from`, in order, at most `limit`. */
+  readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
+  readAudit(filter: { readonly apiKeyUid?: string; readonly keyId?: string }, limit: number): Promise<readonly AuditRow[]>;
+  close(): Promise<void>;
+}
+
+/** Another leader took over: this process must stop changing anything (exit 3). */
+export class FenceLost extends Error {
+  constructor() {
+    super('another operator has taken leadership in the store');
+    this.name = 'FenceLost';
+  }
+}
+
+/** Why a version was minted, told to {@link Store.mint} in `version.cause`. */
+export type { MintCause };
