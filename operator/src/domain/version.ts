@@ -54,6 +54,8 @@ export interface Delivery {
   readonly heldKeyId?: string;
   /** The provider's version of the last confirmed write. */
   readonly heldVersion?: string;
+  /** Digest of the envelope (what a record holds besides the value) of the last confirmed write. */
+  readonly heldEnvelope?: string;
   /** The key id that a write was begun for; equal to `heldKeyId` after the confirmation. */
   readonly intendedKeyId?: string;
   readonly state: DeliveryState;

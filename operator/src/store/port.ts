@@ -70,6 +70,15 @@ export type Transition = 'done' | 'already';
 /** `taken` = one of the locations belongs to another ApiKey. */
 export type ClaimOutcome = Transition | { readonly kind: 'taken'; readonly location: Location };
 
+/** What a confirmed write left at a location; kept in the delivery's `held…` fields. */
+export interface HeldValue {
+  readonly location: Location;
+  readonly keyId: string;
+  readonly providerVersion: string;
+  /** Digest of the delivered envelope: a changed one shows without reading the destination. */
+  readonly envelope: string;
+}
+
 /** Who did something, for the audit row: `operator`, `cli:<user>`, `admin-listener:<caller>`. */
 export type Actor = string;
 
@@ -128,7 +137,7 @@ export interface Store {
   /** Records that `keyId` is about to be written to these locations (a copy, a repair). Makes rows where there are none. */
   intend(ref: ApiKeyRef, keyId: string, targets: readonly { readonly targetName: string; readonly location: Location }[], now: Instant): Promise<ClaimOutcome>;
   /** Records confirmed writes: what each location holds now. */
-  confirmDeliveries(uid: string, held: readonly { readonly location: Location; readonly keyId: string; readonly providerVersion: string }[], now: Instant): Promise<Transition>;
+  confirmDeliveries(uid: string, held: readonly HeldValue[], now: Instant): Promise<Transition>;
   /** pending → active; the older active version → retiring until `oldNotAfter` (never after its expiry), as one step. */
   activate(uid: string, keyId: string, oldNotAfter: Instant | undefined, now: Instant): Promise<Transition>;
   /** Moves versions to `ended`. */
