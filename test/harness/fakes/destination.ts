@@ -1,0 +1,228 @@
+import { waiting } from '../../../operator/src/domain/failure.ts';
+import type { Location } from '../../../operator/src/domain/key.ts';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import type { Mark } from '../../../operator/src/domain/version.ts';
+import { refuseForeign } from '../../../operator/src/destinations/condition.ts';
+import { parseSegments } from '../../../operator/src/destinations/location.ts';
+import type {
+  DeliveredRecord,
+  DeliveredValue,
+  Destination,
+  Destinations,
+  Reading,
+  WriteOutcome,
+} from '../../../operator/src/destinations/port.ts';
+import { revealEntries } from '../../../operator/src/destinations/record.ts';
+
+/** The calls of the port. */
+export type Operation = 'readMark' | 'readValue' | 'write' | 'promote' | 'withdraw' | 'probe';
+
+/**
+ * A moment at which something may go wrong. `before`: nothing was done. `announced` (write only): the mark is there,
+ * the value not yet. `after`: the effect is there, the caller has not heard of it.
+ */
+export interface Step {
+  readonly operation: Operation;
+  readonly phase: 'before' | 'announced' | 'after';
+  readonly path: string;
+}
+
+interface Slot {
+  readonly version: number;
+  readonly entries: Readonly<Record<string, string>> | undefined;
+  readonly mark: Mark | undefined;
+  /** The version that the mark speaks of. */
+  readonly announces: number;
+  /** Changes with every change of anything in the slot. */
+  readonly revision: number;
+}
+
+/**
+ * A destination in memory that behaves as Vault does: versions, a mark that announces the version it speaks of, and
+ * conditional writes. What a test may do besides the port: stop it ({@link failNext}, {@link onStep}), look
+ * ({@link value}), and tamper as people do.
+ */
+export class FakeDestination implements Destination {
+  /** Calls so far, by operation: a resync without a change makes no writes. */
+  readonly calls: Record<Operation, number> = { readMark: 0, readValue: 0, write: 0, promote: 0, withdraw: 0, probe: 0 };
+  /** Called at every step; whatever it throws is what the caller gets. */
+  onStep: ((step: Step) => void) | undefined;
+  closed = false;
+  readonly #slots = new Map<string, Slot>();
+  #revision = 0;
+  #failing: { readonly error: Error; readonly operations: readonly Operation[] | undefined; left: number } | undefined;
+
+  async readMark(location: Location): Promise<Reading> {
+    this.#begin('readMark', location);
+    return this.#reading(location.path);
+  }
+
+  async readValue(location: Location): Promise<DeliveredValue | undefined> {
+    this.#begin('readValue', location);
+    const entries = this.#slots.get(location.path)?.entries;
+    if (entries === undefined) return undefined;
+    const apiKey = entries['api-key'];
+    return { apiKey: apiKey === undefined ? undefined : new Plaintext(apiKey), reading: this.#reading(location.path) };
+  }
+
+  async write(location: Location, record: DeliveredRecord, mark: Mark, observed: Reading, _attemptId: string): Promise<WriteOutcome> {
+    refuseForeign(observed);
+    this.#begin('write', location);
+    const { path } = location;
+    if (this.#reading(path).revision !== observed.revision) return { kind: 'lost' };
+    const before = this.#slots.get(path);
+    const version = (before?.version ?? 0) + 1;
+    this.#put(path, { version: version - 1, entries: before?.entries, mark, announces: version });
+    this.#step('write', 'announced', path);
+    this.#put(path, { version, entries: revealEntries(record), mark, announces: version });
+    this.#step('write', 'after', path);
+    return { kind: 'written', providerVersion: String(version), reading: this.#reading(path) };
+  }
+
+  async promote(location: Location, _mark: Mark, observed: Reading): Promise<WriteOutcome> {
+    this.#begin('promote', location);
+    const reading = this.#reading(location.path);
+    if (reading.kind !== 'marked' || reading.revision !== observed.revision) return { kind: 'lost' };
+    return { kind: 'written', providerVersion: reading.providerVersion, reading };
+  }
+
+  async withdraw(location: Location, observed: Reading): Promise<'withdrawn' | 'lost'> {
+    refuseForeign(observed);
+    this.#begin('withdraw', location);
+    const now = this.#reading(location.path);
+    if (now.kind === 'absent') return 'withdrawn';
+    if (now.revision !== observed.revision) return 'lost';
+    this.#slots.delete(location.path);
+    this.#step('withdraw', 'after', location.path);
+    return 'withdrawn';
+  }
+
+  async probe(): Promise<void> {
+    this.#begin('probe', undefined);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  /** The next `count` calls (of these operations, if given) fail before any effect. */
+  failNext(options: { readonly count?: number; readonly operations?: readonly Operation[]; readonly error?: Error } = {}): void {
+    const error = options.error ?? waiting('DestinationUnavailable', 'the destination does not answer');
+    this.#failing = { error, operations: options.operations, left: options.count ?? 1 };
+  }
+
+  /** Answers again. */
+  heal(): void {
+    this.#failing = undefined;
+    this.onStep = undefined;
+  }
+
+  /** What a workload reads as its key; `undefined` when there is none. */
+  value(path: string): string | undefined {
+    return this.#slots.get(path)?.entries?.['api-key'];
+  }
+
+  /** All entries at a place, as texts. */
+  entries(path: string): Readonly<Record<string, string>> | undefined {
+    return this.#slots.get(path)?.entries;
+  }
+
+  /** The mark at a place, whether it carries or not. */
+  mark(path: string): Mark | undefined {
+    return this.#slots.get(path)?.mark;
+  }
+
+  /** All places that hold anything. */
+  paths(): readonly string[] {
+    return [...this.#slots.keys()];
+  }
+
+  /** Somebody deletes value and mark. */
+  lose(path: string): void {
+    this.#slots.delete(path);
+  }
+
+  /** Somebody deletes the value; the mark stays and does not carry any more. */
+  loseValue(path: string): void {
+    const slot = this.#required(path);
+    this.#put(path, { ...slot, entries: undefined });
+  }
+
+  /** Somebody changes the value in place: the mark still claims to carry (as with a Secret that was edited). */
+  changeValue(path: string, apiKey: string): void {
+    const slot = this.#required(path);
+    this.#put(path, { ...slot, entries: { ...slot.entries, 'api-key': apiKey } });
+  }
+
+  /** A stranger writes a new version over ours: the mark stays, and no longer speaks of the value. */
+  overwrite(path: string, apiKey: string): void {
+    const slot = this.#required(path);
+    this.#put(path, { ...slot, version: slot.version + 1, entries: { 'api-key': apiKey } });
+  }
+
+  /** A value of somebody else, without our mark. */
+  putForeign(path: string, entries: Readonly<Record<string, string>> = { password: 'not ours' }): void {
+    this.#put(path, { version: 1, entries, mark: undefined, announces: 0 });
+  }
+
+  /** Changes the mark over an untouched value: another installation's, an older uid, an old leader's announcement. */
+  changeMark(path: string, change: Partial<Mark>): void {
+    const slot = this.#required(path);
+    if (slot.mark === undefined) throw new Error(`no mark at ${path}`);
+    this.#put(path, { ...slot, mark: { ...slot.mark, ...change } });
+  }
+
+  #begin(operation: Operation, location: Location | undefined): void {
+    if (location !== undefined) parseSegments(location.path);
+    this.calls[operation] += 1;
+    const failing = this.#failing;
+    if (failing !== undefined && failing.left > 0 && (failing.operations?.includes(operation) ?? true)) {
+      failing.left -= 1;
+      throw failing.error;
+    }
+    this.#step(operation, 'before', location?.path ?? '');
+  }
+
+  #step(operation: Operation, phase: Step['phase'], path: string): void {
+    this.onStep?.({ operation, phase, path });
+  }
+
+  #reading(path: string): Reading {
+    const slot = this.#slots.get(path);
+    if (slot === undefined) return { kind: 'absent', revision: 'absent' };
+    const revision = String(slot.revision);
+    if (slot.mark === undefined) return { kind: 'unmarked', revision };
+    const carries = slot.entries !== undefined && slot.announces === slot.version;
+    return { kind: 'marked', mark: slot.mark, carries, providerVersion: String(slot.version), revision };
+  }
+
+  #put(path: string, slot: Omit<Slot, 'revision'>): void {
+    this.#revision += 1;
+    this.#slots.set(path, { ...slot, revision: this.#revision });
+  }
+
+  #required(path: string): Slot {
+    const slot = this.#slots.get(path);
+    if (slot === undefined) throw new Error(`nothing at ${path}`);
+    return slot;
+  }
+}
+
+/** Destinations by uid; an unknown uid is DestinationNotFound, as with the real ones. */
+export class FakeDestinations implements Destinations {
+  readonly #byUid: ReadonlyMap<string, FakeDestination>;
+
+  constructor(byUid: Readonly<Record<string, FakeDestination>>) {
+    this.#byUid = new Map(Object.entries(byUid));
+  }
+
+  async open(destinationUid: string): Promise<Destination> {
+    const found = this.#byUid.get(destinationUid);
+    if (found === undefined) throw waiting('DestinationNotFound', 'there is no such destination');
+    return found;
+  }
+
+  async close(): Promise<void> {
+    for (const destination of this.#byUid.values()) await destination.close();
+  }
+}
