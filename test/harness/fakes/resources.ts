@@ -100,14 +100,19 @@ export class FakeResources implements Resources {
     const next = change(structuredClone(old) as Kinds[K]) as KubeObject;
     const specChanged = !isDeepStrictEqual(next.spec, old.spec);
     const generation = (old.metadata.generation ?? 1) + (specChanged ? 1 : 0);
-    this.#put(kind, { ...next, metadata: { ...next.metadata, uid: old.metadata.uid, generation, resourceVersion: this.#nextVersion() } });
+    this.#put(kind, {
+      ...next,
+      metadata: { ...next.metadata, uid: old.metadata.uid, generation, resourceVersion: this.#nextVersion() },
+    });
     return structuredClone(this.#object(kind, ref)) as Kinds[K];
   }
 
   /** Adds to or replaces annotations, as `kubectl annotate` does; `undefined` removes one. */
   annotate(kind: WatchedKind, ref: ObjectRef, annotations: Readonly<Record<string, string | undefined>>): void {
     this.update(kind, ref, (object) => {
-      const merged = Object.entries({ ...object.metadata.annotations, ...annotations }).filter(([, value]) => value !== undefined);
+      const merged = Object.entries({ ...object.metadata.annotations, ...annotations }).filter(
+        ([, value]) => value !== undefined,
+      );
       return { ...object, metadata: { ...object.metadata, annotations: Object.fromEntries(merged) } };
     });
   }
@@ -127,7 +132,12 @@ export class FakeResources implements Resources {
   /** Somebody else's Secret, or somebody's change to ours. */
   putSecret(ref: Name, secret: Omit<SecretObject, 'metadata'> & { readonly metadata?: Partial<ObjectMeta> }): SecretObject {
     const old = this.#secret(ref);
-    const metadata = { ...(old?.metadata ?? this.#newIdentity()), ...secret.metadata, ...ref, resourceVersion: this.#nextVersion() };
+    const metadata = {
+      ...(old?.metadata ?? this.#newIdentity()),
+      ...secret.metadata,
+      ...ref,
+      resourceVersion: this.#nextVersion(),
+    };
     const stored: SecretObject = { ...secret, metadata };
     this.#put('Secret', stored);
     return structuredClone(stored);
@@ -202,7 +212,10 @@ export class FakeResources implements Resources {
     const added = finalizers.filter((one) => !(object.metadata.finalizers ?? []).includes(one));
     // A server refuses new finalizers on what is being deleted: the caller's picture is out of date.
     if (object.metadata.deletionTimestamp !== undefined && added.length > 0) return 'lost';
-    const next = { ...object, metadata: { ...object.metadata, finalizers: [...finalizers], resourceVersion: this.#nextVersion() } };
+    const next = {
+      ...object,
+      metadata: { ...object.metadata, finalizers: [...finalizers], resourceVersion: this.#nextVersion() },
+    };
     if (object.metadata.deletionTimestamp !== undefined && finalizers.length === 0) this.#drop(kind, next);
     else if (!isDeepStrictEqual(object.metadata.finalizers ?? [], finalizers)) this.#put(kind, next);
     await this.afterEffect?.(effect);
@@ -215,7 +228,11 @@ export class FakeResources implements Resources {
     if (object === undefined || object.metadata.uid !== metadata.uid) return 'lost';
     // As on a server, an apply that changes nothing makes no new version and no watch event.
     if (!isDeepStrictEqual(object.status, status)) {
-      const next = { ...object, status: structuredClone(status), metadata: { ...object.metadata, resourceVersion: this.#nextVersion() } };
+      const next = {
+        ...object,
+        status: structuredClone(status),
+        metadata: { ...object.metadata, resourceVersion: this.#nextVersion() },
+      };
       this.#put(kind, next);
     }
     await this.afterEffect?.(effect);
@@ -224,7 +241,8 @@ export class FakeResources implements Resources {
 
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {
     const at = this.events.findIndex(
-      (one) => one.uid === metadata.uid && one.type === event.type && one.reason === event.reason && one.message === event.message,
+      (one) =>
+        one.uid === metadata.uid && one.type === event.type && one.reason === event.reason && one.message === event.message,
     );
     const old = this.events[at];
     if (old === undefined) this.events.push({ ...event, kind, uid: metadata.uid, name: metadata.name, count: 1 });
@@ -239,11 +257,13 @@ export class FakeResources implements Resources {
   async #writeSecret(manifest: SecretManifest, observed: Observed | undefined) {
     const effect = await this.#begin('writeSecret', 'Secret', manifest.name);
     const old = this.#secret(manifest);
-    if (observed === undefined ? old !== undefined : old === undefined || !isSame(old.metadata, observed)) return { kind: 'lost' } as const;
+    if (observed === undefined ? old !== undefined : old === undefined || !isSame(old.metadata, observed))
+      return { kind: 'lost' } as const;
     if (old === undefined && this.#object('Namespace', { name: manifest.namespace })?.metadata.deletionTimestamp !== undefined) {
       throw transient('NamespaceTerminating', `namespace ${manifest.namespace} is being deleted`);
     }
-    if (old !== undefined && old.type !== manifest.type) throw stalled('DestinationUnavailable', 'the type of a Secret cannot be changed');
+    if (old !== undefined && old.type !== manifest.type)
+      throw stalled('DestinationUnavailable', 'the type of a Secret cannot be changed');
     const object: SecretObject = {
       type: manifest.type,
       // Apply merges: what others added stays.
@@ -300,7 +320,10 @@ export class FakeResources implements Resources {
     // A server bumps the generation here too.
     const generation = (object.metadata.generation ?? 1) + 1;
     const deletionTimestamp = formatInstant(this.#clock.now());
-    this.#put(kind, { ...object, metadata: { ...object.metadata, generation, deletionTimestamp, resourceVersion: this.#nextVersion() } });
+    this.#put(kind, {
+      ...object,
+      metadata: { ...object.metadata, generation, deletionTimestamp, resourceVersion: this.#nextVersion() },
+    });
   }
 
   #put(kind: WatchedKind | 'Secret', object: Stored): void {

@@ -1,0 +1,252 @@
+import type { Clock, Instant } from '../domain/time.ts';
+import { Schedule } from './schedule.ts';
+
+/** `low` is for what nobody waits for: first lists and resyncs. It is never starved, see {@link promotedAfterMs}. */
+export type Priority = 'high' | 'low';
+
+/**
+ * What a handled key waits for. `conflict`: another writer was quicker; the key comes again after a delay that grows
+ * while the conflicts last. Both others end that growth.
+ */
+export type Next =
+  { readonly kind: 'awaitChange' } | { readonly kind: 'at'; readonly at: Instant } | { readonly kind: 'conflict' };
+
+/** What a {@link WorkQueue} is made of. */
+export interface WorkQueueInit<K> {
+  readonly clock: Clock;
+  /** Keys handled at one time, from 1. One key never runs twice at once. */
+  readonly concurrency: number;
+  /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
+  readonly handle: (key: K, signal: AbortSignal) => Promise<Next>;
+  readonly onError: (key: K, error: unknown) => void;
+  /** For metrics: how long a key was ready before its turn, in milliseconds. */
+  readonly onStart?: (key: K, waitedMs: number) => void;
+}
+
+/** A ready key of low priority counts as one of high priority after this time. */
+export const promotedAfterMs = 30_000;
+/** client-go's per-item back-off. */
+const conflictBaseMs = 5;
+const conflictMaxMs = 1_000_000;
+/** A wait is never longer, so that a jump of the wall clock shows within a minute. */
+const longestSleepMs = 60_000;
+
+/**
+ * Keys that need work: each at most once in the queue and once in flight; a key added while it is in flight runs again
+ * afterwards. Delays follow the wall clock when they were given as instants, the monotonic one when they are back-offs.
+ * Keys are compared as in a Map: use strings.
+ */
+export class WorkQueue<K> {
+  readonly #init: WorkQueueInit<K>;
+  /** Ready keys in the order they came, with the monotonic time of that. */
+  readonly #ready: Readonly<Record<Priority, Map<K, number>>> = { high: new Map(), low: new Map() };
+  readonly #instants = new Schedule<K>();
+  readonly #backOffs = new Schedule<K>();
+  /** Keys whose instants were all asked for at low priority. */
+  readonly #lowInstants = new Set<K>();
+  readonly #running = new Set<K>();
+  /** Added while running: the priority to run again with. */
+  readonly #again = new Map<K, Priority>();
+  readonly #conflicts = new Map<K, number>();
+  readonly #abort = new AbortController();
+  #started = false;
+  #draining = false;
+  #sleep: { readonly untilMs: number; readonly abort: AbortController } | undefined;
+  #whenDrained: (() => void) | undefined;
+
+  constructor(init: WorkQueueInit<K>) {
+    this.#init = init;
+  }
+
+  /** Says that a key needs work, now or at an instant; of several instants the earliest counts. */
+  add(key: K, options: { readonly priority?: Priority; readonly at?: Instant } = {}): void {
+    if (this.#draining) return;
+    const { priority = 'high', at } = options;
+    if (at !== undefined && at > this.#init.clock.now()) this.#addAt(key, at, priority);
+    else this.#addReady(key, priority);
+    this.#turn();
+  }
+
+  /** Forgets a key that is not in flight: nothing is left to do for it, ever. */
+  forget(key: K): void {
+    this.#ready.high.delete(key);
+    this.#ready.low.delete(key);
+    this.#again.delete(key);
+    this.#conflicts.delete(key);
+    this.#dropDelays(key);
+  }
+
+  /** Before it keys are only collected. */
+  start(): void {
+    this.#started = true;
+    this.#turn();
+  }
+
+  /**
+   * Starts nothing new and waits for what is in flight; after `timeoutMs` its signal is aborted and `false` is the
+   * answer.
+   */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#draining = true;
+    this.#sleep?.abort.abort();
+    if (this.#running.size === 0) return true;
+    const drained = new Promise<true>((resolve) => {
+      this.#whenDrained = () => {
+        resolve(true);
+      };
+    });
+    const giveUp = new AbortController();
+    const late = this.#init.clock.sleep(timeoutMs, giveUp.signal).then(
+      () => false as const,
+      () => true as const,
+    );
+    const inTime = await Promise.race([drained, late]);
+    if (inTime) giveUp.abort();
+    else this.#abort.abort();
+    return inTime;
+  }
+
+  /** Nothing is ready and nothing in flight; keys may still wait for an instant or a back-off. */
+  idle(): boolean {
+    return this.depth() === 0 && this.#running.size === 0;
+  }
+
+  /** Keys ready and not started. */
+  depth(): number {
+    return this.#ready.high.size + this.#ready.low.size;
+  }
+
+  inFlight(): number {
+    return this.#running.size;
+  }
+
+  /** Keys that wait for an instant or a back-off. */
+  delayed(): number {
+    return this.#instants.size + this.#backOffs.size;
+  }
+
+  /** When the next waiting key is due, by the wall clock. */
+  nextAt(): Instant | undefined {
+    const backOff = this.#backOffs.next();
+    const { clock } = this.#init;
+    const instants = [this.#instants.next(), backOff === undefined ? undefined : clock.now() + backOff - clock.monotonicMs()];
+    const known = instants.filter((one) => one !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  #addAt(key: K, at: Instant, priority: Priority): void {
+    if (priority === 'high') this.#lowInstants.delete(key);
+    else if (this.#instants.dueOf(key) === undefined) this.#lowInstants.add(key);
+    this.#instants.set(key, at);
+  }
+
+  #addReady(key: K, priority: Priority): void {
+    if (this.#running.has(key)) {
+      if (priority === 'high' || !this.#again.has(key)) this.#again.set(key, priority);
+      return;
+    }
+    if (this.#ready.high.has(key)) return;
+    const since = this.#ready.low.get(key);
+    if (since !== undefined && priority === 'low') return;
+    this.#ready.low.delete(key);
+    this.#ready[priority].set(key, this.#init.clock.monotonicMs());
+  }
+
+  /** Moves what is due to the ready ones, starts what may start, and sleeps until the next instant. */
+  #turn(): void {
+    if (!this.#started || this.#draining) return;
+    const { clock, concurrency } = this.#init;
+    for (let key = this.#instants.takeDue(clock.now()); key !== undefined; key = this.#instants.takeDue(clock.now())) {
+      this.#addReady(key, this.#lowInstants.delete(key) ? 'low' : 'high');
+    }
+    for (
+      let key = this.#backOffs.takeDue(clock.monotonicMs());
+      key !== undefined;
+      key = this.#backOffs.takeDue(clock.monotonicMs())
+    ) {
+      this.#addReady(key, 'high');
+    }
+    while (this.#running.size < concurrency) {
+      const head = this.#takeReady();
+      if (head === undefined) break;
+      void this.#run(head.key, head.since);
+    }
+    this.#sleepUntilNext();
+  }
+
+  /** The key that has waited longest; one of low priority counts from {@link promotedAfterMs} after it came. */
+  #takeReady(): { readonly key: K; readonly since: number } | undefined {
+    const high = this.#ready.high.entries().next().value;
+    const low = this.#ready.low.entries().next().value;
+    const head = high === undefined || (low !== undefined && low[1] + promotedAfterMs <= high[1]) ? low : high;
+    if (head === undefined) return undefined;
+    const [key, since] = head;
+    this.#ready[head === high ? 'high' : 'low'].delete(key);
+    return { key, since };
+  }
+
+  async #run(key: K, since: number): Promise<void> {
+    const { clock, handle, onError, onStart } = this.#init;
+    this.#running.add(key);
+    // What the key waited for is looked at now; the answer says anew what it waits for.
+    this.#dropDelays(key);
+    onStart?.(key, clock.monotonicMs() - since);
+    let next: Next;
+    try {
+      next = await handle(key, this.#abort.signal);
+    } catch (error) {
+      onError(key, error);
+      next = { kind: 'conflict' };
+    }
+    this.#running.delete(key);
+    this.#settle(key, next);
+    if (this.#draining && this.#running.size === 0) this.#whenDrained?.();
+    this.#turn();
+  }
+
+  #settle(key: K, next: Next): void {
+    if (next.kind === 'conflict') {
+      const conflicts = this.#conflicts.get(key) ?? 0;
+      this.#conflicts.set(key, conflicts + 1);
+      this.#backOffs.set(key, this.#init.clock.monotonicMs() + conflictDelayMs(conflicts));
+    } else {
+      this.#conflicts.delete(key);
+    }
+    const again = this.#again.get(key);
+    this.#again.delete(key);
+    if (again !== undefined) this.#addReady(key, again);
+    if (next.kind !== 'at') return;
+    if (next.at > this.#init.clock.now()) this.#addAt(key, next.at, 'high');
+    else this.#addReady(key, 'high');
+  }
+
+  #dropDelays(key: K): void {
+    this.#instants.delete(key);
+    this.#backOffs.delete(key);
+    this.#lowInstants.delete(key);
+  }
+
+  #sleepUntilNext(): void {
+    const { clock } = this.#init;
+    const next = this.nextAt();
+    if (next === undefined) return;
+    const ms = Math.min(Math.max(next - clock.now(), 1), longestSleepMs);
+    const untilMs = clock.monotonicMs() + ms;
+    if (this.#sleep !== undefined && this.#sleep.untilMs <= untilMs) return;
+    this.#sleep?.abort.abort();
+    const sleep = { untilMs, abort: new AbortController() };
+    this.#sleep = sleep;
+    clock.sleep(ms, sleep.abort.signal).then(
+      () => {
+        if (this.#sleep === sleep) this.#sleep = undefined;
+        this.#turn();
+      },
+      () => undefined,
+    );
+  }
+}
+
+/** The delay after the n-th conflict in a row, counted from 0: 5 ms, 10 ms, … at most 1000 s. */
+export function conflictDelayMs(conflicts: number): number {
+  return Math.min(conflictBaseMs * 2 ** Math.min(conflicts, 30), conflictMaxMs);
+}

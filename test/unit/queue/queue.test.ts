@@ -1,0 +1,251 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { WorkQueue, conflictDelayMs, promotedAfterMs } from '../../../operator/src/queue/queue.ts';
+import type { Next } from '../../../operator/src/queue/queue.ts';
+import { FakeClock } from '../../harness/fakes/clock.ts';
+
+interface Run {
+  readonly key: string;
+  readonly signal: AbortSignal;
+  readonly finish: (next?: Next) => Promise<void>;
+}
+
+/** A queue whose handler waits until the test says what came of it. */
+function manualQueue(concurrency = 1) {
+  const clock = new FakeClock();
+  const runs: Run[] = [];
+  const errors: unknown[] = [];
+  const queue = new WorkQueue<string>({
+    clock,
+    concurrency,
+    onError: (_key, error) => errors.push(error),
+    handle: (key, signal) => {
+      const { promise, resolve } = Promise.withResolvers<Next>();
+      const finish = async (next: Next = { kind: 'awaitChange' }) => {
+        resolve(next);
+        await clock.advance(0);
+      };
+      runs.push({ key, signal, finish });
+      return promise;
+    },
+  });
+  const keys = () => runs.map((run) => run.key);
+  return { clock, queue, runs, keys, errors };
+}
+
+describe('the work queue', () => {
+  it('collects keys before the start, each once', () => {
+    const { queue, keys } = manualQueue(5);
+    for (const key of ['a', 'b', 'a']) queue.add(key);
+    expect(keys()).toEqual([]);
+    queue.start();
+    expect(keys()).toEqual(['a', 'b']);
+  });
+
+  it('runs a key that was added in flight once more, and never twice at once', async () => {
+    const { queue, runs, keys } = manualQueue(5);
+    queue.start();
+    queue.add('a');
+    queue.add('a');
+    queue.add('a');
+    expect(keys()).toEqual(['a']);
+    await runs[0]?.finish();
+    expect(keys()).toEqual(['a', 'a']);
+    await runs[1]?.finish();
+    expect(keys()).toEqual(['a', 'a']);
+    expect(queue.idle()).toBe(true);
+  });
+
+  it('takes high before low, and a low key of 30 s before newer high ones', async () => {
+    const { queue, clock, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('busy');
+    queue.add('low', { priority: 'low' });
+    queue.add('high');
+    await clock.advance(promotedAfterMs);
+    queue.add('newer');
+    for (const at of [0, 1, 2, 3]) await runs[at]?.finish();
+    expect(keys()).toEqual(['busy', 'high', 'low', 'newer']);
+  });
+
+  it('lifts a low key that is added again with high priority', async () => {
+    const { queue, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('busy');
+    queue.add('a', { priority: 'low' });
+    queue.add('b');
+    queue.add('a');
+    for (const at of [0, 1, 2]) await runs[at]?.finish();
+    expect(keys()).toEqual(['busy', 'b', 'a']);
+  });
+
+  it('runs a key at the earlier of two instants, once', async () => {
+    const { queue, clock, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('a', { at: clock.now() + 5_000 });
+    queue.add('a', { at: clock.now() + 1_000 });
+    queue.add('a', { at: clock.now() + 9_000 });
+    await clock.advance(999);
+    expect(keys()).toEqual([]);
+    await clock.advance(1);
+    expect(keys()).toEqual(['a']);
+    await runs[0]?.finish();
+    await clock.advance(20_000);
+    expect(keys()).toEqual(['a']);
+  });
+
+  it('comes back at the instant that the handler asked for, or sooner on a change', async () => {
+    const { queue, clock, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('a');
+    await runs[0]?.finish({ kind: 'at', at: clock.now() + 60_000 });
+    expect(queue.nextAt()).toBe(clock.now() + 60_000);
+    queue.add('a');
+    expect(keys()).toEqual(['a', 'a']);
+    await runs[1]?.finish();
+    await clock.advance(120_000);
+    expect(keys()).toEqual(['a', 'a']);
+  });
+
+  it('sees within a minute that the wall clock was put forward', async () => {
+    const { queue, clock, keys } = manualQueue();
+    queue.start();
+    queue.add('a', { at: clock.now() + 86_400_000 });
+    clock.jump(86_400_000);
+    await clock.advance(60_000);
+    expect(keys()).toEqual(['a']);
+  });
+
+  it('doubles the delay after each conflict in a row, and starts anew after a success', async () => {
+    const { queue, clock, runs } = manualQueue();
+    queue.start();
+    queue.add('a');
+    for (const [at, delayMs] of [5, 10, 20, 40].entries()) {
+      await runs[at]?.finish({ kind: 'conflict' });
+      await clock.advance(delayMs - 1);
+      expect(runs).toHaveLength(at + 1);
+      await clock.advance(1);
+      expect(runs).toHaveLength(at + 2);
+    }
+    await runs[4]?.finish();
+    queue.add('a');
+    await runs[5]?.finish({ kind: 'conflict' });
+    await clock.advance(5);
+    expect(runs).toHaveLength(7);
+    expect(conflictDelayMs(1_000)).toBe(1_000_000);
+  });
+
+  it('does not let a wall clock that was put back delay a retry', async () => {
+    const { queue, clock, runs } = manualQueue();
+    queue.start();
+    queue.add('a');
+    await runs[0]?.finish({ kind: 'conflict' });
+    clock.jump(-3_600_000);
+    await clock.advance(60_000);
+    expect(runs).toHaveLength(2);
+  });
+
+  it('tells of a handler that throws, and tries the key again', async () => {
+    const clock = new FakeClock();
+    const errors: unknown[] = [];
+    let calls = 0;
+    const queue = new WorkQueue<string>({
+      clock,
+      concurrency: 1,
+      onError: (key, error) => errors.push([key, error]),
+      handle: () => {
+        calls += 1;
+        return calls === 1 ? Promise.reject(new Error('defect')) : Promise.resolve({ kind: 'awaitChange' });
+      },
+    });
+    queue.start();
+    queue.add('a');
+    await clock.advance(5);
+    expect(calls).toBe(2);
+    expect(errors).toEqual([['a', new Error('defect')]]);
+  });
+
+  it('drains: starts nothing new, and waits for what is in flight', async () => {
+    const { queue, clock, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('a');
+    queue.add('b');
+    const drained = queue.drain(10_000);
+    await runs[0]?.finish();
+    expect(await drained).toBe(true);
+    queue.add('c');
+    await clock.advance(60_000);
+    expect(keys()).toEqual(['a']);
+    expect(runs[0]?.signal.aborted).toBe(false);
+  });
+
+  it('aborts what is still in flight when the time to drain is over', async () => {
+    const { queue, clock, runs } = manualQueue();
+    queue.start();
+    queue.add('a');
+    const drained = queue.drain(10_000);
+    await clock.advance(10_000);
+    expect(await drained).toBe(false);
+    expect(runs[0]?.signal.aborted).toBe(true);
+  });
+
+  it('loses no key, runs none twice at once, and keeps to its concurrency, whatever the order of events', async () => {
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constant('add' as const),
+        key: fc.constantFrom('a', 'b', 'c', 'd'),
+        low: fc.boolean(),
+        inMs: fc.nat(3_000),
+      }),
+      fc.record({ kind: fc.constant('finish' as const), which: fc.nat(3), conflict: fc.boolean() }),
+      fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(2_000) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 3 }), async (steps, concurrency) => {
+        const clock = new FakeClock();
+        const open: { key: string; finish: (next: Next) => void }[] = [];
+        /** Keys that were added, or had a conflict, and have not started since. */
+        const owed = new Set<string>();
+        const violations: unknown[] = [];
+        const queue = new WorkQueue<string>({
+          clock,
+          concurrency,
+          onError: (_key, error) => violations.push(error),
+          handle: (key) => {
+            expect(open.map((run) => run.key)).not.toContain(key);
+            expect(open.length).toBeLessThan(concurrency);
+            owed.delete(key);
+            return new Promise((finish) => open.push({ key, finish }));
+          },
+        });
+        queue.start();
+        const finish = async (at: number, next: Next) => {
+          const run = open[at];
+          if (run === undefined) return;
+          open.splice(at, 1);
+          if (next.kind === 'conflict') owed.add(run.key);
+          run.finish(next);
+          await clock.advance(0);
+        };
+        for (const one of steps) {
+          if (one.kind === 'advance') await clock.advance(one.ms);
+          else if (one.kind === 'finish')
+            await finish(one.which % Math.max(open.length, 1), { kind: one.conflict ? 'conflict' : 'awaitChange' });
+          else {
+            owed.add(one.key);
+            queue.add(one.key, { priority: one.low ? 'low' : 'high', ...(one.inMs === 0 ? {} : { at: clock.now() + one.inMs }) });
+          }
+        }
+        for (let round = 0; round < 200 && (owed.size > 0 || open.length > 0); round += 1) {
+          await finish(0, { kind: 'awaitChange' });
+          await clock.advance(1_000);
+        }
+        expect(violations).toEqual([]);
+        expect([...owed]).toEqual([]);
+        expect(queue.idle()).toBe(true);
+        expect(queue.delayed()).toBe(0);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
