@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config';
+import { suitesReporter } from './test/harness/reporter.ts';
+
+/** One project per layer, each a folder under test/. Only `unit` runs without real parts. */
+function layer(name: string, options: { real: boolean; timeoutMs: number }): object {
+  return {
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      testTimeout: options.timeoutMs,
+      hookTimeout: options.real ? 120_000 : 10_000,
+      // One process per file; two at a time is what a small machine carries beside an API server.
+      pool: 'forks',
+      maxWorkers: 2,
+      ...(options.real ? { globalSetup: ['test/harness/global-setup.ts'] } : {}),
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    reporters: ['default', suitesReporter()],
+    passWithNoTests: true,
+    projects: [
+      layer('unit', { real: false, timeoutMs: 5_000 }),
+      layer('contract', { real: true, timeoutMs: 30_000 }),
+      layer('integration', { real: true, timeoutMs: 60_000 }),
+      layer('e2e', { real: true, timeoutMs: 120_000 }),
+    ],
+  },
+});
