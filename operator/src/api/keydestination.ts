@@ -1,0 +1,141 @@
+import * as z from 'zod';
+import { conditionList } from './conditions.ts';
+import { count, duration, locationPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
+import { allowedNamespaces } from './namespaces.ts';
+import { withRules } from './rule.ts';
+import { exactlyOneOf, placeStays } from './rules.ts';
+
+const url = () =>
+  text(500).regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/, {
+    error: 'must be a URL of scheme, host and port only, such as https://vault.example.com:8200',
+  });
+const word = (maxLength: number) =>
+  text(maxLength).regex(/^[A-Za-z0-9][A-Za-z0-9._:@/+=-]*$/, { error: 'must be one word of letters, digits and "._:@/+=-"' });
+
+const secretRef = () =>
+  z
+    .strictObject({
+      name: objectName().describe("The name of the Secret in the operator's namespace, at most 63 characters."),
+      key: text(253)
+        .regex(/^[A-Za-z0-9._-]+$/, { error: 'must be the name of an entry of a Secret' })
+        .exactOptional()
+        .describe('The entry of the Secret, at most 253 characters; default: the usual one of this way to log in.'),
+    })
+    .describe("A Secret in the operator's namespace.");
+
+const vaultAuth = withRules(
+  z.strictObject({
+    kubernetes: z
+      .strictObject({
+        role: word(200).describe('The role of the auth method, at most 200 characters.'),
+        audience: word(200)
+          .default('vault')
+          .describe('The audience of the token that is requested for the login, at most 200 characters; default vault.'),
+        mount: locationPath(5)
+          .default('kubernetes')
+          .describe('Where the auth method is mounted, 1 to 5 segments; default kubernetes.'),
+      })
+      .exactOptional()
+      .describe('Login with a token of the ServiceAccount of the operator.'),
+    appRole: z
+      .strictObject({
+        roleId: word(200).describe('The role id, at most 200 characters.'),
+        secretRef: secretRef(),
+        mount: locationPath(5).default('approle').describe('Where the auth method is mounted, 1 to 5 segments; default approle.'),
+      })
+      .exactOptional()
+      .describe('Login with a role id and a secret id.'),
+    token: z.strictObject({ secretRef: secretRef() }).exactOptional().describe('A token as it is.'),
+  }),
+  [exactlyOneOf(['kubernetes', 'appRole', 'token'])],
+);
+
+const vault = z.strictObject({
+  address: url().describe('The URL of Vault, at most 500 characters; immutable.'),
+  mount: locationPath(5).describe('The mount of the KV version 2 engine, 1 to 5 segments; immutable.'),
+  path: locationTemplate()
+    .default('keywright/{namespace}/{name}')
+    .describe('The template of the paths, at most 512 characters; default keywright/{namespace}/{name}; immutable.'),
+  auth: vaultAuth.describe('How the operator logs in: kubernetes, appRole or token.'),
+  caBundle: z
+    .string()
+    .min(1)
+    .max(65_536)
+    .regex(/^-----BEGIN CERTIFICATE-----/, { error: 'must be certificates in PEM' })
+    .exactOptional()
+    .describe(
+      'The certificates in PEM that the server is checked against, at most 65536 characters; default: those of the system.',
+    ),
+  namespace: locationPath(8).exactOptional().describe('The Vault namespace, 1 to 8 segments; immutable.'),
+});
+
+const awsAuth = withRules(
+  z.strictObject({
+    irsa: z.strictObject({}).exactOptional().describe('The role of the ServiceAccount of the operator.'),
+    roleArn: text(2048)
+      .regex(/^arn:[a-z0-9-]+:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]+$/, { error: 'must be the ARN of an IAM role' })
+      .exactOptional()
+      .describe('A role to assume, at most 2048 characters.'),
+    externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
+    secretRef: secretRef()
+      .exactOptional()
+      .describe("A Secret in the operator's namespace with access-key-id and secret-access-key."),
+  }),
+  [
+    exactlyOneOf(['irsa', 'roleArn', 'secretRef']),
+    {
+      cel: '!has(self.externalId) || has(self.roleArn)',
+      message: 'externalId needs roleArn',
+      field: 'externalId',
+      holds: (self) => self.externalId === undefined || self.roleArn !== undefined,
+    },
+  ],
+);
+
+const aws = z.strictObject({
+  region: text(30)
+    .regex(/^[a-z]{2}(-[a-z0-9]+)+$/, { error: 'must be an AWS region such as eu-west-1' })
+    .describe('The region, at most 30 characters; immutable.'),
+  name: locationTemplate()
+    .default('keywright/{namespace}/{name}')
+    .describe('The template of the names, at most 512 characters; default keywright/{namespace}/{name}; immutable.'),
+  auth: awsAuth.describe('How the operator logs in: irsa, roleArn or secretRef.'),
+  kmsKeyId: word(2048)
+    .exactOptional()
+    .describe('The KMS key for the values, at most 2048 characters; default: the key of the account.'),
+  endpoint: url()
+    .exactOptional()
+    .describe('Another URL of the service, at most 500 characters; default: that of the region; immutable.'),
+  tags: z
+    .record(z.string(), z.string().max(256))
+    .refine((tags) => Object.keys(tags).length <= 20, { error: 'must not hold more than 20 tags' })
+    .meta({ maxProperties: 20 })
+    .exactOptional()
+    .describe('Tags for every secret, at most 20, values of at most 256 characters.'),
+  recoveryWindow: duration('168h', '720h')
+    .default('168h')
+    .describe('How long a withdrawn secret can be restored, as a duration from 168h to 720h, whole days; default 168h.'),
+});
+
+/** `spec` of a KeyDestination: where keys are delivered. */
+export const keyDestinationSpecSchema = withRules(
+  z.strictObject({
+    allowedNamespaces: allowedNamespaces()
+      .default({})
+      .describe('The namespaces whose keys may be delivered there; default: none.'),
+    vault: vault.exactOptional().describe('A KV version 2 engine of HashiCorp Vault or OpenBao.'),
+    aws: aws.exactOptional().describe('AWS Secrets Manager in one account and region.'),
+  }),
+  [exactlyOneOf(['vault', 'aws'])],
+  placeStays,
+);
+
+/** What a change of a KeyDestination must not do. */
+export const keyDestinationTransitions = placeStays;
+
+/** `status` of a KeyDestination; only the operator writes it. */
+export const keyDestinationStatusSchema = z.strictObject({
+  observedGeneration: count().exactOptional().describe('The metadata.generation that the status speaks of.'),
+  conditions: conditionList(),
+  lastCheckedAt: writtenInstant().exactOptional().describe('When login and rights were last checked.'),
+});
