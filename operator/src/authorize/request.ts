@@ -1,0 +1,24 @@
+import type { Plaintext } from '../domain/plaintext.ts';
+
+/**
+ * One request to be decided, as every gateway adapter builds it: no HTTP types. What is absent was not said; nothing
+ * here was judged yet.
+ */
+export interface AuthRequest {
+  /** What was presented as the key; `undefined` = nothing, `malformed` = something that is no text. */
+  readonly credential: Plaintext | undefined | 'malformed';
+  /** The catalog that the caller named. */
+  readonly catalog: string | undefined;
+  /** `http` or `https`, in lower case; absent = http. */
+  readonly scheme: string;
+  readonly host: string;
+  readonly method: string;
+  /** The raw target as the client sent it, with its query. */
+  readonly path: string;
+  readonly application: string | undefined;
+  readonly customer: string | undefined;
+  readonly targetChannels: readonly string[] | undefined;
+  readonly attributes: readonly string[] | undefined;
+  /** The client's address; absent = unknown. */
+  readonly sourceIp: string | undefined;
+}

@@ -1,0 +1,49 @@
+import type { IncomingMessage } from 'node:http';
+
+import type { Problem } from './respond.ts';
+
+/** The most that a request body may have, in bytes. */
+export const bodyMaxLength = 64 * 1024;
+
+/** A request's body as JSON, or what to answer instead. */
+export type JsonBody = { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
+
+/**
+ * Reads at most 64 KiB of UTF-8 JSON. The parser's own message is dropped, because it quotes the body, and the body
+ * holds a key.
+ */
+export async function readJson(request: IncomingMessage): Promise<JsonBody> {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    return refuse({ status: 415, title: 'Unsupported Media Type', detail: 'The body must not be compressed.' });
+  }
+  const bytes = await readBytes(request);
+  if (bytes === undefined) return refuse(badRequest('The body is larger than 64 KiB.', { connection: 'close' }));
+  try {
+    return { kind: 'json', value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown };
+  } catch {
+    return refuse(badRequest('The body is not JSON in UTF-8.'));
+  }
+}
+
+/** A 400 with our sentence. */
+export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
+  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
+}
+
+async function readBytes(request: IncomingMessage): Promise<Buffer | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > bodyMaxLength) return undefined;
+  const chunks: Buffer[] = [];
+  let length = 0;
+  // Leaving the loop must not destroy the request: that would cut the connection before the answer is out.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > bodyMaxLength) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function refuse(problem: Problem): JsonBody {
+  return { kind: 'refused', problem };
+}

@@ -1,0 +1,55 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+
+/** The header in which a gateway or platform service proves itself; Node gives header names in lower case. */
+export const callerHeader = 'keywright-caller';
+
+/** Who may ask: by name, the SHA-256 of its token. */
+export type CallerTokens = ReadonlyMap<string, Buffer>;
+
+/** Says what is wrong with a caller token file, in our own words. */
+export class CallerTokensFault extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'CallerTokensFault';
+  }
+}
+
+/** Reads `{"<name>": "<SHA-256 of the token, 64 hex digits>"}`. Throws {@link CallerTokensFault}. */
+export function parseCallerTokens(text: string): CallerTokens {
+  const entries = Object.entries(readObject(text));
+  if (entries.length === 0) throw new CallerTokensFault('the caller token file names no caller');
+  return new Map(entries.map(([name, value]) => [name, readDigest(name, value)]));
+}
+
+/**
+ * Whether the sender of a request may ask for verdicts: on a listener that only this machine reaches, everybody; else a
+ * peer whose client certificate our CA signed, or one that sends a caller token. A token is random, so that one fast
+ * hash of it is enough; every digest is compared, so that the time does not tell which one was near.
+ */
+export function isAdmitted(request: IncomingMessage, rule: { readonly open: boolean; readonly tokens: CallerTokens | undefined }): boolean {
+  if (rule.open) return true;
+  if (request.socket instanceof TLSSocket && request.socket.authorized) return true;
+  const sent = request.headers[callerHeader];
+  if (rule.tokens === undefined || typeof sent !== 'string') return false;
+  const digest = createHash('sha256').update(sent, 'utf8').digest();
+  return [...rule.tokens.values()].filter((known) => timingSafeEqual(known, digest)).length > 0;
+}
+
+function readObject(text: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new CallerTokensFault('the caller token file is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new CallerTokensFault('the caller token file is not a JSON object');
+  return value;
+}
+
+function readDigest(name: string, value: unknown): Buffer {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) throw new CallerTokensFault('a caller name has other characters than A-Z a-z 0-9 . _ - or more than 63');
+  if (typeof value !== 'string' || !/^[0-9a-fA-F]{64}$/.test(value)) throw new CallerTokensFault(`the token of "${name}" is not a SHA-256 in 64 hex digits`);
+  return Buffer.from(value, 'hex');
+}

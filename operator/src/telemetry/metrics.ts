@@ -1,0 +1,135 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+import type { DenyCode } from '../authorize/verdict.ts';
+import type { Reason } from '../domain/reason.ts';
+import type { MintCause } from '../domain/version.ts';
+
+/** How a call to another system ended, in words that make few time series. */
+export type CallOutcome = 'ok' | 'lost' | 'stalled' | 'waiting' | 'transient' | 'timeout' | 'error';
+
+/** What one reconcile came to. */
+export type ReconcileOutcome = 'steady' | 'progress' | 'stalled' | 'waiting' | 'transient';
+
+/** Which backing system a destination is. */
+export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
+
+/**
+ * Where the program tells what it does. Labels come from closed lists only: no key id, name or namespace, so that the
+ * number of series does not grow with the number of keys. Durations come in as milliseconds and are shown as seconds.
+ */
+export interface Metrics {
+  reconciled(sample: { readonly outcome: ReconcileOutcome; readonly reason: Reason; readonly durationMs: number }): void;
+  /** Keys that wait to be reconciled now. */
+  queueDepth(depth: number): void;
+  /** `operation` is a method name of the store's port. */
+  storeCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
+  /** `operation` is a method name of the destination's port. */
+  destinationCalled(sample: { readonly destination: DestinationKind; readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
+  /** `operation` is a verb of the API: get, list, watch, apply, patch, create, delete. */
+  apiCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
+  minted(cause: MintCause): void;
+  /** `code` is `allowed`, or why not. */
+  verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
+  leading(leads: boolean): void;
+}
+
+/** The text of all metrics, for a scrape. */
+export interface MetricsPage {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** The recorder, and the page that it fills. */
+export interface MetricsRegistry {
+  readonly recorder: Metrics;
+  render(): Promise<MetricsPage>;
+}
+
+const callBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10];
+const verifyBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 2.5];
+
+/** A registry of its own for each call: two programs in one test do not count into each other. */
+export function createMetrics(options: { readonly processMetrics?: boolean } = {}): MetricsRegistry {
+  const registry = new Registry();
+  if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
+  const recorder: Metrics = { ...workMetrics(registry), ...callMetrics(registry) };
+  return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
+}
+
+type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'leading'>;
+
+function workMetrics(registry: Registry): WorkMetrics {
+  const reconcile = histogram(registry, 'keywright_reconcile_duration_seconds', 'Time of one reconcile of an ApiKey.', ['outcome'], callBuckets);
+  const reasons = counter(registry, 'keywright_reconciles_total', 'Reconciles by outcome and reason.', ['outcome', 'reason']);
+  const depth = gauge(registry, 'keywright_queue_depth', 'ApiKeys that wait to be reconciled.');
+  const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
+  const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
+  const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
+  const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
+  return {
+    reconciled: ({ outcome, reason, durationMs }) => {
+      reconcile.observe({ outcome }, durationMs / 1000);
+      reasons.inc({ outcome, reason });
+    },
+    queueDepth: (count) => {
+      depth.set(count);
+    },
+    minted: (cause) => {
+      minted.inc({ cause });
+    },
+    verified: ({ code, durationMs }) => {
+      verify.observe(durationMs / 1000);
+      verdicts.inc({ code });
+    },
+    leading: (leads) => {
+      leader.set(leads ? 1 : 0);
+    },
+  };
+}
+
+function callMetrics(registry: Registry): Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'> {
+  const store = histogram(registry, 'keywright_store_call_duration_seconds', 'Time of one call to the database.', ['operation', 'outcome'], callBuckets);
+  const destination = histogram(
+    registry,
+    'keywright_destination_call_duration_seconds',
+    'Time of one call to a destination.',
+    ['destination', 'operation', 'outcome'],
+    callBuckets,
+  );
+  const api = histogram(registry, 'keywright_api_call_duration_seconds', 'Time of one call to the API server.', ['operation', 'outcome'], callBuckets);
+  return {
+    storeCalled: ({ durationMs, ...labels }) => {
+      store.observe(labels, durationMs / 1000);
+    },
+    destinationCalled: ({ durationMs, ...labels }) => {
+      destination.observe(labels, durationMs / 1000);
+    },
+    apiCalled: ({ durationMs, ...labels }) => {
+      api.observe(labels, durationMs / 1000);
+    },
+  };
+}
+
+function counter<L extends string>(registry: Registry, name: string, help: string, labelNames: readonly L[]): Counter<L> {
+  return new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
+}
+
+function gauge(registry: Registry, name: string, help: string): Gauge {
+  return new Gauge({ name, help, registers: [registry] });
+}
+
+function histogram<L extends string>(registry: Registry, name: string, help: string, labelNames: readonly L[], buckets: readonly number[]): Histogram<L> {
+  return new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [registry] });
+}
+
+/** Counts nothing: for tests and one-shot commands. */
+export const silentMetrics: Metrics = {
+  reconciled: () => {},
+  queueDepth: () => {},
+  storeCalled: () => {},
+  destinationCalled: () => {},
+  apiCalled: () => {},
+  minted: () => {},
+  verified: () => {},
+  leading: () => {},
+};
