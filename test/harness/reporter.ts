@@ -53,6 +53,7 @@ function countModule(module: TestModule): Count {
       count.missing.add(error.message);
       // A file that could not be read to its end has no tests to count.
       if (module.children.size === 0) count.skipped++;
+      if (process.env['CI'] === 'true') count.failed++;
     } else {
       count.failed++;
     }
