@@ -9,6 +9,8 @@ const longestMs = longestHours * 3_600_000;
 
 /** The names of our kinds' objects: used as label values and as segments of a location, hence at most 63 characters. */
 export const objectNamePattern = '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$';
+/** The name of a namespace. */
+export const namespacePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const slugPattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const catalogNamePattern = '^[a-z0-9]([a-z0-9._:-]{0,61}[a-z0-9])?$';
 const attributePattern = '^[A-Za-z][A-Za-z0-9_.-]{0,99}$';

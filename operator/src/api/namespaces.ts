@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { setOf } from './fields.ts';
+import { namespacePattern, setOf } from './fields.ts';
 import { atMostOneOf } from './rules.ts';
 import { withRules } from './rule.ts';
 
@@ -45,7 +45,7 @@ const namespaceName = () =>
     .string()
     .min(1)
     .max(63)
-    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: 'must be the name of a namespace' });
+    .regex(new RegExp(namespacePattern), { error: 'must be the name of a namespace' });
 
 const names = () => setOf(namespaceName()).exactOptional().describe('Namespaces by name, at most 200.');
 const selector = () => labelSelector.exactOptional().describe('Namespaces by their labels; an empty selector means all of them.');

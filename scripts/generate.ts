@@ -1,0 +1,64 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { toCrd } from '../operator/src/api/crd.ts';
+import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
+import { group } from '../operator/src/api/meta.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const source = 'Made by `npm run generate` from operator/src/api: edit there.';
+
+/** Every generated file: path from the root → content. The same input gives the same bytes. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const kind of apiKinds) {
+    files.set(`crds/${group}_${kindTable[kind].plural}.yaml`, toYaml(toCrd(kind)));
+  }
+  return files;
+}
+
+function toYaml(value: unknown): string {
+  return `# ${source}\n${stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+/** Folders whose files of this ending are all generated: one that no kind makes any more is drift, too. */
+const ownedFolders = [
+  { folder: 'crds', ending: '.yaml' },
+  { folder: 'docs/reference/schemas', ending: '.json' },
+] as const;
+
+/** What differs between the generated files and those on disk, one sentence each; empty = no drift. */
+export async function drift(): Promise<readonly string[]> {
+  const expected = generatedFiles();
+  const changed = await Promise.all(
+    [...expected].map(async ([path, content]) => {
+      const present = await readFile(join(root, path), 'utf8').catch(() => undefined);
+      return present === content ? [] : [`${path} is ${present === undefined ? 'missing' : 'out of date'}`];
+    }),
+  );
+  const orphans = await Promise.all(
+    ownedFolders.map(async ({ folder, ending }) => {
+      const names = await readdir(join(root, folder)).catch(() => []);
+      return names.filter((name) => name.endsWith(ending) && !expected.has(`${folder}/${name}`)).map((name) => `${folder}/${name} is made by nothing`);
+    }),
+  );
+  return [...changed, ...orphans].flat();
+}
+
+async function write(): Promise<void> {
+  for (const [path, content] of generatedFiles()) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), content);
+  }
+}
+
+if (import.meta.main) {
+  if (!process.argv.includes('--check')) await write();
+  const left = await drift();
+  for (const line of left) console.error(line);
+  if (left.length > 0) {
+    console.error('Run `npm run generate` and commit what it writes.');
+    process.exitCode = 1;
+  }
+}
