@@ -118,6 +118,8 @@ export interface AuditRow {
 export interface Store {
   /** A UUID made with the database. One database = one cluster. */
   installationId(): Promise<string>;
+  /** The number of the newest migration that the database has; 0 = none. Compare with `programSchemaVersion`. */
+  schemaVersion(): Promise<number>;
   /** Records the cluster's identity on the first call; `other` when the database belongs to another cluster. */
   claimCluster(clusterUid: string): Promise<'ours' | 'other'>;
   /** Keeps `check` for a pepper id the first time; afterwards compares: `wrong` = another pepper under a known id. */
@@ -134,31 +136,54 @@ export interface Store {
   listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
 
   mint(request: MintRequest): Promise<ClaimOutcome>;
-  /** Records that `keyId` is about to be written to these locations (a copy, a repair). Makes rows where there are none. */
-  intend(ref: ApiKeyRef, keyId: string, targets: readonly { readonly targetName: string; readonly location: Location }[], now: Instant): Promise<ClaimOutcome>;
-  /** Records confirmed writes: what each location holds now. */
+  /**
+   * Records that `keyId` is about to be written to these locations (a copy, a repair). Makes rows where there are none, and
+   * revives withdrawing ones. The same intent again is `done`; `already` = the version is not live any more.
+   */
+  intend(
+    ref: ApiKeyRef,
+    keyId: string,
+    targets: readonly { readonly targetName: string; readonly location: Location }[],
+    now: Instant,
+  ): Promise<ClaimOutcome>;
+  /** Records confirmed writes: what each location holds now. All or none; `already` = another key id is intended somewhere. */
   confirmDeliveries(uid: string, held: readonly HeldValue[], now: Instant): Promise<Transition>;
-  /** pending → active; the older active version → retiring until `oldNotAfter` (never after its expiry), as one step. */
+  /**
+   * pending → active; the older active version → retiring until `oldNotAfter` (never after its expiry), as one step; lost
+   * attempts end then too. Without `oldNotAfter` there must be no active version (`already`): an old one needs an end.
+   */
   activate(uid: string, keyId: string, oldNotAfter: Instant | undefined, now: Instant): Promise<Transition>;
   /** Moves versions to `ended`. */
   endVersions(uid: string, keyIds: readonly string[], reason: EndedReason, now: Instant): Promise<Transition>;
   /** Ends every version as revoked and, with `revokedReason`, closes the key for good. */
-  revokeAll(uid: string, cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string }, now: Instant): Promise<Transition>;
+  revokeAll(
+    uid: string,
+    cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string },
+    now: Instant,
+  ): Promise<Transition>;
   /** Writes the settings when they differ: one row, one feed entry. `already` = they were the same. */
   saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition>;
   /** live → withdrawing. */
   beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition>;
   /** → gone: the location is empty, or not ours any more. */
   finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
-  /** A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. */
+  /**
+   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. Until
+   * then mint is `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A
+   * location that a released ApiKey of the same name left behind needs no take-over: claiming it is enough.
+   */
   takeOver(ref: ApiKeyRef, now: Instant): Promise<Transition>;
-  /** The resource is gone: its row leaves the names in use. Refuses (`already`) while a version is not ended. */
+  /**
+   * The resource is gone: its row leaves the names in use, its key ids are unknown from now on, and what is still `live` of
+   * its deliveries is withdrawing. Refuses (`already`) while a version is not ended.
+   */
   releaseKey(uid: string, now: Instant): Promise<Transition>;
 
   /** For a verify. `undefined` = unknown key id. */
   findByKeyId(keyId: string): Promise<KeyRecord | undefined>;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
+  /** Newest first, at most `limit`. */
   readAudit(filter: { readonly apiKeyUid?: string; readonly keyId?: string }, limit: number): Promise<readonly AuditRow[]>;
   close(): Promise<void>;
 }

@@ -1,0 +1,19 @@
+import type { Migration } from 'kysely/migration';
+
+import { foundation } from './0001-foundation.ts';
+
+/**
+ * All migrations by name; the number in front is the schema's version. Rules: never edit one that was released, only
+ * add; every one is additive, so that the program before it still runs on the schema after it.
+ */
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-foundation': foundation,
+};
+
+/** The number in front of a migration's name; 0 for a name without one. */
+export function migrationNumber(name: string): number {
+  return Number(/^\d+/.exec(name)?.[0] ?? 0);
+}
+
+/** The schema version that this program needs. */
+export const programSchemaVersion: number = Math.max(...Object.keys(migrations).map(migrationNumber));

@@ -1,0 +1,82 @@
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
+
+import type { Log } from '../../telemetry/log.ts';
+import { migrationNumber, migrations, programSchemaVersion } from '../migrations/index.ts';
+import { DatabaseFault, storeUnavailable } from './fault.ts';
+import { WritablePool } from './pool.ts';
+import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import { grantRoles } from './roles.ts';
+
+/** What a migration came to. */
+export interface MigrationOutcome {
+  /** The schema version found; 0 for an empty database. */
+  readonly from: number;
+  /** The schema version left behind. Greater than the program's when a newer program was here: no error. */
+  readonly to: number;
+  /** Statements that our role may not run: an administrator has to, once. */
+  readonly statements: readonly string[];
+}
+
+/** What {@link migrate} needs. */
+export interface MigrateOptions extends DatabaseAddress {
+  readonly log: Log;
+}
+
+// Building an index over a large table takes its time; another migrating process may hold the lock meanwhile.
+const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTransactionMs: 120_000, connectMs: 5_000 };
+
+/**
+ * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting
+ * StoreUnavailable` like the store. Several at once are safe; the later ones find nothing to do.
+ */
+export async function migrate(options: MigrateOptions): Promise<MigrationOutcome> {
+  const { url, passwordFile, log } = options;
+  const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
+  try {
+    return await db.connection().execute(async (connection) => {
+      await sql`select pg_advisory_lock(hashtext('keywright migrate'))`.execute(connection);
+      try {
+        return await migrateLocked(db, log);
+      } finally {
+        await sql`select pg_advisory_unlock(hashtext('keywright migrate'))`.execute(connection);
+      }
+    });
+  } catch (error) {
+    if (error instanceof DatabaseFault && (error.kind === 'unavailable' || error.kind === 'conflict'))
+      throw storeUnavailable(error);
+    throw error;
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function migrateLocked(db: Kysely<unknown>, log: Log): Promise<MigrationOutcome> {
+  const from = await currentVersion(db);
+  // Kysely's migrator calls a migration that it does not know a corruption: a newer program's schema never gets there.
+  if (from > programSchemaVersion) {
+    log.info('database schema is newer', { version: String(from) });
+    return { from, to: from, statements: [] };
+  }
+  if (from < programSchemaVersion) {
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: async () => await Promise.resolve({ ...migrations }) },
+      migrationTableSchema: 'keywright',
+      migrationTableName: 'migration',
+      migrationLockTableName: 'migration_lock',
+    });
+    const { error } = await migrator.migrateToLatest();
+    if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed');
+    log.info('database schema migrated', { version: String(programSchemaVersion) });
+  }
+  return { from, to: programSchemaVersion, statements: await grantRoles(db) };
+}
+
+async function currentVersion(db: Kysely<unknown>): Promise<number> {
+  const table = await sql<{ exists: boolean }>`select to_regclass('keywright.migration') is not null as exists`.execute(db);
+  if (table.rows[0]?.exists !== true) return 0;
+  const { rows } = await sql<{ name: string }>`select name from keywright.migration`.execute(db);
+  return Math.max(0, ...rows.map(({ name }) => migrationNumber(name)));
+}

@@ -1,0 +1,178 @@
+import { readFile } from 'node:fs/promises';
+
+import type { PostgresPool, PostgresPoolClient } from 'kysely';
+import { Client, Pool } from 'pg';
+import type { ClientConfig, PoolClient } from 'pg';
+import { parseIntoClientConfig } from 'pg-connection-string';
+
+import type { Log } from '../../telemetry/log.ts';
+import { DatabaseFault, classifyDriverError } from './fault.ts';
+import { splitHosts } from './hosts.ts';
+
+/** How to reach the database. */
+export interface DatabaseAddress {
+  /** `postgres://user:password@host:port[,host:port…]/database?sslmode=…` */
+  readonly url: string;
+  /** Holds the password; read at every new connection, so that a changed one is taken up without a restart. */
+  readonly passwordFile?: string;
+}
+
+/** The limits of one session, in milliseconds. */
+export interface SessionLimits {
+  readonly lockMs: number;
+  readonly statementMs: number;
+  readonly idleInTransactionMs: number;
+  readonly connectMs: number;
+}
+
+/** What the store's own transactions live under ("Store rules"). */
+export const storeLimits: SessionLimits = { lockMs: 2_000, statementMs: 5_000, idleInTransactionMs: 10_000, connectMs: 5_000 };
+
+/** What {@link WritablePool} is made of. */
+export interface WritablePoolOptions {
+  readonly address: DatabaseAddress;
+  readonly limits: SessionLimits;
+  readonly size: number;
+  readonly log: Log;
+}
+
+/**
+ * Connections to the one server that accepts writes. With several hosts, each is asked in turn whether it is out of
+ * recovery; a lost connection or a server that turned read-only makes us ask again. Every error that leaves is a
+ * {@link DatabaseFault}; a connection that failed is never handed out again.
+ */
+export class WritablePool implements PostgresPool {
+  readonly options: object = {};
+  readonly #configs: readonly ClientConfig[];
+  readonly #size: number;
+  readonly #log: Log;
+  #current: Promise<Pool> | undefined;
+  #closed = false;
+
+  constructor(init: WritablePoolOptions) {
+    this.#configs = clientConfigs(init.address, init.limits);
+    this.#size = init.size;
+    this.#log = init.log;
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    const pool = await this.#writable();
+    try {
+      return this.#guard(await pool.connect(), pool);
+    } catch (error) {
+      throw this.#failed(error, pool);
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#closed = true;
+    const current = this.#current;
+    this.#current = undefined;
+    const pool = await current?.catch(() => undefined);
+    await pool?.end();
+  }
+
+  async #writable(): Promise<Pool> {
+    if (this.#closed) throw new DatabaseFault('unavailable', 'closed', true);
+    const selection = (this.#current ??= this.#select());
+    try {
+      return await selection;
+    } catch (error) {
+      if (this.#current === selection) this.#current = undefined;
+      throw error;
+    }
+  }
+
+  async #select(): Promise<Pool> {
+    const [only] = this.#configs;
+    if (only !== undefined && this.#configs.length === 1) return this.#open(only);
+    let last = new DatabaseFault('unavailable', '25006', true);
+    for (const config of this.#configs) {
+      try {
+        if (await acceptsWrites(config)) return this.#open(config);
+      } catch (error) {
+        last = classifyDriverError(error);
+      }
+    }
+    throw last;
+  }
+
+  #open(config: ClientConfig): Pool {
+    const pool = new Pool({ ...config, max: this.#size, idleTimeoutMillis: 30_000 });
+    // Without these listeners a server that goes away ends the process: an 'error' event nobody hears is thrown.
+    pool.on('error', (error) => {
+      this.#failed(error, pool);
+    });
+    pool.on('connect', (client) => {
+      client.on('error', () => {});
+    });
+    return pool;
+  }
+
+  /** Classifies, and forgets a pool whose server is gone or not writable, so that the next caller selects anew. */
+  #failed(error: unknown, pool: Pool): DatabaseFault {
+    const fault = classifyDriverError(error);
+    if (fault.connectionLost && this.#configs.length > 1) void this.#forget(pool);
+    this.#log.debug('database connection failed', { failure: fault.code });
+    return fault;
+  }
+
+  async #forget(pool: Pool): Promise<void> {
+    const current = this.#current;
+    if (current === undefined || (await current.catch(() => undefined)) !== pool) return;
+    if (this.#current === current) this.#current = undefined;
+    // Ends once the last borrowed connection is back.
+    if (!pool.ending) await pool.end().catch(() => {});
+  }
+
+  #guard(client: PoolClient, pool: Pool): PostgresPoolClient {
+    let lost: DatabaseFault | undefined;
+    const query = async (text: unknown, parameters: unknown): Promise<unknown> => {
+      // After a loss the only statement to come is `rollback`: sending it would wait for the same dead server again.
+      if (lost !== undefined) throw lost;
+      try {
+        return await client.query(text as string, parameters as unknown[]);
+      } catch (error) {
+        const fault = this.#failed(error, pool);
+        if (fault.connectionLost) lost = fault;
+        throw fault;
+      }
+    };
+    return {
+      query: query as PostgresPoolClient['query'],
+      release: (destroy) => {
+        client.release(destroy === true || lost !== undefined);
+      },
+    };
+  }
+}
+
+function clientConfigs(address: DatabaseAddress, limits: SessionLimits): readonly ClientConfig[] {
+  const urls = splitHosts(address.url);
+  if (urls === undefined) throw new TypeError('the database URL is not of the form postgres://user@host:port/database');
+  const { passwordFile } = address;
+  return urls.map((url) => ({
+    ...parseIntoClientConfig(url),
+    ...(passwordFile === undefined ? {} : { password: async () => (await readFile(passwordFile, 'utf8')).trimEnd() }),
+    application_name: 'keywright',
+    keepAlive: true,
+    connectionTimeoutMillis: limits.connectMs,
+    lock_timeout: limits.lockMs,
+    statement_timeout: limits.statementMs,
+    idle_in_transaction_session_timeout: limits.idleInTransactionMs,
+    // The server's own limit comes first; this one is for a server that has stopped answering altogether.
+    query_timeout: limits.statementMs + 3_000,
+  }));
+}
+
+async function acceptsWrites(config: ClientConfig): Promise<boolean> {
+  const client = new Client(config);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const result = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+    return result.rows[0]?.standby === false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

@@ -1,0 +1,107 @@
+import { sql } from 'kysely';
+
+import type { ApiKeyRef } from '../../domain/key.ts';
+import type { Instant } from '../../domain/time.ts';
+import type { Delivery, EndedReason } from '../../domain/version.ts';
+import type { AuditRow, FeedRow, KeyRecord, KeyState } from '../port.ts';
+import { deliveryJson, keyJson, toDelivery, toKeyRow, toVersion, versionJson } from './rows.ts';
+import type { DeliveryJson, KeyJson, VersionJson } from './rows.ts';
+import { attempt } from './transaction.ts';
+import type { StoreContext } from './transaction.ts';
+
+interface KeyStateRow {
+  readonly key: KeyJson | null;
+  readonly versions: readonly VersionJson[] | null;
+  readonly highestEpoch: number;
+  readonly attempts: number;
+  readonly revokedKeyIds: readonly string[] | null;
+  readonly lastEnded: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant } | null;
+  readonly deliveries: readonly DeliveryJson[] | null;
+}
+
+/** See {@link Store.readKey}. One statement, so one snapshot and one round trip. */
+export async function readKey(context: StoreContext, uid: string): Promise<KeyState> {
+  const query = sql<KeyStateRow>`
+    select
+      (select ${keyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
+      (select json_agg(${versionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
+      coalesce(top.epoch, 0) as "highestEpoch",
+      (select count(*)::int from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch) as attempts,
+      (select json_agg(r.key_id order by r.ended_at desc, r.seq desc) from (
+         select v.key_id, v.ended_at, v.seq from keywright.version v where v.apikey_uid = ${uid} and v.ended_reason = 'revoked'
+         order by v.ended_at desc, v.seq desc limit 16) r) as "revokedKeyIds",
+      (select json_build_object('keyId', v.key_id, 'reason', v.ended_reason, 'at', keywright.ms(v.ended_at)) from keywright.version v
+       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.ended_at desc, v.seq desc limit 1) as "lastEnded",
+      (select json_agg(${deliveryJson} order by d.seq) from keywright.delivery d where d.apikey_uid = ${uid} and d.state <> 'gone') as deliveries
+    from (select max(epoch) as epoch from keywright.version where apikey_uid = ${uid}) top`;
+  const row = (await attempt(context, 'readKey', () => query.execute(context.db))).rows[0];
+  if (row === undefined) throw new TypeError('an aggregate without a row');
+  return {
+    key: row.key === null ? undefined : toKeyRow(row.key),
+    versions: (row.versions ?? []).map(toVersion),
+    highestEpoch: row.highestEpoch,
+    attemptsOfHighestEpoch: row.attempts,
+    revokedKeyIds: row.revokedKeyIds ?? [],
+    ...(row.lastEnded === null ? {} : { lastEnded: row.lastEnded }),
+    deliveries: (row.deliveries ?? []).map(toDelivery),
+  };
+}
+
+/** See {@link Store.listKeys}. */
+export async function listKeys(context: StoreContext): Promise<readonly ApiKeyRef[]> {
+  const keys = context.db.withSchema('keywright').selectFrom('apikey').select(['namespace', 'name', 'uid']);
+  const query = keys.where('released_at', 'is', null).orderBy('namespace').orderBy('name');
+  return await attempt(context, 'listKeys', () => query.execute());
+}
+
+/** See {@link Store.listWithdrawing}. */
+export async function listWithdrawing(
+  context: StoreContext,
+  limit: number,
+): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
+  const query = sql<{ delivery: DeliveryJson; ref: ApiKeyRef }>`
+    select ${deliveryJson} as delivery, json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref
+    from keywright.delivery d join keywright.apikey k on k.uid = d.apikey_uid
+    where d.state = 'withdrawing' order by d.withdrawing_since, d.seq limit ${limit}`;
+  const { rows } = await attempt(context, 'listWithdrawing', () => query.execute(context.db));
+  return rows.map(({ delivery, ref }) => ({ ...toDelivery(delivery), ref }));
+}
+
+/** See {@link Store.findByKeyId}. */
+export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
+  const query = sql<{ version: VersionJson; key: KeyJson }>`
+    select ${versionJson} as version, ${keyJson} as key
+    from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid
+    where v.key_id = ${keyId} and k.released_at is null`;
+  const row = (await attempt(context, 'findByKeyId', () => query.execute(context.db))).rows[0];
+  return row === undefined ? undefined : { version: toVersion(row.version), key: toKeyRow(row.key) };
+}
+
+/** See {@link Store.readFeed}. */
+export async function readFeed(context: StoreContext, from: number, limit: number): Promise<readonly FeedRow[]> {
+  const query = sql<{ row: FeedRow }>`
+    select json_build_object('rev', rev, 'id', id, 'kind', kind, 'subjectUid', subject_uid) as row
+    from keywright.feed where rev >= ${from} order by rev limit ${limit}`;
+  return (await attempt(context, 'readFeed', () => query.execute(context.db))).rows.map(({ row }) => row);
+}
+
+interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId'> {
+  readonly apiKeyUid: string | null;
+  readonly keyId: string | null;
+}
+
+/** See {@link Store.readAudit}. */
+export async function readAudit(
+  context: StoreContext,
+  filter: { readonly apiKeyUid?: string; readonly keyId?: string },
+  limit: number,
+): Promise<readonly AuditRow[]> {
+  const query = sql<{ row: AuditJson }>`
+    select json_build_object('at', keywright.ms(at), 'actor', actor, 'action', action, 'apiKeyUid', apikey_uid, 'keyId', key_id, 'detail', detail) as row
+    from keywright.audit
+    where (${filter.apiKeyUid ?? null}::text is null or apikey_uid = ${filter.apiKeyUid ?? null})
+      and (${filter.keyId ?? null}::text is null or key_id = ${filter.keyId ?? null})
+    order by seq desc limit ${limit}`;
+  const { rows } = await attempt(context, 'readAudit', () => query.execute(context.db));
+  return rows.map(({ row }) => ({ ...row, apiKeyUid: row.apiKeyUid ?? undefined, keyId: row.keyId ?? undefined }));
+}

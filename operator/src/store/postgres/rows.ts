@@ -1,0 +1,130 @@
+import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+
+import type { Instant } from '../../domain/time.ts';
+import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState } from '../../domain/version.ts';
+import type { KeyRow, KeySettings, Selections } from '../port.ts';
+
+/** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
+export interface VersionJson {
+  readonly id: string;
+  readonly apiKeyUid: string;
+  readonly keyId: string;
+  readonly display: string;
+  readonly epoch: number;
+  readonly state: VersionState;
+  readonly endedReason: EndedReason | null;
+  readonly lost: boolean;
+  readonly cause: MintCause;
+  /** Base64, in lines of 76 characters. */
+  readonly hash: string;
+  readonly pepperId: string;
+  readonly ownerUid: string;
+  readonly issuedAt: Instant;
+  readonly activatedAt: Instant | null;
+  readonly expiresAt: Instant | null;
+  readonly notAfter: Instant | null;
+  readonly endedAt: Instant | null;
+  readonly firstUsedAt: Instant | null;
+  readonly lastUsedAt: Instant | null;
+}
+
+/** A row of `delivery` as JSON. */
+export interface DeliveryJson {
+  readonly id: string;
+  readonly apiKeyUid: string;
+  readonly targetName: string;
+  readonly destinationUid: string;
+  readonly path: string;
+  readonly heldKeyId: string | null;
+  readonly heldVersion: string | null;
+  readonly heldEnvelope: string | null;
+  readonly intendedKeyId: string | null;
+  readonly state: DeliveryState;
+  readonly deliveredAt: Instant | null;
+  readonly withdrawingSince: Instant | null;
+}
+
+/** A row of `apikey` as JSON. */
+export interface KeyJson {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly displayName: string;
+  readonly catalog: string;
+  readonly owner: string;
+  readonly accessType: string;
+  readonly clientApplication: string | null;
+  readonly suspended: boolean;
+  readonly selections: Selections;
+  readonly revokedReason: string | null;
+}
+
+/** `version v` as {@link VersionJson}. */
+export const versionJson: RawBuilder<VersionJson> = sql`json_build_object('id', v.id, 'apiKeyUid', v.apikey_uid, 'keyId', v.key_id,
+  'display', v.display, 'epoch', v.epoch, 'state', v.state, 'endedReason', v.ended_reason, 'lost', v.lost, 'cause', v.cause,
+  'hash', encode(v.hash, 'base64'), 'pepperId', v.pepper_id, 'ownerUid', v.owner_uid, 'issuedAt', keywright.ms(v.issued_at),
+  'activatedAt', keywright.ms(v.activated_at), 'expiresAt', keywright.ms(v.expires_at), 'notAfter', keywright.ms(v.not_after),
+  'endedAt', keywright.ms(v.ended_at), 'firstUsedAt', keywright.ms(v.first_used_at), 'lastUsedAt', keywright.ms(v.last_used_at))`;
+
+/** `apikey k` as {@link KeyJson}. */
+export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
+  'displayName', k.display_name, 'catalog', k.catalog, 'owner', k.owner, 'accessType', k.access_type,
+  'clientApplication', k.client_application, 'suspended', k.suspended, 'selections', k.selections, 'revokedReason', k.revoked_reason)`;
+
+/** `delivery d` as {@link DeliveryJson}. */
+export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
+  'destinationUid', d.destination_uid, 'path', d.path, 'heldKeyId', d.held_key_id, 'heldVersion', d.held_version,
+  'heldEnvelope', d.held_envelope, 'intendedKeyId', d.intended_key_id, 'state', d.state,
+  'deliveredAt', keywright.ms(d.delivered_at), 'withdrawingSince', keywright.ms(d.withdrawing_since))`;
+
+type Present<T> = { readonly [K in keyof T]?: Exclude<T[K], null> };
+
+/** Leaves out what is null: the domain says "absent". */
+function present<T extends object>(values: T): Present<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as Present<T>;
+}
+
+/** JSON → {@link Version}. */
+export function toVersion(row: VersionJson): Version {
+  const { endedReason, activatedAt, expiresAt, notAfter, endedAt, firstUsedAt, lastUsedAt, hash, ...rest } = row;
+  return {
+    ...rest,
+    hash: Uint8Array.from(Buffer.from(hash, 'base64')),
+    ...present({ endedReason, activatedAt, expiresAt, notAfter, endedAt, firstUsedAt, lastUsedAt }),
+  };
+}
+
+/** JSON → {@link Delivery}. */
+export function toDelivery(row: DeliveryJson): Delivery {
+  const { destinationUid, path, heldKeyId, heldVersion, heldEnvelope, intendedKeyId, deliveredAt, withdrawingSince, ...rest } =
+    row;
+  return {
+    ...rest,
+    location: { destinationUid, path },
+    ...present({ heldKeyId, heldVersion, heldEnvelope, intendedKeyId, deliveredAt, withdrawingSince }),
+  };
+}
+
+/** JSON → {@link KeyRow}. */
+export function toKeyRow(row: KeyJson): KeyRow {
+  const { uid, namespace, name, revokedReason, clientApplication, ...settings } = row;
+  return {
+    ref: { namespace, name, uid },
+    settings: { ...settings, ...present({ clientApplication }) },
+    ...present({ revokedReason }),
+  };
+}
+
+/** The columns of `apikey` that {@link KeySettings} fill. */
+export function settingsColumns(settings: KeySettings) {
+  return {
+    display_name: settings.displayName,
+    catalog: settings.catalog,
+    owner: settings.owner,
+    access_type: settings.accessType,
+    client_application: settings.clientApplication ?? null,
+    suspended: settings.suspended,
+    selections: JSON.stringify(settings.selections),
+  };
+}

@@ -1,0 +1,65 @@
+import { Kysely, PostgresDialect } from 'kysely';
+
+import type { Clock } from '../../domain/time.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Actor, Store } from '../port.ts';
+import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
+import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
+import { activate, endVersions, mint, revokeAll, saveSettings } from './keys.ts';
+import { WritablePool, storeLimits } from './pool.ts';
+import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import { findByKeyId, listKeys, listWithdrawing, readAudit, readFeed, readKey } from './reads.ts';
+import type { Tables } from './tables.ts';
+import type { StoreContext } from './transaction.ts';
+
+/** What {@link openPostgresStore} needs. */
+export interface PostgresStoreOptions extends DatabaseAddress {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Who the audit names; `operator` without. */
+  readonly actor?: Actor;
+  /** Connections at most; 10 without. */
+  readonly poolSize?: number;
+  /** Other limits than {@link storeLimits}: for tests that make the database slow. */
+  readonly limits?: SessionLimits;
+}
+
+/**
+ * The store on PostgreSQL. Connects when first used, so that a database that is down at the start is waited for like one
+ * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
+ */
+export function openPostgresStore(options: PostgresStoreOptions): Store {
+  const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
+  const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
+  });
+  let fence: number | undefined;
+  const context: StoreContext = { db, clock, actor, fence: () => fence };
+  return {
+    installationId: () => installationId(context),
+    schemaVersion: () => schemaVersion(context),
+    claimCluster: (clusterUid) => claimCluster(context, clusterUid),
+    checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
+    takeFence: async () => (fence = await takeFence(context)),
+    now: () => databaseNow(context),
+    readKey: (uid) => readKey(context, uid),
+    listKeys: () => listKeys(context),
+    listWithdrawing: (limit) => listWithdrawing(context, limit),
+    mint: (request) => mint(context, request),
+    intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),
+    confirmDeliveries: (uid, held, now) => confirmDeliveries(context, uid, held, now),
+    activate: (uid, keyId, oldNotAfter, now) => activate(context, uid, keyId, oldNotAfter, now),
+    endVersions: (uid, keyIds, reason, now) => endVersions(context, uid, keyIds, reason, now),
+    revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
+    saveSettings: (uid, settings, now) => saveSettings(context, uid, settings, now),
+    beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
+    finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
+    takeOver: (ref, now) => takeOver(context, ref, now),
+    releaseKey: (uid, now) => releaseKey(context, uid, now),
+    findByKeyId: (keyId) => findByKeyId(context, keyId),
+    readFeed: (from, limit) => readFeed(context, from, limit),
+    readAudit: (filter, limit) => readAudit(context, filter, limit),
+    close: () => db.destroy(),
+  };
+}

@@ -1,0 +1,141 @@
+import { sql } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
+
+import type { Clock, Instant } from '../../domain/time.ts';
+import { FenceLost } from '../port.ts';
+import type { Actor, AuditRow, ClaimOutcome, FeedRow } from '../port.ts';
+import { DatabaseFault, storeUnavailable } from './fault.ts';
+import { at } from './tables.ts';
+import type { Tables } from './tables.ts';
+
+/** A transaction of ours. */
+export type Tx = Transaction<Tables>;
+
+/** What every operation of one store instance works with. */
+export interface StoreContext {
+  readonly db: Kysely<Tables>;
+  readonly clock: Clock;
+  /** Who the audit names where the caller does not. */
+  readonly actor: Actor;
+  /** The fence that this instance took; `undefined` = it never led, and may not change anything. */
+  readonly fence: () => number | undefined;
+}
+
+/** Leaves a transaction without a trace, with an outcome for the caller. */
+export class Abandon extends Error {
+  readonly outcome: ClaimOutcome;
+
+  constructor(outcome: ClaimOutcome) {
+    super('transaction abandoned');
+    this.name = 'Abandon';
+    this.outcome = outcome;
+  }
+}
+
+/** One audit line of a change; instant and actor are the transaction's. */
+export type AuditEntry = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'apiKeyUid' | 'keyId' | 'detail' | 'actor'>>;
+
+/** What a change tells the world about itself. */
+export interface Change {
+  /** Uids of ApiKeys whose verdict may have changed; one feed row each. Empty: nobody's, and no revision is taken. */
+  readonly revises: readonly string[];
+  readonly audit: readonly AuditEntry[];
+}
+
+const attempts = 3;
+/** After this no further attempt begins, so that a caller is not held for the sum of all timeouts. */
+const retryWithinMs = 2_000;
+
+/**
+ * Runs a read, or something that is harmless twice, with bounded retries: a pool may hand out connections of a server
+ * that has just been restarted.
+ */
+export async function attempt<T>(context: StoreContext, operation: string, body: () => Promise<T>): Promise<T> {
+  const startedMs = context.clock.monotonicMs();
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      if (!(error instanceof DatabaseFault)) throw error;
+      const again = error.kind === 'conflict' || (error.kind === 'unavailable' && error.connectionLost && error.code !== '28P01');
+      if (!again || tried === attempts || context.clock.monotonicMs() - startedMs > retryWithinMs)
+        throw outward(error, operation);
+      await context.clock.sleep(50 * tried);
+    }
+  }
+}
+
+/** What callers see. A defect stays an error, with its code and without the driver's text. */
+function outward(fault: DatabaseFault, operation: string): Error {
+  if (fault.kind === 'unavailable' || fault.kind === 'conflict') return storeUnavailable(fault);
+  return new Error(`the store's ${operation} failed: ${fault.message}`);
+}
+
+/**
+ * One transition: READ COMMITTED, `body` locks the ApiKey's row first and re-checks its preconditions (throwing
+ * {@link Abandon}), then the audit, and last the revision, because its row lock is the one that all writers share.
+ * Not retried once `body` has begun, but after a conflict: a commit whose answer was lost may have happened.
+ */
+export async function transition(
+  context: StoreContext,
+  operation: string,
+  now: Instant,
+  body: (tx: Tx) => Promise<Change>,
+): Promise<ClaimOutcome> {
+  const fence = context.fence();
+  if (fence === undefined) throw new FenceLost();
+  let begun = false;
+  const run = async (tx: Tx): Promise<void> => {
+    begun = true;
+    const change = await body(tx);
+    await writeAudit(tx, context.actor, now, change.audit);
+    if (change.revises.length === 0) await checkFence(tx, fence);
+    for (const uid of change.revises) await takeRevision(tx, fence, 'ApiKey', uid, now);
+  };
+  return await attempt(context, operation, async (): Promise<ClaimOutcome> => {
+    begun = false;
+    try {
+      await context.db.transaction().setIsolationLevel('read committed').execute(run);
+      return 'done';
+    } catch (error) {
+      if (error instanceof Abandon) return error.outcome;
+      if (!(error instanceof DatabaseFault)) throw error;
+      // Another transaction made the row first: a name, a key id, the one pending or active version.
+      if (error.kind === 'unique') return 'already';
+      if (begun && error.kind === 'unavailable') throw storeUnavailable(error);
+      throw error;
+    }
+  });
+}
+
+async function writeAudit(tx: Tx, actor: Actor, now: Instant, entries: readonly AuditEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const rows = entries.map((entry) => ({
+    at: at(now),
+    actor: entry.actor ?? actor,
+    action: entry.action,
+    apikey_uid: entry.apiKeyUid ?? null,
+    key_id: entry.keyId ?? null,
+    detail: JSON.stringify(entry.detail ?? {}),
+  }));
+  await tx.withSchema('keywright').insertInto('audit').values(rows).execute();
+}
+
+async function checkFence(tx: Tx, fence: number): Promise<void> {
+  const head = await sql<{ ours: boolean }>`select fence = ${fence} as ours from keywright.feed_head`.execute(tx);
+  if (head.rows[0]?.ours !== true) throw new FenceLost();
+}
+
+/**
+ * Takes the next revision under the fence and writes its feed row. A weaker `synchronous_commit` than `on`, which a role
+ * or database may have as its default, is lifted for this commit: a verdict that was taken away must not come back.
+ */
+async function takeRevision(tx: Tx, fence: number, kind: FeedRow['kind'], subjectUid: string, now: Instant): Promise<void> {
+  const taken = await sql`
+    with head as (update keywright.feed_head set rev = rev + 1 where fence = ${fence} returning rev)
+    insert into keywright.feed (rev, kind, subject_uid, at)
+    select rev, ${kind}, ${subjectUid}, ${at(now)} from head
+    returning case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
+      then set_config('synchronous_commit', 'on', true) end`.execute(tx);
+  if (taken.rows.length !== 1) throw new FenceLost();
+}
