@@ -40,7 +40,9 @@ export async function drift(): Promise<readonly string[]> {
   const orphans = await Promise.all(
     ownedFolders.map(async ({ folder, ending }) => {
       const names = await readdir(join(root, folder)).catch(() => []);
-      return names.filter((name) => name.endsWith(ending) && !expected.has(`${folder}/${name}`)).map((name) => `${folder}/${name} is made by nothing`);
+      return names
+        .filter((name) => name.endsWith(ending) && !expected.has(`${folder}/${name}`))
+        .map((name) => `${folder}/${name} is made by nothing`);
     }),
   );
   return [...changed, ...orphans].flat();

@@ -41,11 +41,7 @@ const labelSelector = z.strictObject({
 });
 
 const namespaceName = () =>
-  z
-    .string()
-    .min(1)
-    .max(63)
-    .regex(new RegExp(namespacePattern), { error: 'must be the name of a namespace' });
+  z.string().min(1).max(63).regex(new RegExp(namespacePattern), { error: 'must be the name of a namespace' });
 
 const names = () => setOf(namespaceName()).exactOptional().describe('Namespaces by name, at most 200.');
 const selector = () => labelSelector.exactOptional().describe('Namespaces by their labels; an empty selector means all of them.');

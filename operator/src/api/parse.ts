@@ -38,8 +38,7 @@ export interface ManifestFault {
 
 /** What became of a manifest. */
 export type Parsed<K extends ApiKind = ApiKind> =
-  | { readonly ok: true; readonly object: ManifestObject<K> }
-  | { readonly ok: false; readonly errors: readonly ManifestFault[] };
+  { readonly ok: true; readonly object: ManifestObject<K> } | { readonly ok: false; readonly errors: readonly ManifestFault[] };
 
 const textMap = z.record(z.string(), z.string()).exactOptional();
 
@@ -126,7 +125,10 @@ function toFaults(issue: Issue, raw: unknown): readonly ManifestFault[] {
 
 /** What stands at a path of the document. */
 function at(raw: unknown, steps: readonly (string | number)[]): unknown {
-  return steps.reduce<unknown>((value, step) => (typeof value === 'object' && value !== null ? Reflect.get(value, step) : undefined), raw);
+  return steps.reduce<unknown>(
+    (value, step) => (typeof value === 'object' && value !== null ? Reflect.get(value, step) : undefined),
+    raw,
+  );
 }
 
 const typeNames: Readonly<Record<string, string>> = {
@@ -148,9 +150,13 @@ function sentence(issue: Issue, value: unknown): string {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.expected === 'never') return issue.message;
-      return value === undefined ? 'is required' : `must be ${typeNames[issue.expected] ?? issue.expected}, not ${describe(value)}`;
+      return value === undefined
+        ? 'is required'
+        : `must be ${typeNames[issue.expected] ?? issue.expected}, not ${describe(value)}`;
     case 'invalid_value':
-      return value === undefined ? 'is required' : `must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}`;
+      return value === undefined
+        ? 'is required'
+        : `must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}`;
     case 'too_big':
       return `at most ${unitOf(issue.origin, issue.maximum)}`;
     case 'too_small':

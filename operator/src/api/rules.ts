@@ -79,16 +79,9 @@ export const scopesMeanListed: Rule<{ readonly endpoints: string; readonly scope
   holds: (self) => (self.scopes !== undefined) === (self.endpoints === 'Listed'),
 };
 
-/** A template segment of dots would be resolved by clients and proxies before it ever reached the API. */
-export const noDotSegments: Rule<string> = {
-  cel: "!self.split('/').exists(s, s == '.' || s == '..')",
-  message: 'path must not have "." or ".." as a segment',
-  holds: (self) => !self.split('/').some((part) => part === '.' || part === '..'),
-};
-
 interface DestinationPlace {
-  readonly vault?: { readonly address: string; readonly mount: string; readonly path: string; readonly namespace?: string };
-  readonly aws?: { readonly region: string; readonly name: string; readonly endpoint?: string };
+  readonly vault?: Members;
+  readonly aws?: Members;
 }
 
 const moving = 'moving keys needs a new KeyDestination';
@@ -101,34 +94,28 @@ export const providerStays: TransitionRule<DestinationPlace> = {
     (self.vault === undefined) === (old.vault === undefined) && (self.aws === undefined) === (old.aws === undefined),
 };
 
-function vaultStays(member: 'address' | 'mount' | 'path' | 'namespace'): TransitionRule<DestinationPlace> {
-  const same = `has(self.vault.${member}) == has(oldSelf.vault.${member}) && (!has(self.vault.${member}) || self.vault.${member} == oldSelf.vault.${member})`;
-  return {
-    cel: `!has(self.vault) || !has(oldSelf.vault) || (${same})`,
-    message: `vault.${member} is immutable: ${moving}`,
-    field: `vault.${member}`,
-    holds: (self, old) => self.vault === undefined || old.vault === undefined || self.vault[member] === old.vault[member],
-  };
-}
+/** Words that CEL keeps for itself are written with underscores around them. */
+const celName = (member: string) => (member === 'namespace' ? '__namespace__' : member);
 
-function awsStays(member: 'region' | 'name' | 'endpoint'): TransitionRule<DestinationPlace> {
-  const same = `has(self.aws.${member}) == has(oldSelf.aws.${member}) && (!has(self.aws.${member}) || self.aws.${member} == oldSelf.aws.${member})`;
+function memberStays(provider: keyof DestinationPlace, member: string): TransitionRule<DestinationPlace> {
+  const [now, then] = [`self.${provider}.${celName(member)}`, `oldSelf.${provider}.${celName(member)}`];
   return {
-    cel: `!has(self.aws) || !has(oldSelf.aws) || (${same})`,
-    message: `aws.${member} is immutable: ${moving}`,
-    field: `aws.${member}`,
-    holds: (self, old) => self.aws === undefined || old.aws === undefined || self.aws[member] === old.aws[member],
+    cel: `!has(self.${provider}) || !has(oldSelf.${provider}) || (has(${now}) == has(${then}) && (!has(${now}) || ${now} == ${then}))`,
+    message: `${provider}.${member} is immutable: ${moving}`,
+    field: `${provider}.${member}`,
+    holds: ({ [provider]: here }, { [provider]: before }) =>
+      here === undefined || before === undefined || here[member] === before[member],
   };
 }
 
 /** Where a destination's keys lie never changes: what was delivered there could not be withdrawn any more. */
 export const placeStays: readonly TransitionRule<DestinationPlace>[] = [
   providerStays,
-  vaultStays('address'),
-  vaultStays('mount'),
-  vaultStays('path'),
-  vaultStays('namespace'),
-  awsStays('region'),
-  awsStays('name'),
-  awsStays('endpoint'),
+  memberStays('vault', 'address'),
+  memberStays('vault', 'mount'),
+  memberStays('vault', 'path'),
+  memberStays('vault', 'namespace'),
+  memberStays('aws', 'region'),
+  memberStays('aws', 'name'),
+  memberStays('aws', 'endpoint'),
 ];

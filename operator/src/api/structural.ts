@@ -23,7 +23,8 @@ function convert(node: Schema, path: string): Schema {
     if (dropped.has(key)) return [];
     if (key === 'properties') return [[key, convertMembers(value as Readonly<Record<string, Schema>>, path)]];
     if (key === 'items') return [[key, convert(value as Schema, `${path}[]`)]];
-    if (key === 'additionalProperties') return typeof value === 'object' && value !== null ? [[key, convert(value as Schema, `${path}{}`)]] : [];
+    if (key === 'additionalProperties')
+      return typeof value === 'object' && value !== null ? [[key, convert(value as Schema, `${path}{}`)]] : [];
     return [[key, value]];
   });
   return boundIntegers(Object.fromEntries(entries), path);
@@ -52,7 +53,8 @@ function boundIntegers(node: Schema, path: string): Schema {
   if (node['type'] === undefined) throw new Error(`${path}: a structural schema needs a type`);
   if (node['type'] !== 'integer') return node;
   const entries = Object.entries(node).filter(
-    ([key, value]) => !(key === 'maximum' && value === Number.MAX_SAFE_INTEGER) && !(key === 'minimum' && value === Number.MIN_SAFE_INTEGER),
+    ([key, value]) =>
+      !(key === 'maximum' && value === Number.MAX_SAFE_INTEGER) && !(key === 'minimum' && value === Number.MIN_SAFE_INTEGER),
   );
   return { ...Object.fromEntries(entries), format: 'int64' };
 }
