@@ -1,0 +1,254 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../operator/src/domain/time.ts';
+import { succeeds } from '../../operator/src/standalone/identity.ts';
+import type { Identity } from '../../operator/src/standalone/identity.ts';
+import { findProcessesIn } from '../../operator/src/standalone/process.ts';
+import { findNativeFolder, findPrograms } from '../../operator/src/standalone/programs.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+
+const program = fileURLToPath(new URL('./embedded.program.ts', import.meta.url));
+const isRoot = process.getuid?.() === 0;
+const somebody: Identity = { uid: 65_534, gid: 65_534, name: 'nobody' };
+/** The user case needs a checkout that another user can read. */
+const openCheckout = isRoot && (await succeeds(process.execPath, ['--check', program], somebody));
+
+let folder = '';
+let children: ChildProcess[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'keywright-embedded-'));
+  // Open to the server's user, as /tmp or a checkout in /srv would be.
+  await chmod(folder, 0o755);
+  children = [];
+});
+
+afterEach(async () => {
+  for (const child of children) killGroup(child);
+  await expect.poll(() => runningIn(folder), { timeout: 15_000, interval: 50 }).toBe(0);
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Started {
+  readonly child: ChildProcess;
+  /** `ready <port> <rows>` or `fault …`. */
+  readonly answer: Promise<string>;
+  readonly lines: readonly string[];
+}
+
+function start(options: { readonly data?: string; readonly guard?: string; readonly as?: Identity } = {}): Started {
+  const args = [
+    program,
+    options.data ?? join(folder, 'data'),
+    join(folder, 'system'),
+    join(folder, 'cache'),
+    options.guard ?? 'best',
+  ];
+  const child = spawn(process.execPath, args, {
+    // Its own process group, as a shell gives one to a command.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...(options.as === undefined ? {} : { uid: options.as.uid, gid: options.as.gid }),
+  });
+  children.push(child);
+  const lines: string[] = [];
+  const answer = new Promise<string>((resolve) => {
+    const reader = createInterface({ input: child.stdout });
+    reader.on('line', (line) => {
+      lines.push(line);
+      if (line.startsWith('ready ') || line.startsWith('fault ')) resolve(line);
+    });
+    reader.on('close', () => resolve('closed'));
+  });
+  return { child, answer, lines };
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, 'SIGKILL');
+}
+
+async function stop({ child }: Started): Promise<void> {
+  child.kill('SIGTERM');
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
+async function runningIn(place: string): Promise<number> {
+  return (await findProcessesIn(place, ['postgres', 'initdb', 'setpriv', 'dash', 'sh'])).length;
+}
+
+function rowsOf(answer: string): number {
+  expect(answer).toMatch(/^ready /);
+  return Number(answer.split(' ')[2]);
+}
+
+describe('the embedded database', () => {
+  it('starts on an empty folder, and again on the same data', async () => {
+    const first = start();
+    expect(rowsOf(await first.answer)).toBe(1);
+    await stop(first);
+    expect(await runningIn(folder)).toBe(0);
+    const second = start();
+    expect(rowsOf(await second.answer)).toBe(2);
+    await stop(second);
+    expect((await stat(join(folder, 'data', 'database.json'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('speaks UTF8 and locale C, listens on loopback only, and wants the password', async () => {
+    const server = start();
+    const port = Number((await server.answer).split(' ')[1]);
+    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
+    const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
+    await client.connect();
+    const setting = async (name: string): Promise<unknown> =>
+      (await client.query(`SELECT current_setting($1) AS value`, [name])).rows[0]?.value;
+    expect(await setting('server_encoding')).toBe('UTF8');
+    expect(await setting('listen_addresses')).toBe('127.0.0.1');
+    expect(await setting('unix_socket_directories')).toBe('');
+    expect((await client.query(`SELECT datcollate FROM pg_database WHERE datname = 'keywright'`)).rows[0]?.datcollate).toBe('C');
+    await client.end();
+    const stranger = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password: 'guess' });
+    await expect(stranger.connect()).rejects.toMatchObject({ code: '28P01' });
+    await stop(server);
+  });
+
+  it('refuses a second start on the same data folder, and names the first', async () => {
+    const first = start();
+    await first.answer;
+    const second = await start().answer;
+    expect(second).toContain(`process ${first.child.pid} already runs on the data folder`);
+    expect(second).toContain('--data');
+    await stop(first);
+    expect(rowsOf(await start().answer)).toBe(2);
+  });
+
+  it('gives the lock of a dead process no weight, also when its id is in use again', async () => {
+    await mkdir(join(folder, 'data'), { mode: 0o711 });
+    // Process 1 lives, but it did not start then.
+    await writeFile(join(folder, 'data', 'up.lock'), JSON.stringify({ pid: 1, startTicks: '999999999', bootId: 'another' }));
+    expect(rowsOf(await start().answer)).toBe(1);
+  });
+
+  for (const guard of ['death-signal', 'watcher']) {
+    it(`leaves nothing running after a kill of our process alone (${guard})`, async () => {
+      const first = start({ guard });
+      await first.answer;
+      expect(await runningIn(folder)).toBeGreaterThan(0);
+      first.child.kill('SIGKILL');
+      await expect.poll(() => runningIn(folder), { timeout: 10_000, interval: 50 }).toBe(0);
+      expect(rowsOf(await start({ guard }).answer)).toBe(2);
+    });
+
+    it(
+      `continues after kills of the whole process group at random instants of the first start (${guard})`,
+      { timeout: 120_000 },
+      async () => {
+        let rows = 0;
+        for (let round = 0; round < 6; round += 1) {
+          const killed = start({ guard });
+          const delayMs = Math.floor(Math.random() * 1_500);
+          const answer = await Promise.race([killed.answer, systemClock.sleep(delayMs).then(() => 'killed early')]);
+          if (answer.startsWith('ready')) rows = rowsOf(answer);
+          expect(answer, `round ${round}, after ${delayMs} ms`).not.toMatch(/^fault/);
+          killGroup(killed.child);
+        }
+        const last = start({ guard });
+        // A row may have been written just before a kill, and its answer lost.
+        expect(rowsOf(await last.answer)).toBeGreaterThan(rows);
+        await stop(last);
+      },
+    );
+  }
+
+  it('takes another port when somebody listens on its own', async () => {
+    const first = start();
+    const port = Number((await first.answer).split(' ')[1]);
+    await stop(first);
+    const { createServer } = await import('node:net');
+    const squatter = createServer().listen(port, '127.0.0.1');
+    await once(squatter, 'listening');
+    const answer = await start().answer;
+    expect(rowsOf(answer)).toBe(2);
+    expect(answer.split(' ')[1]).not.toBe(String(port));
+    squatter.close();
+  });
+
+  it('sets a new password when database.json was lost', async () => {
+    const first = start();
+    await first.answer;
+    await stop(first);
+    await writeFile(join(folder, 'data', 'pepper.json'), '{}');
+    await rm(join(folder, 'data', 'database.json'));
+    expect(rowsOf(await start().answer)).toBe(2);
+  });
+});
+
+describe.runIf(isRoot)('the embedded database as root', () => {
+  it('lies in the data folder when its user can reach it', async () => {
+    const server = start();
+    await server.answer;
+    expect(await readdir(join(folder, 'data', 'postgres'))).toContain('cluster');
+    await stop(server);
+  });
+
+  it('lies in the system folder when the data folder is closed to its user, says so in one line, and is found again', async () => {
+    const closed = join(folder, 'home', 'data');
+    await mkdir(join(folder, 'home'), { mode: 0o700 });
+    const first = start({ data: closed });
+    expect(rowsOf(await first.answer)).toBe(1);
+    expect(
+      first.lines.filter((line) => line.includes(join(folder, 'system')) && line.includes('is closed to the user')),
+    ).toHaveLength(1);
+    await stop(first);
+    const second = start({ data: closed });
+    expect(rowsOf(await second.answer)).toBe(2);
+    await stop(second);
+  });
+
+  it('begins anew after the data folder was removed, and keeps the old database aside', async () => {
+    const closed = join(folder, 'home', 'data');
+    await mkdir(join(folder, 'home'), { mode: 0o700 });
+    const first = start({ data: closed });
+    await first.answer;
+    await stop(first);
+    await rm(closed, { recursive: true });
+    const second = start({ data: closed });
+    expect(rowsOf(await second.answer)).toBe(1);
+    expect(await readdir(join(folder, 'system'))).toHaveLength(2);
+    await stop(second);
+  });
+
+  it('runs from a copy when its user cannot reach the installed programs', async () => {
+    const closed = join(folder, 'closed');
+    await mkdir(closed, { mode: 0o700 });
+    await cp(join(findNativeFolder(), '..'), closed, { recursive: true, verbatimSymlinks: true });
+    const cacheFolder = join(folder, 'cache');
+    const programs = await findPrograms({ identity: somebody, cacheFolder, log: silentLog, installed: join(closed, 'native') });
+    expect(programs.postgres.startsWith(cacheFolder)).toBe(true);
+    expect(await succeeds(programs.postgres, ['--version'], somebody)).toBe(true);
+  });
+});
+
+describe.runIf(openCheckout)('the embedded database as a plain user', () => {
+  it('lies in the data folder and continues there', async () => {
+    const home = join(folder, 'home');
+    await mkdir(home, { mode: 0o700 });
+    await chown(home, somebody.uid, somebody.gid);
+    const data = join(home, 'data');
+    const first = start({ data, as: somebody });
+    expect(rowsOf(await first.answer)).toBe(1);
+    expect((await stat(join(data, 'postgres', 'cluster'))).uid).toBe(somebody.uid);
+    first.child.kill('SIGKILL');
+    const second = start({ data, as: somebody });
+    expect(rowsOf(await second.answer)).toBe(2);
+    await stop(second);
+  });
+});
