@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { delimiter } from 'node:path';
+import type { RequestOptions } from 'node:https';
+import type { KubeConfig } from '@kubernetes/client-node';
+import type { Clock } from '../../domain/time.ts';
+
+/** TLS options of a connection, as node:tls takes them. */
+export interface TlsOptions {
+  readonly ca?: RequestOptions['ca'];
+  readonly cert?: RequestOptions['cert'];
+  readonly key?: RequestOptions['key'];
+  readonly passphrase?: string;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+/** Where the API server is, and what proves who we are, at one moment. */
+export interface Access {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** What the server's address has as a path, without a final slash: proxies such as Rancher's have one. */
+  readonly basePath: string;
+  readonly proxyUrl: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: TlsOptions;
+  /** Differs when a new connection is needed: another certificate, authority, server or proxy. */
+  readonly connectionKey: string;
+}
+
+/** Credentials that are read anew while the process runs: tokens and certificates are rotated on disk. */
+export interface AccessSource {
+  current(): Promise<Access>;
+  /** The server said 401: forget what is cached, an exec plugin's token included. */
+  invalidate(): void;
+}
+
+/** client-node itself re-reads a token file after a minute. */
+const cachedForMs = 10_000;
+/** An exec plugin or an identity provider that hangs must not hang us. */
+const authenticationTimeoutMs = 30_000;
+
+/**
+ * Reads `kubeconfig` (a path, or several as in `$KUBECONFIG`), or the Pod's ServiceAccount when it is absent.
+ * client-node is loaded on first use: it is large, and the authorizer has no use for it. Rejects with a plain error
+ * that says what is wrong with the file.
+ */
+export async function loadAccess(kubeconfig: string | undefined, clock: Clock): Promise<AccessSource> {
+  let config = await readConfig(kubeconfig);
+  let cached: { readonly access: Promise<Access>; readonly atMs: number } | undefined;
+  let isStale = false;
+  const read = async (): Promise<Access> => {
+    if (isStale) {
+      // A fresh KubeConfig has none of the old one's cached tokens.
+      isStale = false;
+      config = await readConfig(kubeconfig);
+    }
+    return accessOf(config);
+  };
+  return {
+    current: () => {
+      if (cached === undefined || clock.monotonicMs() - cached.atMs >= cachedForMs) {
+        const access = withDeadline(read());
+        cached = { access, atMs: clock.monotonicMs() };
+        // A failed reading is not kept.
+        access.catch(() => (cached = undefined));
+      }
+      return cached.access;
+    },
+    invalidate: () => {
+      isStale = true;
+      cached = undefined;
+    },
+  };
+}
+
+async function readConfig(kubeconfig: string | undefined): Promise<KubeConfig> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  if (kubeconfig === undefined) {
+    config.loadFromCluster();
+  } else {
+    const [first = '', ...others] = kubeconfig.split(delimiter).filter((path) => path !== '');
+    config.loadFromFile(first);
+    for (const path of others) {
+      const other = new KubeConfig();
+      other.loadFromFile(path);
+      config.mergeConfig(other, true);
+    }
+  }
+  if (config.getCurrentCluster() === null) throw new Error('the kubeconfig names no cluster in its current context');
+  return config;
+}
+
+async function accessOf(config: KubeConfig): Promise<Access> {
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new Error('the kubeconfig names no cluster in its current context');
+  const options: RequestOptions & { servername?: string; rejectUnauthorized?: boolean; passphrase?: string } = {};
+  await config.applyToHTTPSOptions(options);
+  const server = new URL(cluster.server);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
+  if (typeof options.auth === 'string') headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  const { ca, cert, key, passphrase, servername, rejectUnauthorized } = options;
+  const tls: TlsOptions = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(servername === undefined ? {} : { servername }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+  const { proxyUrl } = cluster;
+  if (proxyUrl?.startsWith('socks') === true) throw new Error('a SOCKS proxy in the kubeconfig is not supported');
+  const connectionKey = createHash('sha256')
+    .update(JSON.stringify([server.href, proxyUrl, tls]))
+    .digest('hex');
+  return { origin: server.origin, basePath: server.pathname.replace(/\/+$/, ''), proxyUrl, headers, tls, connectionKey };
+}
+
+async function withDeadline<T>(work: Promise<T>): Promise<T> {
+  const signal = AbortSignal.timeout(authenticationTimeoutMs);
+  const late = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => {
+      reject(new Error('the credentials could not be had in time'));
+    });
+  });
+  return Promise.race([work, late]);
+}

@@ -1,0 +1,265 @@
+import type { Dispatcher } from 'undici';
+import { Agent, ProxyAgent } from 'undici';
+import type { Clock } from '../../domain/time.ts';
+import type { Access, AccessSource } from './access.ts';
+import { KubeFault, causesOf, failureOf, faultOf } from './fault.ts';
+import { parseLines } from './lines.ts';
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch' | 'apply' | 'delete';
+
+/** One call of the Kubernetes API. */
+export interface KubeRequest {
+  readonly verb: Verb;
+  /** For metrics and messages. */
+  readonly kind: string;
+  /** From the root, each segment encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** `application/json` when absent. */
+  readonly accept?: string;
+  /** For the whole answer, in milliseconds; {@link callTimeoutMs} when absent. */
+  readonly timeoutMs?: number;
+}
+
+/** An answer that says how things stand: 2xx, 404, 409, 410 or 422. Everything else is thrown. */
+export interface KubeAnswer {
+  readonly status: number;
+  /** Parsed JSON, unknown fields and all. */
+  readonly body: unknown;
+}
+
+export interface KubeClientInit {
+  readonly access: AccessSource;
+  readonly clock: Clock;
+  /** Told of every call with the HTTP status, or the fault's word. */
+  readonly onCall?: (verb: Verb, kind: string, code: string) => void;
+}
+
+const callTimeoutMs = 10_000;
+const tries = 3;
+const retryBaseMs = 100;
+const longestRetryAfterMs = 5_000;
+/** A connection of client-go probes after 30 s; a dead peer must not hold a call longer than that. */
+const keepAliveInitialDelay = 30_000;
+const connectTimeoutMs = 10_000;
+const passedThrough = new Set([404, 409, 410, 422]);
+const methods: Readonly<Record<Verb, Dispatcher.HttpMethod>> = {
+  get: 'GET',
+  list: 'GET',
+  watch: 'GET',
+  create: 'POST',
+  patch: 'PATCH',
+  apply: 'PATCH',
+  delete: 'DELETE',
+};
+const contentTypes: Readonly<Record<Verb, string>> = {
+  get: 'application/json',
+  list: 'application/json',
+  watch: 'application/json',
+  create: 'application/json',
+  patch: 'application/merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+  delete: 'application/json',
+};
+
+interface Connections {
+  readonly key: string;
+  /** Calls share few connections: HTTP/2, where each carries many at once. */
+  readonly calls: Dispatcher;
+  /** Each watch has an HTTP/1.1 connection of its own, so that one slow reader holds up nobody else. */
+  readonly watches: Dispatcher;
+}
+
+/**
+ * Raw JSON over connections that are shared and kept: client-node's own client makes a new TLS handshake for every
+ * call, and its models drop fields that they do not know.
+ */
+export class KubeClient {
+  readonly #init: KubeClientInit;
+  #connections: Connections | undefined;
+
+  constructor(init: KubeClientInit) {
+    this.#init = init;
+  }
+
+  /**
+   * Calls and retries within bounds: what was not done for sure, and, since each of our writes is conditional or the
+   * same when done twice, also what may have been done. Throws Failure.
+   */
+  async send(request: KubeRequest): Promise<KubeAnswer> {
+    try {
+      return await this.sendRaw(request);
+    } catch (error) {
+      throw failureOf(faultOf(error), `${request.verb} ${request.kind}`);
+    }
+  }
+
+  /** The same, throwing {@link KubeFault}: for the reflector and the leader election, which decide by its code. */
+  async sendRaw(request: KubeRequest, signal?: AbortSignal): Promise<KubeAnswer> {
+    const { clock } = this.#init;
+    const deadlineMs = clock.monotonicMs() + (request.timeoutMs ?? callTimeoutMs);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#once(request, signal);
+      } catch (error) {
+        const fault = faultOf(error);
+        if (fault.code === 401) this.#init.access.invalidate();
+        const delayMs = Math.min(fault.retryAfterMs ?? retryBaseMs * 4 ** (attempt - 1), longestRetryAfterMs);
+        const isLast = attempt >= tries || clock.monotonicMs() + delayMs >= deadlineMs;
+        if (isLast || signal?.aborted === true || !isRetried(fault, attempt)) throw fault;
+        await clock.sleep(delayMs, signal);
+      }
+    }
+  }
+
+  /**
+   * Opens a watch: resolves with its events once the server has accepted it, throws {@link KubeFault}. The connection
+   * ends with `signal`, or when the iteration does.
+   */
+  async watch(request: KubeRequest, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+    const { access, onCall } = this.#init;
+    try {
+      const current = await this.#access();
+      const { watches } = await this.#connect(current);
+      const answer = await watches.request({
+        ...this.#options(current, request),
+        signal,
+        headersTimeout: 3 * callTimeoutMs,
+        bodyTimeout: 0,
+      });
+      onCall?.('watch', request.kind, String(answer.statusCode));
+      if (answer.statusCode === 200) return parseLines(answer.body);
+      if (answer.statusCode === 401) access.invalidate();
+      throw await refusalOf(answer);
+    } catch (error) {
+      const fault = faultOf(error);
+      if (typeof fault.code === 'string') onCall?.('watch', request.kind, fault.code);
+      throw fault;
+    }
+  }
+
+  /** Ends all connections, watches included. */
+  async close(): Promise<void> {
+    const connections = this.#connections;
+    this.#connections = undefined;
+    await Promise.all([connections?.calls.destroy(), connections?.watches.destroy()]);
+  }
+
+  async #once(request: KubeRequest, signal: AbortSignal | undefined): Promise<KubeAnswer> {
+    const { onCall } = this.#init;
+    const timeoutMs = request.timeoutMs ?? callTimeoutMs;
+    try {
+      const access = await this.#access();
+      const { calls } = await this.#connect(access);
+      const deadline = AbortSignal.timeout(timeoutMs);
+      const answer = await calls.request({
+        ...this.#options(access, request),
+        signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
+        // Besides the deadline: undici probes a silent HTTP/2 connection when these pass, and replaces a dead one.
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+      });
+      onCall?.(request.verb, request.kind, String(answer.statusCode));
+      const { statusCode: status } = answer;
+      if (!isSuccess(status) && !passedThrough.has(status)) throw await refusalOf(answer);
+      return { status, body: await parseBody(answer.body) };
+    } catch (error) {
+      const fault = faultOf(error);
+      if (typeof fault.code === 'string') onCall?.(request.verb, request.kind, fault.code);
+      throw fault;
+    }
+  }
+
+  async #access(): Promise<Access> {
+    try {
+      return await this.#init.access.current();
+    } catch {
+      // The reader's text may quote an exec plugin's output.
+      throw new KubeFault('credentials');
+    }
+  }
+
+  #options(access: Access, request: KubeRequest) {
+    const query = request.query === undefined ? '' : `?${new URLSearchParams(request.query).toString()}`;
+    return {
+      origin: access.origin,
+      path: `${access.basePath}${request.path}${query}`,
+      method: methods[request.verb],
+      headers: {
+        ...access.headers,
+        accept: request.accept ?? 'application/json',
+        'user-agent': 'keywright',
+        ...(request.body === undefined ? {} : { 'content-type': contentTypes[request.verb] }),
+      },
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+    };
+  }
+
+  async #connect(access: Access): Promise<Connections> {
+    const old = this.#connections;
+    if (old?.key === access.connectionKey) return old;
+    this.#connections = openConnections(access);
+    if (old !== undefined) {
+      // Calls in flight end on the old connections; watches come back on the new ones.
+      old.calls.close().catch(() => undefined);
+      await old.watches.destroy();
+    }
+    return this.#connections;
+  }
+}
+
+function openConnections(access: Access): Connections {
+  const connect = {
+    ...access.tls,
+    keepAlive: true,
+    keepAliveInitialDelay,
+    timeout: connectTimeoutMs,
+  } as Agent.Options['connect'];
+  const calls = { connections: 4, allowH2: true, pipelining: 1 };
+  if (access.proxyUrl !== undefined) {
+    const proxied = { uri: access.proxyUrl, requestTls: access.tls as NonNullable<ProxyAgent.Options['requestTls']> };
+    return {
+      key: access.connectionKey,
+      calls: new ProxyAgent({ ...proxied }),
+      watches: new ProxyAgent({ ...proxied, allowH2: false }),
+    };
+  }
+  return {
+    key: access.connectionKey,
+    calls: new Agent({ ...calls, ...(connect === undefined ? {} : { connect }) }),
+    watches: new Agent({ allowH2: false, ...(connect === undefined ? {} : { connect }) }),
+  };
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function isRetried(fault: KubeFault, attempt: number): boolean {
+  const { code } = fault;
+  // With new credentials, once.
+  if (code === 401) return attempt === 1;
+  return code === 'refused' || code === 'broken' || code === 429 || code === 503 || code === 500;
+}
+
+async function refusalOf(answer: Dispatcher.ResponseData): Promise<KubeFault> {
+  const seconds = Number(answer.headers['retry-after']);
+  const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+  const body = await parseBody(answer.body).catch(() => undefined);
+  return new KubeFault(
+    answer.statusCode,
+    retryAfterMs,
+    causesOf(body).map((cause) => cause.reason),
+  );
+}
+
+async function parseBody(body: Dispatcher.ResponseData['body']): Promise<unknown> {
+  const text = await body.text();
+  try {
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  } catch {
+    // A proxy's page, or half an answer.
+    throw new KubeFault('broken');
+  }
+}
