@@ -1,0 +1,65 @@
+import type { Reading } from '../destinations/port.ts';
+import type { Location } from '../domain/key.ts';
+import type { Instant } from '../domain/time.ts';
+import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
+import type { KeySettings } from '../store/port.ts';
+import type { Blocker, OpenTarget } from './observed.ts';
+
+/** A target and what was seen there: the condition of the write. */
+export interface WriteTarget extends OpenTarget {
+  readonly reading: Reading;
+}
+
+/** One step. All but `look` have an effect; every one may be repeated after a crash at any point of it. */
+export type Action =
+  /** Look at locations: their marks, or their values and marks. */
+  | { readonly kind: 'look'; readonly at: readonly Location[]; readonly depth: 'mark' | 'value' }
+  | { readonly kind: 'addFinalizer' }
+  | { readonly kind: 'removeFinalizer' }
+  /** Revoke every version; with a reason, for good. */
+  | { readonly kind: 'revokeAll'; readonly revokedReason?: string; readonly detail: string }
+  | { readonly kind: 'saveSettings'; readonly settings: KeySettings }
+  | { readonly kind: 'endVersions'; readonly keyIds: readonly string[]; readonly reason: EndedReason }
+  | { readonly kind: 'beginWithdrawal'; readonly deliveries: readonly Delivery[] }
+  /** Empty a location that still shows our mark. */
+  | { readonly kind: 'withdraw'; readonly delivery: Delivery; readonly reading: Reading }
+  /** Nothing of this row's is there any more. */
+  | { readonly kind: 'finishWithdrawal'; readonly delivery: Delivery }
+  | { readonly kind: 'releaseKey' }
+  /** Mint an attempt, record its intents, write it to every target, forget the value. */
+  | {
+      readonly kind: 'mint';
+      readonly epoch: number;
+      readonly cause: MintCause;
+      readonly expiresAt: Instant | undefined;
+      readonly targets: readonly WriteTarget[];
+      readonly lostKeyIds: readonly string[];
+      readonly settings: KeySettings;
+      /** The store knows no row of this uid: rows of an earlier resource of this name are taken over first. */
+      readonly first: boolean;
+    }
+  /** Write the value that stands at `from` (checked by its hash) to other places, or to the same one with a right mark and envelope. */
+  | { readonly kind: 'copy'; readonly version: Version; readonly from: Location; readonly to: readonly WriteTarget[] }
+  /** Record what was seen to be held: a crash came between a write and its confirmation. */
+  | { readonly kind: 'confirm'; readonly version: Version; readonly at: readonly WriteTarget[] }
+  | { readonly kind: 'activate'; readonly version: Version; readonly oldNotAfter: Instant | undefined };
+
+/** What a rule says: do this, or nothing can be done now because of that. */
+export type Decision = { readonly kind: 'do'; readonly action: Action } | { readonly kind: 'hold'; readonly blocker: Blocker };
+
+/** What comes of a plan. Without an action: await a change, or look again at `wakeAt`. */
+export interface Plan {
+  /** The rule that decided, for logs and golden files. */
+  readonly rule: string;
+  readonly action?: Action;
+  readonly blocker?: Blocker;
+  readonly wakeAt?: Instant;
+}
+
+export function act(action: Action): Decision {
+  return { kind: 'do', action };
+}
+
+export function hold(kind: Blocker['kind'], reason: Blocker['reason'], message: string): Decision {
+  return { kind: 'hold', blocker: { kind, reason, message } };
+}

@@ -1,0 +1,190 @@
+import type { ObjectMeta } from '../api/meta.ts';
+import type { ApiKey } from '../api/kinds.ts';
+import type { Instant } from '../domain/time.ts';
+import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
+import type { ResourceEvent } from '../resources/port.ts';
+import { FenceLost } from '../store/port.ts';
+import type { Dependencies } from './dependencies.ts';
+import { Dependents, type Dependency } from './dependents.ts';
+import { backOffUntil, reconcile } from './reconciler.ts';
+import { sweepWithdrawals } from './sweep.ts';
+import { driftInstantAfter } from './wake.ts';
+
+/** What a {@link Controller} is made of besides its ports. */
+export interface ControllerInit {
+  readonly dependencies: Dependencies;
+  /** ApiKeys worked at one time. */
+  readonly concurrency: number;
+  /** Leadership is gone: the process must end. Called once. */
+  readonly onFenceLost: () => void;
+}
+
+const sweepEveryMs = 60_000;
+const retryAfterDefectMs = 60_000;
+
+/**
+ * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
+ * off, each once at a time. Of an ApiKey only its metadata and its dependencies are remembered here.
+ */
+export class Controller {
+  readonly #deps: Dependencies;
+  readonly #init: ControllerInit;
+  readonly #queue: WorkQueue<string>;
+  readonly #dependents = new Dependents();
+  /** What an object said when it last mattered, so that our own status writes do not wake its dependents. */
+  readonly #signatures = new Map<string, string>();
+  /** Keys whose locations must be compared with the store at the next pass, although nothing changed. */
+  readonly #driftAsked = new Set<string>();
+  readonly #comparedAt = new Map<string, Instant>();
+  /** Keys that a change speaks for: their persisted back-off does not count. */
+  readonly #changed = new Set<string>();
+  readonly #startedAt: Instant;
+  #unsubscribe: (() => void) | undefined;
+  readonly #stop = new AbortController();
+
+  constructor(init: ControllerInit) {
+    this.#init = init;
+    this.#deps = init.dependencies;
+    this.#startedAt = this.#deps.clock.now();
+    this.#queue = new WorkQueue<string>({
+      clock: this.#deps.clock,
+      concurrency: init.concurrency,
+      handle: (key) => this.#handle(key),
+      onError: (key, error) => {
+        this.#report(key, error);
+      },
+    });
+  }
+
+  /** Listens from now on. Call it before the resources start, so that no first event is missed. */
+  listen(): void {
+    this.#unsubscribe = this.#deps.resources.subscribe((event) => {
+      this.#onEvent(event);
+    });
+  }
+
+  /** Begins to work: after the first lists, so that a missing reference is really missing. */
+  start(): void {
+    this.#queue.start();
+    void this.#sweepForEver();
+  }
+
+  /** Stops taking work and waits for what is in flight; false when that took longer. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#unsubscribe?.();
+    this.#stop.abort();
+    return this.#queue.drain(timeoutMs);
+  }
+
+  /** Nothing is queued or in flight: what is left waits for a later instant or a change. */
+  idle(): boolean {
+    return this.#queue.idle();
+  }
+
+  depth(): number {
+    return this.#queue.depth();
+  }
+
+  #onEvent(event: ResourceEvent): void {
+    const { kind, metadata, type } = event;
+    const changed = this.#noteChange(event);
+    if (kind === 'ApiKey') {
+      const key = nameOf(metadata);
+      if (type === 'delete') this.#forget(key);
+      if (changed && !event.initial) this.#changed.add(key);
+      this.#queue.add(key, { priority: changed && !event.initial ? 'high' : 'low' });
+      return;
+    }
+    if (!changed) return;
+    const dependency: Dependency = `${kind}/${kind === 'Secret' ? nameOf(metadata) : metadata.name}`;
+    for (const key of this.#dependents.of(dependency)) {
+      if (kind === 'Secret') this.#driftAsked.add(key);
+      this.#changed.add(key);
+      this.#queue.add(key, { priority: priorityOf(event) });
+    }
+  }
+
+  /** Whether the event says anything that a plan could depend on: a status write of ours does not. */
+  #noteChange({ kind, metadata, type }: ResourceEvent): boolean {
+    const id = `${kind}/${nameOf(metadata)}`;
+    const signature = type === 'delete' ? '' : signatureOf(kind, metadata);
+    const before = this.#signatures.get(id) ?? '';
+    if (type === 'delete') this.#signatures.delete(id);
+    else this.#signatures.set(id, signature);
+    return before !== signature;
+  }
+
+  #forget(key: string): void {
+    this.#dependents.forget(key);
+    this.#driftAsked.delete(key);
+    this.#comparedAt.delete(key);
+    this.#changed.delete(key);
+  }
+
+  async #handle(key: string): Promise<Next> {
+    const [namespace = '', name = ''] = key.split('/');
+    const { clock, limits, resources } = this.#deps;
+    const now = clock.now();
+    const changed = this.#changed.delete(key);
+    const resource = await resources.readLive('ApiKey', { namespace, name });
+    if (resource === undefined) {
+      this.#forget(key);
+      return { kind: 'awaitChange' };
+    }
+    // Before the pass, so that a change that comes during it wakes us again.
+    this.#dependents.record(key, dependenciesOf(resource));
+    const until = changed ? undefined : backOffUntil(resource);
+    if (until !== undefined && until > now) return { kind: 'at', at: until };
+    const last = this.#comparedAt.get(key) ?? this.#startedAt;
+    const due = this.#driftAsked.delete(key) || driftInstantAfter(resource.metadata.uid, limits.driftIntervalMs, last) <= now;
+    const next = await reconcile(this.#deps, resource, due);
+    if (due) this.#comparedAt.set(key, now);
+    return next;
+  }
+
+  #report(key: string, error: unknown): void {
+    if (error instanceof FenceLost) {
+      this.#deps.log.error('leadership lost in the store', { apiKey: key });
+      this.#init.onFenceLost();
+      return;
+    }
+    // A defect: said with its place, without its message, which may quote what it stumbled over.
+    const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
+    this.#deps.log.error('defect', { apiKey: key, reason: 'InternalError', stack, failure: error instanceof Error ? error.name : 'unknown' });
+    this.#queue.add(key, { at: this.#deps.clock.now() + retryAfterDefectMs, priority: 'low' });
+  }
+
+  async #sweepForEver(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#deps.clock.sleep(sweepEveryMs, this.#stop.signal);
+        await sweepWithdrawals(this.#deps);
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        this.#report('sweep', error);
+      }
+    }
+  }
+}
+
+function nameOf(metadata: { readonly namespace?: string; readonly name: string }): string {
+  return `${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+function priorityOf(event: ResourceEvent): Priority {
+  return event.initial ? 'low' : 'high';
+}
+
+function signatureOf(kind: string, metadata: ObjectMeta): string {
+  // A Secret and a Namespace have no generation that counts every change.
+  const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
+  return JSON.stringify([metadata.uid, version, metadata.deletionTimestamp ?? '', metadata.finalizers ?? [], metadata.labels ?? {}, metadata.annotations ?? {}]);
+}
+
+function dependenciesOf(resource: ApiKey): readonly Dependency[] {
+  const { spec, metadata } = resource;
+  const targets = spec.deliverTo.map((target): Dependency =>
+    target.secret === undefined ? `KeyDestination/${target.destination ?? ''}` : `Secret/${metadata.namespace ?? ''}/${target.secret.name}`,
+  );
+  return [`ApiCatalog/${spec.catalog}`, `KeyOwner/${spec.owner}`, `Namespace/${metadata.namespace ?? ''}`, ...targets];
+}

@@ -1,0 +1,214 @@
+import { finalizer } from '../api/meta.ts';
+import type { ApiCatalog } from '../api/kinds.ts';
+import { composeRecord, envelopeDigest } from '../destinations/record.ts';
+import type { Reading } from '../destinations/port.ts';
+import { transient, waiting } from '../domain/failure.ts';
+import type { Location } from '../domain/key.ts';
+import type { Plaintext } from '../domain/plaintext.ts';
+import type { Mark, Version } from '../domain/version.ts';
+import { mintToken } from '../keys/mint.ts';
+import type { HeldValue, Transition } from '../store/port.ts';
+import type { Action, WriteTarget } from './action.ts';
+import type { Dependencies } from './dependencies.ts';
+import { envelopeOf } from './envelope.ts';
+import { asFailure, identify, lookAt } from './observe.ts';
+import { openTargets, sightOf, type Observed, type Sight } from './observed.ts';
+
+/** What a step taught about locations; `undefined` = forget, and look again. */
+export type SightChanges = readonly (readonly [Location, Sight | undefined])[];
+
+const nothingSeen: SightChanges = [];
+const storeActor = 'operator';
+
+/**
+ * Carries out one step. No decision is made here: every condition of the step was part of the plan, and every effect
+ * carries the condition with it, so that a paused old leader changes nothing. A step that lost its condition returns
+ * what is to be looked at again.
+ */
+export async function execute(deps: Dependencies, o: Observed, action: Action): Promise<SightChanges> {
+  if (action.kind !== 'look') deps.assertLeading();
+  const { store } = deps;
+  const { uid } = o.ref;
+  switch (action.kind) {
+    case 'look':
+      return Promise.all(action.at.map(async (location) => [location, await lookAt(deps, location, action.depth, o.store.versions)] as const));
+    case 'addFinalizer':
+      return setFinalizers(deps, o, [...(o.resource.metadata.finalizers ?? []), finalizer]);
+    case 'removeFinalizer':
+      return setFinalizers(deps, o, (o.resource.metadata.finalizers ?? []).filter((name) => name !== finalizer));
+    case 'revokeAll': {
+      const { revokedReason, detail } = action;
+      await store.revokeAll(uid, { actor: storeActor, detail, ...(revokedReason === undefined ? {} : { revokedReason }) }, o.now);
+      return nothingSeen;
+    }
+    case 'saveSettings':
+      return done(await store.saveSettings(uid, action.settings, o.now));
+    case 'endVersions':
+      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now));
+    case 'beginWithdrawal':
+      return done(await store.beginWithdrawal(uid, action.deliveries.map((delivery) => delivery.id), o.now));
+    case 'withdraw':
+      return withdraw(deps, o, action);
+    case 'finishWithdrawal':
+      return done(await store.finishWithdrawal(uid, action.delivery.id, o.now));
+    case 'releaseKey':
+      return done(await store.releaseKey(uid, o.now));
+    case 'mint':
+      return mint(deps, o, action);
+    case 'copy':
+      return copy(deps, o, action);
+    case 'confirm':
+      return confirm(deps, o, action);
+    case 'activate':
+      return activate(deps, o, action);
+  }
+}
+
+function done(_transition: Transition): SightChanges {
+  return nothingSeen;
+}
+
+async function setFinalizers(deps: Dependencies, o: Observed, finalizers: readonly string[]): Promise<SightChanges> {
+  const outcome = await deps.resources.setFinalizers('ApiKey', o.resource.metadata, finalizers);
+  if (outcome === 'lost') throw transient('ConflictRetry', 'the resource was changed by somebody else; looked at again');
+  return nothingSeen;
+}
+
+async function withdraw(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'withdraw' }>): Promise<SightChanges> {
+  const { location, id } = action.delivery;
+  const outcome = await attempt(async () => {
+    const destination = await deps.destinations.open(location.destinationUid);
+    return destination.withdraw(location, action.reading);
+  });
+  if (typeof outcome !== 'string') return [[location, outcome]];
+  if (outcome === 'withdrawn') await deps.store.finishWithdrawal(o.ref.uid, id, o.now);
+  return [[location, undefined]];
+}
+
+async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'mint' }>): Promise<SightChanges> {
+  const catalog = catalogOf(o);
+  const { keyId, display, token } = mintToken({ ...catalog.spec.key, random: deps.random });
+  const { hash, pepperId } = deps.peppers.hash(token);
+  const version: Version = {
+    id: deps.newId(),
+    apiKeyUid: o.ref.uid,
+    keyId,
+    display,
+    epoch: action.epoch,
+    state: 'pending',
+    lost: false,
+    cause: action.cause,
+    hash,
+    pepperId,
+    ownerUid: o.owner?.metadata.uid ?? '',
+    issuedAt: o.now,
+    ...(action.expiresAt === undefined ? {} : { expiresAt: action.expiresAt }),
+  };
+  if (action.first) await deps.store.takeOver(o.ref, o.now);
+  const targets = action.targets.map(({ name, location }) => ({ targetName: name, location }));
+  const { settings, lostKeyIds } = action;
+  const outcome = await deps.store.mint({ ref: o.ref, settings, version, targets, lostKeyIds, now: o.now });
+  if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
+  if (outcome === 'already') return nothingSeen;
+  deps.recorder.minted(action.cause);
+  deps.log.info('minted', { apiKey: nameOf(o), keyId, reason: action.cause });
+  return deliver(deps, o, version, token, action.targets);
+}
+
+async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'copy' }>): Promise<SightChanges> {
+  const { version, from, to } = action;
+  const found = await attempt(async () => (await deps.destinations.open(from.destinationUid)).readValue(from));
+  if (found instanceof Object && 'failure' in found) return [[from, found]];
+  const seen = found?.apiKey === undefined ? undefined : identify(deps, found.apiKey, [version]);
+  if (found?.apiKey === undefined || seen?.kind !== 'version') return [[from, undefined]];
+  const targets = to.map(({ name, location }) => ({ targetName: name, location }));
+  const outcome = await deps.store.intend(o.ref, version.keyId, targets, o.now);
+  if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
+  if (outcome === 'already') return nothingSeen;
+  return deliver(deps, o, version, found.apiKey, to);
+}
+
+/** Writes one value to many places at once, and records what was confirmed. The value does not outlive this call. */
+async function deliver(deps: Dependencies, o: Observed, version: Version, token: Plaintext, targets: readonly WriteTarget[]): Promise<SightChanges> {
+  const envelope = envelopeOf(catalogOf(o), version);
+  const record = composeRecord({ ...envelope, token });
+  const mark = markOf(o, version);
+  const held: HeldValue[] = [];
+  const changes = await Promise.all(
+    targets.map(async (target): Promise<readonly [Location, Sight | undefined]> => {
+      const outcome = await attempt(async () => {
+        const destination = await deps.destinations.open(target.location.destinationUid);
+        deps.assertLeading();
+        return destination.write(target.location, record, mark, target.reading, version.id);
+      });
+      if ('failure' in outcome) {
+        deps.log.warn('not delivered', { apiKey: nameOf(o), location: target.location.path, reason: outcome.failure.reason, message: outcome.failure.message });
+        return [target.location, outcome];
+      }
+      if (outcome.kind === 'lost') return [target.location, undefined];
+      held.push({ location: target.location, keyId: version.keyId, providerVersion: outcome.providerVersion, envelope: mark.envelope });
+      return [target.location, { reading: outcome.reading }];
+    }),
+  );
+  if (held.length > 0) await deps.store.confirmDeliveries(o.ref.uid, held, o.now);
+  return changes;
+}
+
+async function confirm(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'confirm' }>): Promise<SightChanges> {
+  const targets = action.at.map(({ name, location }) => ({ targetName: name, location }));
+  const claim = await deps.store.intend(o.ref, action.version.keyId, targets, o.now);
+  if (typeof claim === 'object') return [[claim.location, { taken: true }]];
+  const held = action.at.flatMap(({ location, reading }) => heldBy(location, reading, action.version.keyId));
+  await deps.store.confirmDeliveries(o.ref.uid, held, o.now);
+  return nothingSeen;
+}
+
+function heldBy(location: Location, reading: Reading, keyId: string): readonly HeldValue[] {
+  return reading.kind === 'marked' ? [{ location, keyId, providerVersion: reading.providerVersion, envelope: reading.mark.envelope }] : [];
+}
+
+async function activate(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'activate' }>): Promise<SightChanges> {
+  const { version, oldNotAfter } = action;
+  const mark = markOf(o, version);
+  const changes: (readonly [Location, Sight | undefined])[] = [];
+  for (const { location } of openTargets(o)) {
+    const { reading } = sightOf(o, location);
+    if (reading?.kind !== 'marked' || reading.mark.keyId !== version.keyId) continue;
+    const outcome = await attempt(async () => (await deps.destinations.open(location.destinationUid)).promote(location, mark, reading));
+    if ('failure' in outcome) changes.push([location, outcome]);
+    else if (outcome.kind === 'lost') changes.push([location, undefined]);
+  }
+  if (changes.length > 0) return changes;
+  await deps.store.activate(o.ref.uid, version.keyId, oldNotAfter, o.now);
+  deps.log.info('activated', { apiKey: nameOf(o), keyId: version.keyId });
+  return nothingSeen;
+}
+
+function markOf(o: Observed, version: Version): Mark {
+  const { namespace, name, uid } = o.ref;
+  const envelope = o.envelopes.get(version.keyId) ?? freshEnvelope(o, version);
+  return { installationId: o.installationId, namespace, name, uid, keyId: version.keyId, epoch: version.epoch, envelope };
+}
+
+/** A version that was minted in this very step is not among the observed ones. */
+function freshEnvelope(o: Observed, version: Version): string {
+  return envelopeDigest(envelopeOf(catalogOf(o), version));
+}
+
+function catalogOf(o: Observed): ApiCatalog {
+  if (o.catalog === undefined) throw waiting('CatalogNotFound', `ApiCatalog ${o.resource.spec.catalog} does not exist`);
+  return o.catalog;
+}
+
+/** A call whose failure is something seen at that location. */
+async function attempt<T>(call: () => Promise<T>): Promise<T | { readonly failure: ReturnType<typeof asFailure> }> {
+  try {
+    return await call();
+  } catch (error) {
+    return { failure: asFailure(error) };
+  }
+}
+
+function nameOf(o: Observed): string {
+  return `${o.ref.namespace}/${o.ref.name}`;
+}

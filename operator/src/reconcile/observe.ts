@@ -1,0 +1,85 @@
+import type { ApiKey } from '../api/kinds.ts';
+import { Failure, stalled } from '../domain/failure.ts';
+import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
+import type { Plaintext } from '../domain/plaintext.ts';
+import type { Version } from '../domain/version.ts';
+import type { Dependencies } from './dependencies.ts';
+import { envelopesOf } from './envelope.ts';
+import type { Observed, Sight, ValueSight } from './observed.ts';
+import { resolveTargets } from './targets.ts';
+
+/** What one pass has seen so far. */
+export type Sights = ReadonlyMap<string, Sight>;
+
+/** Gathers everything that a plan is made from: the resource as read, its references, the store, and what was seen of locations. */
+export async function observe(deps: Dependencies, resource: ApiKey, sights: Sights, driftDue: boolean): Promise<Observed> {
+  const ref = refOf(resource);
+  const store = await deps.store.readKey(ref.uid);
+  const { resources } = deps;
+  const namespace = resources.get('Namespace', { name: ref.namespace });
+  const labels = namespace?.metadata.labels ?? {};
+  const catalog = resources.get('ApiCatalog', { name: resource.spec.catalog });
+  return {
+    now: deps.clock.now(),
+    installationId: deps.installationId,
+    ref,
+    resource,
+    namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
+    namespaceLabels: labels,
+    owner: resources.get('KeyOwner', { name: resource.spec.owner }),
+    catalog,
+    targets: resolveTargets(resource, { name: ref.namespace, labels }, (name) => resources.get('KeyDestination', { name })),
+    store,
+    sights,
+    envelopes: envelopesOf(catalog, store.versions),
+    driftDue,
+    mintAllowed: deps.mintAllowed(),
+    limits: deps.limits,
+  };
+}
+
+/** Who a resource is. */
+export function refOf(resource: ApiKey): ApiKeyRef {
+  return { namespace: resource.metadata.namespace ?? '', name: resource.metadata.name, uid: resource.metadata.uid };
+}
+
+/** Looks at one location. A failure is something seen, not an error of the pass: the other locations go on. */
+export async function lookAt(deps: Dependencies, location: Location, depth: 'mark' | 'value', versions: readonly Version[]): Promise<Sight> {
+  try {
+    const destination = await deps.destinations.open(location.destinationUid);
+    if (depth === 'mark') return { reading: await destination.readMark(location) };
+    const found = await destination.readValue(location);
+    if (found === undefined) return { reading: await destination.readMark(location), value: { kind: 'absent' } };
+    return { reading: found.reading, value: identify(deps, found.apiKey, versions) };
+  } catch (error) {
+    return { failure: asFailure(error) };
+  }
+}
+
+/** Which of our versions a value is. The value is compared and dropped here. */
+export function identify(deps: Pick<Dependencies, 'peppers'>, token: Plaintext | undefined, versions: readonly Version[]): ValueSight {
+  if (token === undefined) return { kind: 'unknown' };
+  const matches = versions.map((version) => ({ version, match: deps.peppers.matches(version, token) }));
+  const right = matches.find(({ match }) => match === true);
+  if (right !== undefined) return { kind: 'version', keyId: right.version.keyId };
+  if (matches.some(({ match }) => match === 'unknown pepper')) {
+    throw stalled('InternalError', 'a version was hashed with a pepper that this process does not have');
+  }
+  return { kind: 'unknown' };
+}
+
+/** A {@link Failure} as it is; anything else is a defect, and goes on as one. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  throw error;
+}
+
+/** The sights with changes put in; `undefined` forgets what was seen, so that it is looked at again. */
+export function withSights(sights: Sights, changes: readonly (readonly [Location, Sight | undefined])[]): Sights {
+  const next = new Map(sights);
+  for (const [location, sight] of changes) {
+    if (sight === undefined) next.delete(formatLocation(location));
+    else next.set(formatLocation(location), sight);
+  }
+  return next;
+}

@@ -1,0 +1,155 @@
+import type { ApiCatalog, ApiKey, KeyOwner } from '../api/kinds.ts';
+import type { Reading } from '../destinations/port.ts';
+import type { Failure, FailureKind } from '../domain/failure.ts';
+import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
+import type { Reason } from '../domain/reason.ts';
+import type { Instant } from '../domain/time.ts';
+import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
+import type { KeyState } from '../store/port.ts';
+
+/** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
+export interface Blocker {
+  readonly kind: FailureKind;
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** One entry of `deliverTo`, resolved as far as it can be. */
+export interface Target {
+  readonly name: string;
+  /** Absent while the destination is missing. */
+  readonly location?: Location;
+  /** Why nothing may be written there. */
+  readonly blocked?: Blocker;
+}
+
+/** A target that has a place and may be written to. */
+export interface OpenTarget {
+  readonly name: string;
+  readonly location: Location;
+}
+
+/** What was seen of the value itself: which of our live versions it is, by its hash. */
+export type ValueSight = { readonly kind: 'version'; readonly keyId: string } | { readonly kind: 'unknown' } | { readonly kind: 'absent' };
+
+/** What this pass has seen of one location. Nothing is looked at unless the plan asks for it. */
+export interface Sight {
+  readonly reading?: Reading;
+  readonly value?: ValueSight;
+  /** The location did not answer in this pass; it is not asked again before the next. */
+  readonly failure?: Failure;
+  /** The store says that another ApiKey delivers there. */
+  readonly taken?: true;
+}
+
+/** Bounds that an operator may configure; all in milliseconds. */
+export interface Limits {
+  /** How long a location may fail before a version is activated without it. */
+  readonly deliverDeadlineMs: number;
+  /** How long a deletion waits for a location that does not answer. */
+  readonly withdrawDeadlineMs: number;
+  /** How often a location is compared with the store although nothing changed. */
+  readonly driftIntervalMs: number;
+}
+
+/** Everything that one plan is made from: a snapshot, gathered before anything is decided. */
+export interface Observed {
+  readonly now: Instant;
+  readonly installationId: string;
+  readonly ref: ApiKeyRef;
+  readonly resource: ApiKey;
+  readonly namespaceTerminating: boolean;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  readonly owner: KeyOwner | undefined;
+  readonly catalog: ApiCatalog | undefined;
+  readonly targets: readonly Target[];
+  readonly store: KeyState;
+  /** By {@link formatLocation}. */
+  readonly sights: ReadonlyMap<string, Sight>;
+  /** By key id: the digest of the envelope that should stand beside each live version. */
+  readonly envelopes: ReadonlyMap<string, string>;
+  /** The locations are to be compared with the store, although the resource did not change. */
+  readonly driftDue: boolean;
+  /** Whether something new may be minted: false while a required admission policy is missing. */
+  readonly mintAllowed: boolean;
+  readonly limits: Limits;
+}
+
+/** The version that a workload should hold: the pending one wins over the active one, because it comes next. */
+export function pendingVersion(o: Observed): Version | undefined {
+  return o.store.versions.find((version) => version.state === 'pending' && isLive(version, o.now));
+}
+
+/** The active version, unless it has expired. */
+export function activeVersion(o: Observed): Version | undefined {
+  return o.store.versions.find((version) => version.state === 'active' && isLive(version, o.now));
+}
+
+/** Every version that authenticates now. */
+export function liveVersions(o: Observed): readonly Version[] {
+  return o.store.versions.filter((version) => isLive(version, o.now));
+}
+
+/** Targets that have a place and are not blocked. */
+export function openTargets(o: Observed): readonly OpenTarget[] {
+  return o.targets.flatMap((target) =>
+    target.location === undefined || target.blocked !== undefined ? [] : [{ name: target.name, location: target.location }],
+  );
+}
+
+/** This key's delivery row for a location, unless it is gone. */
+export function deliveryAt(o: Observed, location: Location): Delivery | undefined {
+  const wanted = formatLocation(location);
+  return o.store.deliveries.find((delivery) => formatLocation(delivery.location) === wanted);
+}
+
+/** What this pass has seen of a location. */
+export function sightOf(o: Observed, location: Location): Sight {
+  return o.sights.get(formatLocation(location)) ?? {};
+}
+
+/**
+ * Whether a mark speaks of this ApiKey: same installation, same namespace and name. The uid may differ: two live
+ * resources cannot share a name, so another uid is an earlier resource of this name (re-created or restored).
+ */
+export function isOurs(o: Observed, mark: Mark): boolean {
+  return mark.installationId === o.installationId && mark.namespace === o.ref.namespace && mark.name === o.ref.name;
+}
+
+/** What stands at a location, as the plan sees it. */
+export type Holding =
+  | { readonly kind: 'unseen' }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'empty'; readonly reading: Reading }
+  | { readonly kind: 'foreign'; readonly reading: Reading }
+  /**
+   * Ours. `claimed` is the key id of a mark that speaks of the value standing there; `proven` the one that the value's
+   * hash gives; `valueSeen` whether the value was looked at.
+   */
+  | {
+      readonly kind: 'ours';
+      readonly reading: Reading;
+      readonly claimed: string | undefined;
+      readonly proven: string | undefined;
+      readonly valueSeen: boolean;
+    };
+
+/**
+ * Judges one location. A value without our mark is foreign, unless its hash says that it is one of our live versions
+ * (somebody stripped the mark): a wrong mark over a right value is repaired, not rotated.
+ */
+export function holdingAt(o: Observed, location: Location): Holding {
+  const sight = sightOf(o, location);
+  if (sight.taken === true) return { kind: 'taken' };
+  if (sight.failure !== undefined) return { kind: 'failed', failure: sight.failure };
+  const { reading } = sight;
+  if (reading === undefined) return { kind: 'unseen' };
+  if (reading.kind === 'absent') return { kind: 'empty', reading };
+  const proven = sight.value?.kind === 'version' ? sight.value.keyId : undefined;
+  const valueSeen = sight.value !== undefined;
+  const marked = reading.kind === 'marked' && isOurs(o, reading.mark);
+  if (!marked && proven === undefined) return { kind: 'foreign', reading };
+  const claimed = marked && reading.carries ? reading.mark.keyId : undefined;
+  return { kind: 'ours', reading, claimed, proven, valueSeen };
+}

@@ -1,0 +1,54 @@
+import type { Instant } from '../domain/time.ts';
+import type { Decision, Plan } from './action.ts';
+import { holdingAt, openTargets, type Blocker, type Observed } from './observed.ts';
+import { firstStuck } from './rules/minting.ts';
+import { progressRules } from './rules/progress.ts';
+import { safetyRules } from './rules/safety.ts';
+import { nextInstant, stalledRetryMs, waitingRetryMs } from './wake.ts';
+
+/**
+ * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
+ * no reference, permission or valid spec. Pure: the same observation gives the same plan.
+ *
+ * Safety: deletion → revoked → selections → retirementDue → withdrawals.
+ * Progress: paused → namespaceTerminating → finalizing → references → validity → pendingEpoch → nothingLive → drift →
+ * envelope → steady.
+ */
+export function plan(o: Observed): Plan {
+  for (const [rule, decide] of [...Object.entries(safetyRules), ...Object.entries(progressRules)]) {
+    const decision = decide(o);
+    if (decision !== undefined) return conclude(o, rule, decision);
+  }
+  const obstacle = obstacleOf(o);
+  return obstacle === undefined ? rest(o, 'steady', undefined) : conclude(o, 'steady', { kind: 'hold', blocker: obstacle });
+}
+
+function conclude(o: Observed, rule: string, decision: Decision): Plan {
+  return decision.kind === 'do' ? { rule, action: decision.action } : rest(o, rule, decision.blocker);
+}
+
+/** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */
+function rest(o: Observed, rule: string, blocker: Blocker | undefined): Plan {
+  const own = nextInstant(o);
+  const retry = blocker === undefined ? undefined : o.now + (blocker.kind === 'stalled' ? stalledRetryMs : waitingRetryMs);
+  const wakeAt = earliest(own, retry);
+  return { rule, ...(blocker === undefined ? {} : { blocker }), ...(wakeAt === undefined ? {} : { wakeAt }) };
+}
+
+/** What keeps a destination from holding the current version, when everything that could be done is done. */
+function obstacleOf(o: Observed): Blocker | undefined {
+  const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
+  if (blocked !== undefined) return blocked;
+  const stuck = firstStuck(o, openTargets(o));
+  if (stuck?.kind === 'hold') return stuck.blocker;
+  for (const target of openTargets(o)) {
+    const holding = holdingAt(o, target.location);
+    if (holding.kind === 'failed') return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
+  }
+  return undefined;
+}
+
+function earliest(...instants: readonly (Instant | undefined)[]): Instant | undefined {
+  const known = instants.filter((at) => at !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}

@@ -1,0 +1,128 @@
+import type { ApiKey, ApiKeyStatus } from '../api/kinds.ts';
+import { Failure, transient } from '../domain/failure.ts';
+import { formatRef } from '../domain/key.ts';
+import { parseInstant, type Instant } from '../domain/time.ts';
+import type { Next } from '../queue/queue.ts';
+import type { Action, Plan } from './action.ts';
+import type { Dependencies } from './dependencies.ts';
+import { execute } from './execute.ts';
+import { observe, withSights, type Sights } from './observe.ts';
+import type { Observed } from './observed.ts';
+import { plan } from './plan.ts';
+import { retryAt } from './retry.ts';
+import { failedStatusOf, statusOf } from './status.ts';
+
+/** More steps in one pass than any life needs; then the item goes back into the queue. */
+const maxSteps = 40;
+
+/** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
+export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: boolean): Promise<Next> {
+  const started = deps.clock.monotonicMs();
+  try {
+    const { observed, decided } = await runSteps(deps, resource, driftDue);
+    await writeStatus(deps, observed, decided);
+    deps.recorder.reconciled(decided.blocker?.reason ?? 'Steady', deps.clock.monotonicMs() - started);
+    return decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
+    deps.recorder.reconciled(error.reason, deps.clock.monotonicMs() - started);
+    return fail(deps, resource, error);
+  }
+}
+
+async function runSteps(
+  deps: Dependencies,
+  first: ApiKey,
+  driftDue: boolean,
+): Promise<{ readonly observed: Observed; readonly decided: Plan }> {
+  let resource = first;
+  let sights: Sights = new Map();
+  for (let step = 0; step < maxSteps; step += 1) {
+    const observed = await observe(deps, resource, sights, driftDue);
+    const decided = plan(observed);
+    const { action } = decided;
+    if (action === undefined) return { observed, decided };
+    deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
+    const changes = await execute(deps, observed, action);
+    tell(deps, observed, action);
+    if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule } };
+    sights = withSights(sights, changes);
+    if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
+  }
+  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+}
+
+/** Writes the status when it says something new; a resource on its last step has none any more. */
+async function writeStatus(deps: Dependencies, o: Observed, decided: Plan): Promise<void> {
+  if (o.resource.metadata.deletionTimestamp !== undefined && decided.blocker === undefined) return;
+  const status = statusOf(o, decided);
+  if (sameStatus(o.resource.status, status)) return;
+  announce(deps, o.resource, status);
+  await deps.resources.applyStatus('ApiKey', o.resource.metadata, status);
+}
+
+async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Promise<Next> {
+  const now = deps.clock.now();
+  const earlier = resource.status?.failures?.count ?? 0;
+  const at = retryAt(failure, earlier, now, (deps.random(1)[0] ?? 0) / 256);
+  const apiKey = formatRef({ namespace: resource.metadata.namespace ?? '', name: resource.metadata.name });
+  deps.log.warn('reconcile failed', { apiKey, failure: failure.kind, reason: failure.reason, message: failure.message, retryInMs: at - now });
+  const status = failedStatusOf(resource.status, failure, { now, retryAt: at, generation: resource.metadata.generation });
+  await deps.resources.applyStatus('ApiKey', resource.metadata, status);
+  return { kind: 'at', at };
+}
+
+/** A step that a person wants to read about. Values are never in it; the display form of a key may be. */
+function tell(deps: Dependencies, o: Observed, action: Action): void {
+  const record = (type: 'Normal' | 'Warning', reason: 'Minted' | 'Current' | 'Withdrawn' | 'Revoked' | 'DestinationDrift' | 'StoreBehind', message: string): void => {
+    deps.resources.recordEvent('ApiKey', o.resource.metadata, { type, reason, message });
+  };
+  switch (action.kind) {
+    case 'mint':
+      if (action.cause === 'ValueLost') record('Warning', 'DestinationDrift', 'the delivered value was lost or changed; a new version was minted');
+      else if (action.cause === 'StoreBehind') record('Warning', 'StoreBehind', 'the store is older than what is delivered; a new version was minted');
+      else record('Normal', 'Minted', `minted version ${action.epoch} (${action.cause})`);
+      return;
+    case 'copy':
+      if (o.driftDue) record('Warning', 'DestinationDrift', `the value was written again to ${action.to.map((target) => target.name).join(', ')}`);
+      return;
+    case 'activate':
+      record('Normal', 'Current', `${action.version.display} is delivered`);
+      return;
+    case 'withdraw':
+      record('Normal', 'Withdrawn', `the value was removed from ${action.delivery.targetName}`);
+      return;
+    case 'revokeAll':
+      record('Normal', 'Revoked', action.detail);
+      return;
+    default:
+  }
+}
+
+/** A Warning when Ready is lost or says something new that needs a person; a Normal event when it comes. */
+function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus): void {
+  const before = resource.status?.conditions.find((condition) => condition.type === 'Ready');
+  const after = status.conditions.find((condition) => condition.type === 'Ready');
+  if (after === undefined || (before?.status === after.status && before.reason === after.reason)) return;
+  const type = after.status === 'True' || ['Minting', 'Delivering', 'Suspended'].includes(after.reason) ? 'Normal' : 'Warning';
+  deps.resources.recordEvent('ApiKey', resource.metadata, { type, reason: after.reason, message: after.message });
+}
+
+/** The instant until which a persisted back-off asks to wait, if it still counts: a changed spec resets it. */
+export function backOffUntil(resource: ApiKey): Instant | undefined {
+  const { status, metadata } = resource;
+  if (status?.failures?.retryAt === undefined || status.observedGeneration !== metadata.generation) return undefined;
+  return parseInstant(status.failures.retryAt);
+}
+
+function sameStatus(a: ApiKeyStatus | undefined, b: ApiKeyStatus): boolean {
+  return JSON.stringify(ordered(a)) === JSON.stringify(ordered(b));
+}
+
+/** Members in one order, so that two texts can be compared; a server returns them in its own. */
+function ordered(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(ordered).sort((x, y) => (JSON.stringify(x) < JSON.stringify(y) ? -1 : 1));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, ordered(member)] as const).sort(([x], [y]) => (x < y ? -1 : 1)));
+}

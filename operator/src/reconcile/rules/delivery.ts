@@ -1,0 +1,126 @@
+import { formatLocation, type Location } from '../../domain/key.ts';
+import type { Version } from '../../domain/version.ts';
+import { act, hold, type Decision, type WriteTarget } from '../action.ts';
+import { activeVersion, deliveryAt, holdingAt, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import { mintForLostValue } from './minting.ts';
+
+/** Asks for the marks of all open targets that were not looked at in this pass. */
+export function unseenTargets(o: Observed): Decision | undefined {
+  const unseen = openTargets(o).filter((target) => holdingAt(o, target.location).kind === 'unseen');
+  return unseen.length === 0 ? undefined : act({ kind: 'look', at: unseen.map((target) => target.location), depth: 'mark' });
+}
+
+/**
+ * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
+ * watch or the drift interval asks, and never just so. A lost or changed value is copied from a sibling whose hash is
+ * right; when no sibling has it, a new version is minted.
+ */
+export function drift(o: Observed): Decision | undefined {
+  const active = activeVersion(o);
+  if (active === undefined) return undefined;
+  const suspects = openTargets(o).filter((target) => isSuspect(o, target, active));
+  const unseen = suspects.filter((target) => holdingAt(o, target.location).kind === 'unseen');
+  if (unseen.length > 0) return act({ kind: 'look', at: unseen.map((target) => target.location), depth: 'mark' });
+  const unproven = suspects.filter((target) => isUnproven(o, target));
+  if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
+
+  const broken = suspects.flatMap((target) => needsWrite(o, target, active));
+  if (broken.length > 0) {
+    const source = lookAtSources(o, active);
+    if (source.kind === 'look') return source.decision;
+    if (source.kind === 'found') return act({ kind: 'copy', version: active, from: source.location, to: broken });
+    if (source.kind === 'unreachable') return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
+    return mintForLostValue(o);
+  }
+  const unconfirmed = suspects.filter((target) => isHolder(o, target, active) && !isRecorded(o, target, active));
+  if (unconfirmed.length === 0) return undefined;
+  return act({ kind: 'confirm', version: active, at: unconfirmed.flatMap((target) => asWriteTarget(o, target)) });
+}
+
+/** The record around the value is out of date (its expiry, its header line): the same value is written again with the right one. */
+export function envelope(o: Observed): Decision | undefined {
+  const active = activeVersion(o);
+  if (active === undefined) return undefined;
+  const wanted = o.envelopes.get(active.keyId);
+  const stale = openTargets(o).filter((target) => {
+    const row = deliveryAt(o, target.location);
+    return row?.state === 'live' && row.heldKeyId === active.keyId && row.heldEnvelope !== wanted;
+  });
+  const unproven = stale.filter((target) => sightOf(o, target.location).value === undefined && sightOf(o, target.location).failure === undefined);
+  if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
+  for (const target of stale) {
+    if (!isHolder(o, target, active)) continue;
+    return act({ kind: 'copy', version: active, from: target.location, to: asWriteTarget(o, target) });
+  }
+  return undefined;
+}
+
+/** The target as something to write `version` to, when it may and must be written. */
+export function needsWrite(o: Observed, target: OpenTarget, version: Version): readonly WriteTarget[] {
+  const holding = holdingAt(o, target.location);
+  if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
+  if (holding.kind !== 'ours') return [];
+  // The right value under a mark that does not say so is written again over itself: the mark is repaired.
+  const right = holding.proven === version.keyId && holding.claimed === version.keyId;
+  return right ? [] : [{ ...target, reading: holding.reading }];
+}
+
+/** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */
+export type Source =
+  | { readonly kind: 'found'; readonly location: Location }
+  | { readonly kind: 'look'; readonly decision: Decision }
+  /** Some location that may have it does not answer. */
+  | { readonly kind: 'unreachable' }
+  | { readonly kind: 'none' };
+
+export function lookAtSources(o: Observed, version: Version): Source {
+  const places = new Map<string, Location>();
+  for (const row of o.store.deliveries) {
+    if (row.heldKeyId === version.keyId || row.intendedKeyId === version.keyId) places.set(formatLocation(row.location), row.location);
+  }
+  for (const target of openTargets(o)) places.set(formatLocation(target.location), target.location);
+  const candidates = [...places.values()];
+  const proven = candidates.find((location) => {
+    const holding = holdingAt(o, location);
+    return holding.kind === 'ours' && holding.proven === version.keyId;
+  });
+  if (proven !== undefined) return { kind: 'found', location: proven };
+  const unread = candidates.filter((location) => {
+    const sight = sightOf(o, location);
+    return sight.failure === undefined && sight.value === undefined && sight.reading?.kind !== 'absent';
+  });
+  if (unread.length > 0) return { kind: 'look', decision: act({ kind: 'look', at: unread, depth: 'value' }) };
+  return candidates.some((location) => mayHold(o, location, version)) ? { kind: 'unreachable' } : { kind: 'none' };
+}
+
+function mayHold(o: Observed, location: Location, version: Version): boolean {
+  const row = deliveryAt(o, location);
+  return sightOf(o, location).failure !== undefined && (row?.heldKeyId === version.keyId || row?.intendedKeyId === version.keyId);
+}
+
+/** A target to be looked at: its row does not say that it holds the version, or a comparison is due, or it was seen anyway. */
+function isSuspect(o: Observed, target: OpenTarget, active: Version): boolean {
+  return o.driftDue || sightOf(o, target.location).reading !== undefined || !isRecorded(o, target, active);
+}
+
+function isUnproven(o: Observed, target: OpenTarget): boolean {
+  const holding = holdingAt(o, target.location);
+  if (holding.kind === 'ours') return !holding.valueSeen;
+  // A value without our mark where we delivered one: perhaps only the mark was stripped.
+  return holding.kind === 'foreign' && sightOf(o, target.location).value === undefined && deliveryAt(o, target.location)?.heldKeyId !== undefined;
+}
+
+function isHolder(o: Observed, target: OpenTarget, version: Version): boolean {
+  const holding = holdingAt(o, target.location);
+  return holding.kind === 'ours' && holding.proven === version.keyId;
+}
+
+function isRecorded(o: Observed, target: OpenTarget, version: Version): boolean {
+  const row = deliveryAt(o, target.location);
+  return row?.state === 'live' && row.heldKeyId === version.keyId;
+}
+
+function asWriteTarget(o: Observed, target: OpenTarget): readonly WriteTarget[] {
+  const holding = holdingAt(o, target.location);
+  return holding.kind === 'ours' || holding.kind === 'empty' ? [{ ...target, reading: holding.reading }] : [];
+}

@@ -1,0 +1,189 @@
+import { formatLocation } from '../../domain/key.ts';
+import { parseInstant, type Instant } from '../../domain/time.ts';
+import { durationMs } from '../../domain/duration.ts';
+import { isLive, type MintCause, type Version } from '../../domain/version.ts';
+import { act, hold, type Action, type Decision, type WriteTarget } from '../action.ts';
+import { activeVersion, deliveryAt, holdingAt, isOurs, liveVersions, openTargets, pendingVersion, type Holding, type Observed, type OpenTarget } from '../observed.ts';
+import { settingsOf } from '../settings.ts';
+import { expiryOfNext } from '../validate.ts';
+import { lookAtSources, needsWrite, unseenTargets } from './delivery.ts';
+
+/** More attempts of one epoch than this mean that something swallows what is written. */
+const maxAttemptsPerEpoch = 3;
+const attemptBackOffMs = 10 * 60_000;
+
+/**
+ * An attempt is on its way. From its row on a workload may hold it, so it is finished if any location has its value,
+ * and replaced by a new attempt of the same epoch only when none has.
+ */
+export function pendingEpoch(o: Observed): Decision | undefined {
+  const pending = pendingVersion(o);
+  if (pending === undefined) return undefined;
+  const unseen = unseenTargets(o);
+  if (unseen !== undefined) return unseen;
+  const targets = openTargets(o);
+  const unproven = targets.filter((target) => isUnproven(holdingAt(o, target.location), pending));
+  if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
+
+  const holders = targets.filter((target) => provenAt(o, target) === pending.keyId);
+  const lacking = targets.filter((target) => provenAt(o, target) !== pending.keyId);
+  const writable = lacking.flatMap((target) => needsWrite(o, target, pending));
+  const failing = lacking.filter((target) => holdingAt(o, target.location).kind === 'failed');
+  const late = o.now >= pending.issuedAt + o.limits.deliverDeadlineMs;
+
+  if (writable.length > 0) {
+    const source = lookAtSources(o, pending);
+    if (source.kind === 'look') return source.decision;
+    if (source.kind === 'found') return act({ kind: 'copy', version: pending, from: source.location, to: writable });
+    if (source.kind === 'unreachable' && !late) return waitFor(failing, 'cannot be read, and may hold the value');
+    return anotherAttempt(o, pending);
+  }
+  if (holders.length === 0) {
+    const stuck = firstStuck(o, targets);
+    if (stuck !== undefined) return stuck;
+    return late ? anotherAttempt(o, pending) : waitFor(failing, 'does not answer');
+  }
+  if (failing.length > 0 && !late) return waitFor(failing, 'does not answer');
+  const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
+  if (unconfirmed.length > 0) return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => withReading(o, target)) });
+  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, lacking.length === 0) });
+}
+
+/** No version lives that could be delivered: mint, unless the end was meant. */
+export function nothingLive(o: Observed): Decision | undefined {
+  if (activeVersion(o) !== undefined || pendingVersion(o) !== undefined) return undefined;
+  const ended = endOfKey(o);
+  if (ended !== undefined) return ended;
+  const unseen = unseenTargets(o);
+  if (unseen !== undefined) return unseen;
+  const targets = openTargets(o);
+  const stuck = firstStuck(o, targets);
+  if (stuck !== undefined) return stuck;
+  if (!targets.some((target) => isReadable(holdingAt(o, target.location)))) return waitFor(targets, 'does not answer');
+  const { epoch, cause } = nextEpoch(o);
+  return mint(o, epoch, cause, []);
+}
+
+/** A new epoch because the delivered value is nowhere any more. */
+export function mintForLostValue(o: Observed): Decision {
+  const brakeUntil = lossBrake(o);
+  if (brakeUntil === 'stalled') {
+    return hold('stalled', 'DestinationDrift', 'the delivered value was lost again and again; nothing is minted until the resource changes');
+  }
+  if (brakeUntil > o.now) return hold('waiting', 'DestinationDrift', 'the delivered value was lost again; minting is slowed down');
+  return mint(o, nextEpoch(o).epoch, 'ValueLost', []);
+}
+
+/** The instant before which a second loss mints nothing: 10 minutes, doubled with each earlier loss, at most 6 hours. */
+export function lossBrake(o: Observed): Instant | 'stalled' {
+  const losses = liveVersions(o).filter((version) => version.cause === 'ValueLost');
+  if (losses.length === 0) return 0;
+  if (losses.length >= 5) return 'stalled';
+  const newest = Math.max(...losses.map((version) => version.issuedAt));
+  return newest + Math.min(10 * 60_000 * 2 ** (losses.length - 1), 6 * 3_600_000);
+}
+
+function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
+  if (!o.mintAllowed) return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
+  const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? withReading(o, target) : []));
+  if (targets.length === 0) return waitFor(openTargets(o), 'does not answer');
+  const action: Action = {
+    kind: 'mint',
+    epoch,
+    cause,
+    expiresAt: expiryOfNext(o),
+    targets,
+    lostKeyIds,
+    settings: settingsOf(o.resource.spec),
+    first: o.store.key === undefined,
+  };
+  return act(action);
+}
+
+function anotherAttempt(o: Observed, pending: Version): Decision {
+  const pastBackOff = o.now >= pending.issuedAt + attemptBackOffMs;
+  if (o.store.attemptsOfHighestEpoch >= maxAttemptsPerEpoch && !pastBackOff) {
+    return hold('waiting', 'DestinationUnavailable', `${maxAttemptsPerEpoch} attempts were written and lost; the next one is tried later`);
+  }
+  return mint(o, pending.epoch, pending.cause, [pending.keyId]);
+}
+
+/** When the whole key is over: expired for good, or its expiry lies in the past. */
+function endOfKey(o: Observed): Decision | undefined {
+  const { expiry, rotation } = o.resource.spec;
+  const at = expiry?.at === undefined ? undefined : parseInstant(expiry.at);
+  if (at !== undefined && at <= o.now) return hold('stalled', 'Expired', 'spec.expiry.at has passed; set a later one to have a new key');
+  if (o.store.lastEnded?.reason === 'expired' && rotation.onExpiry === 'Expire') {
+    return hold('stalled', 'Expired', 'the key expired and spec.rotation.onExpiry is Expire');
+  }
+  return undefined;
+}
+
+/**
+ * The next epoch is above everything that was ever seen: the store's, a mark's, the status'. A mark or a status that is
+ * ahead of the store means a restored database, whose own counting would repeat an epoch.
+ */
+function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintCause } {
+  const marked = openTargets(o).map((target) => {
+    const holding = holdingAt(o, target.location);
+    return holding.kind === 'ours' && holding.reading.kind === 'marked' && isOurs(o, holding.reading.mark) ? holding.reading.mark.epoch : 0;
+  });
+  const seen = Math.max(0, o.resource.status?.currentKey?.epoch ?? 0, ...marked);
+  const { highestEpoch } = o.store;
+  const behind = highestEpoch > 0 && seen > highestEpoch;
+  const cause: MintCause = highestEpoch === 0 ? 'Initial' : behind ? 'StoreBehind' : o.store.lastEnded?.reason === 'expired' ? 'Expired' : 'ValueLost';
+  return { epoch: Math.max(seen, highestEpoch) + 1, cause };
+}
+
+/** Until when the version that is replaced stays valid: the overlap when every location has the new one, else the longest. */
+function endOfOld(o: Observed, everywhere: boolean): Instant | undefined {
+  const old = o.store.versions.find((version) => version.state === 'active' && isLive(version, o.now));
+  if (old === undefined) return undefined;
+  const { rotation } = o.resource.spec;
+  const byOverlap = rotation.retireOldKey === 'AfterOverlap' && everywhere;
+  const end = o.now + durationMs(byOverlap ? rotation.overlap : rotation.maxOverlap);
+  return Math.ceil(Math.min(end, old.expiresAt ?? Number.POSITIVE_INFINITY) / 1000) * 1000;
+}
+
+/** A foreign value or another key's location stops a first mint: nobody's value is overwritten, and no key is made for nothing. */
+export function firstStuck(o: Observed, targets: readonly OpenTarget[]): Decision | undefined {
+  for (const target of targets) {
+    const holding = holdingAt(o, target.location);
+    if (holding.kind === 'foreign') return hold('stalled', 'ForeignValue', `${target.name}: ${place(target)} holds a value that is not ours`);
+    if (holding.kind === 'taken') return hold('stalled', 'LocationTaken', `${target.name}: another ApiKey delivers to ${place(target)}`);
+  }
+  return undefined;
+}
+
+function waitFor(targets: readonly OpenTarget[], what: string): Decision {
+  const names = targets.map((target) => target.name).join(', ');
+  return hold('waiting', 'DestinationUnavailable', `${names}: the destination ${what}`);
+}
+
+function isReadable(holding: Holding): boolean {
+  return holding.kind === 'empty' || holding.kind === 'ours';
+}
+
+/** Its mark, or the store, says that the pending value stands there, and nobody looked yet. */
+function isUnproven(holding: Holding, pending: Version): boolean {
+  return holding.kind === 'ours' && !holding.valueSeen && holding.claimed === pending.keyId;
+}
+
+function provenAt(o: Observed, target: OpenTarget): string | undefined {
+  const holding = holdingAt(o, target.location);
+  return holding.kind === 'ours' ? holding.proven : undefined;
+}
+
+function isConfirmed(o: Observed, target: OpenTarget, version: Version): boolean {
+  const row = deliveryAt(o, target.location);
+  return row?.state === 'live' && row.heldKeyId === version.keyId;
+}
+
+function withReading(o: Observed, target: OpenTarget): readonly WriteTarget[] {
+  const holding = holdingAt(o, target.location);
+  return holding.kind === 'empty' || holding.kind === 'ours' ? [{ ...target, reading: holding.reading }] : [];
+}
+
+function place(target: OpenTarget): string {
+  return formatLocation(target.location).replace(/^[^:]*:/, '');
+}

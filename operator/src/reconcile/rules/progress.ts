@@ -1,0 +1,52 @@
+import { annotations, finalizer } from '../../api/meta.ts';
+import { act, hold, type Decision } from '../action.ts';
+import { openTargets, type Observed } from '../observed.ts';
+import { validate, validatePermission } from '../validate.ts';
+import { drift, envelope } from './delivery.ts';
+import { nothingLive, pendingEpoch } from './minting.ts';
+
+/** `keywright.dev/paused: "true"`: nothing moves on; the safety rules above ran already. */
+export function paused(o: Observed): Decision | undefined {
+  return o.resource.metadata.annotations?.[annotations.paused] === 'true'
+    ? hold('stalled', 'Paused', `paused by the annotation ${annotations.paused}`)
+    : undefined;
+}
+
+/** A namespace on its way out gets nothing new. */
+export function namespaceTerminating(o: Observed): Decision | undefined {
+  return o.namespaceTerminating ? hold('waiting', 'NamespaceTerminating', `namespace ${o.ref.namespace} is being deleted`) : undefined;
+}
+
+/** Before the first effect, so that no deletion can overtake it. */
+export function finalizing(o: Observed): Decision | undefined {
+  return o.resource.metadata.finalizers?.includes(finalizer) === true ? undefined : act({ kind: 'addFinalizer' });
+}
+
+/** What the spec names but is not there yet: apply order must not matter. A missing destination blocks only itself. */
+export function references(o: Observed): Decision | undefined {
+  const { spec } = o.resource;
+  if (o.catalog === undefined) return hold('waiting', 'CatalogNotFound', `spec.catalog: ApiCatalog ${spec.catalog} does not exist`);
+  if (o.owner === undefined) return hold('waiting', 'OwnerNotFound', `spec.owner: KeyOwner ${spec.owner} does not exist`);
+  if (openTargets(o).length > 0) return undefined;
+  const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
+  return blocked === undefined ? undefined : { kind: 'hold', blocker: blocked };
+}
+
+/** Stalled until somebody changes something: what is delivered stays, nothing new comes. */
+export function validity(o: Observed): Decision | undefined {
+  const fault = validate(o) ?? validatePermission(o);
+  return fault === undefined ? undefined : { kind: 'hold', blocker: fault };
+}
+
+/** Every progress rule, in order; the first that speaks decides. Rotation takes its place after `envelope`. */
+export const progressRules = {
+  paused,
+  namespaceTerminating,
+  finalizing,
+  references,
+  validity,
+  pendingEpoch,
+  nothingLive,
+  drift,
+  envelope,
+} as const;

@@ -1,0 +1,115 @@
+import { finalizer } from '../../api/meta.ts';
+import type { Location } from '../../domain/key.ts';
+import type { Delivery } from '../../domain/version.ts';
+import { act, hold, type Decision } from '../action.ts';
+import { activeVersion, deliveryAt, holdingAt, isOurs, openTargets, pendingVersion, sightOf, type Observed } from '../observed.ts';
+import { sameSettings, settingsOf } from '../settings.ts';
+
+/**
+ * The resource is being deleted: revoke everything, empty every location, then let go of the name and the finalizer.
+ * A location that does not answer delays this by at most the withdraw deadline; its row stays `withdrawing` for the
+ * sweeper, and the value is dead already.
+ */
+export function deletion(o: Observed): Decision | undefined {
+  const { metadata } = o.resource;
+  if (metadata.deletionTimestamp === undefined) return undefined;
+  if (o.store.versions.length > 0) return act({ kind: 'revokeAll', detail: 'the ApiKey was deleted' });
+  const live = o.store.deliveries.filter((delivery) => delivery.state === 'live');
+  if (live.length > 0) return act({ kind: 'beginWithdrawal', deliveries: live });
+  const next = withdrawNext(o);
+  if (next !== undefined) return next;
+  const late = firstWaiting(o);
+  if (late !== undefined) return hold('waiting', 'DestinationUnavailable', `waiting for ${late.targetName} before the finalizer is removed`);
+  if (o.store.key !== undefined) return act({ kind: 'releaseKey' });
+  return hasFinalizer(o) ? act({ kind: 'removeFinalizer' }) : hold('waiting', 'Steady', 'released; waiting for the other finalizers');
+}
+
+/** `spec.revoked`: irreversible; the resource stays and says so, the locations are emptied. */
+export function revoked(o: Observed): Decision | undefined {
+  const reason = o.resource.spec.revoked?.reason ?? o.store.key?.revokedReason;
+  if (reason === undefined) return undefined;
+  const recorded = o.store.key === undefined || o.store.key.revokedReason !== undefined;
+  if (!recorded || o.store.versions.length > 0) {
+    return act({ kind: 'revokeAll', revokedReason: reason, detail: `spec.revoked: ${reason}` });
+  }
+  const live = o.store.deliveries.filter((delivery) => delivery.state === 'live');
+  if (live.length > 0) return act({ kind: 'beginWithdrawal', deliveries: live });
+  return withdrawNext(o) ?? hold('stalled', 'Revoked', `revoked: ${reason}; this cannot be undone`);
+}
+
+/** Suspend, resume and every selection reach the store at once, also when another field is invalid. */
+export function selections(o: Observed): Decision | undefined {
+  const { key } = o.store;
+  if (key === undefined) return undefined;
+  const settings = settingsOf(o.resource.spec);
+  return sameSettings(key.settings, settings) ? undefined : act({ kind: 'saveSettings', settings });
+}
+
+/** Versions whose end has come leave the store's live set; they are refused already, by the instants in their rows. */
+export function retirementDue(o: Observed): Decision | undefined {
+  const expired = o.store.versions.filter((version) => version.expiresAt !== undefined && version.expiresAt <= o.now);
+  if (expired.length > 0) return act({ kind: 'endVersions', keyIds: expired.map((version) => version.keyId), reason: 'expired' });
+  const retired = o.store.versions.filter((version) => version.notAfter !== undefined && version.notAfter <= o.now);
+  if (retired.length > 0) return act({ kind: 'endVersions', keyIds: retired.map((version) => version.keyId), reason: 'retired' });
+  return undefined;
+}
+
+/**
+ * Locations that the spec does not name any more are emptied, but a value that a new location still needs is copied
+ * first: otherwise a moved path would cost the workload its key. A location that does not answer holds nothing up.
+ */
+export function withdrawals(o: Observed): Decision | undefined {
+  const superfluous = o.store.deliveries.filter((delivery) => delivery.state === 'live' && !isWanted(o, delivery));
+  if (superfluous.length > 0 && !isLastSource(o)) return act({ kind: 'beginWithdrawal', deliveries: superfluous });
+  return withdrawNext(o);
+}
+
+/** Every safety rule, in order; the first that speaks decides. */
+export const safetyRules = { deletion, revoked, selections, retirementDue, withdrawals } as const;
+
+function withdrawNext(o: Observed): Decision | undefined {
+  const open = o.store.deliveries.filter((delivery) => delivery.state === 'withdrawing');
+  const unseen = open.filter((delivery) => holdingAt(o, delivery.location).kind === 'unseen');
+  if (unseen.length > 0) return act({ kind: 'look', at: unseen.map((delivery) => delivery.location), depth: 'mark' });
+  for (const delivery of open) {
+    const { reading, failure } = sightOf(o, delivery.location);
+    if (failure !== undefined || reading === undefined) continue;
+    const ours = reading.kind === 'marked' && isOurs(o, reading.mark) && reading.mark.uid === delivery.apiKeyUid;
+    return act(ours ? { kind: 'withdraw', delivery, reading } : { kind: 'finishWithdrawal', delivery });
+  }
+  return undefined;
+}
+
+/** A withdrawal that still counts: its deadline has not passed. In a terminating namespace nothing is waited for. */
+function firstWaiting(o: Observed): Delivery | undefined {
+  if (o.namespaceTerminating) return undefined;
+  return o.store.deliveries.find(
+    (delivery) => delivery.state === 'withdrawing' && o.now < (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs,
+  );
+}
+
+/** A row is wanted while a target points there, or while its target's destination cannot be found to say where it points. */
+function isWanted(o: Observed, delivery: Delivery): boolean {
+  return o.targets.some((target) =>
+    target.location === undefined ? target.name === delivery.targetName : sameLocation(target.location, delivery.location),
+  );
+}
+
+/** Whether some open target still lacks the current version and may get it from a location that is about to go. */
+function isLastSource(o: Observed): boolean {
+  const current = pendingVersion(o) ?? activeVersion(o);
+  if (current === undefined) return false;
+  return openTargets(o).some((target) => {
+    const row = deliveryAt(o, target.location);
+    const holds = row?.state === 'live' && row.heldKeyId === current.keyId;
+    return !holds && ['unseen', 'empty', 'ours', 'failed'].includes(holdingAt(o, target.location).kind);
+  });
+}
+
+function sameLocation(a: Location, b: Location): boolean {
+  return a.destinationUid === b.destinationUid && a.path === b.path;
+}
+
+function hasFinalizer(o: Observed): boolean {
+  return o.resource.metadata.finalizers?.includes(finalizer) === true;
+}

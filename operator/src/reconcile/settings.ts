@@ -1,0 +1,44 @@
+import type { ApiKeySpec } from '../api/kinds.ts';
+import { durationMs } from '../domain/duration.ts';
+import type { KeySettings, Selections } from '../store/port.ts';
+
+/** What the store is to know of an ApiKey's spec: everything that a verdict may depend on, and nothing else. */
+export function settingsOf(spec: ApiKeySpec): KeySettings {
+  return {
+    displayName: spec.displayName,
+    catalog: spec.catalog,
+    owner: spec.owner,
+    accessType: spec.accessType,
+    ...(spec.clientApplication === undefined ? {} : { clientApplication: spec.clientApplication }),
+    suspended: spec.suspend,
+    selections: selectionsOf(spec),
+  };
+}
+
+function selectionsOf(spec: ApiKeySpec): Selections {
+  const { scopes, endpoints, applications, channels, customerChannels, attributes, rateLimit, allowedSources } = spec;
+  return {
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(endpoints === undefined ? {} : { endpoints }),
+    ...(applications === undefined ? {} : { applications }),
+    ...(channels === undefined ? {} : { channels }),
+    ...(customerChannels === undefined ? {} : { customerChannels }),
+    ...(attributes === undefined ? {} : { attributes }),
+    ...(rateLimit === undefined ? {} : { rateLimit: { requests: rateLimit.requests, perMs: durationMs(rateLimit.per) } }),
+    ...(allowedSources === undefined ? {} : { allowedSources }),
+  };
+}
+
+/** Whether two settings say the same. Both are plain data with their keys in the order of {@link settingsOf}. */
+export function sameSettings(a: KeySettings, b: KeySettings): boolean {
+  return canonical(a) === canonical(b);
+}
+
+/** JSON with sorted keys: a database may give the members back in another order. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    member !== null && typeof member === 'object' && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}

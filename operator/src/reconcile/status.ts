@@ -1,0 +1,148 @@
+import type { ApiKeyStatus, Condition, ConditionType, DestinationStatus } from '../api/kinds.ts';
+import type { Failure } from '../domain/failure.ts';
+import { formatInstant, type Instant } from '../domain/time.ts';
+import { type Version } from '../domain/version.ts';
+import type { Plan } from './action.ts';
+import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
+import { deliveredOf, holdsOneOf, issuedOf, no, ownerOf, progressOf, readyOf, targetFault, yes, type Statement } from './verdict.ts';
+
+/**
+ * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. The only writer
+ * of conditions; each keeps its lastTransitionTime while its status stays the same.
+ */
+export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
+  const previous = o.resource.status;
+  const { reconciling, stalled } = progressOf(o, plan);
+  const expired = issuedOf(o).reason === 'Expired' || plan.blocker?.reason === 'Expired';
+  const statements: Readonly<Partial<Record<ConditionType, Statement>>> = {
+    Ready: readyOf(o, plan),
+    Issued: issuedOf(o),
+    Delivered: deliveredOf(o),
+    OwnerActive: ownerOf(o),
+    Expired: expired ? yes('Expired') : no('Steady', 'The key has not expired.'),
+    Reconciling: reconciling,
+    Stalled: stalled,
+  };
+  const current = activeVersion(o) ?? pendingVersion(o);
+  const older = o.store.versions.find((version) => version.state === 'retiring' && !version.lost);
+  const secret = boundSecret(o);
+  return {
+    ...kept(previous),
+    ...generationOf(o),
+    conditions: conditionsOf(statements, previous?.conditions ?? [], o),
+    ...(current === undefined ? {} : { currentKey: currentKeyOf(current) }),
+    ...(older === undefined ? {} : { previousKey: previousKeyOf(older) }),
+    destinations: o.targets.flatMap((target) => destinationOf(o, target)),
+    ...(secret === undefined ? {} : { binding: { name: secret } }),
+    ...(o.store.revokedKeyIds.length === 0 ? {} : { revokedKeyIds: [...o.store.revokedKeyIds] }),
+  };
+}
+
+/**
+ * The status when nothing could be observed: the last known one, but nobody can vouch for Ready. `failures` carries the
+ * back-off over a restart.
+ */
+export function failedStatusOf(
+  previous: ApiKeyStatus | undefined,
+  failure: Failure,
+  at: { readonly now: Instant; readonly retryAt: Instant; readonly generation: number | undefined },
+): ApiKeyStatus {
+  const { now, retryAt, generation } = at;
+  const statement: Statement = { status: 'Unknown', reason: failure.reason, message: failure.message };
+  const conditions = (previous?.conditions ?? []).filter((condition) => condition.type !== 'Ready');
+  const ready = conditionOf('Ready', statement, previous?.conditions ?? [], now, generation);
+  return {
+    ...(previous ?? {}),
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    conditions: [ready, ...conditions],
+    failures: { count: (previous?.failures?.count ?? 0) + 1, lastAt: formatInstant(now), retryAt: formatInstant(retryAt) },
+  };
+}
+
+/** What a later rule writes and this projection does not know. */
+function kept(previous: ApiKeyStatus | undefined): Pick<ApiKeyStatus, 'lastHandledRotation' | 'lastHandledCompromise'> {
+  return {
+    ...(previous?.lastHandledRotation === undefined ? {} : { lastHandledRotation: previous.lastHandledRotation }),
+    ...(previous?.lastHandledCompromise === undefined ? {} : { lastHandledCompromise: previous.lastHandledCompromise }),
+  };
+}
+
+function conditionsOf(
+  statements: Readonly<Partial<Record<ConditionType, Statement>>>,
+  previous: readonly Condition[],
+  o: Observed,
+): readonly Condition[] {
+  return Object.entries(statements).map(([type, statement]) =>
+    conditionOf(type as ConditionType, statement, previous, o.now, o.resource.metadata.generation),
+  );
+}
+
+function conditionOf(
+  type: ConditionType,
+  statement: Statement,
+  previous: readonly Condition[],
+  now: Instant,
+  generation: number | undefined,
+): Condition {
+  const before = previous.find((condition) => condition.type === type);
+  const unchanged = before !== undefined && before.status === statement.status && !before.lastTransitionTime.startsWith('1970-');
+  return {
+    type,
+    ...statement,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    lastTransitionTime: unchanged ? before.lastTransitionTime : formatInstant(now),
+  };
+}
+
+function currentKeyOf(version: Version): NonNullable<ApiKeyStatus['currentKey']> {
+  return {
+    id: version.keyId,
+    display: version.display,
+    epoch: version.epoch,
+    issuedAt: formatInstant(version.issuedAt),
+    ...(version.activatedAt === undefined ? {} : { activatedAt: formatInstant(version.activatedAt) }),
+    ...(version.expiresAt === undefined ? {} : { expiresAt: formatInstant(version.expiresAt) }),
+    ...(version.firstUsedAt === undefined ? {} : { firstUsedAt: formatInstant(version.firstUsedAt) }),
+    ...(version.lastUsedAt === undefined ? {} : { lastUsedAt: formatInstant(version.lastUsedAt) }),
+  };
+}
+
+function previousKeyOf(version: Version): NonNullable<ApiKeyStatus['previousKey']> {
+  return {
+    id: version.keyId,
+    epoch: version.epoch,
+    ...(version.notAfter === undefined ? {} : { notAfter: formatInstant(version.notAfter) }),
+  };
+}
+
+function destinationOf(o: Observed, target: Target): readonly DestinationStatus[] {
+  const { location } = target;
+  if (location === undefined) return [];
+  const row = deliveryAt(o, location);
+  const fault = targetFault(o, target);
+  return [
+    {
+      name: target.name,
+      location: location.path,
+      ...(row?.heldKeyId === undefined ? {} : { keyId: row.heldKeyId }),
+      ...(row?.heldVersion === undefined ? {} : { version: row.heldVersion }),
+      ...(row?.deliveredAt === undefined ? {} : { deliveredAt: formatInstant(row.deliveredAt) }),
+      ...(fault === undefined ? {} : { reason: fault.reason }),
+    },
+  ];
+}
+
+/** Service Binding's `status.binding`: the first delivered Secret. */
+function boundSecret(o: Observed): string | undefined {
+  const live = o.store.versions.map((version) => version.keyId);
+  for (const [at, entry] of o.resource.spec.deliverTo.entries()) {
+    const target = o.targets[at];
+    if (entry.secret !== undefined && target !== undefined && holdsOneOf(o, target, live)) return entry.secret.name;
+  }
+  return undefined;
+}
+
+function generationOf(o: Observed): Pick<ApiKeyStatus, 'observedGeneration'> {
+  const { generation } = o.resource.metadata;
+  return generation === undefined ? {} : { observedGeneration: generation };
+}

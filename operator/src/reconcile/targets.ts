@@ -1,0 +1,65 @@
+import type { ApiKey, DeliveryTarget, KeyDestination } from '../api/kinds.ts';
+import { resolveLocation, secretLocation } from '../destinations/location.ts';
+import { Failure } from '../domain/failure.ts';
+import type { Location } from '../domain/key.ts';
+import { selectsNamespace } from '../domain/namespaces.ts';
+import type { Blocker, Target } from './observed.ts';
+
+/** How a KeyDestination is looked up by name: from the cache. */
+export type FindDestination = (name: string) => KeyDestination | undefined;
+
+/** The `deliverTo` entries with their places, and why one may not be written to. */
+export function resolveTargets(
+  resource: ApiKey,
+  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+  find: FindDestination,
+): readonly Target[] {
+  return resource.spec.deliverTo.map((target) => resolveTarget(target, resource.metadata.name, namespace, find));
+}
+
+function resolveTarget(
+  target: DeliveryTarget,
+  keyName: string,
+  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+  find: FindDestination,
+): Target {
+  const { name } = target;
+  const { secret } = target;
+  if (secret !== undefined) return located(name, () => secretLocation(namespace.name, secret.name));
+  const wanted = target.destination ?? '';
+  const destination = find(wanted);
+  if (destination === undefined) {
+    return { name, blocked: { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} does not exist` } };
+  }
+  const place = located(name, () => resolveLocation(destination, { namespace: namespace.name, name: keyName, path: target.path }));
+  const blocked = blockedBy(destination, name, namespace);
+  return blocked === undefined ? place : { ...place, blocked };
+}
+
+function blockedBy(
+  destination: KeyDestination,
+  name: string,
+  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+): Blocker | undefined {
+  const wanted = destination.metadata.name;
+  if (!selectsNamespace(destination.spec.allowedNamespaces, namespace)) {
+    return {
+      kind: 'stalled',
+      reason: 'NotPermitted',
+      message: `${name}: KeyDestination ${wanted} does not allow keys of namespace ${namespace.name}`,
+    };
+  }
+  if (destination.metadata.deletionTimestamp !== undefined) {
+    return { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} is being deleted` };
+  }
+  return undefined;
+}
+
+function located(name: string, resolve: () => Location): Target {
+  try {
+    return { name, location: resolve() };
+  } catch (error) {
+    if (error instanceof Failure) return { name, blocked: { kind: error.kind, reason: error.reason, message: `${name}: ${error.message}` } };
+    throw error;
+  }
+}

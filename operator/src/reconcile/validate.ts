@@ -1,0 +1,103 @@
+import { durationMs } from '../domain/duration.ts';
+import { ceilToSecond, formatInstant, parseInstant, type Instant } from '../domain/time.ts';
+import { selectsNamespace } from '../domain/namespaces.ts';
+import type { Blocker, Observed } from './observed.ts';
+
+function invalid(message: string): Blocker {
+  return { kind: 'stalled', reason: 'InvalidSpec', message };
+}
+
+/**
+ * What one object's schema cannot say: the spec against its catalog and against itself. The first fault, with its field
+ * and value; `undefined` = valid. Callers have made sure that the catalog is there.
+ */
+export function validate(o: Observed): Blocker | undefined {
+  return validateAccess(o) ?? validateExpiry(o) ?? validateRotation(o);
+}
+
+function validateAccess(o: Observed): Blocker | undefined {
+  const { spec } = o.resource;
+  const types = o.catalog?.spec.accessTypes ?? [];
+  if (!types.some((type) => type.name === spec.accessType)) {
+    const known = types.map((type) => type.name).join(', ');
+    return invalid(`spec.accessType: catalog ${spec.catalog} has no access type ${spec.accessType}; it has ${known}`);
+  }
+  if (spec.contactEmail === undefined && o.catalog?.spec.policy.requireContactEmail === true) {
+    return invalid(`spec.contactEmail: catalog ${spec.catalog} requires one`);
+  }
+  return undefined;
+}
+
+function validateExpiry(o: Observed): Blocker | undefined {
+  const { spec } = o.resource;
+  const policy = o.catalog?.spec.policy;
+  if (policy === undefined || spec.expiry === undefined) return undefined;
+  if (spec.expiry.never === true && policy.neverExpires === 'Forbidden') {
+    return invalid(`spec.expiry.never: catalog ${spec.catalog} forbids keys that never expire`);
+  }
+  const longestMs = durationMs(policy.maxExpiry);
+  if (spec.expiry.after !== undefined && durationMs(spec.expiry.after) > longestMs) {
+    return invalid(`spec.expiry.after: ${spec.expiry.after} is longer than ${policy.maxExpiry}, the most that catalog ${spec.catalog} allows`);
+  }
+  const at = spec.expiry.at === undefined ? undefined : parseInstant(spec.expiry.at);
+  const from = parseInstant(o.resource.metadata.creationTimestamp ?? '') ?? o.now;
+  if (at !== undefined && at > from + longestMs) {
+    return invalid(`spec.expiry.at: ${formatInstant(at)} is more than ${policy.maxExpiry} after creation, the most that catalog ${spec.catalog} allows`);
+  }
+  return undefined;
+}
+
+function validateRotation(o: Observed): Blocker | undefined {
+  const { rotation } = o.resource.spec;
+  const overlapMs = durationMs(rotation.overlap);
+  if (overlapMs > durationMs(rotation.maxOverlap)) {
+    return invalid(`spec.rotation.overlap: ${rotation.overlap} is longer than spec.rotation.maxOverlap, ${rotation.maxOverlap}`);
+  }
+  const least = o.catalog?.spec.policy.minOverlap;
+  if (least !== undefined && overlapMs < durationMs(least)) {
+    return invalid(`spec.rotation.overlap: ${rotation.overlap} is shorter than ${least}, the least that catalog ${o.resource.spec.catalog} allows`);
+  }
+  const lifetimeMs = lifetimeOf(o);
+  if (lifetimeMs !== undefined && lifetimeMs < 2 * overlapMs) {
+    return invalid(`spec.rotation.overlap: ${rotation.overlap} is more than half of the key's lifetime; shorten it or lengthen spec.expiry.after`);
+  }
+  return undefined;
+}
+
+/** Whether the owner may be named from this namespace. */
+export function validatePermission(o: Observed): Blocker | undefined {
+  const namespace = { name: o.ref.namespace, labels: o.namespaceLabels };
+  if (o.owner !== undefined && !selectsNamespace(o.owner.spec.allowedNamespaces, namespace)) {
+    return {
+      kind: 'stalled',
+      reason: 'NotPermitted',
+      message: `spec.owner: KeyOwner ${o.resource.spec.owner} does not allow keys in namespace ${o.ref.namespace}`,
+    };
+  }
+  const type = o.catalog?.spec.accessTypes.find((one) => one.name === o.resource.spec.accessType);
+  if (type?.namespaces !== undefined && !selectsNamespace(type.namespaces, namespace)) {
+    return {
+      kind: 'stalled',
+      reason: 'NotPermitted',
+      message: `spec.accessType: ${type.name} keys of catalog ${o.resource.spec.catalog} are not allowed in namespace ${o.ref.namespace}`,
+    };
+  }
+  return undefined;
+}
+
+/** A version's lifetime in milliseconds when it counts from the mint; `undefined` for `at` and `never`. */
+export function lifetimeOf(o: Observed): number | undefined {
+  const { expiry } = o.resource.spec;
+  if (expiry?.at !== undefined || expiry?.never === true) return undefined;
+  const after = expiry?.after ?? o.catalog?.spec.policy.defaultExpiry;
+  return after === undefined ? undefined : durationMs(after);
+}
+
+/** When a version that is minted now expires; `undefined` = never. Ends are rounded up to whole seconds. */
+export function expiryOfNext(o: Observed): Instant | undefined {
+  const { expiry } = o.resource.spec;
+  if (expiry?.never === true) return undefined;
+  if (expiry?.at !== undefined) return parseInstant(expiry.at);
+  const lifetimeMs = lifetimeOf(o);
+  return lifetimeMs === undefined ? undefined : ceilToSecond(o.now + lifetimeMs);
+}

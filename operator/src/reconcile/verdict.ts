@@ -1,0 +1,117 @@
+import { formatLocation } from '../domain/key.ts';
+import type { Reason } from '../domain/reason.ts';
+import { reasons } from '../domain/reason.ts';
+import { activeVersion, deliveryAt, holdingAt, liveVersions, pendingVersion, type Blocker, type Observed, type Target } from './observed.ts';
+import type { Plan } from './action.ts';
+
+/** What one condition says: before it becomes a Condition with its times. */
+export interface Statement {
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+export function yes(reason: Reason, message: string = reasons[reason]): Statement {
+  return { status: 'True', reason, message };
+}
+
+export function no(reason: Reason, message: string = reasons[reason]): Statement {
+  return { status: 'False', reason, message };
+}
+
+/** What keeps one target from holding a version, if anything does. */
+export function targetFault(o: Observed, target: Target): Blocker | undefined {
+  if (target.location === undefined) return target.blocked;
+  const holding = holdingAt(o, target.location);
+  const place = formatLocation(target.location).replace(/^[^:]*:/, '');
+  switch (holding.kind) {
+    case 'foreign':
+      return { kind: 'stalled', reason: 'ForeignValue', message: `${target.name}: ${place} holds a value that is not ours` };
+    case 'taken':
+      return { kind: 'stalled', reason: 'LocationTaken', message: `${target.name}: another ApiKey delivers to ${place}` };
+    case 'failed':
+      return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
+    case 'empty':
+    case 'ours':
+    case 'unseen':
+      return target.blocked;
+  }
+}
+
+/** Whether the target is known to hold one of these versions: by the store's row, unless this pass saw otherwise. */
+export function holdsOneOf(o: Observed, target: Target, keyIds: readonly string[]): boolean {
+  if (target.location === undefined) return false;
+  const row = deliveryAt(o, target.location);
+  if (row?.state !== 'live' || row.heldKeyId === undefined || !keyIds.includes(row.heldKeyId)) return false;
+  const holding = holdingAt(o, target.location);
+  if (holding.kind === 'empty' || holding.kind === 'foreign' || holding.kind === 'taken') return false;
+  return holding.kind !== 'ours' || !holding.valueSeen || (holding.proven !== undefined && keyIds.includes(holding.proven));
+}
+
+/** Ready: every destination holds some live version, and it would be allowed. */
+export function readyOf(o: Observed, plan: Plan): Statement {
+  return refusedOf(o, plan) ?? undeliveredOf(o) ?? yes('Available');
+}
+
+/** Why the key would not be allowed, or what stops it before deliveries count. */
+function refusedOf(o: Observed, plan: Plan): Statement | undefined {
+  const { spec, metadata } = o.resource;
+  if (metadata.deletionTimestamp !== undefined) return no('Revoked', plan.blocker?.message ?? 'The key is being deleted.');
+  if (spec.revoked !== undefined || o.store.key?.revokedReason !== undefined) return no('Revoked');
+  const { blocker } = plan;
+  const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound', 'AdmissionPolicyMissing'];
+  if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
+  const owner = ownerOf(o);
+  if (owner.status !== 'True') return no(owner.reason, owner.message);
+  return spec.suspend ? no('Suspended') : undefined;
+}
+
+function undeliveredOf(o: Observed): Statement | undefined {
+  const live = liveVersions(o).map((version) => version.keyId);
+  const lacking = o.targets.filter((target) => !holdsOneOf(o, target, live));
+  if (lacking.length === 0) return live.length > 0 ? undefined : no('Minting');
+  const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
+  if (fault !== undefined) return no(fault.reason, fault.message);
+  if (live.length === 0) return no('Minting');
+  return no('Delivering', `waiting for ${lacking.map((target) => target.name).join(', ')}`);
+}
+
+/** Issued: a version is live in the store. */
+export function issuedOf(o: Observed): Statement {
+  const live = liveVersions(o);
+  if (live.length > 0) return yes('Minted');
+  if (o.store.key?.revokedReason !== undefined || o.resource.metadata.deletionTimestamp !== undefined) return no('Revoked');
+  return o.store.lastEnded?.reason === 'expired' ? no('Expired') : no('Minting', 'No version was minted yet.');
+}
+
+/** Delivered: every destination holds the current version; else it names the failing destination. */
+export function deliveredOf(o: Observed): Statement {
+  const current = activeVersion(o) ?? pendingVersion(o);
+  if (current === undefined) return no(issuedOf(o).reason === 'Minted' ? 'Delivering' : issuedOf(o).reason);
+  const lacking = o.targets.filter((target) => !holdsOneOf(o, target, [current.keyId]));
+  if (lacking.length === 0) return yes('Current');
+  const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
+  return fault === undefined ? no('Delivering', `waiting for ${lacking.map((target) => target.name).join(', ')}`) : no(fault.reason, fault.message);
+}
+
+/** OwnerActive: the owner exists with the UID that the key is bound to, and is enabled. */
+export function ownerOf(o: Observed): Statement {
+  const { owner } = o;
+  const name = o.resource.spec.owner;
+  if (owner === undefined) return no('OwnerNotFound', `KeyOwner ${name} does not exist`);
+  const bound = (activeVersion(o) ?? pendingVersion(o))?.ownerUid;
+  if (bound !== undefined && bound !== owner.metadata.uid) return no('OwnerReplaced', `KeyOwner ${name} was deleted and created anew`);
+  return owner.spec.disabled ? no('OwnerDisabled', `KeyOwner ${name} is disabled`) : yes('Enabled');
+}
+
+/** kstatus: Reconciling while work is under way or awaited, Stalled when a person must act, never both, neither when all is as declared. */
+export function progressOf(o: Observed, plan: Plan): { readonly reconciling: Statement; readonly stalled: Statement } {
+  const { blocker } = plan;
+  const calm = { reconciling: no('Steady'), stalled: no('Steady') };
+  if (blocker?.reason === 'Paused') return { reconciling: no('Paused', blocker.message), stalled: no('Paused', blocker.message) };
+  if (blocker?.kind === 'stalled') return { reconciling: no(blocker.reason, blocker.message), stalled: yes(blocker.reason, blocker.message) };
+  if (blocker !== undefined) return { reconciling: yes(blocker.reason, blocker.message), stalled: no('Progressing') };
+  const delivered = deliveredOf(o);
+  if (delivered.status === 'True') return calm;
+  return { reconciling: yes(delivered.reason, delivered.message), stalled: no('Progressing') };
+}

@@ -1,0 +1,38 @@
+import type { Instant } from '../domain/time.ts';
+import { openTargets, sightOf, type Observed } from './observed.ts';
+import { lossBrake } from './rules/minting.ts';
+
+/** How long a `waiting` look is put off when nothing says when to look again. */
+export const waitingRetryMs = 60_000;
+/** A stalled object is looked at again this often, in case a person mended what we do not watch. */
+export const stalledRetryMs = 3_600_000;
+
+/**
+ * The next instant of a key's locations to be compared with the store: a fixed phase of the interval, from the uid, so
+ * that nothing is remembered over a restart and the keys of a fleet do not come all at once.
+ */
+export function driftInstantAfter(uid: string, intervalMs: number, after: Instant): Instant {
+  const phase = Number.parseInt(uid.replaceAll('-', '').slice(0, 8), 16) % intervalMs;
+  const offset = Number.isNaN(phase) ? 0 : phase;
+  return Math.floor((after - offset) / intervalMs) * intervalMs + offset + intervalMs;
+}
+
+/** When this key is to be looked at again although nothing changes: the earliest instant at which a rule would speak. */
+export function nextInstant(o: Observed): Instant | undefined {
+  const instants: Instant[] = [];
+  for (const version of o.store.versions) {
+    if (version.expiresAt !== undefined) instants.push(version.expiresAt);
+    if (version.notAfter !== undefined) instants.push(version.notAfter);
+    if (version.state === 'pending') instants.push(version.issuedAt + o.limits.deliverDeadlineMs);
+  }
+  for (const delivery of o.store.deliveries) {
+    if (delivery.state !== 'withdrawing') continue;
+    instants.push(o.now + waitingRetryMs, (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs);
+  }
+  if (openTargets(o).some((target) => sightOf(o, target.location).failure !== undefined)) instants.push(o.now + waitingRetryMs);
+  const brake = lossBrake(o);
+  if (brake !== 'stalled') instants.push(brake);
+  if (o.store.deliveries.length > 0) instants.push(driftInstantAfter(o.ref.uid, o.limits.driftIntervalMs, o.now));
+  const future = instants.filter((at) => at > o.now);
+  return future.length === 0 ? undefined : Math.min(...future);
+}
