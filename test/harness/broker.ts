@@ -26,7 +26,7 @@ export interface Broker {
 
 interface Started {
   readonly handle: { readonly version: string };
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const STARTERS: Readonly<Record<SharedPart, () => Promise<Started>>> = {
@@ -85,7 +85,7 @@ export async function startBroker(): Promise<Broker> {
     server.close();
     server.closeAllConnections();
     const started = await Promise.allSettled(parts.values());
-    await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
+    await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value.stop() : Promise.resolve())));
   };
   return { url: `http://127.0.0.1:${port}`, stop };
 }

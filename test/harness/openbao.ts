@@ -17,7 +17,7 @@ export interface OpenBaoHandle {
 export interface OwnOpenBao {
   readonly openbao: OpenBaoHandle;
   readonly server: ServerProcess;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /**

@@ -28,7 +28,7 @@ export interface OwnPostgres {
   /** Starts it again on the same port and data, after it was stopped or killed. */
   restart(): Promise<ServerProcess>;
   /** Stops it and removes its data. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const FLAGS = ['fsync=off', 'unix_socket_directories=', 'max_connections=200', 'listen_addresses=127.0.0.1', 'log_min_messages=warning'];
