@@ -48,6 +48,10 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   const { address, tls, clock } = input;
   const server = tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tlsOptions(tls) });
   server.on('request', (request, response) => {
+    // A client keeps its connection for the next request; while we close, it is idle as soon as its answer is out.
+    response.once('close', () => {
+      if (!server.listening) server.closeIdleConnections();
+    });
     void handle(input, request, response);
   });
   server.on('clientError', (_error, socket) => {

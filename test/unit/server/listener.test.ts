@@ -1,0 +1,227 @@
+import { link, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { createServer as createSocketServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { systemClock } from '../../../operator/src/domain/time.ts';
+import { formatAddress, isLocalAddress, parseAddress } from '../../../operator/src/server/address.ts';
+import type { ListenAddress } from '../../../operator/src/server/address.ts';
+import { startListener } from '../../../operator/src/server/listener.ts';
+import type { Handler, Listener } from '../../../operator/src/server/listener.ts';
+import { startHealthServer } from '../../../operator/src/server/start.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import { createLog } from '../../../operator/src/telemetry/pino.ts';
+import { FakeClock } from '../../harness/fakes/clock.ts';
+
+const loopback: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+const hello: Handler = (_request, response) => {
+  response.end('hello');
+};
+
+let folder: string;
+let open: Listener[];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'keywright-listener-'));
+  open = [];
+});
+afterEach(async () => {
+  await Promise.all(open.map((listener) => listener.close(0)));
+  await rm(folder, { recursive: true });
+});
+
+async function start(address: ListenAddress, handler: Handler, log = silentLog): Promise<Listener> {
+  const listener = await startListener({ address, handler, clock: systemClock, log });
+  open.push(listener);
+  return listener;
+}
+
+describe('an address', () => {
+  test.each<[string, ListenAddress, boolean]>([
+    [':9090', { kind: 'tcp', host: undefined, port: 9090 }, false],
+    ['127.0.0.1:8080', { kind: 'tcp', host: '127.0.0.1', port: 8080 }, true],
+    ['127.8.9.1:1', { kind: 'tcp', host: '127.8.9.1', port: 1 }, true],
+    ['[::1]:8080', { kind: 'tcp', host: '::1', port: 8080 }, true],
+    ['[::]:8080', { kind: 'tcp', host: '::', port: 8080 }, false],
+    ['localhost:0', { kind: 'tcp', host: 'localhost', port: 0 }, true],
+    ['0.0.0.0:80', { kind: 'tcp', host: '0.0.0.0', port: 80 }, false],
+    ['127.0.0.1.example.com:80', { kind: 'tcp', host: '127.0.0.1.example.com', port: 80 }, false],
+    ['unix:/run/kw.sock', { kind: 'unix', path: '/run/kw.sock' }, true],
+  ])('%s is read, written back, and known as local or not', (text, address, local) => {
+    expect(parseAddress(text)).toEqual(address);
+    expect(formatAddress(address)).toBe(text);
+    expect(isLocalAddress(address)).toBe(local);
+  });
+
+  test.each(['', '8080', ':', ':x', ':65536', '::1:80', 'host', 'unix:', 'unix:x', 'http://h:1', 'a b:1'])('%j is none', (text) => {
+    expect(parseAddress(text)).toBeUndefined();
+  });
+});
+
+describe('a listener', () => {
+  test('says where it really listens', async () => {
+    const listener = await start(loopback, hello);
+    expect(listener.address).not.toEqual(loopback);
+    expect(await (await fetch(listener.url)).text()).toBe('hello');
+  });
+
+  test('lets a running request end when it is closed, and takes no new one', async () => {
+    let answer: ServerResponse | undefined;
+    let arrived = (): void => {};
+    const arrival = new Promise<void>((resolve) => (arrived = resolve));
+    const listener = await start(loopback, (_request, response) => {
+      answer = response;
+      arrived();
+    });
+    const reply = fetch(listener.url).then((response) => response.text());
+    await arrival;
+    const closed = listener.close(10_000);
+    await expect(fetch(listener.url)).rejects.toThrow();
+    answer?.end('late');
+    expect(await reply).toBe('late');
+    await closed;
+  });
+
+  test('cuts a request that does not end within the drain time', async () => {
+    const clock = new FakeClock();
+    let arrived = (): void => {};
+    const arrival = new Promise<void>((resolve) => (arrived = resolve));
+    const listener = await startListener({ address: loopback, handler: () => arrived(), clock, log: silentLog });
+    const cut = expect(fetch(listener.url)).rejects.toThrow();
+    await arrival;
+    const closed = listener.close(5_000);
+    await clock.advance(5_000);
+    await closed;
+    await cut;
+  });
+
+  test('answers 500 without the text of an error, and logs it without that text', async () => {
+    const lines: string[] = [];
+    const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
+    const listener = await start(loopback, () => Promise.reject(new TypeError('the secret is xyzzy')), log);
+    const response = await fetch(listener.url);
+    expect(response.status).toBe(500);
+    expect((await response.text()) + lines.join('')).not.toContain('xyzzy');
+    expect(lines.join('')).toContain('TypeError');
+  });
+
+  test('rejects when the address is taken', async () => {
+    const first = await start(loopback, hello);
+    await expect(start(first.address, hello)).rejects.toThrow('EADDRINUSE');
+  });
+});
+
+describe('a Unix socket', () => {
+  const get = (socketPath: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      httpRequest({ socketPath, path: '/' }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve(text));
+      })
+        .on('error', reject)
+        .end();
+    });
+
+  test('serves our user and group only', async () => {
+    const path = join(folder, 'kw.sock');
+    await start({ kind: 'unix', path }, hello);
+    expect(await get(path)).toBe('hello');
+    expect((await stat(path)).mode & 0o777).toBe(0o660);
+  });
+
+  test('that somebody still serves is not taken', async () => {
+    const path = join(folder, 'kw.sock');
+    await start({ kind: 'unix', path }, hello);
+    await expect(start({ kind: 'unix', path }, hello)).rejects.toThrow('EADDRINUSE');
+    expect(await get(path)).toBe('hello');
+  });
+
+  test('that a killed process left is replaced, and another file is not', async () => {
+    const path = join(folder, 'kw.sock');
+    await leaveDeadSocket(path);
+    await start({ kind: 'unix', path }, hello);
+    expect(await get(path)).toBe('hello');
+    const other = join(folder, 'notes.txt');
+    await writeFile(other, 'mine');
+    await expect(start({ kind: 'unix', path: other }, hello)).rejects.toThrow();
+    expect((await stat(other)).size).toBe(4);
+  });
+
+  /** A closed server removes its socket, so that a link keeps what a kill would leave. */
+  async function leaveDeadSocket(path: string): Promise<void> {
+    const server = createSocketServer();
+    await new Promise<void>((resolve) => server.listen(`${path}.first`, resolve));
+    await link(`${path}.first`, path);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+});
+
+describe('the health listener', () => {
+  const clock = new FakeClock();
+  let storeIsWell: () => boolean | Promise<boolean>;
+  let url: string;
+  beforeEach(async () => {
+    storeIsWell = () => true;
+    const metrics = createMetrics();
+    metrics.recorder.verified({ code: 'key_invalid', durationMs: 2 });
+    const listener = await startHealthServer({
+      address: loopback,
+      live: [],
+      ready: [
+        { name: 'sync', isWell: () => true },
+        { name: 'store', isWell: () => storeIsWell() },
+      ],
+      metrics,
+      clock,
+      log: silentLog,
+    });
+    open.push({ ...listener, close: async () => await Promise.all([listener.close(1_000), clock.advance(1_000)]).then(() => {}) });
+    url = listener.url;
+  });
+  const get = async (path: string): Promise<readonly [number, string]> => {
+    const response = await fetch(`${url}${path}`);
+    return [response.status, await response.text()];
+  };
+
+  test('is live and ready when all checks are well', async () => {
+    expect(await get('/healthz')).toEqual([200, 'ok\n']);
+    expect(await get('/readyz?verbose')).toEqual([200, '[+] sync\n[+] store\nok\n']);
+  });
+
+  test('is live but not ready when one says no or fails, and names it', async () => {
+    for (const answer of [() => false, () => Promise.reject(new Error('no')), () => Promise.resolve(false)]) {
+      storeIsWell = answer;
+      expect(await get('/readyz')).toEqual([503, '[+] sync\n[-] store\nnot ok\n']);
+      expect((await get('/healthz'))[0]).toBe(200);
+    }
+  });
+
+  test('takes no answer in time as a no', async () => {
+    let asked = (): void => {};
+    const asking = new Promise<void>((resolve) => (asked = resolve));
+    storeIsWell = () => {
+      asked();
+      return new Promise<boolean>(() => {});
+    };
+    const answer = get('/readyz');
+    await asking;
+    await clock.advance(800);
+    expect((await answer)[0]).toBe(503);
+  });
+
+  test('shows metrics in the text format', async () => {
+    const response = await fetch(`${url}/metrics`);
+    expect(response.headers.get('content-type')).toContain('text/plain');
+    expect(await response.text()).toContain('keywright_verify_verdicts_total{code="key_invalid"} 1');
+  });
+
+  test('serves nothing else', async () => {
+    expect((await get('/'))[0]).toBe(404);
+    expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(405);
+  });
+});

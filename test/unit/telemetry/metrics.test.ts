@@ -1,0 +1,40 @@
+import { describe, expect, test } from 'vitest';
+
+import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
+
+describe('metrics', () => {
+  test('show everything that is recorded, with units in their names', async () => {
+    const { recorder, render } = createMetrics();
+    recorder.reconciled({ outcome: 'waiting', reason: 'StoreUnavailable', durationMs: 1_500 });
+    recorder.queueDepth(7);
+    recorder.storeCalled({ operation: 'mint', outcome: 'ok', durationMs: 20 });
+    recorder.destinationCalled({ destination: 'vault', operation: 'write', outcome: 'lost', durationMs: 30 });
+    recorder.apiCalled({ operation: 'apply', outcome: 'timeout', durationMs: 10_000 });
+    recorder.minted('Initial');
+    recorder.verified({ code: 'key_expired', durationMs: 0.3 });
+    recorder.leading(true);
+    const { body } = await render();
+    for (const line of [
+      'keywright_reconcile_duration_seconds_sum{outcome="waiting"} 1.5',
+      'keywright_reconciles_total{outcome="waiting",reason="StoreUnavailable"} 1',
+      'keywright_queue_depth 7',
+      'keywright_store_call_duration_seconds_sum{operation="mint",outcome="ok"} 0.02',
+      'keywright_destination_call_duration_seconds_count{destination="vault",operation="write",outcome="lost"} 1',
+      'keywright_api_call_duration_seconds_sum{operation="apply",outcome="timeout"} 10',
+      'keywright_versions_minted_total{cause="Initial"} 1',
+      'keywright_verify_verdicts_total{code="key_expired"} 1',
+      'keywright_verify_duration_seconds_count 1',
+      'keywright_leader 1',
+    ]) {
+      expect(body.split('\n')).toContain(line);
+    }
+  });
+
+  test('of one registry do not count into another', async () => {
+    const first = createMetrics();
+    const second = createMetrics({ processMetrics: true });
+    first.recorder.minted('Initial');
+    expect((await second.render()).body).not.toContain('cause="Initial"');
+    expect((await second.render()).body).toContain('process_cpu_seconds_total');
+  });
+});
