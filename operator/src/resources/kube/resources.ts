@@ -1,0 +1,203 @@
+import { setMaxListeners } from 'node:events';
+import type { ObjectMeta, ObjectRef } from '../../api/meta.ts';
+import { stalled } from '../../domain/failure.ts';
+import type { Clock } from '../../domain/time.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind } from '../port.ts';
+import { loadAccess } from './access.ts';
+import { cacheKey } from './cache.ts';
+import { KubeClient } from './client.ts';
+import type { KubeAnswer, Verb } from './client.ts';
+import { endpoints, fieldManager, objectPath } from './endpoints.ts';
+import { EventRecorder } from './events.ts';
+import { KubeFault, causesOf, failureOf } from './fault.ts';
+import { LeaderElection } from './leader.ts';
+import type { LeaderElectionInit } from './leader.ts';
+import { Reflector } from './reflector.ts';
+import { isOtherUid, kubeSecrets } from './secrets.ts';
+import { watchSource } from './source.ts';
+import type { Kept } from './source.ts';
+
+/** What {@link openKubeResources} needs. */
+export interface KubeResourcesInit {
+  /** A path, or several as in `$KUBECONFIG`; absent = the Pod's ServiceAccount. */
+  readonly kubeconfig?: string;
+  /** The namespaces whose ApiKeys and Secrets are watched; absent or empty = all. */
+  readonly namespaces?: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Which process this is, in events: the Pod's name. */
+  readonly identity: string;
+  /** Numbers in [0, 1), to spread watches and retries. */
+  readonly random: () => number;
+  /** Told of every call, for a metric. */
+  readonly onCall?: (verb: Verb, kind: string, code: string) => void;
+}
+
+/** The port, and what only an API server has. */
+export interface KubeResources extends Resources {
+  /** The uid of the kube-system namespace: what tells one cluster from another. */
+  clusterUid(): Promise<string>;
+  /** An election over a Lease of this API server. */
+  elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection;
+  /** Ends watches and connections. */
+  close(): Promise<void>;
+}
+
+const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
+
+/** Declared state in a Kubernetes API server. Rejects with a plain error when the kubeconfig cannot be used. */
+export async function openKubeResources(init: KubeResourcesInit): Promise<KubeResources> {
+  const access = await loadAccess(init.kubeconfig, init.clock);
+  const { clock, onCall } = init;
+  return new ApiServer(init, new KubeClient({ access, clock, ...(onCall === undefined ? {} : { onCall }) }));
+}
+
+class ApiServer implements KubeResources {
+  readonly secrets: Secrets;
+  readonly #init: KubeResourcesInit;
+  readonly #client: KubeClient;
+  readonly #events: EventRecorder;
+  readonly #reflectors: ReadonlyMap<WatchedKind | 'Secret', readonly Reflector<Kept>[]>;
+  readonly #listeners = new Set<(event: ResourceEvent) => void>();
+  readonly #stop = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(init: KubeResourcesInit, client: KubeClient) {
+    this.#init = init;
+    this.#client = client;
+    this.secrets = kubeSecrets(client);
+    this.#events = new EventRecorder(client, init.clock, init.log, init.identity);
+    this.#reflectors = new Map(kinds.map((kind) => [kind, this.#reflectorsOf(kind)]));
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const all = [...this.#reflectors.values()].flat();
+    const either = AbortSignal.any([signal, this.#stop.signal]);
+    // Each reflector listens, several times, by design.
+    setMaxListeners(0, either);
+    this.#running = Promise.all(all.map((reflector) => reflector.run(either)));
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const onAbort = () => {
+      reject(either.reason as Error);
+    };
+    either.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([Promise.all(all.map((reflector) => reflector.synced)), aborted]);
+    } finally {
+      either.removeEventListener('abort', onAbort);
+    }
+  }
+
+  subscribe(listener: (event: ResourceEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get<K extends Exclude<WatchedKind, 'ApiKey'>>(kind: K, ref: ObjectRef): Kinds[K] | undefined {
+    const key = cacheKey(ref);
+    for (const reflector of this.#reflectors.get(kind) ?? []) {
+      const found = reflector.cache.get(key);
+      if (found !== undefined) return found as unknown as Kinds[K];
+    }
+    return undefined;
+  }
+
+  list(kind: WatchedKind): readonly ObjectMeta[] {
+    return (this.#reflectors.get(kind) ?? []).flatMap((reflector) => [...reflector.cache.values()].map((kept) => kept.metadata));
+  }
+
+  async readLive<K extends WatchedKind>(kind: K, ref: ObjectRef): Promise<Kinds[K] | undefined> {
+    const answer = await this.#client.send({ verb: 'get', kind, path: objectPath(endpoints[kind], ref) });
+    if (answer.status === 404) return undefined;
+    if (answer.status !== 200) throw failureOf(new KubeFault(answer.status), `get ${kind}`);
+    return answer.body as Kinds[K];
+  }
+
+  async setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'> {
+    const { uid, resourceVersion } = metadata;
+    const body = { metadata: { uid, resourceVersion, finalizers } };
+    const query = { fieldManager };
+    const answer = await this.#client.send({ verb: 'patch', kind, path: objectPath(endpoints[kind], metadata), query, body });
+    return conditionalOutcome(answer, `set the finalizers of ${kind}`);
+  }
+
+  async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+    const endpoint = endpoints[kind];
+    const { name, namespace, uid } = metadata;
+    const body = {
+      apiVersion: endpoint.apiVersion,
+      kind,
+      metadata: { name, uid, ...(namespace === undefined ? {} : { namespace }) },
+      status,
+    };
+    const query = { fieldManager, force: 'true' };
+    const answer = await this.#client.send({
+      verb: 'apply',
+      kind,
+      path: `${objectPath(endpoint, metadata)}/status`,
+      query,
+      body,
+    });
+    return conditionalOutcome(answer, `apply the status of ${kind}`);
+  }
+
+  recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {
+    this.#events.record(kind, metadata, event);
+  }
+
+  async clusterUid(): Promise<string> {
+    const namespace = await this.readLive('Namespace', { name: 'kube-system' });
+    if (namespace === undefined) throw stalled('InternalError', 'the cluster has no namespace kube-system');
+    return namespace.metadata.uid;
+  }
+
+  elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection {
+    const { clock, log, random } = this.#init;
+    return new LeaderElection({ ...init, client: this.#client, clock, log, random });
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#events.close();
+    await this.#client.close();
+  }
+
+  #reflectorsOf(kind: WatchedKind | 'Secret'): Reflector<Kept>[] {
+    const { clock, log, namespaces = [], random } = this.#init;
+    const endpoint = endpoints[kind];
+    const scopes = endpoint.isNamespaced && namespaces.length > 0 ? namespaces : [undefined];
+    return scopes.map(
+      (namespace) =>
+        new Reflector<Kept>({
+          kind,
+          source: watchSource(this.#client, kind, endpoint, namespace),
+          clock,
+          log,
+          random,
+          onChange: (change, initial) => {
+            this.#tell({ kind, type: change.type, metadata: change.object.metadata, initial });
+          },
+        }),
+    );
+  }
+
+  #tell(event: ResourceEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** 404 and 409: gone or another one; 422 on the uid or the finalizers: another one, or being deleted meanwhile. */
+function conditionalOutcome(answer: KubeAnswer, what: string): 'written' | 'lost' {
+  const { status } = answer;
+  if (status < 300) return 'written';
+  if (status === 404 || status === 409 || isOtherUid(answer) || isDeleting(answer)) return 'lost';
+  throw failureOf(new KubeFault(status), what);
+}
+
+/** The server adds no finalizer to what is being deleted: 422, FieldValueForbidden on metadata.finalizers. */
+function isDeleting(answer: KubeAnswer): boolean {
+  return answer.status === 422 && causesOf(answer.body).some((cause) => cause.field === 'metadata.finalizers');
+}

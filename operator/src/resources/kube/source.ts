@@ -1,0 +1,102 @@
+import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
+import type { KubeClient } from './client.ts';
+import { collectionPath, partialList, partialObject } from './endpoints.ts';
+import type { Endpoint } from './endpoints.ts';
+import { KubeFault, causesOf } from './fault.ts';
+import type { Page, WatchMessage, WatchQuery, WatchSource } from './reflector.ts';
+
+/** What the cache keeps: the object, or of a partial kind its metadata. */
+export type Kept = KubeObject | { readonly metadata: ObjectMeta };
+
+const pageSize = 500;
+const listTimeoutMs = 60_000;
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+interface RawObject {
+  readonly metadata?: RawMeta;
+  readonly [field: string]: unknown;
+}
+interface RawMeta extends ObjectMeta {
+  readonly continue?: string;
+  readonly managedFields?: unknown;
+}
+
+/** Lists and watches one kind through the client. */
+export function watchSource(
+  client: KubeClient,
+  kind: string,
+  endpoint: Endpoint,
+  namespace: string | undefined,
+): WatchSource<Kept> {
+  const path = collectionPath(endpoint, namespace);
+  const selector: Record<string, string> = endpoint.labelSelector === undefined ? {} : { labelSelector: endpoint.labelSelector };
+  return {
+    list: async (resourceVersion, next, signal) => {
+      const query: Record<string, string> = { ...selector, limit: String(pageSize) };
+      if (next !== undefined) query['continue'] = next;
+      else if (resourceVersion !== '') Object.assign(query, { resourceVersion, resourceVersionMatch: 'NotOlderThan' });
+      const accept = endpoint.isPartial ? partialList : 'application/json';
+      const answer = await client.sendRaw({ verb: 'list', kind, path, query, accept, timeoutMs: listTimeoutMs }, signal);
+      if (answer.status !== 200) throw new KubeFault(answer.status);
+      return pageOf(answer.body, endpoint);
+    },
+    watch: async (query, signal) => {
+      const accept = endpoint.isPartial ? partialObject : 'application/json';
+      const request = { verb: 'watch', kind, path, query: { ...selector, ...watchParameters(query) }, accept } as const;
+      return messagesOf(await client.watch(request, signal), endpoint);
+    },
+  };
+}
+
+function watchParameters(query: WatchQuery): Record<string, string> {
+  const always = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(query.timeoutSeconds) };
+  const version: Record<string, string> = query.resourceVersion === '' ? {} : { resourceVersion: query.resourceVersion };
+  // Without resourceVersionMatch the server answers 422.
+  const initial: Record<string, string> = query.sendInitialEvents
+    ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+    : {};
+  return { ...always, ...version, ...initial };
+}
+
+function pageOf(body: unknown, endpoint: Endpoint): Page<Kept> {
+  const { items, metadata } = (body ?? {}) as { items?: unknown; metadata?: RawMeta };
+  if (!Array.isArray(items) || metadata === undefined) throw new KubeFault('broken');
+  const page = { items: items.map((item: RawObject) => keep(item, endpoint)), resourceVersion: metadata.resourceVersion };
+  return metadata.continue === undefined || metadata.continue === '' ? page : { ...page, next: metadata.continue };
+}
+
+async function* messagesOf(values: AsyncIterable<unknown>, endpoint: Endpoint): AsyncGenerator<WatchMessage<Kept>, void, void> {
+  for await (const value of values) {
+    const { type, object } = (value ?? {}) as { type?: unknown; object?: RawObject };
+    if (object === undefined) throw new KubeFault('broken');
+    if (type === 'ERROR') yield { type, fault: faultIn(object) };
+    else if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') yield { type, object: keep(object, endpoint) };
+    else if (type === 'BOOKMARK' && object.metadata !== undefined) {
+      const { resourceVersion, annotations } = object.metadata;
+      yield { type, resourceVersion, endsInitialEvents: annotations?.['k8s.io/initial-events-end'] === 'true' };
+    } else throw new KubeFault('broken');
+  }
+}
+
+/** A Status in the stream: a watch from a compacted version is HTTP 200 with one of code 410. */
+function faultIn(status: RawObject): KubeFault {
+  const code = status['code'];
+  return new KubeFault(
+    typeof code === 'number' ? code : 500,
+    undefined,
+    causesOf(status).map((cause) => cause.reason),
+  );
+}
+
+function keep(object: RawObject, endpoint: Endpoint): Kept {
+  if (object.metadata === undefined) throw new KubeFault('broken');
+  const metadata = trimMetadata(object.metadata);
+  return endpoint.isPartial ? { metadata } : ({ ...object, metadata } as KubeObject);
+}
+
+/** Without what only bookkeeping needs: it is most of an object's size. */
+function trimMetadata(metadata: RawMeta): ObjectMeta {
+  const { managedFields: _dropped, annotations, ...rest } = metadata;
+  if (annotations === undefined) return rest;
+  return { ...rest, annotations: Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== lastApplied)) };
+}
