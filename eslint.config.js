@@ -7,10 +7,14 @@ const keywright = { rules: { clock, environment, layers, purity, reveal } };
 
 const noDefaultExport = { selector: 'ExportDefaultDeclaration', message: 'Export by name: one name everywhere.' };
 const noModuleState = [
-  { selector: 'Program > VariableDeclaration[kind!="const"]', message: 'No state in a module: pass it, or hold it in an object.' },
+  {
+    selector: 'Program > VariableDeclaration[kind!="const"]',
+    message: 'No state in a module: pass it, or hold it in an object.',
+  },
   { selector: 'Program > ExportNamedDeclaration > VariableDeclaration[kind!="const"]', message: 'No state in a module.' },
   {
-    selector: ':matches(Program, Program > ExportNamedDeclaration) > VariableDeclaration NewExpression[callee.name=/^(Map|Set|WeakMap|WeakSet)$/][arguments.length=0]:not(:function *)',
+    selector:
+      ':matches(Program, Program > ExportNamedDeclaration) > VariableDeclaration NewExpression[callee.name=/^(Map|Set|WeakMap|WeakSet)$/][arguments.length=0]:not(:function *)',
     message: 'An empty collection in a module is state: pass it, or hold it in an object.',
   },
 ];

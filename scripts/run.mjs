@@ -107,7 +107,8 @@ async function install() {
 
 /** Without what would leave packages out, or turn the install into another one. */
 function installEnvironment() {
-  const unwanted = /^(node_env|npm_config_(omit|include|production|only|dev|optional|also|global|workspaces?|dry_run|package_lock_only))$/i;
+  const unwanted =
+    /^(node_env|npm_config_(omit|include|production|only|dev|optional|also|global|workspaces?|dry_run|package_lock_only))$/i;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
 }
 
@@ -116,7 +117,10 @@ function ourNode() {
   const pinned = join(ROOT, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
   if (existsSync(pinned)) return pinned;
   if (Number(process.versions.node.split('.')[0]) >= LEAST_NODE) return process.execPath;
-  return fail(1, `no Node ${LEAST_NODE} for ${process.platform}-${process.arch} among the packages; install Node ${LEAST_NODE} or newer`);
+  return fail(
+    1,
+    `no Node ${LEAST_NODE} for ${process.platform}-${process.arch} among the packages; install Node ${LEAST_NODE} or newer`,
+  );
 }
 
 function runUnderOurNode(nodeArguments) {

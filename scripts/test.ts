@@ -94,7 +94,9 @@ async function runCheck([name, program, ...args]: (typeof CHECKS)[number], tally
 
 async function runLayer(layer: Layer, filters: readonly string[], dir: string, tally: Tally): Promise<void> {
   const summaryFile = join(dir, `${layer}.json`);
-  const code = await run(['node_modules/vitest/vitest.mjs', 'run', '--project', layer, ...filters], { KEYWRIGHT_TEST_SUMMARY_FILE: summaryFile });
+  const code = await run(['node_modules/vitest/vitest.mjs', 'run', '--project', layer, ...filters], {
+    KEYWRIGHT_TEST_SUMMARY_FILE: summaryFile,
+  });
   if (!existsSync(summaryFile)) {
     // It ended before it could count: that is never a success.
     tally.failed++;

@@ -33,7 +33,11 @@ export const reveal = {
  * @type {import('eslint').Rule.RuleModule}
  */
 export const environment = {
-  meta: { type: 'problem', schema: [], messages: { closed: 'Only main.ts and config.ts read the environment; take a value by parameter.' } },
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: { closed: 'Only main.ts and config.ts read the environment; take a value by parameter.' },
+  },
   create(context) {
     const path = sourcePath(context.filename);
     if (path === undefined || MAY_READ_ENVIRONMENT.test(path)) return {};
@@ -54,7 +58,11 @@ export const environment = {
  * @type {import('eslint').Rule.RuleModule}
  */
 export const clock = {
-  meta: { type: 'problem', schema: [], messages: { closed: 'Only domain/time.ts reads the real clock; take a Clock or an Instant by parameter.' } },
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: { closed: 'Only domain/time.ts reads the real clock; take a Clock or an Instant by parameter.' },
+  },
   create(context) {
     const path = sourcePath(context.filename);
     if (path === undefined || MAY_READ_CLOCK.test(path)) return {};

@@ -60,7 +60,8 @@ export const layers = {
     };
     return {
       Program: (node) => {
-        if (!SEES_EVERYTHING.includes(from) && !Object.hasOwn(ALLOWED, from)) context.report({ node, messageId: 'unknown', data: { from } });
+        if (!SEES_EVERYTHING.includes(from) && !Object.hasOwn(ALLOWED, from))
+          context.report({ node, messageId: 'unknown', data: { from } });
       },
       ImportDeclaration: (node) => check(node.source),
       ImportExpression: (node) => check(node.source),

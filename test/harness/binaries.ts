@@ -111,7 +111,10 @@ async function build(binary: Binary, recipe: Recipe, path: string, progress: (li
     const output = await go(recipe, temporary);
     if (output !== undefined) {
       const lines = output.trimEnd().split('\n').slice(-15).join('\n');
-      throw PartMissing.of(BINARY_LABELS[binary], `go build failed; is the Go module proxy (go env GOPROXY) within reach?\n${lines}`);
+      throw PartMissing.of(
+        BINARY_LABELS[binary],
+        `go build failed; is the Go module proxy (go env GOPROXY) within reach?\n${lines}`,
+      );
     }
     renameSync(temporary, path);
     progress(`built ${BINARY_LABELS[binary]} in ${seconds()}`);

@@ -69,7 +69,8 @@ export async function startBroker(): Promise<Broker> {
     const url = new URL(request.url ?? '/', 'http://broker');
     const part = /^\/need\/(\w+)$/.exec(url.pathname)?.[1];
     if (part !== undefined && isSharedPart(part)) send(response, 200, await need(part, url.searchParams.get('suite') ?? ''));
-    else if (url.pathname === '/used' && request.method === 'POST') send(response, 200, { noted: uses.push(await readJson(request)) });
+    else if (url.pathname === '/used' && request.method === 'POST')
+      send(response, 200, { noted: uses.push(await readJson(request)) });
     else if (url.pathname === '/used') send(response, 200, uses);
     else send(response, 404, { message: 'no such part' });
   };

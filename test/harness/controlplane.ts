@@ -155,7 +155,15 @@ async function startApiServer(dir: string, etcdUrl: string, port: number): Promi
       const ca = join(certificates, 'apiserver.crt');
       if (!existsSync(ca)) return false;
       const token = /^(\w+),admin,/m.exec(readFileSync(join(dir, 'tokens.csv'), 'utf8'))?.[1] ?? '';
-      const probe = new Kube({ version: '', url: `https://127.0.0.1:${port}`, ca: readFileSync(ca, 'utf8'), tokens: { admin: token }, kubeconfigs: {}, kubectl: '', dir });
+      const probe = new Kube({
+        version: '',
+        url: `https://127.0.0.1:${port}`,
+        ca: readFileSync(ca, 'utf8'),
+        tokens: { admin: token },
+        kubeconfigs: {},
+        kubectl: '',
+        dir,
+      });
       try {
         return (await probe.request('GET', '/readyz')).status === 200;
       } finally {
@@ -191,7 +199,9 @@ function writeHandle(dir: string, port: number, tokens: Record<string, string>, 
 async function applyCrds(kube: Kube): Promise<void> {
   if (!existsSync(CRDS)) return;
   const files = readdirSync(CRDS).filter((file) => /\.(ya?ml|json)$/.test(file));
-  const documents = files.flatMap((file) => parseAllDocuments(readFileSync(join(CRDS, file), 'utf8')).map((one) => one.toJS() as unknown));
+  const documents = files.flatMap((file) =>
+    parseAllDocuments(readFileSync(join(CRDS, file), 'utf8')).map((one) => one.toJS() as unknown),
+  );
   const crds = documents.filter(isCrd);
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
   for (const crd of crds) {
@@ -199,7 +209,9 @@ async function applyCrds(kube: Kube): Promise<void> {
     if (answer.status !== 201) throw new Error(`CRD ${crd.metadata.name} refused: ${JSON.stringify(answer.body)}`);
   }
   for (const crd of crds) {
-    await until(async () => isEstablished((await kube.request('GET', `${path}/${crd.metadata.name}`)).body), { what: `CRD ${crd.metadata.name}` });
+    await until(async () => isEstablished((await kube.request('GET', `${path}/${crd.metadata.name}`)).body), {
+      what: `CRD ${crd.metadata.name}`,
+    });
   }
 }
 

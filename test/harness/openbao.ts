@@ -58,7 +58,10 @@ export async function startOpenBao(): Promise<OwnOpenBao> {
 export async function callOpenBao(openbao: OpenBaoHandle, method: string, path: string, body?: unknown): Promise<unknown> {
   const answer = await fetch(`${openbao.address}/v1/${path}`, {
     method,
-    headers: { 'x-vault-token': openbao.rootToken, 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' },
+    headers: {
+      'x-vault-token': openbao.rootToken,
+      'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+    },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(10_000),
   });

@@ -31,7 +31,13 @@ export interface OwnPostgres {
   readonly stop: () => Promise<void>;
 }
 
-const FLAGS = ['fsync=off', 'unix_socket_directories=', 'max_connections=200', 'listen_addresses=127.0.0.1', 'log_min_messages=warning'];
+const FLAGS = [
+  'fsync=off',
+  'unix_socket_directories=',
+  'max_connections=200',
+  'listen_addresses=127.0.0.1',
+  'log_min_messages=warning',
+];
 
 /**
  * Starts a real PostgreSQL from the npm package's binaries, on a fresh data directory, with passwords checked.
@@ -68,7 +74,13 @@ export async function startPostgres(): Promise<OwnPostgres> {
   }
 }
 
-async function startOn(bin: string, dir: string, port: number, url: string, account: Account | undefined): Promise<ServerProcess> {
+async function startOn(
+  bin: string,
+  dir: string,
+  port: number,
+  url: string,
+  account: Account | undefined,
+): Promise<ServerProcess> {
   return await startServer({
     name: 'postgres',
     command: join(bin, 'postgres'),
@@ -97,7 +109,10 @@ function serverAccount(): Account | undefined {
     .find((one) => one.startsWith('postgres:'));
   const [, , uid, gid] = line?.split(':') ?? [];
   if (uid === undefined || gid === undefined) {
-    throw PartMissing.of('PostgreSQL', 'it does not run as root; add a user for it (useradd --system postgres), or run the tests as a user');
+    throw PartMissing.of(
+      'PostgreSQL',
+      'it does not run as root; add a user for it (useradd --system postgres), or run the tests as a user',
+    );
   }
   return { uid: Number(uid), gid: Number(gid) };
 }
@@ -143,7 +158,15 @@ function initialise(bin: string, dir: string, password: string, account: Account
   if (account !== undefined) for (const path of [passwordFile, join(dir, 'data')]) chownSync(path, account.uid, account.gid);
   const { command, args } = tied(
     join(bin, 'initdb'),
-    [`--pgdata=${join(dir, 'data')}`, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--no-sync', '--encoding=UTF8', '--locale=C'],
+    [
+      `--pgdata=${join(dir, 'data')}`,
+      '--username=postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--no-sync',
+      '--encoding=UTF8',
+      '--locale=C',
+    ],
     account,
   );
   const done = spawnSync(command, args, {

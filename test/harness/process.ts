@@ -160,7 +160,8 @@ async function becomeReady(options: ServerOptions, child: ChildProcess): Promise
   child.once('error', (error) => (failed = error));
   for (;;) {
     if (failed !== undefined) throw failed;
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
     if (await options.ready().catch(() => false)) return;
     if (performance.now() > end) throw new Error(`it was not ready after ${options.deadlineMs ?? 30_000} ms`);
     await delay(50);

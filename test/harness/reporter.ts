@@ -68,7 +68,8 @@ function suiteErrors(suites: readonly TestSuite[]): SerializedError[] {
 function describe(module: TestModule, count: Count, uses: readonly PartUse[]): string {
   const file = relative(process.cwd(), module.moduleId);
   const parts = [...new Set(uses.filter((use) => use.suite === module.moduleId).map((use) => use.part))];
-  const against = count.missing.size > 0 ? [...count.missing].join('; ') : parts.length > 0 ? parts.join(', ') : 'nothing outside the process';
+  const against =
+    count.missing.size > 0 ? [...count.missing].join('; ') : parts.length > 0 ? parts.join(', ') : 'nothing outside the process';
   return `  ${file}  ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped  → ${against}`;
 }
 

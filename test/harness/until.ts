@@ -15,7 +15,10 @@ export interface UntilOptions {
  * Looks at a real part again and again until `condition` returns something truthy, and returns that. An error thrown by
  * the condition counts as "not yet". After the deadline the error names what was seen last.
  */
-export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
+export async function until<T>(
+  condition: () => T | Promise<T>,
+  options: UntilOptions = {},
+): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
   const { deadlineMs = 10_000, everyMs = 50, what = 'the condition' } = options;
   const end = performance.now() + deadlineMs;
   let last: unknown;
