@@ -41,33 +41,146 @@ const nameList = commaList(namePattern);
 
 /** Every variable, by the name that it has in {@link Config}. */
 const variables = {
-  databaseUrl: inUse('KEYWRIGHT_DATABASE_URL', 'The PostgreSQL database. Several hosts may be given, separated by commas; the one that can be written to is used.', '`postgres://user@host[:port][,host[:port]]/database`', databaseUrl),
-  databaseReadUrl: reserved('KEYWRIGHT_DATABASE_READ_URL', 'A standby that authorizers read from.', '`postgres://user@host[:port]/database`', databaseUrl),
-  databasePasswordFile: inUse('KEYWRIGHT_DATABASE_PASSWORD_FILE', 'A file with the password of the database user.', pathForm, filePath),
-  peppersFile: inUse('KEYWRIGHT_PEPPERS_FILE', 'The peppers: `{"current":"<id>","peppers":{"<id>":"<base64 of at least 32 bytes>"}}`. Read again when it changes.', pathForm, filePath),
-  namespaces: reserved('KEYWRIGHT_NAMESPACES', 'The namespaces whose ApiKeys are served. Absent: all.', 'names, separated by commas', nameList),
-  admission: defaulted('KEYWRIGHT_ADMISSION', 'Whether the admission policy must be there before anything new is minted.', '`required` or `off`', 'required', z.enum(['required', 'off']), false),
-  consumers: defaulted('KEYWRIGHT_CONSUMERS', 'Whether workloads named by an ApiKey are restarted when its value changes.', '`on` or `off`', 'off', z.enum(['on', 'off']), false),
-  leaderElection: defaulted('KEYWRIGHT_LEADER_ELECTION', 'Whether one of several operators is elected to work. `off` is for a single one.', '`on` or `off`', 'on', z.enum(['on', 'off'])),
-  leaseDurationMs: defaulted('KEYWRIGHT_LEASE_DURATION', 'How long a leader that fell silent is waited for.', 'a duration, 5s to 10m', '15s', between(5_000, 600_000)),
-  concurrency: defaulted('KEYWRIGHT_CONCURRENCY', 'How many ApiKeys are reconciled at the same time.', 'a whole number, 1 to 100', '8', wholeNumber(1, 100)),
-  withdrawDeadlineMs: defaulted('KEYWRIGHT_WITHDRAW_DEADLINE', 'How long the deletion of an ApiKey waits for a destination that does not answer. Its keys are dead before that.', 'a duration', '10m', duration),
-  deliverDeadlineMs: defaulted('KEYWRIGHT_DELIVER_DEADLINE', 'How long a new version waits for a destination that does not answer, before the others get on without it.', 'a duration', '1h', duration),
-  driftIntervalMs: defaulted('KEYWRIGHT_DRIFT_INTERVAL', 'How often a destination is looked at for changes by others.', 'a duration', '6h', duration),
+  databaseUrl: inUse(
+    'KEYWRIGHT_DATABASE_URL',
+    'The PostgreSQL database. Several hosts may be given, separated by commas; the one that can be written to is used.',
+    '`postgres://user@host[:port][,host[:port]]/database`',
+    databaseUrl,
+  ),
+  databaseReadUrl: reserved(
+    'KEYWRIGHT_DATABASE_READ_URL',
+    'A standby that authorizers read from.',
+    '`postgres://user@host[:port]/database`',
+    databaseUrl,
+  ),
+  databasePasswordFile: inUse(
+    'KEYWRIGHT_DATABASE_PASSWORD_FILE',
+    'A file with the password of the database user.',
+    pathForm,
+    filePath,
+  ),
+  peppersFile: inUse(
+    'KEYWRIGHT_PEPPERS_FILE',
+    'The peppers: `{"current":"<id>","peppers":{"<id>":"<base64 of at least 32 bytes>"}}`. Read again when it changes.',
+    pathForm,
+    filePath,
+  ),
+  namespaces: reserved(
+    'KEYWRIGHT_NAMESPACES',
+    'The namespaces whose ApiKeys are served. Absent: all.',
+    'names, separated by commas',
+    nameList,
+  ),
+  admission: defaulted(
+    'KEYWRIGHT_ADMISSION',
+    'Whether the admission policy must be there before anything new is minted.',
+    '`required` or `off`',
+    'required',
+    z.enum(['required', 'off']),
+    false,
+  ),
+  consumers: defaulted(
+    'KEYWRIGHT_CONSUMERS',
+    'Whether workloads named by an ApiKey are restarted when its value changes.',
+    '`on` or `off`',
+    'off',
+    z.enum(['on', 'off']),
+    false,
+  ),
+  leaderElection: defaulted(
+    'KEYWRIGHT_LEADER_ELECTION',
+    'Whether one of several operators is elected to work. `off` is for a single one.',
+    '`on` or `off`',
+    'on',
+    z.enum(['on', 'off']),
+  ),
+  leaseDurationMs: defaulted(
+    'KEYWRIGHT_LEASE_DURATION',
+    'How long a leader that fell silent is waited for.',
+    'a duration, 5s to 10m',
+    '15s',
+    between(5_000, 600_000),
+  ),
+  concurrency: defaulted(
+    'KEYWRIGHT_CONCURRENCY',
+    'How many ApiKeys are reconciled at the same time.',
+    'a whole number, 1 to 100',
+    '8',
+    wholeNumber(1, 100),
+  ),
+  withdrawDeadlineMs: defaulted(
+    'KEYWRIGHT_WITHDRAW_DEADLINE',
+    'How long the deletion of an ApiKey waits for a destination that does not answer. Its keys are dead before that.',
+    'a duration',
+    '10m',
+    duration,
+  ),
+  deliverDeadlineMs: defaulted(
+    'KEYWRIGHT_DELIVER_DEADLINE',
+    'How long a new version waits for a destination that does not answer, before the others get on without it.',
+    'a duration',
+    '1h',
+    duration,
+  ),
+  driftIntervalMs: defaulted(
+    'KEYWRIGHT_DRIFT_INTERVAL',
+    'How often a destination is looked at for changes by others.',
+    'a duration',
+    '6h',
+    duration,
+  ),
   feedPollMs: reserved('KEYWRIGHT_FEED_POLL', 'How often the authorizer asks for changes.', 'a duration', duration),
   usageFlushMs: reserved('KEYWRIGHT_USAGE_FLUSH', 'How often the authorizer writes what it counted.', 'a duration', duration),
-  maxStalenessMs: reserved('KEYWRIGHT_MAX_STALENESS', 'How old the data of the authorizer may be before it refuses to decide.', 'a duration', duration),
-  metricsAddress: defaulted('KEYWRIGHT_METRICS_ADDRESS', 'Where `/healthz`, `/readyz` and `/metrics` are served.', addressForm, ':9090', address),
-  listenAddress: defaulted('KEYWRIGHT_LISTEN_ADDRESS', 'Where `/v1/verify` is served. Other than on loopback and a Unix socket, callers must prove themselves.', addressForm, '127.0.0.1:8080', address),
+  maxStalenessMs: reserved(
+    'KEYWRIGHT_MAX_STALENESS',
+    'How old the data of the authorizer may be before it refuses to decide.',
+    'a duration',
+    duration,
+  ),
+  metricsAddress: defaulted(
+    'KEYWRIGHT_METRICS_ADDRESS',
+    'Where `/healthz`, `/readyz` and `/metrics` are served.',
+    addressForm,
+    ':9090',
+    address,
+  ),
+  listenAddress: defaulted(
+    'KEYWRIGHT_LISTEN_ADDRESS',
+    'Where `/v1/verify` is served. Other than on loopback and a Unix socket, callers must prove themselves.',
+    addressForm,
+    '127.0.0.1:8080',
+    address,
+  ),
   grpcAddress: reserved('KEYWRIGHT_GRPC_ADDRESS', 'Where the gRPC authorization service is served.', addressForm, address),
   adminAddress: reserved('KEYWRIGHT_ADMIN_ADDRESS', 'Where the administration API is served.', addressForm, address),
   tlsCertFile: inUse('KEYWRIGHT_TLS_CERT_FILE', 'The certificate chain of the verify listener, PEM.', pathForm, filePath),
   tlsKeyFile: inUse('KEYWRIGHT_TLS_KEY_FILE', 'The private key of that certificate, PEM.', pathForm, filePath),
-  clientCaFile: inUse('KEYWRIGHT_CLIENT_CA_FILE', 'Callers with a client certificate of these authorities are admitted, PEM.', pathForm, filePath),
-  callerTokensFile: inUse('KEYWRIGHT_CALLER_TOKENS_FILE', 'Callers with one of these tokens in the header `Keywright-Caller` are admitted: `{"<name>":"<SHA-256 of the token, hex>"}`.', pathForm, filePath),
-  trustedProxies: reserved('KEYWRIGHT_TRUSTED_PROXIES', 'The proxies whose `X-Forwarded-For` is believed.', 'addresses or CIDR ranges, separated by commas', commaList(cidrPattern)),
+  clientCaFile: inUse(
+    'KEYWRIGHT_CLIENT_CA_FILE',
+    'Callers with a client certificate of these authorities are admitted, PEM.',
+    pathForm,
+    filePath,
+  ),
+  callerTokensFile: inUse(
+    'KEYWRIGHT_CALLER_TOKENS_FILE',
+    'Callers with one of these tokens in the header `Keywright-Caller` are admitted: `{"<name>":"<SHA-256 of the token, hex>"}`.',
+    pathForm,
+    filePath,
+  ),
+  trustedProxies: reserved(
+    'KEYWRIGHT_TRUSTED_PROXIES',
+    'The proxies whose `X-Forwarded-For` is believed.',
+    'addresses or CIDR ranges, separated by commas',
+    commaList(cidrPattern),
+  ),
   redisUrl: reserved('KEYWRIGHT_REDIS_URL', 'A Redis for exact rate limits.', '`redis://host[:port]`', redisUrl),
-  logLevel: defaulted('KEYWRIGHT_LOG_LEVEL', 'The least important line that is logged.', logLevels.map((level) => `\`${level}\``).join(', '), 'info', z.enum(logLevels)),
+  logLevel: defaulted(
+    'KEYWRIGHT_LOG_LEVEL',
+    'The least important line that is logged.',
+    logLevels.map((level) => `\`${level}\``).join(', '),
+    'info',
+    z.enum(logLevels),
+  ),
 } as const;
 
 type Variables = typeof variables;
@@ -80,7 +193,9 @@ export class ConfigFault extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`the configuration has ${faults.length === 1 ? 'a fault' : `${String(faults.length)} faults`}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    super(
+      `the configuration has ${faults.length === 1 ? 'a fault' : `${String(faults.length)} faults`}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    );
     this.name = 'ConfigFault';
     this.faults = faults;
   }
@@ -132,7 +247,8 @@ export function describeConfig(): readonly ConfigEntry[] {
  * What Kubernetes puts into every container for a Service whose name begins with `keywright`: not ours to judge.
  * See "Discovering services, environment variables" in the Kubernetes documentation.
  */
-const servicePattern = /^KEYWRIGHT_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+const servicePattern =
+  /^KEYWRIGHT_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 
 function unknownNames(environment: Readonly<Record<string, string | undefined>>): readonly string[] {
   const known = new Set<string>(Object.values(variables).map((variable) => variable.name));
@@ -150,21 +266,45 @@ function contradictions(config: Partial<Config>): readonly string[] {
     faults.push('KEYWRIGHT_CLIENT_CA_FILE: needs KEYWRIGHT_TLS_CERT_FILE and KEYWRIGHT_TLS_KEY_FILE');
   }
   const listen = config.listenAddress;
-  if (listen !== undefined && !isLocalAddress(listen) && config.clientCaFile === undefined && config.callerTokensFile === undefined) {
-    faults.push('KEYWRIGHT_LISTEN_ADDRESS: is reachable from outside, and needs KEYWRIGHT_CALLER_TOKENS_FILE or KEYWRIGHT_CLIENT_CA_FILE');
+  if (
+    listen !== undefined &&
+    !isLocalAddress(listen) &&
+    config.clientCaFile === undefined &&
+    config.callerTokensFile === undefined
+  ) {
+    faults.push(
+      'KEYWRIGHT_LISTEN_ADDRESS: is reachable from outside, and needs KEYWRIGHT_CALLER_TOKENS_FILE or KEYWRIGHT_CLIENT_CA_FILE',
+    );
   }
   return faults;
 }
 
-function inUse<T>(name: Variable<T>['name'], description: string, form: string, schema: z.ZodType<T, string>): Variable<T | undefined> {
+function inUse<T>(
+  name: Variable<T>['name'],
+  description: string,
+  form: string,
+  schema: z.ZodType<T, string>,
+): Variable<T | undefined> {
   return { name, description, form, schema, inUse: true };
 }
 
-function reserved<T>(name: Variable<T>['name'], description: string, form: string, schema: z.ZodType<T, string>): Variable<T | undefined> {
+function reserved<T>(
+  name: Variable<T>['name'],
+  description: string,
+  form: string,
+  schema: z.ZodType<T, string>,
+): Variable<T | undefined> {
   return { name, description, form, schema, inUse: false };
 }
 
-function defaulted<T>(name: Variable<T>['name'], description: string, form: string, fallback: string, schema: z.ZodType<T, string>, used = true): Variable<T> {
+function defaulted<T>(
+  name: Variable<T>['name'],
+  description: string,
+  form: string,
+  fallback: string,
+  schema: z.ZodType<T, string>,
+  used = true,
+): Variable<T> {
   return { name, description, form, fallback, schema, inUse: used };
 }
 

@@ -53,6 +53,10 @@ function commonName(name: string): Buffer {
 /** 1.2.840.10045.4.3.2 */
 const ecdsaWithSha256 = sequence(objectId('2a8648ce3d040302'));
 /** 2.5.29.19 basicConstraints, critical, CA. */
-const isAuthority = sequence(objectId('551d13'), tagged(0x01, Buffer.from([0xff])), tagged(0x04, sequence(tagged(0x01, Buffer.from([0xff])))));
+const isAuthority = sequence(
+  objectId('551d13'),
+  tagged(0x01, Buffer.from([0xff])),
+  tagged(0x04, sequence(tagged(0x01, Buffer.from([0xff])))),
+);
 /** 2.5.29.17 subjectAltName, iPAddress 127.0.0.1. */
 const forLoopback = sequence(objectId('551d11'), tagged(0x04, sequence(tagged(0x87, Buffer.from([127, 0, 0, 1])))));

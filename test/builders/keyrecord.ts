@@ -5,7 +5,9 @@ import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { KeyRecord, KeyRow, KeySettings } from '../../operator/src/store/port.ts';
 
 /** A ring of one pepper, the same in every test. */
-export const testPeppers: PepperRing = PepperRing.parse(JSON.stringify({ current: 'test', peppers: { test: Buffer.alloc(32, 1).toString('base64') } }));
+export const testPeppers: PepperRing = PepperRing.parse(
+  JSON.stringify({ current: 'test', peppers: { test: Buffer.alloc(32, 1).toString('base64') } }),
+);
 
 /** What a test wants to be different. */
 export interface KeyRecordChanges {
@@ -35,7 +37,15 @@ export function keyRecord(changes: KeyRecordChanges = {}): { readonly record: Ke
     issuedAt: Date.parse('2026-01-01T00:00:00Z'),
     ...changes.version,
   };
-  const settings: KeySettings = { displayName: 'Billing', catalog: 'default', owner: 'ana', accessType: 'Personal', suspended: false, selections: {}, ...changes.settings };
+  const settings: KeySettings = {
+    displayName: 'Billing',
+    catalog: 'default',
+    owner: 'ana',
+    accessType: 'Personal',
+    suspended: false,
+    selections: {},
+    ...changes.settings,
+  };
   const key: KeyRow = { ref: { namespace: 'payments', name: 'billing-sync', uid: 'uid-1' }, settings, ...changes.key };
   return { record: { version, key }, token: minted.token };
 }

@@ -62,7 +62,11 @@ describe('the configuration', () => {
       KEYWRIGHT_LOG_LEVEL: 'trace',
     };
     const config = readConfig(texts);
-    expect(Object.keys(texts).sort()).toEqual(describeConfig().map((entry) => entry.name).sort());
+    expect(Object.keys(texts).sort()).toEqual(
+      describeConfig()
+        .map((entry) => entry.name)
+        .sort(),
+    );
     expect(config.namespaces).toEqual(['payments', 'shop']);
     expect(config.withdrawDeadlineMs).toBe(5_400_000);
     expect(config.listenAddress).toEqual({ kind: 'unix', path: '/run/keywright.sock' });
@@ -129,7 +133,8 @@ describe('the configuration', () => {
   });
 
   test('refuses a verify listener that strangers could reach', () => {
-    const fault = 'KEYWRIGHT_LISTEN_ADDRESS: is reachable from outside, and needs KEYWRIGHT_CALLER_TOKENS_FILE or KEYWRIGHT_CLIENT_CA_FILE';
+    const fault =
+      'KEYWRIGHT_LISTEN_ADDRESS: is reachable from outside, and needs KEYWRIGHT_CALLER_TOKENS_FILE or KEYWRIGHT_CLIENT_CA_FILE';
     expect(faultsOf({ KEYWRIGHT_LISTEN_ADDRESS: ':8080' })).toEqual([fault]);
     expect(faultsOf({ KEYWRIGHT_LISTEN_ADDRESS: '10.0.0.1:8080' })).toEqual([fault]);
     expect(faultsOf({ KEYWRIGHT_LISTEN_ADDRESS: ':8080', KEYWRIGHT_CALLER_TOKENS_FILE: '/run/callers.json' })).toEqual([]);

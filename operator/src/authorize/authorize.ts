@@ -32,5 +32,7 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
 function describeStale(error: unknown): { readonly reason: string; readonly failure?: string; readonly message?: string } {
   if (error instanceof Failure) return { reason: error.reason, failure: error.kind, message: error.message };
   // Another error's text is not ours: it may quote what was asked for.
-  return error === undefined ? { reason: 'StoreUnavailable' } : { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' };
+  return error === undefined
+    ? { reason: 'StoreUnavailable' }
+    : { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' };
 }

@@ -42,5 +42,9 @@ export function mintToken(input: MintInput): MintedToken {
   const { prefix, environment, random } = input;
   const keyId = drawText(keyIdLength, random);
   const secret = new Plaintext(drawText(secretLength, random));
-  return { keyId, display: formatDisplay(prefix, environment, keyId), token: formatToken({ prefix, environment, keyId, secret }) };
+  return {
+    keyId,
+    display: formatDisplay(prefix, environment, keyId),
+    token: formatToken({ prefix, environment, keyId, secret }),
+  };
 }

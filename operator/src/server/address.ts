@@ -1,7 +1,8 @@
 /** Where to listen: a host and port, or a Unix socket. */
 export type ListenAddress =
   /** `host` absent = every interface; port 0 = any free one. */
-  { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number } | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
 
 /** How an address is written, for messages and the reference. */
 export const addressForm = '`:9090`, `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`';

@@ -6,7 +6,8 @@ import type { Problem } from './respond.ts';
 export const bodyMaxLength = 64 * 1024;
 
 /** A request's body as JSON, or what to answer instead. */
-export type JsonBody = { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
+export type JsonBody =
+  { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
 
 /**
  * Reads at most 64 KiB of UTF-8 JSON. The parser's own message is dropped, because it quotes the body, and the body

@@ -28,7 +28,10 @@ export function parseCallerTokens(text: string): CallerTokens {
  * peer whose client certificate our CA signed, or one that sends a caller token. A token is random, so that one fast
  * hash of it is enough; every digest is compared, so that the time does not tell which one was near.
  */
-export function isAdmitted(request: IncomingMessage, rule: { readonly open: boolean; readonly tokens: CallerTokens | undefined }): boolean {
+export function isAdmitted(
+  request: IncomingMessage,
+  rule: { readonly open: boolean; readonly tokens: CallerTokens | undefined },
+): boolean {
   if (rule.open) return true;
   if (request.socket instanceof TLSSocket && request.socket.authorized) return true;
   const sent = request.headers[callerHeader];
@@ -44,12 +47,15 @@ function readObject(text: string): object {
   } catch {
     throw new CallerTokensFault('the caller token file is not JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new CallerTokensFault('the caller token file is not a JSON object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new CallerTokensFault('the caller token file is not a JSON object');
   return value;
 }
 
 function readDigest(name: string, value: unknown): Buffer {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) throw new CallerTokensFault('a caller name has other characters than A-Z a-z 0-9 . _ - or more than 63');
-  if (typeof value !== 'string' || !/^[0-9a-fA-F]{64}$/.test(value)) throw new CallerTokensFault(`the token of "${name}" is not a SHA-256 in 64 hex digits`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name))
+    throw new CallerTokensFault('a caller name has other characters than A-Z a-z 0-9 . _ - or more than 63');
+  if (typeof value !== 'string' || !/^[0-9a-fA-F]{64}$/.test(value))
+    throw new CallerTokensFault(`the token of "${name}" is not a SHA-256 in 64 hex digits`);
   return Buffer.from(value, 'hex');
 }

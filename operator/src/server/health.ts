@@ -29,7 +29,12 @@ const checkTimeoutMs = 800;
 export function healthHandler(api: HealthApi): Handler {
   return async (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      respondProblem(response, { status: 405, title: 'Method Not Allowed', detail: 'Only GET is served here.', headers: { allow: 'GET, HEAD' } });
+      respondProblem(response, {
+        status: 405,
+        title: 'Method Not Allowed',
+        detail: 'Only GET is served here.',
+        headers: { allow: 'GET, HEAD' },
+      });
       return;
     }
     switch ((request.url ?? '').split('?', 1)[0]) {

@@ -41,7 +41,13 @@ export interface Listener {
 }
 
 /** Slow or endless senders are cut: a request has 5 s for its head and 15 s in all, and a head of at most 16 KiB. */
-const options: ServerOptions = { headersTimeout: 5_000, requestTimeout: 15_000, keepAliveTimeout: 60_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16 * 1024 };
+const options: ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 60_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16 * 1024,
+};
 
 /** Starts one HTTP or HTTPS server. Rejects when the address cannot be had. */
 export async function startListener(input: ListenerInput): Promise<Listener> {
@@ -73,7 +79,8 @@ async function handle(input: ListenerInput, request: IncomingMessage, response: 
     if (!request.complete && request.destroyed) return;
     input.log.error('request failed', { failure: error instanceof Error ? error.name : 'unknown', reason: 'InternalError' });
     if (response.headersSent) response.destroy();
-    else respondProblem(response, { status: 500, title: 'Internal Server Error', detail: 'The request failed; the log says more.' });
+    else
+      respondProblem(response, { status: 500, title: 'Internal Server Error', detail: 'The request failed; the log says more.' });
   }
 }
 
@@ -87,10 +94,15 @@ async function listen(server: Server, address: ListenAddress): Promise<void> {
   if (address.kind === 'unix') await removeDeadSocket(address.path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(address.kind === 'unix' ? { path: address.path } : { port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, () => {
-      server.off('error', reject);
-      resolve();
-    });
+    server.listen(
+      address.kind === 'unix'
+        ? { path: address.path }
+        : { port: address.port, ...(address.host === undefined ? {} : { host: address.host }) },
+      () => {
+        server.off('error', reject);
+        resolve();
+      },
+    );
   });
   // Whoever may open the socket is believed, so that only our user and group may.
   if (address.kind === 'unix') await chmod(address.path, 0o660);

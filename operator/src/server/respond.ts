@@ -20,12 +20,28 @@ export function respondProblem(response: ServerResponse, problem: Problem): void
 }
 
 /** Writes plain text or another text format. */
-export function respondText(response: ServerResponse, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {
+export function respondText(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
   respond(response, status, contentType, body, {});
 }
 
-function respond(response: ServerResponse, status: number, contentType: string, body: string, headers: Readonly<Record<string, string>>): void {
+function respond(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+): void {
   if (response.headersSent) return;
-  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store', ...headers });
+  response.writeHead(status, {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    ...headers,
+  });
   response.end(body);
 }

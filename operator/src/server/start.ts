@@ -40,9 +40,12 @@ export const noProtection: Protection = { tls: undefined, callerTokens: undefine
 
 /** Reads the files. Throws {@link ServerFault} with the path of the one that cannot be read, or CallerTokensFault. */
 export async function readProtection(files: ProtectionFiles): Promise<Protection> {
-  const [cert, key, clientCa, tokens] = await Promise.all([files.tlsCertFile, files.tlsKeyFile, files.clientCaFile, files.callerTokensFile].map(readText));
+  const [cert, key, clientCa, tokens] = await Promise.all(
+    [files.tlsCertFile, files.tlsKeyFile, files.clientCaFile, files.callerTokensFile].map(readText),
+  );
   if ((cert === undefined) !== (key === undefined)) throw new ServerFault('TLS needs both a certificate and a key');
-  if (clientCa !== undefined && cert === undefined) throw new ServerFault('client certificates need TLS: a certificate and a key');
+  if (clientCa !== undefined && cert === undefined)
+    throw new ServerFault('client certificates need TLS: a certificate and a key');
   const callerTokens = tokens === undefined ? undefined : parseCallerTokens(tokens);
   if (cert === undefined || key === undefined) return { tls: undefined, callerTokens };
   // With tokens as a second way in, a peer without a certificate must get as far as the header.
@@ -76,7 +79,9 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
 }
 
 /** Starts health and metrics. They need no caller: kubelets and scrapers have none, and no key shows in them. */
-export async function startHealthServer(input: HealthApi & { readonly address: ListenAddress; readonly log: Log }): Promise<Listener> {
+export async function startHealthServer(
+  input: HealthApi & { readonly address: ListenAddress; readonly log: Log },
+): Promise<Listener> {
   const { address, log, ...api } = input;
   return await startListener({ address, handler: healthHandler(api), clock: api.clock, log });
 }

@@ -34,7 +34,12 @@ export function verifyHandler(api: VerifyApi): Handler {
     if (route === undefined) {
       respondProblem(response, { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' });
     } else if (request.method !== 'POST') {
-      respondProblem(response, { status: 405, title: 'Method Not Allowed', detail: 'Only POST is served here.', headers: { allow: 'POST' } });
+      respondProblem(response, {
+        status: 405,
+        title: 'Method Not Allowed',
+        detail: 'Only POST is served here.',
+        headers: { allow: 'POST' },
+      });
     } else if (!isAdmitted(request, { open: api.open, tokens: api.callerTokens })) {
       respondProblem(response, {
         status: 401,

@@ -24,8 +24,9 @@ const credentialSchema = z.unknown().transform((key) => {
   return typeof key === 'string' ? new Plaintext(key) : ('malformed' as const);
 });
 
-const verifySchema = z.strictObject({ key: credentialSchema.optional(), catalog: z.string().optional(), request: requestSchema }).transform(
-  ({ key, catalog, request }): AuthRequest => ({
+const verifySchema = z
+  .strictObject({ key: credentialSchema.optional(), catalog: z.string().optional(), request: requestSchema })
+  .transform(({ key, catalog, request }): AuthRequest => ({
     credential: key,
     catalog,
     scheme: request.scheme?.toLowerCase() ?? 'http',
@@ -37,8 +38,7 @@ const verifySchema = z.strictObject({ key: credentialSchema.optional(), catalog:
     targetChannels: request.targetChannels,
     attributes: request.attributes,
     sourceIp: request.sourceIp,
-  }),
-);
+  }));
 
 const batchSchema = z.strictObject({ requests: z.array(verifySchema).min(1).max(batchMaxLength) });
 

@@ -24,7 +24,12 @@ export interface Metrics {
   /** `operation` is a method name of the store's port. */
   storeCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
   /** `operation` is a method name of the destination's port. */
-  destinationCalled(sample: { readonly destination: DestinationKind; readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
+  destinationCalled(sample: {
+    readonly destination: DestinationKind;
+    readonly operation: string;
+    readonly outcome: CallOutcome;
+    readonly durationMs: number;
+  }): void;
   /** `operation` is a verb of the API: get, list, watch, apply, patch, create, delete. */
   apiCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
   minted(cause: MintCause): void;
@@ -42,7 +47,7 @@ export interface MetricsPage {
 /** The recorder, and the page that it fills. */
 export interface MetricsRegistry {
   readonly recorder: Metrics;
-  render(): Promise<MetricsPage>;
+  readonly render: () => Promise<MetricsPage>;
 }
 
 const callBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10];
@@ -59,7 +64,13 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'leading'>;
 
 function workMetrics(registry: Registry): WorkMetrics {
-  const reconcile = histogram(registry, 'keywright_reconcile_duration_seconds', 'Time of one reconcile of an ApiKey.', ['outcome'], callBuckets);
+  const reconcile = histogram(
+    registry,
+    'keywright_reconcile_duration_seconds',
+    'Time of one reconcile of an ApiKey.',
+    ['outcome'],
+    callBuckets,
+  );
   const reasons = counter(registry, 'keywright_reconciles_total', 'Reconciles by outcome and reason.', ['outcome', 'reason']);
   const depth = gauge(registry, 'keywright_queue_depth', 'ApiKeys that wait to be reconciled.');
   const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
@@ -88,7 +99,13 @@ function workMetrics(registry: Registry): WorkMetrics {
 }
 
 function callMetrics(registry: Registry): Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'> {
-  const store = histogram(registry, 'keywright_store_call_duration_seconds', 'Time of one call to the database.', ['operation', 'outcome'], callBuckets);
+  const store = histogram(
+    registry,
+    'keywright_store_call_duration_seconds',
+    'Time of one call to the database.',
+    ['operation', 'outcome'],
+    callBuckets,
+  );
   const destination = histogram(
     registry,
     'keywright_destination_call_duration_seconds',
@@ -96,7 +113,13 @@ function callMetrics(registry: Registry): Pick<Metrics, 'storeCalled' | 'destina
     ['destination', 'operation', 'outcome'],
     callBuckets,
   );
-  const api = histogram(registry, 'keywright_api_call_duration_seconds', 'Time of one call to the API server.', ['operation', 'outcome'], callBuckets);
+  const api = histogram(
+    registry,
+    'keywright_api_call_duration_seconds',
+    'Time of one call to the API server.',
+    ['operation', 'outcome'],
+    callBuckets,
+  );
   return {
     storeCalled: ({ durationMs, ...labels }) => {
       store.observe(labels, durationMs / 1000);
@@ -118,7 +141,13 @@ function gauge(registry: Registry, name: string, help: string): Gauge {
   return new Gauge({ name, help, registers: [registry] });
 }
 
-function histogram<L extends string>(registry: Registry, name: string, help: string, labelNames: readonly L[], buckets: readonly number[]): Histogram<L> {
+function histogram<L extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly L[],
+  buckets: readonly number[],
+): Histogram<L> {
   return new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [registry] });
 }
 

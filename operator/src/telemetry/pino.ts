@@ -43,7 +43,13 @@ const tokenPattern = /[a-z][a-z0-9]{1,15}_[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{12}_[0
  * caller slips past the types is dropped, objects included, and a text with a token in it loses the token.
  */
 export function createLog(input: LogInput): Log {
-  const options = { level: input.level, base: null, messageKey: 'event', timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level: string) => ({ level }) } };
+  const options = {
+    level: input.level,
+    base: null,
+    messageKey: 'event',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level: string) => ({ level }) },
+  };
   const sink = pino(options, input.destination ?? pino.destination({ dest: 2, sync: true }));
   return {
     trace: (event, fields) => {

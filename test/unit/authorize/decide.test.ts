@@ -41,7 +41,10 @@ describe('decide', () => {
     ['past its overlap', { version: { state: 'retiring', notAfter: now } }],
     ['past its overlap and its expiry', { version: { state: 'retiring', notAfter: past, expiresAt: past } }],
     ['of a key that was revoked for good', { key: { revokedReason: 'leaked' } }],
-    ['expired, of a key that was revoked for good', { version: { state: 'ended', endedReason: 'expired' }, key: { revokedReason: 'leaked' } }],
+    [
+      'expired, of a key that was revoked for good',
+      { version: { state: 'ended', endedReason: 'expired' }, key: { revokedReason: 'leaked' } },
+    ],
     ['ended without a reason', { version: { state: 'ended' } }],
   ];
   test.each(dead)('a version that is %s answers exactly as an unknown one', (_title, changes) => {
@@ -58,7 +61,11 @@ describe('decide', () => {
 
   test('an expired version stays known [S1-12]: at its instant, and after it was ended', () => {
     expect(decideKnown({ version: { expiresAt: now } })).toEqual({ allowed: false, code: 'key_expired', keyId });
-    expect(decideKnown({ version: { state: 'ended', endedReason: 'expired', expiresAt: past } })).toEqual({ allowed: false, code: 'key_expired', keyId });
+    expect(decideKnown({ version: { state: 'ended', endedReason: 'expired', expiresAt: past } })).toEqual({
+      allowed: false,
+      code: 'key_expired',
+      keyId,
+    });
   });
 
   test('a suspended key says so, and an expired one says expired first', () => {

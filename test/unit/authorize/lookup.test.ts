@@ -16,7 +16,9 @@ import { FakeClock } from '../../harness/fakes/clock.ts';
 
 const { record, token } = keyRecord();
 
-function sources(find: (keyId: string) => Promise<KeyRecord | undefined>): LookupSources & { readonly clock: FakeClock; readonly asked: string[] } {
+function sources(
+  find: (keyId: string) => Promise<KeyRecord | undefined>,
+): LookupSources & { readonly clock: FakeClock; readonly asked: string[] } {
   const asked: string[] = [];
   const findByKeyId = (keyId: string): Promise<KeyRecord | undefined> => {
     asked.push(keyId);
@@ -25,7 +27,8 @@ function sources(find: (keyId: string) => Promise<KeyRecord | undefined>): Looku
   return { store: { findByKeyId }, peppers: testPeppers, clock: new FakeClock(), timeoutMs: 2_000, asked };
 }
 
-const holding = (): ReturnType<typeof sources> => sources((keyId) => Promise.resolve(keyId === record.version.keyId ? record : undefined));
+const holding = (): ReturnType<typeof sources> =>
+  sources((keyId) => Promise.resolve(keyId === record.version.keyId ? record : undefined));
 
 describe('lookup', () => {
   test('finds the record that the whole token proves', async () => {
@@ -51,19 +54,28 @@ describe('lookup', () => {
   test('answers an unknown id and a wrong secret alike', async () => {
     const stranger = mintToken({ prefix: 'acme', environment: 'live', random: seededBytes(99) });
     const impostor = keyRecord({ seed: 5 });
-    const from = sources(() => Promise.resolve({ ...record, version: { ...record.version, keyId: impostor.record.version.keyId } }));
+    const from = sources(() =>
+      Promise.resolve({ ...record, version: { ...record.version, keyId: impostor.record.version.keyId } }),
+    );
     expect(await lookup(stranger.token, holding())).toEqual({ kind: 'unknown' });
     expect(await lookup(impostor.token, from)).toEqual({ kind: 'unknown' });
   });
 
   test('is stale when this process lacks the pepper of the version', async () => {
-    const other = PepperRing.parse(JSON.stringify({ current: 'later', peppers: { later: Buffer.alloc(32, 2).toString('base64') } }));
+    const other = PepperRing.parse(
+      JSON.stringify({ current: 'later', peppers: { later: Buffer.alloc(32, 2).toString('base64') } }),
+    );
     expect(await lookup(token, { ...holding(), peppers: other })).toEqual({ kind: 'stale' });
   });
 
   test('is stale when the store fails', async () => {
     const error = waiting('StoreUnavailable', 'the database does not answer');
-    expect(await lookup(token, sources(() => Promise.reject(error)))).toEqual({ kind: 'stale', error });
+    expect(
+      await lookup(
+        token,
+        sources(() => Promise.reject(error)),
+      ),
+    ).toEqual({ kind: 'stale', error });
   });
 
   test('is stale when the store does not answer in time, and leaves no timer behind otherwise', async () => {
@@ -97,7 +109,9 @@ describe('authorize', () => {
     const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
     const samples: unknown[] = [];
     const leaking = sources(() => Promise.reject(new Error(`no row for ${token.reveal()}`)));
-    const verdict = await createAuthorize({ ...leaking, log, metrics: { verified: (sample) => void samples.push(sample) } })(request);
+    const verdict = await createAuthorize({ ...leaking, log, metrics: { verified: (sample) => void samples.push(sample) } })(
+      request,
+    );
     expect(verdict).toEqual({ allowed: false, code: 'authorizer_stale' });
     expect(samples).toEqual([{ code: 'authorizer_stale', durationMs: 0 }]);
     expect(lines).toHaveLength(1);

@@ -76,11 +76,15 @@ describe('the pepper file', () => {
   });
 
   test('does not open when the database knows another pepper by an id', async () => {
-    await expect(PepperFile.open({ path, check: () => Promise.resolve('wrong') })).rejects.toThrow('the pepper "a" is not the one');
+    await expect(PepperFile.open({ path, check: () => Promise.resolve('wrong') })).rejects.toThrow(
+      'the pepper "a" is not the one',
+    );
   });
 
   test('does not open when the file is missing', async () => {
-    await expect(PepperFile.open({ path: join(folder, 'none'), check: () => Promise.resolve('right') })).rejects.toThrow(PepperFault);
+    await expect(PepperFile.open({ path: join(folder, 'none'), check: () => Promise.resolve('right') })).rejects.toThrow(
+      PepperFault,
+    );
   });
 
   test('takes over a pepper that is added while we run', async () => {
@@ -120,7 +124,13 @@ describe('the pepper file', () => {
     };
     const next = (): Promise<void> => new Promise((resolve) => (told = resolve));
     const file = await PepperFile.open({ path, check: () => Promise.resolve('right') });
-    const watching = watchPeppers(file, { clock, everyMs: 5_000, signal: stop.signal, onChange: () => tell('change'), onFailure: () => tell('failure') });
+    const watching = watchPeppers(file, {
+      clock,
+      everyMs: 5_000,
+      signal: stop.signal,
+      onChange: () => tell('change'),
+      onFailure: () => tell('failure'),
+    });
     await writeFile(path, '');
     const failure = next();
     await clock.advance(5_000);

@@ -23,7 +23,12 @@ describe('the token format', () => {
   });
 
   test('gives the token that another implementation of the format gives', () => {
-    const token = formatToken({ prefix: 'acme', environment: 'live', keyId: '0123456789AB', secret: new Plaintext('abcdefghijklmnopqrstuvwxyzABCDEF') });
+    const token = formatToken({
+      prefix: 'acme',
+      environment: 'live',
+      keyId: '0123456789AB',
+      secret: new Plaintext('abcdefghijklmnopqrstuvwxyzABCDEF'),
+    });
     expect(token.reveal()).toBe(known);
   });
 
@@ -38,12 +43,17 @@ describe('the token format', () => {
 
   test('a token with one character changed is not parsed', () => {
     fc.assert(
-      fc.property(content, fc.nat(), fc.constantFrom(...alphabet, '_', ' ', '.', 'é'), ({ prefix, environment, keyId, secret }, at, other) => {
-        const text = formatToken({ prefix, environment, keyId, secret: new Plaintext(secret) }).reveal();
-        const index = at % text.length;
-        fc.pre(text[index] !== other);
-        expect(parseToken(new Plaintext(text.slice(0, index) + other + text.slice(index + 1)))).toBeUndefined();
-      }),
+      fc.property(
+        content,
+        fc.nat(),
+        fc.constantFrom(...alphabet, '_', ' ', '.', 'é'),
+        ({ prefix, environment, keyId, secret }, at, other) => {
+          const text = formatToken({ prefix, environment, keyId, secret: new Plaintext(secret) }).reveal();
+          const index = at % text.length;
+          fc.pre(text[index] !== other);
+          expect(parseToken(new Plaintext(text.slice(0, index) + other + text.slice(index + 1)))).toBeUndefined();
+        },
+      ),
     );
   });
 
@@ -69,7 +79,9 @@ describe('the token format', () => {
   });
 
   test('refuses to make a token with a prefix that no parser would take', () => {
-    expect(() => formatToken({ prefix: 'Acme', environment: 'live', keyId: '0'.repeat(12), secret: new Plaintext('0'.repeat(32)) })).toThrow(RangeError);
+    expect(() =>
+      formatToken({ prefix: 'Acme', environment: 'live', keyId: '0'.repeat(12), secret: new Plaintext('0'.repeat(32)) }),
+    ).toThrow(RangeError);
   });
 });
 

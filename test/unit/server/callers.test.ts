@@ -20,7 +20,12 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 const body = JSON.stringify({ request: { host: 'h', method: 'GET', path: '/' } });
 const everywhere = { kind: 'tcp', host: '0.0.0.0', port: 0 } as const;
 const authorize: Authorize = () => Promise.resolve({ allowed: false, code: 'key_missing' });
-const noFiles: ProtectionFiles = { tlsCertFile: undefined, tlsKeyFile: undefined, clientCaFile: undefined, callerTokensFile: undefined };
+const noFiles: ProtectionFiles = {
+  tlsCertFile: undefined,
+  tlsKeyFile: undefined,
+  clientCaFile: undefined,
+  callerTokensFile: undefined,
+};
 
 let folder: string;
 let running: Listener | undefined;
@@ -48,7 +53,8 @@ describe('caller tokens', () => {
   test('admit who sends one of them, and nobody else', async () => {
     const tokens = JSON.stringify({ envoy: digest('first token'), mailer: digest('second token') });
     const port = await start(await readProtection({ ...noFiles, callerTokensFile: await file('callers.json', tokens) }));
-    const ask = async (headers: Record<string, string>): Promise<number> => (await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body, headers })).status;
+    const ask = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body, headers })).status;
     expect(await ask({ 'Keywright-Caller': 'first token' })).toBe(200);
     expect(await ask({ 'keywright-caller': 'second token' })).toBe(200);
     expect(await ask({ 'Keywright-Caller': 'third token' })).toBe(401);
@@ -60,7 +66,11 @@ describe('caller tokens', () => {
   test('a refusal is a problem that names the header', async () => {
     const port = await start({ tls: undefined, callerTokens: parseCallerTokens(JSON.stringify({ a: digest('a') })) });
     const response = await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body });
-    expect([response.status, response.headers.get('www-authenticate'), response.headers.get('content-type')]).toEqual([401, 'Keywright-Caller', 'application/problem+json']);
+    expect([response.status, response.headers.get('www-authenticate'), response.headers.get('content-type')]).toEqual([
+      401,
+      'Keywright-Caller',
+      'application/problem+json',
+    ]);
   });
 
   test.each(['', '[]', '{}', '{"a":"short"}', '{"a":5}', `{"a b":"${digest('x')}"}`])('the file %j is refused', (text) => {
@@ -104,11 +114,22 @@ describe('client certificates', () => {
 
   function ask(port: number, identity: Certificate | undefined, headers: Record<string, string> = {}): Promise<number | 'cut'> {
     return new Promise((resolve) => {
-      const options = { host: '127.0.0.1', port, path: '/v1/verify', method: 'POST', headers, ca: authority.cert, agent: false as const };
-      const sent = httpsRequest({ ...options, ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }) }, (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode ?? 'cut'));
-      });
+      const options = {
+        host: '127.0.0.1',
+        port,
+        path: '/v1/verify',
+        method: 'POST',
+        headers,
+        ca: authority.cert,
+        agent: false as const,
+      };
+      const sent = httpsRequest(
+        { ...options, ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }) },
+        (response) => {
+          response.resume();
+          response.on('end', () => resolve(response.statusCode ?? 'cut'));
+        },
+      );
       sent.on('error', () => resolve('cut'));
       sent.end(body);
     });

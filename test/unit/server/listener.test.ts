@@ -57,9 +57,12 @@ describe('an address', () => {
     expect(isLocalAddress(address)).toBe(local);
   });
 
-  test.each(['', '8080', ':', ':x', ':65536', '::1:80', 'host', 'unix:', 'unix:x', 'http://h:1', 'a b:1'])('%j is none', (text) => {
-    expect(parseAddress(text)).toBeUndefined();
-  });
+  test.each(['', '8080', ':', ':x', ':65536', '::1:80', 'host', 'unix:', 'unix:x', 'http://h:1', 'a b:1'])(
+    '%j is none',
+    (text) => {
+      expect(parseAddress(text)).toBeUndefined();
+    },
+  );
 });
 
 describe('a listener', () => {
@@ -180,7 +183,10 @@ describe('the health listener', () => {
       clock,
       log: silentLog,
     });
-    open.push({ ...listener, close: async () => await Promise.all([listener.close(1_000), clock.advance(1_000)]).then(() => {}) });
+    open.push({
+      ...listener,
+      close: async () => await Promise.all([listener.close(1_000), clock.advance(1_000)]).then(() => {}),
+    });
     url = listener.url;
   });
   const get = async (path: string): Promise<readonly [number, string]> => {

@@ -24,15 +24,36 @@ beforeEach(async () => {
   lines = [];
   const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
   const store = { findByKeyId: (keyId: string): Promise<KeyRecord | undefined> => Promise.resolve(stored.get(keyId)) };
-  const authorize = createAuthorize({ store, peppers: testPeppers, clock: systemClock, timeoutMs: 2_000, log, metrics: metrics.recorder });
-  listener = await startVerifyServer({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, protection: noProtection, authorize, clock: systemClock, log });
+  const authorize = createAuthorize({
+    store,
+    peppers: testPeppers,
+    clock: systemClock,
+    timeoutMs: 2_000,
+    log,
+    metrics: metrics.recorder,
+  });
+  listener = await startVerifyServer({
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    protection: noProtection,
+    authorize,
+    clock: systemClock,
+    log,
+  });
 });
 afterEach(async () => {
   await listener.close(1_000);
 });
 
-async function post(path: string, body: string | Buffer, headers: Record<string, string> = {}): Promise<{ status: number; type: string | null; text: string; body: unknown }> {
-  const response = await fetch(`${listener.url}${path}`, { method: 'POST', body: typeof body === 'string' ? body : new Uint8Array(body), headers });
+async function post(
+  path: string,
+  body: string | Buffer,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; type: string | null; text: string; body: unknown }> {
+  const response = await fetch(`${listener.url}${path}`, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : new Uint8Array(body),
+    headers,
+  });
   const text = await response.text();
   return { status: response.status, type: response.headers.get('content-type'), text, body: JSON.parse(text) as unknown };
 }
@@ -44,7 +65,13 @@ describe('POST /v1/verify', () => {
     expect(await verify({ key: token.reveal(), request })).toMatchObject({
       status: 200,
       type: 'application/json',
-      body: { allowed: false, status: 403, code: 'endpoint_not_allowed', keyId: record.version.keyId, detail: 'The API key does not give access to this endpoint.' },
+      body: {
+        allowed: false,
+        status: 403,
+        code: 'endpoint_not_allowed',
+        keyId: record.version.keyId,
+        detail: 'The API key does not give access to this endpoint.',
+      },
     });
   });
 
@@ -55,7 +82,10 @@ describe('POST /v1/verify', () => {
     };
     expect(await ask(keyRecord({ settings: { suspended: true } }).record)).toMatchObject({ status: 403, code: 'key_suspended' });
     expect(await ask(keyRecord({ version: { expiresAt: 1 } }).record)).toMatchObject({ status: 403, code: 'key_expired' });
-    expect(await ask(keyRecord({ version: { state: 'ended', endedReason: 'revoked' } }).record)).toMatchObject({ status: 401, code: 'key_invalid' });
+    expect(await ask(keyRecord({ version: { state: 'ended', endedReason: 'revoked' } }).record)).toMatchObject({
+      status: 401,
+      code: 'key_invalid',
+    });
   });
 
   test('answers malformed, unknown, wrong secret and revoked byte for byte alike, and nothing of the record leaves', async () => {
@@ -67,7 +97,10 @@ describe('POST /v1/verify', () => {
     answers.add((await verify({ key: token.reveal().replace(/.$/, swap), request })).text);
     answers.add((await verify({ key: keyRecord({ seed: 7 }).token.reveal(), request })).text);
     const stranger = keyRecord({ seed: 8 });
-    stored.set(stranger.record.version.keyId, { ...record, version: { ...record.version, display: stranger.record.version.display } });
+    stored.set(stranger.record.version.keyId, {
+      ...record,
+      version: { ...record.version, display: stranger.record.version.display },
+    });
     answers.add((await verify({ key: stranger.token.reveal(), request })).text);
     stored.set(record.version.keyId, keyRecord({ key: { revokedReason: 'leaked' } }).record);
     answers.add((await verify({ key: token.reveal(), request })).text);
@@ -80,25 +113,46 @@ describe('POST /v1/verify', () => {
 
   test.each<[string, unknown, string]>([
     ['an unknown member', { key: 'k', request, extra: 1 }, 'The body has an unknown member, "extra".'],
-    ['an unknown member of the request', { key: 'k', request: { ...request, verb: 'GET' } }, '"request" has an unknown member, "verb".'],
+    [
+      'an unknown member of the request',
+      { key: 'k', request: { ...request, verb: 'GET' } },
+      '"request" has an unknown member, "verb".',
+    ],
     ['no request', { key: 'k' }, '"request" is missing or not an object.'],
     ['no host', { key: 'k', request: { method: 'GET', path: '/' } }, '"request.host" is missing or not a string.'],
-    ['channels that are no list', { request: { ...request, targetChannels: 'marketing' } }, '"request.targetChannels" is missing or not an array.'],
-    ['a channel that is no text', { request: { ...request, targetChannels: [1] } }, '"request.targetChannels[0]" is missing or not a string.'],
+    [
+      'channels that are no list',
+      { request: { ...request, targetChannels: 'marketing' } },
+      '"request.targetChannels" is missing or not an array.',
+    ],
+    [
+      'a channel that is no text',
+      { request: { ...request, targetChannels: [1] } },
+      '"request.targetChannels[0]" is missing or not a string.',
+    ],
     ['a list', [], 'The body is missing or not an object.'],
   ])('refuses %s with a problem that names it', async (_title, body, detail) => {
-    expect(await verify(body)).toMatchObject({ status: 400, type: 'application/problem+json', body: { type: 'about:blank', title: 'Bad Request', status: 400, detail } });
+    expect(await verify(body)).toMatchObject({
+      status: 400,
+      type: 'application/problem+json',
+      body: { type: 'about:blank', title: 'Bad Request', status: 400, detail },
+    });
   });
 
   test('refuses a member called __proto__', async () => {
-    expect(await post('/v1/verify', `{"request":${JSON.stringify(request)},"__proto__":{"key":"x"}}`)).toMatchObject({ status: 400 });
+    expect(await post('/v1/verify', `{"request":${JSON.stringify(request)},"__proto__":{"key":"x"}}`)).toMatchObject({
+      status: 400,
+    });
   });
 
   test.each<[string, () => string | Buffer]>([
     ['a body that is cut off behind the key', () => `{"key":"${token.reveal()}"`],
     ['a body that is only the key', () => token.reveal()],
     ['the key as the name of a member', () => JSON.stringify({ [token.reveal()]: 1, request })],
-    ['a body that is not UTF-8', () => Buffer.concat([Buffer.from(`{"key":"${token.reveal()}`), Buffer.from([0xff, 0xfe]), Buffer.from('"}')])],
+    [
+      'a body that is not UTF-8',
+      () => Buffer.concat([Buffer.from(`{"key":"${token.reveal()}`), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]),
+    ],
     ['nothing', () => ''],
   ])('refuses %s without repeating the key, in the answer or the log [S3-1]', async (_title, body) => {
     const answer = await post('/v1/verify', body());
@@ -110,7 +164,10 @@ describe('POST /v1/verify', () => {
     const tooLong = JSON.stringify({ key: 'k', request: { ...request, path: `/${'a'.repeat(64 * 1024)}` } });
     const detail = 'The body is larger than 64 KiB.';
     expect(await post('/v1/verify', tooLong)).toMatchObject({ status: 400, body: { detail } });
-    expect(await postChunks(['{"key":"', ...Array.from({ length: 70 }, () => 'a'.repeat(1_024)), '"}'])).toMatchObject({ status: 400, text: expect.stringContaining(detail) as unknown });
+    expect(await postChunks(['{"key":"', ...Array.from({ length: 70 }, () => 'a'.repeat(1_024)), '"}'])).toMatchObject({
+      status: 400,
+      text: expect.stringContaining(detail) as unknown,
+    });
     const justFits = JSON.stringify({ key: 'k', request: { ...request, path: `/${'a'.repeat(63 * 1024)}` } });
     expect(await post('/v1/verify', justFits)).toMatchObject({ status: 200 });
   });
@@ -148,24 +205,37 @@ describe('POST /v1/verify/batch', () => {
 
   test('answers each request in its place', async () => {
     const answer = await batch([{ key: token.reveal(), request }, { request }, { key: 'nonsense', request }]);
-    expect(answer).toMatchObject({ status: 200, body: { results: [{ code: 'endpoint_not_allowed' }, { code: 'key_missing' }, { code: 'key_invalid' }] } });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { results: [{ code: 'endpoint_not_allowed' }, { code: 'key_missing' }, { code: 'key_invalid' }] },
+    });
   });
 
   test('takes 100 requests and refuses 101, and none', async () => {
     expect(await batch(Array.from({ length: 100 }, () => ({ request })))).toMatchObject({ status: 200 });
-    expect(await batch(Array.from({ length: 101 }, () => ({ request })))).toMatchObject({ status: 400, body: { detail: '"requests" has more than 100 entries.' } });
+    expect(await batch(Array.from({ length: 101 }, () => ({ request })))).toMatchObject({
+      status: 400,
+      body: { detail: '"requests" has more than 100 entries.' },
+    });
     expect(await batch([])).toMatchObject({ status: 400, body: { detail: '"requests" is empty.' } });
   });
 
   test('one faulty request refuses the whole batch, and is named', async () => {
-    expect(await batch([{ request }, { request: { ...request, method: 1 } }])).toMatchObject({ status: 400, body: { detail: '"requests[1].request.method" is missing or not a string.' } });
+    expect(await batch([{ request }, { request: { ...request, method: 1 } }])).toMatchObject({
+      status: 400,
+      body: { detail: '"requests[1].request.method" is missing or not a string.' },
+    });
   });
 });
 
 describe('other requests', () => {
   test('another method is 405 and says which one is served', async () => {
     const response = await fetch(`${listener.url}/v1/verify`);
-    expect([response.status, response.headers.get('allow'), response.headers.get('content-type')]).toEqual([405, 'POST', 'application/problem+json']);
+    expect([response.status, response.headers.get('allow'), response.headers.get('content-type')]).toEqual([
+      405,
+      'POST',
+      'application/problem+json',
+    ]);
   });
 
   test('another path is 404', async () => {
@@ -173,7 +243,11 @@ describe('other requests', () => {
   });
 
   test('a head over 16 KiB is cut off', async () => {
-    const response = await fetch(`${listener.url}/v1/verify`, { method: 'POST', body: '{}', headers: { 'x-long': 'a'.repeat(17 * 1024) } });
+    const response = await fetch(`${listener.url}/v1/verify`, {
+      method: 'POST',
+      body: '{}',
+      headers: { 'x-long': 'a'.repeat(17 * 1024) },
+    });
     expect(response.status).toBe(400);
   });
 });

@@ -23,7 +23,13 @@ describe('a log line', () => {
   });
 
   test('carries no field that is not on the list, and no object', () => {
-    const slipped = { value: 'x', err: new Error('x'), keyId: { deep: 'x' }, name: ['x'], reason: 'Pending' } as unknown as LogFields;
+    const slipped = {
+      value: 'x',
+      err: new Error('x'),
+      keyId: { deep: 'x' },
+      name: ['x'],
+      reason: 'Pending',
+    } as unknown as LogFields;
     const [line] = capture('info', (log) => log.info('event', slipped));
     expect(Object.keys(line ?? {})).toEqual(['level', 'time', 'reason', 'event']);
   });
@@ -32,7 +38,11 @@ describe('a log line', () => {
     const secret = token.reveal();
     const lines = capture('trace', (log) => {
       log.trace('event', { message: token as unknown as string, keyId: record.version.keyId });
-      log.debug(`minted ${secret}`, { message: `wrote ${secret} to vault`, stack: `Error: ${secret}\n at x`, location: `"${secret}${secret}"` });
+      log.debug(`minted ${secret}`, {
+        message: `wrote ${secret} to vault`,
+        stack: `Error: ${secret}\n at x`,
+        location: `"${secret}${secret}"`,
+      });
       log.error('event', { file: String(token) });
     });
     expect(lines).toHaveLength(3);
