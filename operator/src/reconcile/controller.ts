@@ -1,5 +1,6 @@
 import type { ObjectMeta } from '../api/meta.ts';
 import type { ApiKey } from '../api/kinds.ts';
+import { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { ResourceEvent } from '../resources/port.ts';
@@ -7,6 +8,7 @@ import { FenceLost } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
 import { backOffUntil, reconcile } from './reconciler.ts';
+import { retryAt } from './retry.ts';
 import { sweepWithdrawals } from './sweep.ts';
 import { driftInstantAfter } from './wake.ts';
 
@@ -20,7 +22,6 @@ export interface ControllerInit {
 }
 
 const sweepEveryMs = 60_000;
-const retryAfterDefectMs = 60_000;
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -49,7 +50,7 @@ export class Controller {
     this.#queue = new WorkQueue<string>({
       clock: this.#deps.clock,
       concurrency: init.concurrency,
-      handle: (key) => this.#handle(key),
+      handle: (key) => this.#attempt(key),
       onError: (key, error) => {
         this.#report(key, error);
       },
@@ -121,6 +122,19 @@ export class Controller {
     this.#changed.delete(key);
   }
 
+  /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
+  async #attempt(key: string): Promise<Next> {
+    try {
+      return await this.#handle(key);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      const { clock, log, random } = this.#deps;
+      log.warn('pass not finished', { apiKey: key, failure: error.kind, reason: error.reason, message: error.message });
+      this.#changed.add(key);
+      return { kind: 'at', at: retryAt(error, 0, clock.now(), (random(1)[0] ?? 0) / 256) };
+    }
+  }
+
   async #handle(key: string): Promise<Next> {
     const [namespace = '', name = ''] = key.split('/');
     const { clock, limits, resources } = this.#deps;
@@ -151,7 +165,6 @@ export class Controller {
     // A defect: said with its place, without its message, which may quote what it stumbled over.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
     this.#deps.log.error('defect', { apiKey: key, reason: 'InternalError', stack, failure: error instanceof Error ? error.name : 'unknown' });
-    this.#queue.add(key, { at: this.#deps.clock.now() + retryAfterDefectMs, priority: 'low' });
   }
 
   async #sweepForEver(): Promise<void> {
@@ -161,7 +174,8 @@ export class Controller {
         await sweepWithdrawals(this.#deps);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        this.#report('sweep', error);
+        if (error instanceof Failure) this.#deps.log.warn('sweep put off', { reason: error.reason, message: error.message });
+        else this.#report('sweep', error);
       }
     }
   }

@@ -1,19 +1,12 @@
 import type { Destinations } from '../destinations/port.ts';
 import type { Clock } from '../domain/time.ts';
-import type { Reason } from '../domain/reason.ts';
 import type { RandomSource } from '../keys/mint.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Limits } from './observed.ts';
-
-/** What the reconciler tells the metrics. */
-export interface ReconcileRecorder {
-  minted(cause: string): void;
-  /** One pass ended: with which reason, after how long. */
-  reconciled(reason: Reason, durationMs: number): void;
-}
 
 /** Everything that a reconcile may touch: ports and sources of time, chance and ids. */
 export interface Dependencies {
@@ -26,7 +19,7 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly recorder: ReconcileRecorder;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted'>;
   readonly limits: Limits;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;

@@ -110,7 +110,7 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
   const outcome = await deps.store.mint({ ref: o.ref, settings, version, targets, lostKeyIds, now: o.now });
   if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
   if (outcome === 'already') return nothingSeen;
-  deps.recorder.minted(action.cause);
+  deps.metrics.minted(action.cause);
   deps.log.info('minted', { apiKey: nameOf(o), keyId, reason: action.cause });
   return deliver(deps, o, version, token, action.targets);
 }

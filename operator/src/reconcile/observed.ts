@@ -136,8 +136,8 @@ export type Holding =
     };
 
 /**
- * Judges one location. A value without our mark is foreign, unless its hash says that it is one of our live versions
- * (somebody stripped the mark): a wrong mark over a right value is repaired, not rotated.
+ * Judges one location. Without a mark of ours a value is foreign, whatever it is: a person who strips the mark takes the
+ * value over. A mark of ours that says the wrong thing over a right value is repaired, not rotated.
  */
 export function holdingAt(o: Observed, location: Location): Holding {
   const sight = sightOf(o, location);
@@ -148,8 +148,7 @@ export function holdingAt(o: Observed, location: Location): Holding {
   if (reading.kind === 'absent') return { kind: 'empty', reading };
   const proven = sight.value?.kind === 'version' ? sight.value.keyId : undefined;
   const valueSeen = sight.value !== undefined;
-  const marked = reading.kind === 'marked' && isOurs(o, reading.mark);
-  if (!marked && proven === undefined) return { kind: 'foreign', reading };
-  const claimed = marked && reading.carries ? reading.mark.keyId : undefined;
+  if (reading.kind !== 'marked' || !isOurs(o, reading.mark)) return { kind: 'foreign', reading };
+  const claimed = reading.carries ? reading.mark.keyId : undefined;
   return { kind: 'ours', reading, claimed, proven, valueSeen };
 }

@@ -21,12 +21,13 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
   try {
     const { observed, decided } = await runSteps(deps, resource, driftDue);
     await writeStatus(deps, observed, decided);
-    deps.recorder.reconciled(decided.blocker?.reason ?? 'Steady', deps.clock.monotonicMs() - started);
+    const { blocker } = decided;
+    deps.metrics.reconciled({ outcome: blocker?.kind ?? 'steady', reason: blocker?.reason ?? 'Steady', durationMs: deps.clock.monotonicMs() - started });
     return decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
-    deps.recorder.reconciled(error.reason, deps.clock.monotonicMs() - started);
+    deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
     return fail(deps, resource, error);
   }
 }

@@ -105,9 +105,7 @@ function isSuspect(o: Observed, target: OpenTarget, active: Version): boolean {
 
 function isUnproven(o: Observed, target: OpenTarget): boolean {
   const holding = holdingAt(o, target.location);
-  if (holding.kind === 'ours') return !holding.valueSeen;
-  // A value without our mark where we delivered one: perhaps only the mark was stripped.
-  return holding.kind === 'foreign' && sightOf(o, target.location).value === undefined && deliveryAt(o, target.location)?.heldKeyId !== undefined;
+  return holding.kind === 'ours' && !holding.valueSeen;
 }
 
 function isHolder(o: Observed, target: OpenTarget, version: Version): boolean {

@@ -1,0 +1,154 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
+import { PepperRing } from '../../operator/src/keys/pepper.ts';
+import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
+import type { Limits } from '../../operator/src/reconcile/observed.ts';
+import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
+import type { Next } from '../../operator/src/queue/queue.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { FakeClock } from '../harness/fakes/clock.ts';
+import { FakeDestination, FakeDestinations } from '../harness/fakes/destination.ts';
+import { FakeResources } from '../harness/fakes/resources.ts';
+import { MemoryStore } from '../harness/fakes/store.ts';
+
+/** The limits of tests: the defaults of the program. */
+export const testLimits: Limits = { deliverDeadlineMs: 3_600_000, withdrawDeadlineMs: 600_000, driftIntervalMs: 21_600_000 };
+
+/** Parses a spec as a manifest would be, so that defaults are there; fails loudly on a bad builder. */
+function parsed<T>(kind: 'ApiKey' | 'ApiCatalog' | 'KeyOwner' | 'KeyDestination', name: string, namespace: string | undefined, spec: unknown): T {
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
+  const result = parseManifestObject(kind, { apiVersion: 'keywright.dev/v1alpha1', kind, metadata, spec });
+  if (!result.ok) throw new Error(`the builder's ${kind} is invalid: ${JSON.stringify(result.errors)}`);
+  return result.object.spec as T;
+}
+
+/** The spec of a key that delivers to the destinations `vault` and `local`, with changes. */
+export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKeySpec {
+  return parsed('ApiKey', 'billing', 'payments', {
+    displayName: 'Billing',
+    catalog: 'default',
+    owner: 'payments-team',
+    contactEmail: 'payments@example.com',
+    accessType: 'Integrations',
+    deliverTo: [
+      { name: 'vault', destination: 'prod-vault' },
+      { name: 'local', secret: { name: 'billing-api-key' } },
+    ],
+    ...changes,
+  });
+}
+
+/** A world in memory: API server, store, two destinations, a clock that a test moves, and a key. */
+export class World {
+  readonly clock = new FakeClock();
+  readonly resources = new FakeResources(this.clock);
+  store: MemoryStore = new MemoryStore({ clock: this.clock });
+  readonly vault = new FakeDestination();
+  readonly secret = new FakeDestination();
+  readonly peppers: PepperRing = PepperRing.parse(JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }));
+  limits: Limits = testLimits;
+  mintAllowed = true;
+  readonly name = { namespace: 'payments', name: 'billing' };
+  #ids = 0;
+
+  /** A world with everything that the key refers to; leave parts out with `without`. */
+  static async open(options: { readonly without?: readonly ('catalog' | 'owner' | 'destination')[] } = {}): Promise<World> {
+    const world = new World();
+    await world.store.takeFence();
+    world.resources.create('Namespace', { metadata: { name: 'payments' }, spec: {} });
+    if (options.without?.includes('catalog') !== true) world.createCatalog();
+    if (options.without?.includes('owner') !== true) world.createOwner();
+    if (options.without?.includes('destination') !== true) world.createDestination();
+    await world.resources.start(new AbortController().signal);
+    return world;
+  }
+
+  createCatalog(): void {
+    const spec = parsed<ApiCatalog['spec']>('ApiCatalog', 'default', undefined, {
+      key: { prefix: 'acme', environment: 'live' },
+      accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
+    });
+    this.resources.create('ApiCatalog', { metadata: { name: 'default' }, spec });
+  }
+
+  createOwner(): void {
+    const spec = parsed<KeyOwner['spec']>('KeyOwner', 'payments-team', undefined, {
+      type: 'Team',
+      displayName: 'Payments',
+      email: 'payments@example.com',
+      allowedNamespaces: { names: ['payments'] },
+    });
+    this.resources.create('KeyOwner', { metadata: { name: 'payments-team' }, spec });
+  }
+
+  createDestination(): void {
+    const spec = parsed<KeyDestination['spec']>('KeyDestination', 'prod-vault', undefined, {
+      allowedNamespaces: { names: ['payments'] },
+      vault: {
+        address: 'https://vault.example:8200',
+        mount: 'secret',
+        path: 'keywright/{namespace}/{name}',
+        auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
+      },
+    });
+    this.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec });
+  }
+
+  createKey(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKey {
+    return this.resources.create('ApiKey', { metadata: this.name, spec: keySpec(changes) });
+  }
+
+  updateKey(changes: Partial<Record<keyof ApiKeySpec, unknown>>): void {
+    this.resources.update('ApiKey', this.name, (key) => ({ ...key, spec: { ...key.spec, ...changes } }));
+  }
+
+  get deps(): Dependencies {
+    return {
+      resources: this.resources,
+      store: this.store,
+      destinations: new FakeDestinations({ 'vault-uid': this.vault, secret: this.secret }),
+      peppers: this.peppers,
+      // Bytes that differ from call to call and are the same in every run.
+      random: (size) => {
+        this.#ids += 1;
+        return new Uint8Array(createHash('sha512').update(`random ${this.#ids}`).digest()).subarray(0, size);
+      },
+      newId: () => randomUUID(),
+      clock: this.clock,
+      log: silentLog,
+      metrics: silentMetrics,
+      limits: this.limits,
+      installationId: this.store.database.installationId,
+      mintAllowed: () => this.mintAllowed,
+      assertLeading: () => {},
+    };
+  }
+
+  /** One pass over the key, as the controller makes it; undefined when the key is gone. */
+  async pass(options: { readonly drift?: boolean } = {}): Promise<Next | undefined> {
+    const key = await this.resources.readLive('ApiKey', this.name);
+    return key === undefined ? undefined : reconcile(this.deps, key, options.drift ?? false);
+  }
+
+  key(): ApiKey | undefined {
+    return this.resources.peek('ApiKey', this.name);
+  }
+
+  status(): ApiKeyStatus {
+    const status = this.key()?.status;
+    if (status === undefined) throw new Error('the key has no status');
+    return status;
+  }
+
+  /** `True Available` and the like. */
+  condition(type: string): string {
+    const found = this.key()?.status?.conditions.find((condition) => condition.type === type);
+    return found === undefined ? 'absent' : `${found.status} ${found.reason}`;
+  }
+}
+
+/** Where the two destinations of {@link keySpec} keep the value. */
+export const vaultPath = 'secret/keywright/payments/billing';
+export const secretPath = 'payments/billing-api-key';
