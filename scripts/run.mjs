@@ -27,7 +27,11 @@ const [command, ...args] = process.argv.slice(2);
 if (command === undefined || !Object.hasOwn(COMMANDS, command)) {
   fail(2, `usage: node scripts/run.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`);
 }
-await installOnce();
+try {
+  await installOnce();
+} catch (error) {
+  fail(1, error.message);
+}
 runUnderOurNode([...COMMANDS[command], ...args]);
 
 /** What is installed counts as current only for this lock file and this kind of machine. */
@@ -46,7 +50,7 @@ async function installOnce() {
   const end = performance.now() + LOCK_DEADLINE_MS;
   for (let told = false; !takeLock(); told = true) {
     if (!told) tell('waiting for another start that installs the packages');
-    if (performance.now() > end) fail(1, `another start holds ${LOCK} for too long; remove that file if none runs`);
+    if (performance.now() > end) throw new Error(`another start holds ${LOCK} for too long; remove that file if none runs`);
     await delay(200);
   }
   try {
@@ -101,7 +105,7 @@ async function install() {
     child.once('error', () => resolve(1));
     child.once('close', (exitCode) => resolve(exitCode ?? 1));
   });
-  if (code !== 0) fail(1, 'npm ci failed: see above. Needed: a registry within reach, and write access to this folder');
+  if (code !== 0) throw new Error('npm ci failed: see above. Needed: a registry within reach, and write access to this folder');
   writeFileSync(STAMP, wantedStamp());
 }
 
