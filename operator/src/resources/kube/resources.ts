@@ -8,7 +8,7 @@ import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
 import type { KubeAnswer, Verb } from './client.ts';
-import { endpoints, fieldManager, objectPath } from './endpoints.ts';
+import { endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
 import { EventRecorder } from './events.ts';
 import { KubeFault, causesOf, failureOf } from './fault.ts';
 import { LeaderElection } from './leader.ts';
@@ -44,6 +44,8 @@ export interface KubeResources extends Resources {
   close(): Promise<void>;
 }
 
+/** The object may change under a status write; more often than this in a row it is looked at again first. */
+const statusTries = 3;
 const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
 
 /** Declared state in a Kubernetes API server. Rejects with a plain error when the kubeconfig cannot be used. */
@@ -123,24 +125,22 @@ class ApiServer implements KubeResources {
     return conditionalOutcome(answer, `set the finalizers of ${kind}`);
   }
 
+  /**
+   * The status subresource of a custom resource takes an apply with a foreign uid without a word; only the
+   * resourceVersion is checked. So each try names a version, of an object whose uid was seen to be the right one.
+   */
   async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
-    const endpoint = endpoints[kind];
-    const { name, namespace, uid } = metadata;
-    const body = {
-      apiVersion: endpoint.apiVersion,
-      kind,
-      metadata: { name, uid, ...(namespace === undefined ? {} : { namespace }) },
-      status,
-    };
-    const query = { fieldManager, force: 'true' };
-    const answer = await this.#client.send({
-      verb: 'apply',
-      kind,
-      path: `${objectPath(endpoint, metadata)}/status`,
-      query,
-      body,
-    });
-    return conditionalOutcome(answer, `apply the status of ${kind}`);
+    const path = objectPath(endpoints[kind], metadata);
+    let { resourceVersion } = metadata;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#applyStatusAt(kind, { ...metadata, resourceVersion }, status);
+      if (outcome === 'written' || attempt === statusTries) return outcome;
+      // Another field of the object may have changed, which does not matter; or the object itself.
+      const answer = await this.#client.send({ verb: 'get', kind, path, accept: partialObject });
+      const current = answer.status === 200 ? (answer.body as { metadata: ObjectMeta }).metadata : undefined;
+      if (current?.uid !== metadata.uid) return 'lost';
+      ({ resourceVersion } = current);
+    }
   }
 
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {
@@ -163,6 +163,26 @@ class ApiServer implements KubeResources {
     await this.#running;
     await this.#events.close();
     await this.#client.close();
+  }
+
+  async #applyStatusAt(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+    const endpoint = endpoints[kind];
+    const { name, namespace, uid, resourceVersion } = metadata;
+    const body = {
+      apiVersion: endpoint.apiVersion,
+      kind,
+      metadata: { name, uid, resourceVersion, ...(namespace === undefined ? {} : { namespace }) },
+      status,
+    };
+    const query = { fieldManager, force: 'true' };
+    const answer = await this.#client.send({
+      verb: 'apply',
+      kind,
+      path: `${objectPath(endpoint, metadata)}/status`,
+      query,
+      body,
+    });
+    return conditionalOutcome(answer, `apply the status of ${kind}`);
   }
 
   #reflectorsOf(kind: WatchedKind | 'Secret'): Reflector<Kept>[] {

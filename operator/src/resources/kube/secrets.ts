@@ -48,7 +48,15 @@ export function kubeSecrets(client: KubeClient): Secrets {
 
 function bodyOf(manifest: SecretManifest, observed: { uid: string; resourceVersion: string } | undefined): unknown {
   const { namespace, name, labels, annotations, ownerReferences, type, data } = manifest;
-  return { apiVersion: 'v1', kind, metadata: { namespace, name, labels, annotations, ownerReferences, ...observed }, type, data };
+  // Only these two: callers pass whole metadata, and the server refuses an apply that carries managedFields.
+  const condition = observed === undefined ? {} : { uid: observed.uid, resourceVersion: observed.resourceVersion };
+  return {
+    apiVersion: 'v1',
+    kind,
+    metadata: { namespace, name, labels, annotations, ownerReferences, ...condition },
+    type,
+    data,
+  };
 }
 
 function writeOutcome(answer: KubeAnswer): ConditionalWrite<SecretObject> {
