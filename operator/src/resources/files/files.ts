@@ -1,0 +1,416 @@
+import { randomUUID } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { ApiKind } from '../../api/kinds.ts';
+import { group } from '../../api/meta.ts';
+import type { KubeObject, ObjectMeta, ObjectRef } from '../../api/meta.ts';
+import { validateUpdate } from '../../api/parse.ts';
+import { transient } from '../../domain/failure.ts';
+import { formatInstant } from '../../domain/time.ts';
+import type { Clock } from '../../domain/time.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, WatchedKind } from '../port.ts';
+import { Absence, absenceMs } from './absence.ts';
+import { namespaceLabels } from './core.ts';
+import { declare, formatName } from './declared.ts';
+import type { Declaration, Declared, Fault } from './declared.ts';
+import { formatId } from './documents.ts';
+import { ManifestFolder } from './folder.ts';
+import { ObjectStore } from './objects.ts';
+import { ManifestSecrets } from './secrets.ts';
+
+/** Which file an object comes from, on the object as it stands under `status/`. */
+export const manifestAnnotation = `${group}/manifest`;
+
+/** A little more than {@link absenceMs}, so that a timer that fires early does not cost a third look. */
+const lookEveryMs = absenceMs + 20;
+const lookAgainMs = 120;
+const firstLooks = 20;
+
+/** What {@link openFilesResources} needs. */
+export interface FilesInput {
+  readonly manifestsFolder: string;
+  readonly dataFolder: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Objects of another manifests folder that this one lacks are deleted, not kept. */
+  readonly prune: boolean;
+}
+
+/** The resources port over a folder, and what the standalone mode shows of it. */
+export interface FilesResources extends Resources {
+  /** What does not count now, and why. */
+  faults(): readonly Fault[];
+  /** Complete looks at the folder since the start, with nothing being written meanwhile. */
+  scansCompleted(): number;
+  /** All objects of a kind as they are now, with spec and status. */
+  objects<K extends WatchedKind>(kind: K): readonly Kinds[K][];
+  /** Resolves when nothing is being written to the data folder any more. */
+  idle(): Promise<void>;
+}
+
+/** Opens the objects under `<data>/status`. Looks at the manifests only after {@link Resources.start}. */
+export async function openFilesResources(input: FilesInput): Promise<FilesResources> {
+  const objects = await ObjectStore.load(join(input.dataFolder, 'status'));
+  const skipped = await realpath(input.dataFolder);
+  // Fixed for this start: a folder that is a symbolic link may be switched to its next content.
+  const root = await realpath(input.manifestsFolder).catch(() => resolve(input.manifestsFolder));
+  return new Files(input, root, objects, new ManifestFolder(root, skipped, input.clock));
+}
+
+class Files implements FilesResources {
+  readonly secrets: ManifestSecrets;
+  readonly #input: FilesInput;
+  readonly #root: string;
+  readonly #objects: ObjectStore;
+  readonly #folder: ManifestFolder;
+  readonly #absence = new Absence();
+  readonly #listeners = new Set<(event: ResourceEvent) => void>();
+  readonly #events = new Map<string, number>();
+  #faults: readonly Fault[] = [];
+  #scansCompleted = 0;
+  #starting = true;
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(input: FilesInput, root: string, objects: ObjectStore, folder: ManifestFolder) {
+    this.#input = input;
+    this.#root = root;
+    this.#objects = objects;
+    this.#folder = folder;
+    this.secrets = new ManifestSecrets(() => objects.nextVersion());
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#input;
+    for (const object of inOrder(this.#objects.all())) this.#emit(object.kind as WatchedKind, 'upsert', object.metadata);
+    for (let look = 0; look < firstLooks; look += 1) {
+      signal.throwIfAborted();
+      if (await this.#look()) break;
+      await clock.sleep(lookAgainMs, signal);
+    }
+    this.#starting = false;
+    void this.#watch(signal);
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    let settled = true;
+    while (!signal.aborted) {
+      try {
+        await this.#input.clock.sleep(settled ? lookEveryMs : lookAgainMs, signal);
+      } catch {
+        return;
+      }
+      settled = await this.#look();
+    }
+  }
+
+  async #look(): Promise<boolean> {
+    try {
+      return await this.#scan();
+    } catch {
+      // A full disk, say: each object is taken over whole or not at all, and the next look tries again.
+      this.#input.log.error('manifests not taken over', {
+        message: 'the data folder cannot be written',
+        file: this.#input.dataFolder,
+      });
+      return false;
+    }
+  }
+
+  subscribe(listener: (event: ResourceEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  get<K extends Exclude<WatchedKind, 'ApiKey'>>(kind: K, ref: ObjectRef): Kinds[K] | undefined {
+    return this.#find(kind, ref);
+  }
+
+  list(kind: WatchedKind): readonly ObjectMeta[] {
+    return this.objects(kind).map(({ metadata }) => metadata);
+  }
+
+  async readLive<K extends WatchedKind>(kind: K, ref: ObjectRef): Promise<Kinds[K] | undefined> {
+    return this.#find(kind, ref);
+  }
+
+  objects<K extends WatchedKind>(kind: K): readonly Kinds[K][] {
+    const found = this.#objects.all().filter((object) => object.kind === kind);
+    return sortedByName(kind === 'Namespace' ? this.#withImpliedNamespaces(found) : found) as readonly Kinds[K][];
+  }
+
+  faults(): readonly Fault[] {
+    return this.#faults;
+  }
+
+  scansCompleted(): number {
+    return this.#scansCompleted;
+  }
+
+  async idle(): Promise<void> {
+    await this.#writing;
+  }
+
+  setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'> {
+    return this.#write(async () => {
+      const object = this.#objects.get(formatId(kind, metadata));
+      if (object?.metadata.uid !== metadata.uid || object.metadata.resourceVersion !== metadata.resourceVersion) return 'lost';
+      if (object.metadata.deletionTimestamp !== undefined && finalizers.length === 0) await this.#remove(object);
+      else await this.#put({ ...object, metadata: { ...object.metadata, finalizers } });
+      return 'written';
+    });
+  }
+
+  applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+    return this.#write(async () => {
+      const object = this.#objects.get(formatId(kind, metadata));
+      if (object?.metadata.uid !== metadata.uid) return 'lost';
+      const plain = asStored(status);
+      if (!isDeepStrictEqual(plain, object.status)) await this.#put({ ...object, status: plain });
+      return 'written';
+    });
+  }
+
+  recordEvent(kind: WatchedKind, metadata: ObjectMeta, { type, reason, message }: EventRecord): void {
+    const key = `${metadata.uid} ${reason} ${message}`;
+    const count = (this.#events.get(key) ?? 0) + 1;
+    if (this.#events.size > 1_000) this.#events.clear();
+    this.#events.set(key, count);
+    // There is no place for events but the log: the first of its kind is told, repeats only to who wants to know all.
+    const level = count > 1 ? 'debug' : type === 'Warning' ? 'warn' : 'info';
+    this.#input.log[level]('event', { kind, name: formatName(formatId(kind, metadata)), reason, message, count });
+  }
+
+  /** One look, taken over. False when something was being written: it is worth looking again soon. */
+  #scan(): Promise<boolean> {
+    return this.#alone(async () => {
+      const declared = declare(this.#root, await this.#folder.look());
+      const faults: Fault[] = [...declared.faults, ...this.#unreadableFaults()];
+      for (const [id, declaration] of declared.declarations) faults.push(...(await this.#accept(id, declaration, declared)));
+      faults.push(...(await this.#deleteMissing(declared)));
+      this.#report(faults);
+      if (declared.settled) this.#scansCompleted += 1;
+      return declared.settled;
+    });
+  }
+
+  async #accept(id: string, declaration: Declaration, { held }: Declared): Promise<readonly Fault[]> {
+    const { document, path } = declaration;
+    if (document.type === 'secret') {
+      const metadata = this.secrets.accept(document.secret);
+      if (metadata !== undefined) this.#emit('Secret', 'upsert', metadata);
+      return [];
+    }
+    const old = this.#objects.get(id);
+    // Its own file cannot be read now: what another file says of it would count only until then.
+    if (old !== undefined && path !== sourceOf(old) && held.has(sourceOf(old) ?? '')) return [];
+    if (old === undefined && this.#objects.unreadableFile(id) !== undefined) return [];
+    // Once begun, a deletion goes on; the document counts again when the object is gone.
+    if (old?.metadata.deletionTimestamp !== undefined) return [];
+    const annotations = { ...document.object.metadata.annotations, [manifestAnnotation]: path };
+    if (old === undefined) {
+      await this.#create(document.object, annotations);
+      return [];
+    }
+    return this.#update(old, declaration, document.object, annotations);
+  }
+
+  async #create(object: DeclaredObject, annotations: Readonly<Record<string, string>>): Promise<void> {
+    const creationTimestamp = formatInstant(this.#input.clock.now());
+    await this.#put({
+      ...object,
+      metadata: { ...object.metadata, annotations, uid: randomUUID(), generation: 1, creationTimestamp },
+    });
+  }
+
+  async #update(
+    old: KubeObject,
+    { path, line, lineOf }: Declaration,
+    next: DeclaredObject,
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<readonly Fault[]> {
+    const { labels, ...kept } = old.metadata;
+    const spec = asStored(next.spec);
+    const specChanged = !isDeepStrictEqual(old.spec, spec);
+    const refused =
+      specChanged && next.kind !== 'Namespace' ? validateUpdate(next.kind as ApiKind, old.spec as never, next.spec as never) : [];
+    if (refused.length > 0) {
+      const file = relative(this.#root, path);
+      return refused.map((fault) => ({
+        file,
+        line: lineOf?.(fault.steps) ?? line,
+        message: `${fault.path}: ${fault.message}; the last good version stays`,
+        level: 'error',
+      }));
+    }
+    const metadataChanged =
+      !isDeepStrictEqual(labels, next.metadata.labels) || !isDeepStrictEqual(old.metadata.annotations, annotations);
+    if (!specChanged && !metadataChanged) return [];
+    await this.#put({
+      ...old,
+      spec,
+      metadata: {
+        ...kept,
+        ...(next.metadata.labels === undefined ? {} : { labels: next.metadata.labels }),
+        annotations,
+        generation: (old.metadata.generation ?? 1) + (specChanged ? 1 : 0),
+      },
+    });
+    return [];
+  }
+
+  async #deleteMissing({ named, empty, complete }: Declared): Promise<readonly Fault[]> {
+    const faults: Fault[] = [];
+    const missing: string[] = [];
+    for (const object of this.#objects.all()) {
+      const id = formatId(object.kind, object.metadata);
+      if (named.has(id) || object.metadata.deletionTimestamp !== undefined) continue;
+      const source = sourceOf(object);
+      if (source !== undefined && empty.has(source)) {
+        faults.push({
+          file: relative(this.#root, source),
+          message: `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`,
+          level: 'notice',
+        });
+      } else if (!this.#input.prune && !this.#isInside(source)) {
+        faults.push({
+          file: source ?? id,
+          message: `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`,
+          level: 'notice',
+        });
+      } else missing.push(id);
+    }
+    missing.push(...this.secrets.ids().filter((id) => !named.has(id)));
+    if (!complete) this.#absence.reset();
+    else for (const id of this.#absence.observe(missing, this.#input.clock.monotonicMs())) await this.#delete(id);
+    return faults;
+  }
+
+  async #delete(id: string): Promise<void> {
+    const secret = this.secrets.forget(id);
+    if (secret !== undefined) this.#emit('Secret', 'delete', secret);
+    const object = this.#objects.get(id);
+    if (object === undefined) return;
+    this.#input.log.info('manifest deleted', { kind: object.kind, name: formatName(id) });
+    if ((object.metadata.finalizers ?? []).length === 0) return this.#remove(object);
+    const deletionTimestamp = formatInstant(this.#input.clock.now());
+    // The API server counts the request to delete as a change of what is wanted, too.
+    await this.#put({
+      ...object,
+      metadata: { ...object.metadata, deletionTimestamp, generation: (object.metadata.generation ?? 1) + 1 },
+    });
+  }
+
+  async #put(object: Parameters<ObjectStore['put']>[0]): Promise<void> {
+    const stored = await this.#objects.put(object);
+    this.#emit(stored.kind as WatchedKind, 'upsert', stored.metadata);
+  }
+
+  async #remove(object: KubeObject): Promise<void> {
+    await this.#objects.remove(object);
+    // A namespace without a document is still a namespace: only its labels went.
+    const implied = object.kind === 'Namespace' ? impliedNamespace(object.metadata.name).metadata : undefined;
+    this.#emit(object.kind as WatchedKind, implied === undefined ? 'delete' : 'upsert', implied ?? object.metadata);
+  }
+
+  #find<K extends WatchedKind>(kind: K, ref: ObjectRef): Kinds[K] | undefined {
+    const found = this.#objects.get(formatId(kind, ref));
+    return (found ?? (kind === 'Namespace' ? impliedNamespace(ref.name) : undefined)) as Kinds[K] | undefined;
+  }
+
+  #withImpliedNamespaces(documents: readonly KubeObject[]): readonly KubeObject[] {
+    const names = new Set(
+      this.#objects.all().flatMap(({ metadata: { namespace } }) => (namespace === undefined ? [] : [namespace])),
+    );
+    for (const { metadata } of documents) names.delete(metadata.name);
+    return [...documents, ...[...names].map(impliedNamespace)];
+  }
+
+  #isInside(source: string | undefined): boolean {
+    return source !== undefined && (source === this.#root || source.startsWith(this.#root + sep));
+  }
+
+  #unreadableFaults(): readonly Fault[] {
+    return this.#objects.unreadable().map((id) => ({
+      file: this.#objects.unreadableFile(id) ?? id,
+      message: `cannot be read, so ${formatName(id)} is left alone; repair the file, or delete it and start again: then it is a new object`,
+      level: 'error',
+    }));
+  }
+
+  /** Each fault is logged when it comes and when it goes. */
+  #report(faults: readonly Fault[]): void {
+    const { log } = this.#input;
+    const old = new Set(this.#faults.map(formatFault));
+    const now = new Set(faults.map(formatFault));
+    for (const fault of faults) {
+      if (!old.has(formatFault(fault))) log[fault.level === 'error' ? 'warn' : 'info']('manifest', toFields(fault));
+    }
+    for (const fault of this.#faults) {
+      if (!now.has(formatFault(fault))) log.debug('manifest fault gone', toFields(fault));
+    }
+    this.#faults = faults;
+  }
+
+  #emit(kind: ResourceEvent['kind'], type: ResourceEvent['type'], metadata: ObjectMeta): void {
+    for (const listener of this.#listeners) listener({ kind, type, metadata, initial: this.#starting });
+  }
+
+  /** The same for a caller of the port, who knows only failures. */
+  async #write<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#alone(work);
+    } catch {
+      throw transient('InternalError', `the data folder ${this.#input.dataFolder} cannot be written`);
+    }
+  }
+
+  /** One writer at a time: what was read stays true until it is written. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#writing.then(work);
+    this.#writing = done.catch(() => {});
+    return done;
+  }
+}
+
+type DeclaredObject = Extract<Declaration['document'], { type: 'object' }>['object'];
+
+/** As it comes back from the disk, where no member is undefined: otherwise every start would see a change. */
+function asStored(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
+
+const order = ['Namespace', 'ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination', 'ApiKey'];
+
+/** What others refer to first. */
+function inOrder(objects: readonly KubeObject[]): readonly KubeObject[] {
+  return objects.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+}
+
+function sortedByName(objects: readonly KubeObject[]): readonly KubeObject[] {
+  const nameOf = ({ metadata: { namespace = '', name } }: KubeObject): string => `${namespace}/${name}`;
+  return objects.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+function impliedNamespace(name: string): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, uid: `namespace-${name}`, resourceVersion: '0', labels: namespaceLabels(name) },
+    spec: {},
+  };
+}
+
+function sourceOf(object: KubeObject): string | undefined {
+  return object.metadata.annotations?.[manifestAnnotation];
+}
+
+function toFields({ file, line, message }: Fault): { readonly file: string; readonly message: string; readonly line?: number } {
+  return { file, message, ...(line === undefined ? {} : { line }) };
+}
+
+function formatFault({ file, line, message }: Fault): string {
+  return `${file}:${line ?? ''}: ${message}`;
+}

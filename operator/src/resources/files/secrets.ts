@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { ObjectMeta } from '../../api/meta.ts';
+import type { SecretObject, Secrets } from '../port.ts';
+import { formatId } from './documents.ts';
+import type { SecretDocument } from './core.ts';
+
+type Name = { readonly namespace: string; readonly name: string };
+
+/** The Secret manifests, for `secretRef`s. In memory only; uids last as long as this process. */
+export class ManifestSecrets implements Secrets {
+  readonly #secrets = new Map<string, SecretObject>();
+  readonly #nextVersion: () => string;
+
+  constructor(nextVersion: () => string) {
+    this.#nextVersion = nextVersion;
+  }
+
+  async read(ref: Name): Promise<SecretObject | undefined> {
+    return this.#secrets.get(formatId('Secret', ref));
+  }
+
+  async readMetadata(ref: Name): Promise<ObjectMeta | undefined> {
+    return this.#secrets.get(formatId('Secret', ref))?.metadata;
+  }
+
+  async write(): Promise<never> {
+    throw new Error('the standalone mode writes no Kubernetes Secrets: the file destination serves secret targets');
+  }
+
+  async remove(): Promise<never> {
+    throw new Error('the standalone mode removes no Kubernetes Secrets: the file destination serves secret targets');
+  }
+
+  ids(): readonly string[] {
+    return [...this.#secrets.keys()];
+  }
+
+  /** Takes over what a manifest says; `undefined` when that is nothing new. */
+  accept({ namespace, name, type, data }: SecretDocument): ObjectMeta | undefined {
+    const id = formatId('Secret', { namespace, name });
+    const old = this.#secrets.get(id);
+    if (old !== undefined && old.type === type && isDeepStrictEqual(old.data, data)) return undefined;
+    const metadata: ObjectMeta = {
+      namespace,
+      name,
+      uid: old?.metadata.uid ?? randomUUID(),
+      resourceVersion: this.#nextVersion(),
+    };
+    this.#secrets.set(id, { metadata, type, data });
+    return metadata;
+  }
+
+  /** Forgets one whose manifest is gone. */
+  forget(id: string): ObjectMeta | undefined {
+    const metadata = this.#secrets.get(id)?.metadata;
+    this.#secrets.delete(id);
+    return metadata;
+  }
+}
