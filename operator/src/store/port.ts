@@ -46,7 +46,7 @@ export interface KeyState {
   readonly revokedKeyIds: readonly string[];
   /** The version that ended last, if any: what to say when nothing is live. */
   readonly lastEnded?: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant };
-  /** This uid's rows that are not gone. */
+  /** This uid's rows that are not gone, by target name. */
   readonly deliveries: readonly Delivery[];
 }
 

@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
+import { silentLog } from '../../telemetry/log.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { migrationNumber, migrations, programSchemaVersion } from '../migrations/index.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
@@ -18,9 +19,9 @@ export interface MigrationOutcome {
   readonly statements: readonly string[];
 }
 
-/** What {@link migrate} needs. */
-export interface MigrateOptions extends DatabaseAddress {
-  readonly log: Log;
+/** What {@link migrate} may be told besides the URL. */
+export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
+  readonly log?: Log;
 }
 
 // Building an index over a large table takes its time; another migrating process may hold the lock meanwhile.
@@ -30,8 +31,8 @@ const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTran
  * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting
  * StoreUnavailable` like the store. Several at once are safe; the later ones find nothing to do.
  */
-export async function migrate(options: MigrateOptions): Promise<MigrationOutcome> {
-  const { url, passwordFile, log } = options;
+export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
+  const { passwordFile, log = silentLog } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
   try {

@@ -32,7 +32,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
          order by v.ended_at desc, v.seq desc limit 16) r) as "revokedKeyIds",
       (select json_build_object('keyId', v.key_id, 'reason', v.ended_reason, 'at', keywright.ms(v.ended_at)) from keywright.version v
        where v.apikey_uid = ${uid} and v.state = 'ended' order by v.ended_at desc, v.seq desc limit 1) as "lastEnded",
-      (select json_agg(${deliveryJson} order by d.seq) from keywright.delivery d where d.apikey_uid = ${uid} and d.state <> 'gone') as deliveries
+      (select json_agg(${deliveryJson} order by d.target_name collate "C", d.seq) from keywright.delivery d where d.apikey_uid = ${uid} and d.state <> 'gone') as deliveries
     from (select max(epoch) as epoch from keywright.version where apikey_uid = ${uid}) top`;
   const row = (await attempt(context, 'readKey', () => query.execute(context.db))).rows[0];
   if (row === undefined) throw new TypeError('an aggregate without a row');

@@ -1,0 +1,353 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { systemClock } from '../../operator/src/domain/time.ts';
+import type { Store } from '../../operator/src/store/port.ts';
+import { migrate } from '../../operator/src/store/postgres/migrate.ts';
+import { storeLimits } from '../../operator/src/store/postgres/pool.ts';
+import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
+import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
+import { ownPostgres } from '../harness/parts.ts';
+import { freePort, privateDir } from '../harness/process.ts';
+import { until } from '../harness/until.ts';
+
+const own = await ownPostgres();
+const { url } = own.postgres;
+const unavailable = { kind: 'waiting', reason: 'StoreUnavailable' };
+
+function open(options: Partial<PostgresStoreOptions> = {}): Store {
+  return openPostgresStore({ url, clock: systemClock, log: silentLog, ...options });
+}
+
+/** A session of somebody else, ended with the test. */
+async function session<T>(work: (client: Client) => Promise<T>, address = url): Promise<T> {
+  const client = new Client({ connectionString: address });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+beforeAll(async () => {
+  await migrate(url);
+});
+afterAll(() => own.stop());
+
+describe('a database in trouble', () => {
+  test('waits while nobody listens, and works as soon as somebody does', async () => {
+    const store = open();
+    await store.takeFence();
+    await own.server.kill();
+    await expect(store.readKey('x')).rejects.toMatchObject(unavailable);
+    await expect(store.mint(mintRequest())).rejects.toMatchObject(unavailable);
+    await own.restart();
+    expect((await store.readKey('x')).versions).toEqual([]);
+    expect(await store.mint(mintRequest())).toBe('done');
+    await store.close();
+  });
+
+  test('takes up new connections by itself when the server was restarted behind idle ones', async () => {
+    const store = open();
+    await Promise.all(Array.from({ length: 5 }, () => store.installationId()));
+    const id = await store.installationId();
+    await own.server.stop();
+    await own.restart();
+    expect(await Promise.all(Array.from({ length: 5 }, () => store.installationId()))).toEqual(
+      Array.from({ length: 5 }, () => id),
+    );
+    await store.close();
+  });
+
+  test('leaves nothing of a transaction that was killed in its middle', async () => {
+    const store = open();
+    await store.takeFence();
+    const request = mintRequest({ targets: [uniqueTarget()] });
+    const headBefore = (await store.readFeed(0, 10_000)).length;
+    await session(async (holder) => {
+      // Held: the last row that the transaction needs, so that all of its work is done and uncommitted.
+      await holder.query('begin');
+      await holder.query('select from keywright.feed_head for update');
+      const minting = store.mint(request);
+      minting.catch(() => {});
+      // Asked in another session: a transaction sees the activity as it was when it first looked.
+      await session(async (observer) => {
+        const waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%feed_head%'";
+        const pid = await until(async () => (await observer.query<{ pid: number }>(waiting)).rows[0]?.pid);
+        await observer.query('select pg_terminate_backend($1)', [pid]);
+      });
+      await expect(minting).rejects.toMatchObject(unavailable);
+    });
+    expect(await store.readKey(request.ref.uid)).toMatchObject({ key: undefined, versions: [], deliveries: [] });
+    expect(await store.readFeed(0, 10_000)).toHaveLength(headBefore);
+    expect(await store.mint(request)).toBe('done');
+    expect((await store.readFeed(0, 10_000)).map((row) => row.rev)).toEqual(
+      Array.from({ length: headBefore + 1 }, (_, index) => index + 1),
+    );
+    await store.close();
+  });
+
+  test('gives up on a lock that somebody holds, and does the work once it is free', async () => {
+    const store = open({ limits: { ...storeLimits, lockMs: 200 } });
+    await store.takeFence();
+    const request = mintRequest();
+    await store.mint(request);
+    const activate = () => store.activate(request.ref.uid, request.version.keyId, undefined, testStart);
+    await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.apikey where uid = $1 for update', [request.ref.uid]);
+      await expect(activate()).rejects.toMatchObject({ ...unavailable, message: expect.stringContaining('55P03') as string });
+    });
+    expect(await activate()).toBe('done');
+    await store.close();
+  });
+
+  test('gives up on a server that has stopped answering, and goes on when it answers again', async () => {
+    const store = open({ limits: { lockMs: 200, statementMs: 200, idleInTransactionMs: 1_000, connectMs: 500 } });
+    await store.takeFence();
+    await session(async (client) => {
+      await client.query(
+        `create or replace function keywright.keywright_now() returns timestamptz language sql volatile as 'select clock_timestamp() from pg_sleep(1)'`,
+      );
+    });
+    await expect(store.now()).rejects.toMatchObject({ ...unavailable, message: expect.stringContaining('57014') as string });
+    await session(async (client) => {
+      await client.query(
+        `create or replace function keywright.keywright_now() returns timestamptz language sql volatile as 'select clock_timestamp()'`,
+      );
+    });
+    expect(Math.abs((await store.now()) - Date.now())).toBeLessThan(5_000);
+    own.server.signal('SIGSTOP');
+    const fresh = open({ limits: { lockMs: 200, statementMs: 200, idleInTransactionMs: 1_000, connectMs: 500 } });
+    await expect(fresh.installationId()).rejects.toMatchObject(unavailable);
+    own.server.signal('SIGCONT');
+    expect(await fresh.installationId()).toBe(await store.installationId());
+    await fresh.close();
+    await store.close();
+  });
+
+  test('gives up on a session that hangs, and never hands it out again', async () => {
+    const store = open({ poolSize: 1, limits: { ...storeLimits, statementMs: 100 } });
+    const id = await store.installationId();
+    const pid = await session(async (client) => {
+      const { rows } = await client.query<{ pid: number }>(
+        "select pid from pg_stat_activity where application_name = 'keywright'",
+      );
+      return rows[0]?.pid ?? 0;
+    });
+    process.kill(pid, 'SIGSTOP');
+    await expect(store.installationId()).rejects.toMatchObject(unavailable);
+    expect(await store.installationId()).toBe(id);
+    process.kill(pid, 'SIGCONT');
+    await store.close();
+  });
+
+  test('survives that its own session is ended between two statements', async () => {
+    const store = open({ poolSize: 1 });
+    const id = await store.installationId();
+    await session((client) =>
+      client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'keywright'"),
+    );
+    expect(await store.installationId()).toBe(id);
+    await store.close();
+  });
+});
+
+describe('how to log in', () => {
+  test('waits with a wrong password, and takes up a corrected file without a restart', async () => {
+    const passwordFile = join(privateDir('password'), 'password');
+    writeFileSync(passwordFile, 'wrong\n');
+    const bare = new URL(url);
+    bare.password = '';
+    const store = open({ url: bare.href, passwordFile });
+    await expect(store.installationId()).rejects.toMatchObject({
+      ...unavailable,
+      message: expect.stringContaining('28P01') as string,
+    });
+    writeFileSync(passwordFile, `${own.postgres.password}\n`);
+    expect(await store.installationId()).toMatch(/-/);
+    await store.close();
+  });
+
+  test('waits while the database or its schema does not exist', async () => {
+    const missing = new URL(url);
+    missing.pathname = '/nowhere';
+    const store = open({ url: missing.href });
+    await expect(store.installationId()).rejects.toMatchObject({
+      ...unavailable,
+      message: expect.stringContaining('3D000') as string,
+    });
+    await session((client) => client.query('create database nowhere'));
+    await expect(store.installationId()).rejects.toMatchObject({
+      ...unavailable,
+      message: expect.stringContaining('schema') as string,
+    });
+    expect(await store.schemaVersion()).toBe(0);
+    await migrate(missing.href);
+    expect(await store.installationId()).toMatch(/-/);
+    await store.close();
+  });
+
+  test('passes over a host that is dead', async () => {
+    const { port } = new URL(url);
+    const store = open({ url: url.replace(`127.0.0.1:${port}`, `127.0.0.1:${await freePort()},127.0.0.1:${port}`) });
+    await store.takeFence();
+    expect(await store.mint(mintRequest())).toBe('done');
+    await own.server.kill();
+    await expect(store.installationId()).rejects.toMatchObject(unavailable);
+    await own.restart();
+    expect(await store.mint(mintRequest())).toBe('done');
+    await store.close();
+  });
+});
+
+describe('several hosts', () => {
+  test('passes over a standby, and follows when it is promoted', async () => {
+    const second = await ownPostgres();
+    try {
+      const urls = [second.postgres.url, url];
+      for (const each of urls) await migrate(each);
+      for (const each of urls) await session((client) => client.query("create role app superuser login password 'app'"), each);
+      const ids = await Promise.all(urls.map(installationOf));
+      const folder = await session(
+        async (client) => (await client.query<{ data_directory: string }>('show data_directory')).rows[0]?.data_directory,
+        second.postgres.url,
+      );
+      await second.server.stop();
+      writeFileSync(join(folder ?? '', 'standby.signal'), '');
+      await second.restart();
+
+      const store = open({ url: `postgres://app:app@127.0.0.1:${second.postgres.port},127.0.0.1:${own.postgres.port}/postgres` });
+      expect(await store.installationId()).toBe(ids[1]);
+      await own.server.kill();
+      await expect(store.installationId()).rejects.toMatchObject(unavailable);
+      await session((client) => client.query('select pg_promote()'), second.postgres.url);
+      expect(await store.installationId()).toBe(ids[0]);
+      await store.takeFence();
+      expect(await store.mint(mintRequest())).toBe('done');
+      await store.close();
+      await own.restart();
+    } finally {
+      await second.stop();
+    }
+  });
+});
+
+async function installationOf(address: string): Promise<string> {
+  const store = open({ url: address });
+  try {
+    return await store.installationId();
+  } finally {
+    await store.close();
+  }
+}
+
+describe('migrations', () => {
+  test('run once when several start at the same time', async () => {
+    await session((client) => client.query('create database together'));
+    const together = new URL(url);
+    together.pathname = '/together';
+    const outcomes = await Promise.all([migrate(together.href), migrate(together.href), migrate(together.href)]);
+    expect(outcomes.map((outcome) => outcome.from).sort()).toEqual([0, outcomes[0].to, outcomes[0].to]);
+  });
+
+  test('leave the schema of a newer program alone, and the store works on it', async () => {
+    await session((client) => client.query('create database newer'));
+    const newer = new URL(url);
+    newer.pathname = '/newer';
+    await migrate(newer.href);
+    const client = new Client({ connectionString: newer.href });
+    await client.connect();
+    await client.query(
+      "insert into keywright.migration (name, timestamp) values ('9999-from-the-future', '2026-01-01T00:00:00Z')",
+    );
+    await client.end();
+    expect(await migrate(newer.href)).toEqual({ from: 9999, to: 9999, statements: [] });
+    const store = open({ url: newer.href });
+    expect(await store.schemaVersion()).toBe(9999);
+    await store.takeFence();
+    expect(await store.mint(mintRequest())).toBe('done');
+    await store.close();
+  });
+
+  test('give every database an installation id of its own', async () => {
+    await session((client) => client.query('create database another'));
+    const another = new URL(url);
+    another.pathname = '/another';
+    await migrate(another.href);
+    const [here, there] = [open(), open({ url: another.href })];
+    expect(await there.installationId()).not.toBe(await here.installationId());
+    await Promise.all([here.close(), there.close()]);
+  });
+
+  test('make the two roles: the operator writes, the authorizer only reads what a verdict needs', async () => {
+    const may = async (role: string, right: string, table: string): Promise<boolean> => {
+      return await session(async (client) => {
+        const { rows } = await client.query<{ may: boolean }>('select has_table_privilege($1, $2, $3) as may', [
+          role,
+          `keywright.${table}`,
+          right,
+        ]);
+        return rows[0]?.may === true;
+      });
+    };
+    expect(await may('keywright_operator', 'update', 'version')).toBe(true);
+    expect(await may('keywright_authorizer', 'select', 'version')).toBe(true);
+    expect(await may('keywright_authorizer', 'update', 'version')).toBe(false);
+    expect(await may('keywright_authorizer', 'select', 'audit')).toBe(false);
+  });
+
+  test('print the statements that their own role may not run', async () => {
+    await session(async (client) => {
+      await client.query("create role owner_only login password 'owner'");
+      await client.query('create database owned owner owner_only');
+      await client.query('drop owned by keywright_operator, keywright_authorizer');
+    });
+    const owned = new URL(url);
+    owned.pathname = '/owned';
+    owned.username = 'owner_only';
+    owned.password = 'owner';
+    await session(async (client) => {
+      await client.query('alter role keywright_operator rename to keywright_operator_aside');
+    });
+    try {
+      const outcome = await migrate(owned.href);
+      expect(outcome.statements[0]).toBe('create role keywright_operator nologin;');
+      expect(outcome.statements.join('\n')).toContain('to keywright_operator');
+      const store = open({ url: owned.href });
+      expect(await store.schemaVersion()).toBe(outcome.to);
+      await store.close();
+    } finally {
+      await session((client) => client.query('alter role keywright_operator_aside rename to keywright_operator'));
+    }
+  });
+});
+
+describe('a reader', () => {
+  test('with the authorizer role finds keys and compares peppers', async () => {
+    await session((client) => client.query("create role reader login password 'reader' in role keywright_authorizer"));
+    await session((client) => client.query('grant usage on schema keywright to keywright_authorizer'));
+    await migrate(url);
+    const writer = open();
+    await writer.takeFence();
+    const request = mintRequest();
+    await writer.mint(request);
+    await writer.checkPepper('reader-test', Buffer.from('right'));
+    const readerUrl = new URL(url);
+    readerUrl.username = 'reader';
+    readerUrl.password = 'reader';
+    const reader = open({ url: readerUrl.href });
+    expect((await reader.findByKeyId(request.version.keyId))?.version).toEqual(request.version);
+    expect(await reader.checkPepper('reader-test', Buffer.from('wrong'))).toBe('wrong');
+    expect(await reader.installationId()).toBe(await writer.installationId());
+    await expect(reader.takeFence()).rejects.toMatchObject(unavailable);
+    await Promise.all([reader.close(), writer.close()]);
+  });
+});
