@@ -121,7 +121,8 @@ async function need(part: SharedPart): Promise<unknown> {
   return await callBroker('GET', `/need/${part}?suite=${encodeURIComponent(suite())}`);
 }
 
-async function noteUse(part: string): Promise<void> {
+/** Notes a real part that this suite starts in a way of its own, as `PostgreSQL 18.4 (embedded)`; it is printed beside it. */
+export async function noteUse(part: string): Promise<void> {
   const use: PartUse = { suite: suite(), part };
   await callBroker('POST', '/used', use);
 }

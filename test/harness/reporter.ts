@@ -27,7 +27,7 @@ class SuitesReporter implements Reporter {
     const total: Count = { passed: 0, failed: errors.length, skipped: 0, missing: new Set() };
     const lines = modules.map((module) => describe(module, countModule(module), uses));
     for (const module of modules) add(total, countModule(module));
-    process.stdout.write(`\nSuites and the parts they ran against\n${lines.sort().join('\n')}\n`);
+    if (modules.length > 0) process.stdout.write(`\nSuites and the parts they ran against\n${lines.sort().join('\n')}\n`);
     const summaryFile = process.env['KEYWRIGHT_TEST_SUMMARY_FILE'];
     if (summaryFile === undefined) return;
     const summary: Summary = { ...total, missing: [...total.missing] };
