@@ -77,7 +77,6 @@ const variables = {
     '`required` or `off`',
     'required',
     z.enum(['required', 'off']),
-    false,
   ),
   consumers: defaulted(
     'KEYWRIGHT_CONSUMERS',

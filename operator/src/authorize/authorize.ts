@@ -1,9 +1,10 @@
 import { Failure } from '../domain/failure.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Clock } from '../domain/time.ts';
+import type { Log, LogFields } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { decide } from './decide.ts';
 import { lookup } from './lookup.ts';
-import type { LookupSources } from './lookup.ts';
+import type { Lookup, LookupSources } from './lookup.ts';
 import type { AuthRequest } from './request.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -19,20 +20,53 @@ export interface AuthorizeSources extends LookupSources {
 /** Joins lookup and decision. A log line says what failed, never what was presented. */
 export function createAuthorize(sources: AuthorizeSources): Authorize {
   const { clock, log, metrics } = sources;
+  const staleness = new StalenessLog(clock, log);
   return async (request) => {
     const startedMs = clock.monotonicMs();
     const found = await lookup(request.credential, sources);
-    if (found.kind === 'stale') log.warn('verify without an answer', describeStale(found.error));
+    staleness.note(found);
     const verdict = decide(found, request, clock.now());
     metrics.verified({ code: verdict.code, durationMs: clock.monotonicMs() - startedMs });
     return verdict;
   };
 }
 
-function describeStale(error: unknown): { readonly reason: string; readonly failure?: string; readonly message?: string } {
+/** The least time between two lines about the same trouble: a dead database under full traffic must not fill the disk. */
+const repeatMs = 10_000;
+
+/** Tells when decisions cannot be made, and when they can be made again. */
+class StalenessLog {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #toldAtMs: number | undefined;
+  #count = 0;
+
+  constructor(clock: Clock, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  note(found: Lookup): void {
+    if (found.kind === 'stale') this.#noteStale(found.error);
+    // Only a proven key shows that the store answers; garbage is refused without asking it.
+    else if (found.kind === 'known' && this.#toldAtMs !== undefined) {
+      this.#log.info('verify answers again', { count: this.#count });
+      this.#toldAtMs = undefined;
+      this.#count = 0;
+    }
+  }
+
+  #noteStale(error: unknown): void {
+    this.#count += 1;
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#toldAtMs !== undefined && nowMs - this.#toldAtMs < repeatMs) return;
+    this.#toldAtMs = nowMs;
+    this.#log.warn('verify without an answer', { ...describeStale(error), count: this.#count });
+  }
+}
+
+function describeStale(error: unknown): LogFields {
   if (error instanceof Failure) return { reason: error.reason, failure: error.kind, message: error.message };
   // Another error's text is not ours: it may quote what was asked for.
-  return error === undefined
-    ? { reason: 'StoreUnavailable' }
-    : { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' };
+  return { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' };
 }

@@ -1,3 +1,4 @@
+import { stalled, waiting } from '../domain/failure.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Peppers } from '../keys/pepper.ts';
@@ -11,7 +12,7 @@ export type Lookup =
   /** Not a token of ours, an unknown key id, or another secret than the record's. */
   | { readonly kind: 'unknown' }
   /** The store did not answer, or this process lacks the pepper: nothing can be said. */
-  | { readonly kind: 'stale'; readonly error?: unknown }
+  | { readonly kind: 'stale'; readonly error: unknown }
   /** The whole token is the record's. */
   | { readonly kind: 'known'; readonly record: KeyRecord };
 
@@ -20,9 +21,11 @@ export interface LookupSources {
   readonly store: Pick<Store, 'findByKeyId'>;
   readonly peppers: Peppers;
   readonly clock: Clock;
-  /** The longest wait for the store, in milliseconds: after it a gateway had better hear `authorizer_stale`. */
-  readonly timeoutMs: number;
+  /** The longest wait for the store, in milliseconds (2,000 without): after it a gateway had better hear `authorizer_stale`. */
+  readonly timeoutMs?: number;
 }
+
+const defaultTimeoutMs = 2_000;
 
 /**
  * Finds the record that a credential proves. The value is hashed here, and goes no further: neither the result nor an
@@ -36,7 +39,7 @@ export async function lookup(credential: Plaintext | undefined | 'malformed', so
   if (parts === undefined) return { kind: 'unknown' };
   try {
     const record = await findInTime(parts.keyId, sources);
-    if (record === 'too late') return { kind: 'stale' };
+    if (record === 'too late') return { kind: 'stale', error: waiting('StoreUnavailable', 'the store did not answer in time') };
     return match(record, parts.display, credential, sources.peppers);
   } catch (error) {
     return { kind: 'stale', error };
@@ -50,14 +53,15 @@ function match(record: KeyRecord | undefined, display: string, credential: Plain
     return { kind: 'unknown' };
   }
   const match = peppers.matches(record.version, credential);
-  if (match === 'unknown pepper') return { kind: 'stale' };
+  if (match === 'unknown pepper')
+    return { kind: 'stale', error: stalled('InvalidSpec', 'a pepper that a version was made with is not in the pepper file') };
   // The hash covers prefix and environment; a record that shows others is not to be trusted with an answer.
   return match && record.version.display === display ? { kind: 'known', record } : { kind: 'unknown' };
 }
 
 async function findInTime(keyId: string, sources: LookupSources): Promise<KeyRecord | undefined | 'too late'> {
   const found = new AbortController();
-  const late = sources.clock.sleep(sources.timeoutMs, found.signal).then(
+  const late = sources.clock.sleep(sources.timeoutMs ?? defaultTimeoutMs, found.signal).then(
     () => 'too late' as const,
     () => undefined,
   );

@@ -36,8 +36,8 @@ export interface Listener {
   readonly address: ListenAddress;
   /** `http://127.0.0.1:8080`, for messages and tests; for a Unix socket its path. */
   readonly url: string;
-  /** Takes no new connection, lets what runs end within `drainMs`, then cuts. Resolves when all is closed. */
-  close(drainMs: number): Promise<void>;
+  /** Takes no new connection, lets what runs end within `drainMs` (10,000 without), then cuts. Resolves when all is closed. */
+  readonly close: (drainMs?: number) => Promise<void>;
 }
 
 /** Slow or endless senders are cut: a request has 5 s for its head and 15 s in all, and a head of at most 16 KiB. */
@@ -67,7 +67,11 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   });
   await listen(server, address);
   const actual = actualAddress(server, address);
-  return { address: actual, url: formatUrl(actual, tls !== undefined), close: (drainMs) => close(server, clock, drainMs) };
+  return {
+    address: actual,
+    url: formatUrl(actual, tls !== undefined),
+    close: (drainMs = 10_000) => close(server, clock, drainMs),
+  };
 }
 
 async function handle(input: ListenerInput, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -19,7 +19,10 @@ describe('decide', () => {
   });
 
   test('says authorizer_stale, never 401, when nothing can be said about the key', () => {
-    expect(decide({ kind: 'stale' }, { catalog: undefined }, now)).toEqual({ allowed: false, code: 'authorizer_stale' });
+    expect(decide({ kind: 'stale', error: undefined }, { catalog: undefined }, now)).toEqual({
+      allowed: false,
+      code: 'authorizer_stale',
+    });
   });
 
   test('denies a key that is alive by its rights, and names it', () => {

@@ -10,6 +10,7 @@ import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { mintToken } from '../../../operator/src/keys/mint.ts';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
 import type { KeyRecord } from '../../../operator/src/store/port.ts';
+import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { keyRecord, seededBytes, testPeppers } from '../../builders/keyrecord.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
@@ -65,7 +66,10 @@ describe('lookup', () => {
     const other = PepperRing.parse(
       JSON.stringify({ current: 'later', peppers: { later: Buffer.alloc(32, 2).toString('base64') } }),
     );
-    expect(await lookup(token, { ...holding(), peppers: other })).toEqual({ kind: 'stale' });
+    expect(await lookup(token, { ...holding(), peppers: other })).toMatchObject({
+      kind: 'stale',
+      error: { message: expect.stringContaining('pepper') as unknown },
+    });
   });
 
   test('is stale when the store fails', async () => {
@@ -82,7 +86,7 @@ describe('lookup', () => {
     const silent = sources(() => new Promise(() => {}));
     const answer = lookup(token, silent);
     await silent.clock.advance(2_000);
-    expect(await answer).toEqual({ kind: 'stale' });
+    expect(await answer).toMatchObject({ kind: 'stale', error: { reason: 'StoreUnavailable' } });
     const quick = holding();
     await lookup(token, quick);
     expect(quick.clock.sleepers()).toBe(0);
@@ -117,5 +121,25 @@ describe('authorize', () => {
     expect(lines).toHaveLength(1);
     expect(lines.join('')).not.toContain(token.reveal());
     expect(lines.join('')).not.toContain('no row');
+  });
+
+  test('tells of trouble once in ten seconds, with a count, and when it is over', async () => {
+    let healthy = false;
+    const failing = sources(() =>
+      healthy ? Promise.resolve(record) : Promise.reject(waiting('StoreUnavailable', 'the database does not answer')),
+    );
+    const lines: string[] = [];
+    const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
+    const authorize = createAuthorize({ ...failing, log, metrics: silentMetrics });
+    const told = (): unknown[] => lines.splice(0).map((line) => JSON.parse(line) as unknown);
+    for (let asked = 0; asked < 5; asked += 1) await authorize(request);
+    expect(told()).toMatchObject([{ level: 'warn', reason: 'StoreUnavailable', count: 1 }]);
+    await failing.clock.advance(10_000);
+    await authorize(request);
+    expect(told()).toMatchObject([{ level: 'warn', count: 6 }]);
+    healthy = true;
+    await authorize(request);
+    await authorize(request);
+    expect(told()).toMatchObject([{ level: 'info', event: 'verify answers again', count: 6 }]);
   });
 });
