@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isAlive, privateDir, startServer, sweepDirs, which } from '../../harness/process.ts';
+import { isAlive, privateDir, startServer, sweepDirs, tied, which } from '../../harness/process.ts';
 import { until } from '../../harness/until.ts';
 
 const HARNESS = join(import.meta.dirname, '..', '..', 'harness');
@@ -16,7 +16,8 @@ async function startKillable(): Promise<{ runner: number; server: number; dir: s
     console.log(JSON.stringify({ server: own.server.pid, dir: own.server.dir }));
     setInterval(() => undefined, 1000);
   `;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const { command, args } = tied(process.execPath, ['--input-type=module', '-e', program]);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return { runner: child.pid ?? 0, ...(JSON.parse(line.toString()) as { server: number; dir: string }) };
 }
