@@ -159,11 +159,22 @@ function tied(program, programArguments) {
 
 /** A killed npm must not leave a test run behind: its servers hold memory and ports. */
 function endWithParent(child) {
-  const parent = process.ppid;
   if (process.env.npm_lifecycle_event === undefined) return;
+  const before = ancestry();
   setInterval(() => {
-    if (process.ppid !== parent) child.kill('SIGTERM');
+    if (ancestry() !== before) child.kill('SIGTERM');
   }, 1000).unref();
+}
+
+/** Our parent, and its own: between npm and us stands a shell, which outlives npm. */
+function ancestry() {
+  try {
+    const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+    const grandparent = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1];
+    return `${process.ppid} ${grandparent}`;
+  } catch {
+    return String(process.ppid);
+  }
 }
 
 function tell(line) {
