@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { Failure } from '../../operator/src/domain/failure.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
@@ -330,6 +332,61 @@ describe('migrations', () => {
   });
 });
 
+describe('a change', () => {
+  test('that breaks a rule of the schema is a defect, whose message quotes no row', async () => {
+    const store = open();
+    await store.takeFence();
+    const hash = Uint8Array.from({ length: 31 }, () => 0xab);
+    const error = await store.mint(mintRequest({ version: { hash } })).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(Error);
+    expect(error).not.toBeInstanceOf(Failure);
+    expect(inspect(error, { depth: 10, showHidden: true })).toContain('23514');
+    expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('abab');
+    await store.close();
+  });
+
+  test('of a verdict is durable although the database is set to be lax, and a stricter setting stays', async () => {
+    await session(async (client) => {
+      await client.query('create table public.commits (level text)');
+      await client.query(`create function public.note_level() returns trigger language plpgsql as
+        'begin insert into public.commits values (current_setting(''synchronous_commit'')); return null; end'`);
+      await client.query('create trigger note after insert on keywright.feed execute function public.note_level()');
+    });
+    for (const level of ['off', 'remote_apply']) {
+      await session((client) => client.query(`alter database postgres set synchronous_commit = ${level}`));
+      const store = open();
+      await store.takeFence();
+      await store.mint(mintRequest());
+      await store.close();
+    }
+    const levels = await session((client) => client.query<{ level: string }>('select level from public.commits'));
+    expect(levels.rows.map((row) => row.level)).toEqual(['on', 'remote_apply']);
+    await session(async (client) => {
+      await client.query('alter database postgres reset synchronous_commit');
+      await client.query('drop trigger note on keywright.feed');
+    });
+  });
+
+  test('waits for a free connection only so long', async () => {
+    const store = open({ poolSize: 1, limits: { ...storeLimits, connectMs: 200, lockMs: 2_000 } });
+    await store.takeFence();
+    const request = mintRequest();
+    await store.mint(request);
+    await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.apikey where uid = $1 for update', [request.ref.uid]);
+      const blocked = store.activate(request.ref.uid, request.version.keyId, undefined, testStart);
+      await expect(store.installationId()).rejects.toMatchObject({
+        ...unavailable,
+        message: expect.stringContaining('busy') as string,
+      });
+      await holder.query('rollback');
+      expect(await blocked).toBe('done');
+    });
+    await store.close();
+  });
+});
+
 describe('a reader', () => {
   test('with the authorizer role finds keys and compares peppers', async () => {
     await session((client) => client.query("create role reader login password 'reader' in role keywright_authorizer"));
@@ -348,6 +405,7 @@ describe('a reader', () => {
     expect(await reader.checkPepper('reader-test', Buffer.from('wrong'))).toBe('wrong');
     expect(await reader.installationId()).toBe(await writer.installationId());
     await expect(reader.takeFence()).rejects.toMatchObject(unavailable);
+    expect((await migrate(readerUrl.href)).statements).toEqual([]);
     await Promise.all([reader.close(), writer.close()]);
   });
 });

@@ -15,7 +15,7 @@ export type FaultKind = 'unavailable' | 'conflict' | 'unique' | 'defect';
  */
 export class DatabaseFault extends Error {
   readonly kind: FaultKind;
-  /** SQLSTATE (PostgreSQL, appendix A), or Node's error code, or `no answer`. */
+  /** SQLSTATE (PostgreSQL, appendix A), or Node's error code, or `no answer`, `busy`, `closed`. */
   readonly code: string;
   readonly constraint: string | undefined;
   /** The connection is of no use any more. */
@@ -69,6 +69,7 @@ const sentences: Readonly<Record<string, string>> = {
   '53300': 'the database has no connection left for us',
   '55P03': 'the database kept a row locked for too long',
   '57014': 'the database took too long',
+  busy: 'all our connections to the database are in use',
 };
 
 /** The failure that callers of the store see; {@link DatabaseFault} stays inside. */

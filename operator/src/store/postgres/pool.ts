@@ -60,6 +60,8 @@ export class WritablePool implements PostgresPool {
     try {
       return this.#guard(await pool.connect(), pool);
     } catch (error) {
+      // The pool's own answer when every connection stayed borrowed: says nothing about the server.
+      if (pool.totalCount - pool.idleCount >= this.#size) throw new DatabaseFault('unavailable', 'busy', false);
       throw this.#failed(error, pool);
     }
   }

@@ -15,9 +15,10 @@ const grants = [
 
 /**
  * Makes the two roles and their grants, each where it is missing and we may. What we may not comes back as statements for
- * an administrator. Roles belong to the whole server: another database may have made them, or make them right now.
+ * an administrator. A role that does not own the schema has nothing to say here. Roles belong to the whole server: another database may have made them, or make them right now.
  */
 export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]> {
+  if (!(await ownsSchema(db))) return [];
   const refused: string[] = [];
   const existing = await existingRoles(db);
   for (const role of roles) {
@@ -29,6 +30,12 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
     else refused.push(`${grant};`);
   }
   return refused;
+}
+
+async function ownsSchema(db: Kysely<unknown>): Promise<boolean> {
+  const { rows } = await sql<{ owns: boolean }>`
+    select pg_has_role(current_user, nspowner, 'usage') as owns from pg_namespace where nspname = 'keywright'`.execute(db);
+  return rows[0]?.owns === true;
 }
 
 async function existingRoles(db: Kysely<unknown>): Promise<ReadonlySet<string>> {

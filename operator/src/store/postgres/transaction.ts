@@ -57,7 +57,8 @@ export async function attempt<T>(context: StoreContext, operation: string, body:
       return await body();
     } catch (error) {
       if (!(error instanceof DatabaseFault)) throw error;
-      const again = error.kind === 'conflict' || (error.kind === 'unavailable' && error.connectionLost && error.code !== '28P01');
+      const again =
+        error.kind === 'conflict' || (error.kind === 'unavailable' && error.connectionLost && !error.code.startsWith('28'));
       if (!again || tried === attempts || context.clock.monotonicMs() - startedMs > retryWithinMs)
         throw outward(error, operation);
       await context.clock.sleep(50 * tried);
