@@ -3,8 +3,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { toCrd } from '../operator/src/api/crd.ts';
+import { toEditorSchema } from '../operator/src/api/editor.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { group } from '../operator/src/api/meta.ts';
+import { conditionsPage, indexPage, kindPage } from './reference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = 'Made by `npm run generate` from operator/src/api: edit there.';
@@ -14,12 +16,20 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const kind of apiKinds) {
     files.set(`crds/${group}_${kindTable[kind].plural}.yaml`, toYaml(toCrd(kind)));
+    files.set(`docs/reference/schemas/${kind.toLowerCase()}.json`, `${JSON.stringify(toEditorSchema(kind), null, 2)}\n`);
+    files.set(`docs/reference/${kind.toLowerCase()}.md`, toMarkdown(kindPage(kind)));
   }
+  files.set('docs/reference/conditions.md', toMarkdown(conditionsPage()));
+  files.set('docs/reference/README.md', toMarkdown(indexPage()));
   return files;
 }
 
 function toYaml(value: unknown): string {
   return `# ${source}\n${stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+function toMarkdown(page: string): string {
+  return `<!-- ${source} -->\n\n${page}`;
 }
 
 /** Folders whose files of this ending are all generated: one that no kind makes any more is drift, too. */

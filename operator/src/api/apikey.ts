@@ -228,6 +228,9 @@ function effectiveSet() {
     .exactOptional();
 }
 
+/** As long as Kubernetes lets all annotations of an object be: a request must never make the status unwritable. */
+const annotationValue = () => z.string().max(262_144);
+
 const currentKey = z.strictObject({
   id: keyId().describe('The key id, 12 characters.'),
   display: text(64).describe('What may be shown of the key: prefix, environment and key id.'),
@@ -273,15 +276,15 @@ export const apiKeyStatusSchema = z.strictObject({
   previousKey: previousKey.exactOptional().describe('The older version, while both live.'),
   nextRotationAt: writtenInstant().exactOptional().describe('When the next planned rotation is due.'),
   effective: effective.exactOptional().describe('What the key may do: access type, selection and owner together.'),
-  destinations: mapOf(deliveryStatus, ['name'], { max: 8 }).exactOptional().describe('What each destination holds, at most 8.'),
+  destinations: mapOf(deliveryStatus, ['name'], { max: 16 })
+    .exactOptional()
+    .describe('What each destination holds, those that are being emptied included, at most 16.'),
   binding: z
     .strictObject({ name: objectName().describe('The name of the Secret.') })
     .exactOptional()
     .describe('The Secret for the Service Binding convention, when one is delivered.'),
-  lastHandledRotation: z.string().max(1024).exactOptional().describe('The value of the rotate annotation that was handled last.'),
-  lastHandledCompromise: z
-    .string()
-    .max(1024)
+  lastHandledRotation: annotationValue().exactOptional().describe('The value of the rotate annotation that was handled last.'),
+  lastHandledCompromise: annotationValue()
     .exactOptional()
     .describe('The value of the compromised annotation that was handled last.'),
   revokedKeyIds: setOf(keyId(), { max: 16 })

@@ -8,7 +8,7 @@ const longestHours = 876_000;
 const longestMs = longestHours * 3_600_000;
 
 /** The names of our kinds' objects: used as label values and as segments of a location, hence at most 63 characters. */
-export const objectNamePattern = '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$';
+export const objectNamePattern = '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$';
 /** The name of a namespace. */
 export const namespacePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const slugPattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
@@ -37,7 +37,11 @@ export function text(maxLength: number) {
 
 /** The name of a Kubernetes object that we refer to. */
 export function objectName() {
-  return patterned(objectNamePattern, 63, 'an object name: a-z, 0-9, "-" and ".", at most 63 characters');
+  return patterned(
+    objectNamePattern,
+    63,
+    'an object name: a-z, 0-9, "-" and ".", at most 63 characters, a letter or digit at the ends and beside each "."',
+  );
 }
 
 /** Whether `*` is a value too: all that the catalog lists now. */

@@ -12,14 +12,17 @@ const url = () =>
 const word = (maxLength: number) =>
   text(maxLength).regex(/^[A-Za-z0-9][A-Za-z0-9._:@/+=-]*$/, { error: 'must be one word of letters, digits and "._:@/+=-"' });
 
-const secretRef = () =>
+const secretName = () => objectName().describe("The name of the Secret in the operator's namespace, at most 63 characters.");
+
+/** One entry of a Secret. */
+const secretRef = (entry: string) =>
   z
     .strictObject({
-      name: objectName().describe("The name of the Secret in the operator's namespace, at most 63 characters."),
+      name: secretName(),
       key: text(253)
         .regex(/^[A-Za-z0-9._-]+$/, { error: 'must be the name of an entry of a Secret' })
-        .exactOptional()
-        .describe('The entry of the Secret, at most 253 characters; default: the usual one of this way to log in.'),
+        .default(entry)
+        .describe(`The entry of the Secret, at most 253 characters; default ${entry}.`),
     })
     .describe("A Secret in the operator's namespace.");
 
@@ -40,12 +43,15 @@ const vaultAuth = withRules(
     appRole: z
       .strictObject({
         roleId: word(200).describe('The role id, at most 200 characters.'),
-        secretRef: secretRef(),
+        secretRef: secretRef('secret-id'),
         mount: locationPath(5).default('approle').describe('Where the auth method is mounted, 1 to 5 segments; default approle.'),
       })
       .exactOptional()
       .describe('Login with a role id and a secret id.'),
-    token: z.strictObject({ secretRef: secretRef() }).exactOptional().describe('A token as it is.'),
+    token: z
+      .strictObject({ secretRef: secretRef('token') })
+      .exactOptional()
+      .describe('A token as it is.'),
   }),
   [exactlyOneOf(['kubernetes', 'appRole', 'token'])],
 );
@@ -77,7 +83,8 @@ const awsAuth = withRules(
       .exactOptional()
       .describe('A role to assume, at most 2048 characters.'),
     externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
-    secretRef: secretRef()
+    secretRef: z
+      .strictObject({ name: secretName() })
       .exactOptional()
       .describe("A Secret in the operator's namespace with access-key-id and secret-access-key."),
   }),

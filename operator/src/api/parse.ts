@@ -140,7 +140,7 @@ const typeNames: Readonly<Record<string, string>> = {
   object: 'a map of fields',
   record: 'a map of texts',
 };
-const unitOf = (origin: string, n: unknown) => {
+const unitOf = (origin: string, n: number | bigint) => {
   const [one, many] = origin === 'string' ? ['character', 'characters'] : ['entry', 'entries'];
   return origin === 'number' || origin === 'int' ? `${n}` : `${n} ${Number(n) === 1 ? one : many}`;
 };

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import type * as z from 'zod';
 
 /**
  * A rule over several fields, said three times so that it holds everywhere: in CEL for the API server, in TypeScript for

@@ -11,7 +11,7 @@ const dropped = new Set(['readOnly', 'examples', 'propertyNames', 'uniqueItems',
  * where Kubernetes could not say what zod says: such a thing must be modelled as optional members with a CEL rule.
  */
 export function toStructural(schema: z.ZodType): Schema {
-  return convert(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input', unrepresentable: 'throw' }) as Schema, '');
+  return convert(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input', unrepresentable: 'throw' }), '');
 }
 
 function convert(node: Schema, path: string): Schema {

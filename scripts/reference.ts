@@ -1,0 +1,141 @@
+import { conditionTypes } from '../operator/src/api/conditions.ts';
+import type { ApiKind, KindEntry } from '../operator/src/api/kinds.ts';
+import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
+import { apiVersion } from '../operator/src/api/meta.ts';
+import type { CelValidation } from '../operator/src/api/rule.ts';
+import type { Schema } from '../operator/src/api/structural.ts';
+import { toStructural } from '../operator/src/api/structural.ts';
+import { reasons } from '../operator/src/domain/reason.ts';
+
+/** The reference page of a kind, in Markdown. */
+export function kindPage(kind: ApiKind): string {
+  const entry = kindTable[kind];
+  const rules = [...rulesIn(toStructural(entry.spec), 'spec')];
+  return [
+    `# ${kind}`,
+    '',
+    entry.description,
+    '',
+    ...factsOf(entry),
+    '',
+    '## spec',
+    '',
+    ...fieldTable(toStructural(entry.spec), 'spec'),
+    ...(rules.length === 0
+      ? []
+      : ['', '## Rules', '', 'Beyond the fields one by one, the API server and the standalone mode hold these:', '', ...rules]),
+    '',
+    '## status',
+    '',
+    'Only the operator writes it.',
+    '',
+    ...fieldTable(toStructural(entry.status), 'status'),
+    '',
+  ].join('\n');
+}
+
+/** The page of conditions and reasons, in Markdown. */
+export function conditionsPage(): string {
+  return [
+    '# Conditions and reasons',
+    '',
+    'Every condition has a type, a status (True, False or Unknown), a reason from the list below, and a sentence. Conditions, events, logs and metrics use the same reasons.',
+    '',
+    '## Types',
+    '',
+    '| type | True means |',
+    '|---|---|',
+    ...Object.entries(conditionTypes).map(([type, meaning]) => `| \`${type}\` | ${cell(meaning)} |`),
+    '',
+    '## Reasons',
+    '',
+    '| reason | meaning |',
+    '|---|---|',
+    ...Object.entries(reasons).map(([reason, meaning]) => `| \`${reason}\` | ${cell(meaning)} |`),
+    '',
+  ].join('\n');
+}
+
+/** The list of pages, in Markdown. */
+export function indexPage(): string {
+  return [
+    '# Reference',
+    '',
+    `The five kinds of \`${apiVersion}\`, each with its fields, defaults and bounds. The folder [schemas](schemas) has a JSON Schema per kind for editors.`,
+    '',
+    ...apiKinds.map((kind) => `- [${kind}](${kind.toLowerCase()}.md): ${lowerFirst(kindTable[kind].description)}`),
+    '- [Conditions and reasons](conditions.md): what a status says, and what each word means.',
+    '',
+  ].join('\n');
+}
+
+function factsOf(entry: KindEntry): readonly string[] {
+  const names = [entry.plural, entry.singular, ...entry.shortNames].map((name) => `\`${name}\``).join(', ');
+  const selectable = entry.selectableFields.map((path) => `\`${path.slice(1)}\``).join(', ');
+  return [
+    `- apiVersion: \`${apiVersion}\``,
+    `- Scope: ${entry.scope === 'Cluster' ? 'the cluster' : 'a namespace'}`,
+    `- kubectl knows it as ${names}.`,
+    ...(selectable === '' ? [] : [`- Field selectors: ${selectable}.`]),
+  ];
+}
+
+function fieldTable(schema: Schema, path: string): readonly string[] {
+  return ['| field | type | default | |', '|---|---|---|---|', ...rowsOf(schema, path)];
+}
+
+function rowsOf(schema: Schema, path: string): readonly string[] {
+  const required = new Set((schema['required'] as readonly string[] | undefined) ?? []);
+  return Object.entries(membersOf(schema)).flatMap(([name, member]) => {
+    const own = `${path}.${name}`;
+    const description = `${required.has(name) ? '**Required.** ' : ''}${textOf(member['description'])}`;
+    const row = `| \`${own}\` | ${typeOf(member)} | ${defaultOf(member)} | ${cell(description)} |`;
+    const items = member['items'] as Schema | undefined;
+    return [row, ...(items === undefined ? rowsOf(member, own) : rowsOf(items, `${own}[]`))];
+  });
+}
+
+function membersOf(schema: Schema): Readonly<Record<string, Schema>> {
+  return (schema['properties'] as Readonly<Record<string, Schema>> | undefined) ?? {};
+}
+
+function typeOf(schema: Schema): string {
+  const items = schema['items'] as Schema | undefined;
+  if (items !== undefined) return `list of ${typeOf(items)}`;
+  if (schema['enum'] !== undefined)
+    return (schema['enum'] as readonly unknown[]).map((value) => `\`${String(value)}\``).join(' \\| ');
+  if (schema['additionalProperties'] !== undefined) return 'map of texts';
+  if (schema['format'] === 'date-time') return 'instant';
+  const names: Readonly<Record<string, string>> = {
+    string: 'text',
+    integer: 'whole number',
+    boolean: 'true or false',
+    object: 'object',
+  };
+  return names[String(schema['type'])] ?? 'text or list';
+}
+
+function defaultOf(schema: Schema): string {
+  const value = schema['default'];
+  // An empty object only lets the defaults of its members through, and a default condition is told elsewhere.
+  if (
+    value === undefined ||
+    JSON.stringify(value) === '{}' ||
+    textOf(schema['description']).startsWith('The state in conditions')
+  )
+    return '';
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+}
+
+function* rulesIn(schema: Schema, path: string): Generator<string> {
+  const rules = (schema['x-kubernetes-validations'] as readonly CelValidation[] | undefined) ?? [];
+  // A list's entries and a text's own bounds are told in the field's row.
+  if (schema['type'] === 'object') for (const { message } of rules) yield `- \`${path}\`: ${message}.`;
+  for (const [name, member] of Object.entries(membersOf(schema))) yield* rulesIn(member, `${path}.${name}`);
+  const items = schema['items'] as Schema | undefined;
+  if (items !== undefined) yield* rulesIn(items, `${path}[]`);
+}
+
+const textOf = (value: unknown) => (typeof value === 'string' ? value : '');
+const cell = (text: string) => text.replaceAll('|', '\\|');
+const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
