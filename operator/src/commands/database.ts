@@ -1,0 +1,80 @@
+import { Failure } from '../domain/failure.ts';
+import { PepperFile, watchPeppers } from '../keys/pepperfile.ts';
+import type { Store } from '../store/port.ts';
+import { migrate } from '../store/postgres/migrate.ts';
+import { openPostgresStore } from '../store/postgres/store.ts';
+import { measured } from '../telemetry/measured.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { CommandFault, type CommandContext } from './command.ts';
+
+const retryMs = 1_000;
+const pepperRefreshMs = 10_000;
+
+/** The database of one process. */
+export interface DatabaseInput {
+  readonly url: string;
+  readonly passwordFile?: string | undefined;
+  readonly metrics: Metrics;
+}
+
+/** Migrates, waiting for a database that does not answer yet. Rejects only when the signal is aborted, or with a defect. */
+export async function migrateWhenReachable(context: CommandContext, input: DatabaseInput): Promise<void> {
+  const { clock, log, signal } = context;
+  for (;;) {
+    try {
+      const { passwordFile } = input;
+      const outcome = await migrate(input.url, { log, ...(passwordFile === undefined ? {} : { passwordFile }) });
+      for (const statement of outcome.statements) log.warn('an administrator of the database must run this', { message: statement });
+      return;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      log.warn('the database is waited for', { reason: error.reason, message: error.message });
+      await clock.sleep(retryMs, signal);
+    }
+  }
+}
+
+/** Opens the store with its calls measured. Nothing is connected yet. */
+export function openStore(context: CommandContext, input: DatabaseInput): Store {
+  const { clock, log } = context;
+  const { url, passwordFile, metrics } = input;
+  const store = openPostgresStore({ url, clock, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
+  return measured(store, clock, (sample) => { metrics.storeCalled(sample); });
+}
+
+/** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */
+export async function openPeppers(context: CommandContext, store: Store, path: string): Promise<PepperFile> {
+  const { clock, log, signal } = context;
+  const peppers = await whenReachable(context, () => PepperFile.open({ path, check: (id, check) => store.checkPepper(id, check) }));
+  void watchPeppers(peppers, {
+    clock,
+    everyMs: pepperRefreshMs,
+    signal,
+    onChange: () => { log.info('peppers read again', { file: path }); },
+    onFailure: (error) => {
+      log.error('the peppers that changed are not taken over', { file: path, message: error instanceof Error ? error.message : 'unknown' });
+    },
+  });
+  return peppers;
+}
+
+/** Repeats a call of the store until the database answers. */
+export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>): Promise<T> {
+  const { clock, log, signal } = context;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof Failure) || error.kind === 'stalled') throw error;
+      log.warn('waiting', { reason: error.reason, message: error.message });
+      await clock.sleep(retryMs, signal);
+    }
+  }
+}
+
+/** A database belongs to one cluster: two operators of two clusters would revoke each other's keys. */
+export async function claimCluster(context: CommandContext, store: Store, clusterUid: string): Promise<void> {
+  const claim = await whenReachable(context, () => store.claimCluster(clusterUid));
+  if (claim === 'ours') return;
+  throw new CommandFault('this database belongs to another cluster; see `keywright migrate --adopt-cluster`');
+}

@@ -1,0 +1,142 @@
+import { openDestinations } from '../destinations/registry.ts';
+import { transient } from '../domain/failure.ts';
+import { openKubeResources, type KubeResources } from '../resources/kube/resources.ts';
+import { startHealthServer } from '../server/start.ts';
+import type { Listener } from '../server/listener.ts';
+import type { Store } from '../store/port.ts';
+import { measured } from '../telemetry/measured.ts';
+import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
+import { aborted, exitCodes, required, systemChance, systemId, type CommandContext, type ExitCode } from './command.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
+import { createController } from './engine.ts';
+import { AdmissionGate } from './admission.ts';
+
+const drainMs = 20_000;
+const closeMs = 2_000;
+const leaseName = 'keywright-operator';
+
+/** What the health endpoint reports: the one thing that changes here. */
+interface Readiness {
+  synced: boolean;
+}
+
+/**
+ * `keywright operator`: watches the cluster, and, while it leads, mints, delivers, repairs and revokes. Starts with
+ * whatever answers, and waits for the rest. Ends with 3 as soon as leadership is lost: another process works then.
+ */
+export async function runOperator(context: CommandContext): Promise<ExitCode> {
+  const { config, clock, log } = context;
+  const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'operator');
+  const peppersFile = required(config.peppersFile, 'KEYWRIGHT_PEPPERS_FILE', 'operator');
+  const lost = new AbortController();
+  const signal = AbortSignal.any([context.signal, lost.signal]);
+  const inner: CommandContext = { ...context, signal };
+  const metrics = createMetrics({ processMetrics: true });
+  const readiness: Readiness = { synced: false };
+  const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
+  const store = openStore(inner, database);
+  const health = await serveHealth(inner, store, metrics, readiness);
+  const resources = await openResources(inner, metrics);
+  try {
+    await migrateWhenReachable(inner, database);
+    const peppers = await openPeppers(inner, store, peppersFile);
+    await claimCluster(inner, store, await whenReachable(inner, () => resources.clusterUid()));
+    await work(inner, { store, resources, peppers, metrics, readiness, onLost: () => { lost.abort(); } });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await health.close(closeMs);
+    await resources.close();
+    await store.close();
+    log.info('stopped', { durationMs: Math.round(clock.monotonicMs()) });
+  }
+  return context.signal.aborted ? exitCodes.stopped : exitCodes.leadershipLost;
+}
+
+interface WorkInput {
+  readonly store: Store;
+  readonly resources: KubeResources;
+  readonly peppers: Awaited<ReturnType<typeof openPeppers>>;
+  readonly metrics: MetricsRegistry;
+  readonly readiness: Readiness;
+  readonly onLost: () => void;
+}
+
+async function work(context: CommandContext, input: WorkInput): Promise<void> {
+  const { config, clock, log, signal } = context;
+  const { store, resources, peppers, metrics, readiness, onLost } = input;
+  const election = resources.elect({
+    namespace: context.environment.namespace,
+    name: leaseName,
+    identity: `${context.environment.hostname}_${systemId()}`,
+    leaseDurationMs: config.leaseDurationMs,
+    onLost,
+  });
+  const elected = config.leaderElection === 'on';
+  const assertLeading = (): void => {
+    if (elected && !election.holds()) throw transient('ConflictRetry', 'the lease may have run out; nothing is changed');
+  };
+  const destinations = openDestinations({
+    resources,
+    mode: { kind: 'kubernetes' },
+    clock,
+    operatorNamespace: context.environment.namespace,
+    measure: (kind, destination) => measured(destination, clock, (sample) => { metrics.recorder.destinationCalled({ ...sample, destination: kind }); }),
+  });
+  const admission = new AdmissionGate({ mode: config.admission, lookUp: () => resources.admissionPolicyPresent(), clock, log });
+  const installationId = await whenReachable(context, () => store.installationId());
+  const controller = createController(context, {
+    resources, store, destinations, peppers, installationId, assertLeading,
+    metrics: metrics.recorder,
+    mintAllowed: () => admission.isOpen(),
+    onFenceLost: onLost,
+  });
+  controller.listen();
+  await resources.start(signal);
+  readiness.synced = true;
+  log.info('synced', { count: resources.list('ApiKey').length });
+  try {
+    if (elected) await election.acquire(signal);
+    await whenReachable(context, () => store.takeFence());
+    await admission.start(signal);
+    metrics.recorder.leading(true);
+    controller.start();
+    await aborted(signal);
+    const drained = await controller.drain(drainMs);
+    log.info(drained ? 'drained' : 'not drained in time', { durationMs: drainMs });
+  } finally {
+    metrics.recorder.leading(false);
+    await election.release();
+    await destinations.close();
+  }
+}
+
+function openResources(context: CommandContext, metrics: MetricsRegistry): Promise<KubeResources> {
+  const { config, clock, log, environment } = context;
+  return openKubeResources({
+    clock,
+    log,
+    identity: environment.hostname,
+    random: systemChance,
+    ...(environment.kubeconfig === undefined ? {} : { kubeconfig: environment.kubeconfig }),
+    ...(config.namespaces === undefined ? {} : { namespaces: config.namespaces }),
+    onCall: (verb, _kind, code) => {
+      metrics.recorder.apiCalled({ operation: verb, outcome: code.startsWith('2') ? 'ok' : code === '409' ? 'lost' : 'error', durationMs: 0 });
+    },
+  });
+}
+
+async function serveHealth(context: CommandContext, store: Store, metrics: MetricsRegistry, readiness: Readiness): Promise<Listener> {
+  const { config, clock, log } = context;
+  return startHealthServer({
+    address: config.metricsAddress,
+    clock,
+    log,
+    metrics,
+    live: [],
+    ready: [
+      { name: 'store', isWell: async () => (await store.now()) > 0 },
+      { name: 'sync', isWell: () => readiness.synced },
+    ],
+  });
+}

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { runAuthorizer } from './commands/authorizer.ts';
+import { CommandFault, exitCodes, type CommandContext, type Environment, type ExitCode } from './commands/command.ts';
+import { runCrds } from './commands/crds.ts';
+import { runMigrate } from './commands/migrate.ts';
+import { runOperator } from './commands/operator.ts';
+import { runUp } from './commands/up.ts';
+import { ConfigFault, readConfig } from './config.ts';
+import { systemClock } from './domain/time.ts';
+import { PepperFault } from './keys/pepper.ts';
+import { CallerTokensFault } from './server/callers.ts';
+import { ServerFault } from './server/start.ts';
+import { StandaloneFault } from './standalone/fault.ts';
+import { createLog } from './telemetry/pino.ts';
+
+const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
+const defaultNamespace = 'keywright-system';
+
+/** Errors whose sentence is meant for whoever configured the process. */
+const faults = [ConfigFault, CommandFault, PepperFault, CallerTokensFault, ServerFault, StandaloneFault];
+
+type Run<Options> = (context: CommandContext, options: Options) => Promise<ExitCode>;
+
+/** The program: one command a role. Sets the exit code; never throws. */
+async function main(args: readonly string[]): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => { stop.abort(new Error(name)); });
+  // A reader that goes away (`| head`) is no defect.
+  process.stdout.on('error', () => { stop.abort(new Error('standard output was closed')); });
+  try {
+    await program(stop.signal).parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+function program(signal: AbortSignal): Command {
+  const command = new Command('keywright').description('API keys as a Kubernetes resource.').exitOverride();
+  const run = <Options>(act: Run<Options>) => async (options: Options): Promise<void> => {
+    process.exitCode = await act(await openContext(signal), options);
+  };
+  command.command('operator').description('watch a cluster: mint, deliver, repair and revoke').action(run(runOperator));
+  command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer));
+  command.command('migrate').description('bring the database to this version').action(run(runMigrate));
+  command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
+  command
+    .command('up')
+    .description('standalone: a folder of manifests, an embedded PostgreSQL, and the verify API on loopback')
+    .option('--manifests <folder>', 'the folder of manifests (default: examples/quickstart)')
+    .option('--data <folder>', 'where everything that is made is kept (default: .keywright)')
+    .option('--port <port>', 'where /v1/verify is served', parsePort, 8080)
+    .option('--once', 'reconcile until nothing is left to do, print the table, and end', false)
+    .option('--prune', 'delete what the last manifests folder had and this one lacks', false)
+    .action(run(runUp));
+  return command;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^[0-9]{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('a port is a whole number from 0 to 65535');
+  return port;
+}
+
+async function openContext(signal: AbortSignal): Promise<CommandContext> {
+  const config = readConfig(process.env);
+  return {
+    config,
+    clock: systemClock,
+    log: createLog({ level: config.logLevel }),
+    signal,
+    print: (text) => process.stdout.write(text),
+    environment: await readEnvironment(),
+  };
+}
+
+async function readEnvironment(): Promise<Environment> {
+  const { KUBECONFIG, INIT_CWD, HOSTNAME } = process.env;
+  const namespace = await readFile(namespaceFile, 'utf8').catch(() => defaultNamespace);
+  return {
+    kubeconfig: KUBECONFIG === '' ? undefined : KUBECONFIG,
+    namespace: namespace.trim(),
+    hostname: HOSTNAME === undefined || HOSTNAME === '' ? hostname() : HOSTNAME,
+    callerFolder: INIT_CWD ?? process.cwd(),
+    terminal: process.stdout.isTTY ? { columns: process.stdout.columns } : undefined,
+  };
+}
+
+/** What is said of an error that ends the process, and the exit code that it means. */
+function report(error: unknown): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.stopped : exitCodes.badConfiguration;
+  if (error instanceof Error && faults.some((fault) => error instanceof fault)) {
+    process.stderr.write(`keywright: ${error.message}\n`);
+    return exitCodes.badConfiguration;
+  }
+  // The message of an unknown error may quote what it stumbled over: only its class and place are said.
+  const place = error instanceof Error ? `${error.name}\n${(error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).join('\n')}` : 'not an error';
+  process.stderr.write(`keywright: a defect ended the process: ${place}\n`);
+  return exitCodes.failed;
+}
+
+await main(process.argv.slice(2));
