@@ -1,0 +1,414 @@
+import type { Destinations } from '../../operator/src/destinations/port.ts';
+import { waiting } from '../../operator/src/domain/failure.ts';
+import { formatLocation, type Location } from '../../operator/src/domain/key.ts';
+import { Plaintext } from '../../operator/src/domain/plaintext.ts';
+import { isLive, type Version } from '../../operator/src/domain/version.ts';
+import type { Next } from '../../operator/src/queue/queue.ts';
+import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
+import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
+import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
+import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
+import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
+import { World } from './world.ts';
+
+/** The process ended here. It is no Failure: nothing in the program may catch it. */
+export class Crash extends Error {}
+
+/** A run of the program that ends after its n-th effect, or never. Nothing that it began goes on after that. */
+class Life {
+  #effects = 0;
+  #dead = false;
+  readonly #lastEffect: number | undefined;
+
+  constructor(lastEffect: number | undefined) {
+    this.#lastEffect = lastEffect;
+  }
+
+  /** Counts an effect, and ends the life when it was the last one. */
+  effect(): void {
+    this.#effects += 1;
+    if (this.#effects === this.#lastEffect) this.#dead = true;
+    this.check();
+  }
+
+  check(): void {
+    if (this.#dead) throw new Crash('crashed');
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+}
+
+/** Every call of `target` fails once the life is over. */
+function mortal<T extends object>(target: T, life: Life): T {
+  return new Proxy(target, {
+    get(object, name): unknown {
+      const member: unknown = Reflect.get(object, name, object);
+      if (typeof member === 'function') {
+        return (...args: unknown[]): unknown => {
+          life.check();
+          return Reflect.apply(member, object, args);
+        };
+      }
+      return member !== null && typeof member === 'object' ? mortal(member, life) : member;
+    },
+  });
+}
+
+/** What may happen to a key and its surroundings. Everything in it is plain, so that a failing sequence can be read. */
+export type Happening =
+  | { readonly do: 'pass'; readonly drift: boolean }
+  | { readonly do: 'sweep' }
+  | { readonly do: 'advance'; readonly minutes: number }
+  | { readonly do: 'fail'; readonly where: Where; readonly operations: 'all' | 'write' | 'readValue' }
+  | { readonly do: 'heal'; readonly where: Where }
+  | { readonly do: 'tamper'; readonly where: Where; readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'foreign' }
+  | { readonly do: 'targets'; readonly to: keyof typeof targetLists }
+  | { readonly do: 'suspend'; readonly on: boolean }
+  | { readonly do: 'pause'; readonly on: boolean }
+  | { readonly do: 'revoke' }
+  | { readonly do: 'delete' }
+  | { readonly do: 'create' }
+  | { readonly do: 'remove'; readonly what: Reference }
+  | { readonly do: 'restore'; readonly what: Reference }
+  | { readonly do: 'storeFails'; readonly times: number }
+  | { readonly do: 'crash'; readonly afterEffects: number };
+
+type Where = 'vault' | 'secret';
+type Reference = 'ApiCatalog' | 'KeyOwner' | 'KeyDestination';
+
+const referenceNames = { ApiCatalog: 'default', KeyOwner: 'payments-team', KeyDestination: 'prod-vault' } as const;
+
+/** The lists that `deliverTo` is edited to: fewer, more, elsewhere. */
+export const targetLists = {
+  both: [
+    { name: 'vault', destination: 'prod-vault' },
+    { name: 'local', secret: { name: 'billing-api-key' } },
+  ],
+  vaultOnly: [{ name: 'vault', destination: 'prod-vault' }],
+  secretOnly: [{ name: 'local', secret: { name: 'billing-api-key' } }],
+  secretMoved: [{ name: 'local', secret: { name: 'elsewhere' } }],
+  vaultMoved: [
+    { name: 'vault', destination: 'prod-vault', path: 'moved' },
+    { name: 'local', secret: { name: 'billing-api-key' } },
+  ],
+  three: [
+    { name: 'vault', destination: 'prod-vault' },
+    { name: 'local', secret: { name: 'billing-api-key' } },
+    { name: 'second', secret: { name: 'elsewhere' } },
+  ],
+} as const;
+
+/** A world that things happen to, with the invariants checked after every effect and every happening. */
+export class Storm {
+  readonly world: World;
+  /** Effects so far, over all lives: how far a crash can be moved. */
+  effects = 0;
+  readonly #tampered = new Set<string>();
+  readonly #foreign = new Map<string, string>();
+  readonly #broken = new Set<string>();
+  #life = new Life(undefined);
+
+  private constructor(world: World) {
+    this.world = world;
+    const after = (): void => {
+      this.effects += 1;
+      this.check();
+      this.#life.effect();
+    };
+    world.store.afterEffect = after;
+    world.resources.afterEffect = after;
+    this.#watch(world.vault, after);
+    this.#watch(world.secret, after);
+  }
+
+  static async open(): Promise<Storm> {
+    const storm = new Storm(await World.open());
+    storm.world.createKey();
+    return storm;
+  }
+
+  /** The promises that were broken at any moment. */
+  get broken(): readonly string[] {
+    return [...this.#broken];
+  }
+
+  /** The program dies after so many more effects, at the latest point of them; the next pass starts it again. */
+  async crashAfter(effects: number): Promise<void> {
+    await this.#start(effects);
+  }
+
+  async run(happenings: readonly Happening[]): Promise<void> {
+    for (const happening of happenings) {
+      await this.happen(happening);
+      this.check();
+    }
+  }
+
+  /** One pass as a process makes it that is started again when it died. */
+  async pass(drift = false): Promise<Next | undefined> {
+    if (this.#life.dead) await this.#start(undefined);
+    const key = this.world.key();
+    if (key === undefined) return undefined;
+    try {
+      return await reconcile(this.deps(), key, drift);
+    } catch (error) {
+      await settled();
+      if (error instanceof Crash || this.#life.dead) return { kind: 'conflict' };
+      throw error;
+    }
+  }
+
+  async sweep(): Promise<void> {
+    if (this.#life.dead) await this.#start(undefined);
+    try {
+      await sweepWithdrawals(this.deps());
+    } catch (error) {
+      await settled();
+      if (!(error instanceof Crash) && (error as Error).name !== 'Failure') throw error;
+    }
+  }
+
+  /** Everything works again, what was missing is back, and passes are made until nothing moves. */
+  async calm(): Promise<void> {
+    const { world } = this;
+    await this.#start(undefined);
+    world.vault.heal();
+    world.secret.heal();
+    this.#watchAll();
+    while ((await this.#storeAnswers()) === false);
+    for (const what of ['ApiCatalog', 'KeyOwner', 'KeyDestination'] as const) await this.happen({ do: 'restore', what });
+    await this.happen({ do: 'pause', on: false });
+    let quiet = 0;
+    for (let round = 0; round < 12 && quiet < 2; round += 1) {
+      const before = JSON.stringify(this.writes());
+      await this.pass(true);
+      await this.sweep();
+      quiet = JSON.stringify(this.writes()) === before ? quiet + 1 : 0;
+      // Longer than any brake; all of them together shorter than any overlap.
+      if (round < 4) await world.clock.advance(6 * 3_600_000);
+    }
+    this.check();
+  }
+
+  /** All writes so far, to see that a pass made none. */
+  writes(): Readonly<Record<string, number>> {
+    const { store, resources, vault, secret } = this.world;
+    return {
+      store: store.writes,
+      resources: resources.effects.length,
+      vault: vault.calls.write + vault.calls.withdraw + vault.calls.promote,
+      secret: secret.calls.write + secret.calls.withdraw + secret.calls.promote,
+    };
+  }
+
+  deps(): Dependencies {
+    const deps = this.world.deps;
+    const life = this.#life;
+    const destinations: Destinations = {
+      open: async (uid) => {
+        life.check();
+        return mortal(await deps.destinations.open(uid), life);
+      },
+      close: () => deps.destinations.close(),
+    };
+    return {
+      ...deps,
+      store: mortal(deps.store, life),
+      resources: mortal(deps.resources, life),
+      destinations,
+      assertLeading: () => {
+        life.check();
+      },
+    };
+  }
+
+  async happen(happening: Happening): Promise<void> {
+    const { world } = this;
+    switch (happening.do) {
+      case 'pass':
+        await this.pass(happening.drift);
+        return;
+      case 'sweep':
+        return this.sweep();
+      case 'advance':
+        return world.clock.advance(happening.minutes * 60_000);
+      case 'fail': {
+        const operations = happening.operations === 'all' ? undefined : [happening.operations];
+        const error = waiting('DestinationUnavailable', 'the destination does not answer');
+        world[happening.where].failNext({ count: 1_000_000, error, ...(operations === undefined ? {} : { operations }) });
+        return;
+      }
+      case 'heal':
+        world[happening.where].heal();
+        this.#watchAll();
+        return;
+      case 'tamper':
+        this.#tamper(happening.where, happening.how);
+        return;
+      case 'storeFails':
+        world.store.failNext(happening.times);
+        return;
+      case 'crash':
+        return this.crashAfter(happening.afterEffects);
+      default:
+        this.#edit(happening);
+    }
+  }
+
+  #edit(happening: Exclude<Happening, { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }>): void {
+    const { world } = this;
+    const key = world.key();
+    switch (happening.do) {
+      case 'targets':
+        if (key !== undefined) world.updateKey({ deliverTo: targetLists[happening.to] });
+        return;
+      case 'suspend':
+        if (key !== undefined) world.updateKey({ suspend: happening.on });
+        return;
+      case 'pause':
+        if (key !== undefined) world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': happening.on ? 'true' : undefined });
+        return;
+      case 'revoke':
+        if (key !== undefined) world.updateKey({ revoked: { reason: 'KeyCompromise' } });
+        return;
+      case 'delete':
+        if (key?.metadata.deletionTimestamp === undefined && key !== undefined) world.resources.delete('ApiKey', world.name);
+        return;
+      case 'create':
+        if (key === undefined) world.createKey();
+        return;
+      case 'remove':
+        if (this.#exists(happening.what)) world.resources.delete(happening.what, { name: referenceNames[happening.what] });
+        return;
+      case 'restore':
+        if (this.#exists(happening.what)) return;
+        if (happening.what === 'ApiCatalog') world.createCatalog();
+        else if (happening.what === 'KeyOwner') world.createOwner();
+        else world.createDestination();
+    }
+  }
+
+  #exists(what: Reference): boolean {
+    return this.world.resources.peek(what, { name: referenceNames[what] }) !== undefined;
+  }
+
+  #tamper(where: Where, how: Extract<Happening, { do: 'tamper' }>['how']): void {
+    const destination = this.world[where];
+    const [path] = destination.paths();
+    if (how === 'foreign') {
+      const free = where === 'vault' ? 'secret/keywright/payments/billing' : 'payments/billing-api-key';
+      if (destination.paths().includes(free)) return;
+      destination.putForeign(free, { password: 'theirs' });
+      this.#foreign.set(this.#idOf(where, free), JSON.stringify(destination.entries(free)));
+      return;
+    }
+    if (path === undefined) return;
+    const id = this.#idOf(where, path);
+    if (this.#foreign.has(id)) {
+      // Only its owner deletes it.
+      if (how !== 'lose') return;
+      this.#foreign.delete(id);
+    }
+    if (how === 'lose') destination.lose(path);
+    else if (how === 'loseValue') destination.loseValue(path);
+    else if (how === 'changeValue') destination.changeValue(path, 'somebody typed here');
+    else if (how === 'overwrite') destination.overwrite(path, 'somebody wrote here');
+    else destination.changeMark(path, { uid: 'an-earlier-resource' });
+    this.#tampered.add(id);
+  }
+
+  /** Checks the invariants now; a broken one is remembered, because a hook's error would be taken for a failed call. */
+  check(): void {
+    const snapshot = this.#snapshot();
+    for (const id of [...this.#tampered]) {
+      const place = snapshot.places.find((one) => formatLocation(one.location) === id);
+      const value = place?.value;
+      const live = snapshot.keys.flatMap((key) => key.versions).filter((version) => isLive(version, snapshot.now));
+      const right = value !== undefined && live.some((version) => snapshot.matches(version, value));
+      if (right && place?.mark?.uid !== 'an-earlier-resource') this.#tampered.delete(id);
+    }
+    for (const violation of violations(snapshot)) this.#broken.add(violation);
+  }
+
+  #snapshot(): Snapshot {
+    const { world } = this;
+    const { keys, versions, deliveries, audit, feed } = world.store.database.rows;
+    const key = world.key();
+    return {
+      now: world.clock.now(),
+      resources: key === undefined ? [] : [key],
+      keys: [...keys.values()]
+        .filter(({ released }) => !released)
+        .map(({ ref }) => ({
+          ref,
+          versions: versions.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'ended'),
+          deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone'),
+          ownKeyIds: new Set(versions.filter((one) => one.apiKeyUid === ref.uid).map((one) => one.keyId)),
+        })),
+      places: [...this.#placesOf('vault'), ...this.#placesOf('secret')],
+      tampered: this.#tampered,
+      foreign: this.#foreign,
+      texts: JSON.stringify([[...keys], versions, deliveries, audit, feed, key, world.resources.events]),
+      matches: (version: Version, value: string) => world.peppers.matches(version, new Plaintext(value)) === true,
+    };
+  }
+
+  #placesOf(where: Where): readonly Place[] {
+    const destination = this.world[where];
+    return destination.paths().map((path) => ({
+      location: this.#location(where, path),
+      value: destination.value(path),
+      mark: destination.mark(path),
+      content: JSON.stringify(destination.entries(path)),
+    }));
+  }
+
+  #location(where: Where, path: string): Location {
+    return { destinationUid: where === 'vault' ? 'vault-uid' : 'secret', path };
+  }
+
+  #idOf(where: Where, path: string): string {
+    return formatLocation(this.#location(where, path));
+  }
+
+  #watchAll(): void {
+    const after = this.world.store.afterEffect;
+    if (after === undefined) return;
+    this.#watch(this.world.vault, () => {
+      after('');
+    });
+    this.#watch(this.world.secret, () => {
+      after('');
+    });
+  }
+
+  /** A crash may come between the announcement of a write and the write, and after any effect. */
+  #watch(destination: FakeDestination, after: () => void): void {
+    destination.onStep = (step: Step) => {
+      if (step.phase !== 'before') after();
+    };
+  }
+
+  /** A process starts: it takes the lead in the store. */
+  async #start(lastEffect: number | undefined): Promise<void> {
+    await settled();
+    this.#life = new Life(lastEffect);
+    await this.#storeAnswers();
+  }
+
+  async #storeAnswers(): Promise<boolean> {
+    try {
+      await this.world.store.takeFence();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** What a dead process began has come to its end. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}

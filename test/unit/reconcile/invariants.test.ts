@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Storm, targetLists, type Happening } from '../../builders/storm.ts';
+
+const pass: Happening = { do: 'pass', drift: false };
+const drift: Happening = { do: 'pass', drift: true };
+
+/** Lives that a key may have, each played once for every effect that a crash may follow. */
+const lives: Readonly<Record<string, readonly Happening[]>> = {
+  'from nothing to Ready': [pass],
+  'one value lost': [pass, { do: 'tamper', where: 'vault', how: 'lose' }, drift],
+  'all values lost': [pass, { do: 'tamper', where: 'vault', how: 'lose' }, { do: 'tamper', where: 'secret', how: 'lose' }, drift],
+  'changed by hand': [pass, { do: 'tamper', where: 'secret', how: 'changeValue' }, drift],
+  'a location added': [{ do: 'targets', to: 'vaultOnly' }, pass, { do: 'targets', to: 'three' }, pass],
+  'a location moved': [pass, { do: 'targets', to: 'vaultMoved' }, pass],
+  'moved while its only copy': [{ do: 'targets', to: 'secretOnly' }, pass, { do: 'targets', to: 'vaultOnly' }, pass],
+  'one destination failing at first': [{ do: 'fail', where: 'vault', operations: 'all' }, pass, { do: 'heal', where: 'vault' }, pass],
+  'writes failing at first': [{ do: 'fail', where: 'secret', operations: 'write' }, pass, { do: 'heal', where: 'secret' }, pass],
+  revoked: [pass, { do: 'revoke' }, pass],
+  deleted: [pass, { do: 'delete' }, pass],
+  'deleted and created again': [pass, { do: 'delete' }, pass, { do: 'create' }, pass],
+  'deleted while a location fails, then created again': [
+    pass,
+    { do: 'fail', where: 'vault', operations: 'all' },
+    { do: 'delete' },
+    pass,
+    { do: 'advance', minutes: 11 },
+    pass,
+    { do: 'create' },
+    { do: 'heal', where: 'vault' },
+    pass,
+  ],
+};
+
+/** What is allowed to stay when everything works again: all of it was asked for, or belongs to somebody else. */
+const restingReasons = ['Available', 'Suspended', 'Revoked', 'ForeignValue', 'DestinationDrift', 'OwnerReplaced'];
+
+async function expectCalm(storm: Storm): Promise<void> {
+  await storm.calm();
+  expect(storm.broken).toEqual([]);
+  if (storm.world.key() === undefined) {
+    expect(await storm.world.store.listKeys()).toEqual([]);
+    expect(await storm.world.store.listWithdrawing(10)).toEqual([]);
+  } else {
+    expect(restingReasons).toContain(storm.world.condition('Ready').split(' ')[1]);
+  }
+  const writes = storm.writes();
+  await storm.pass();
+  await storm.pass(true);
+  expect(storm.writes()).toEqual(writes);
+}
+
+describe('a crash after any effect', () => {
+  it.each(Object.entries(lives))('breaks no invariant, and heals: %s', async (_name, happenings) => {
+    const whole = await Storm.open();
+    await whole.run(happenings);
+    expect(whole.broken).toEqual([]);
+    expect(whole.effects).toBeGreaterThan(3);
+    for (let crashAt = 1; crashAt <= whole.effects; crashAt += 1) {
+      const storm = await Storm.open();
+      await storm.crashAfter(crashAt);
+      await storm.run(happenings);
+      await expectCalm(storm);
+    }
+  });
+});
+
+const where = fc.constantFrom('vault' as const, 'secret' as const);
+const reference = fc.constantFrom('ApiCatalog' as const, 'KeyOwner' as const, 'KeyDestination' as const);
+
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('pass' as const), drift: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('crash' as const), afterEffects: fc.integer({ min: 1, max: 12 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), minutes: fc.constantFrom(1, 11, 61) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('fail' as const), where, operations: fc.constantFrom('all' as const, 'write' as const, 'readValue' as const) }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('heal' as const), where }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('tamper' as const),
+      where,
+      how: fc.constantFrom(
+        'lose' as const,
+        'loseValue' as const,
+        'changeValue' as const,
+        'overwrite' as const,
+        'changeUid' as const,
+        'foreign' as const,
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('targets' as const),
+      to: fc.constantFrom(...(Object.keys(targetLists) as (keyof typeof targetLists)[])),
+    }),
+  },
+  fc.record({ do: fc.constant('suspend' as const), on: fc.boolean() }),
+  fc.record({ do: fc.constant('pause' as const), on: fc.boolean() }),
+  fc.constant<Happening>({ do: 'revoke' }),
+  fc.constant<Happening>({ do: 'delete' }),
+  { weight: 2, arbitrary: fc.constant<Happening>({ do: 'create' }) },
+  fc.constant<Happening>({ do: 'sweep' }),
+  fc.record({ do: fc.constant('remove' as const), what: reference }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('restore' as const), what: reference }) },
+  fc.record({ do: fc.constant('storeFails' as const), times: fc.integer({ min: 1, max: 3 }) }),
+);
+
+describe('any sequence of happenings, with crashes', () => {
+  it(
+    'breaks no invariant, and heals',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(happening, { minLength: 3, maxLength: 25 }), async (happenings) => {
+          const storm = await Storm.open();
+          await storm.run(happenings);
+          await expectCalm(storm);
+        }),
+        // A failure prints its seed and the shortest sequence.
+        { numRuns: process.env['CI'] === 'true' ? 1500 : 60 },
+      );
+    },
+    120_000,
+  );
+});
