@@ -109,11 +109,12 @@ describe('the embedded database', () => {
     const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
     await client.connect();
     const setting = async (name: string): Promise<unknown> =>
-      (await client.query(`SELECT current_setting($1) AS value`, [name])).rows[0]?.value;
+      (await client.query<{ value: unknown }>(`SELECT current_setting($1) AS value`, [name])).rows[0]?.value;
     expect(await setting('server_encoding')).toBe('UTF8');
     expect(await setting('listen_addresses')).toBe('127.0.0.1');
     expect(await setting('unix_socket_directories')).toBe('');
-    expect((await client.query(`SELECT datcollate FROM pg_database WHERE datname = 'keywright'`)).rows[0]?.datcollate).toBe('C');
+    const { rows } = await client.query<{ datcollate: string }>(`SELECT datcollate FROM pg_database WHERE datname = 'keywright'`);
+    expect(rows).toEqual([{ datcollate: 'C' }]);
     await client.end();
     const stranger = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password: 'guess' });
     await expect(stranger.connect()).rejects.toMatchObject({ code: '28P01' });

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 
-import type { LineOf, ManifestDocument } from './documents.ts';
+import type { ManifestDocument } from './documents.ts';
 import type { FolderLook } from './folder.ts';
 
 /** Something in the folder that does not count, and why. Lines count from 1. */
@@ -18,7 +18,6 @@ export interface Declaration {
   readonly document: Extract<ManifestDocument, { type: 'object' | 'secret' }>;
   readonly path: string;
   readonly line: number;
-  readonly lineOf: LineOf | undefined;
 }
 
 /** What a look at the folder declares. */
@@ -69,8 +68,7 @@ export function declare(root: string, { files, faults: folderFaults }: FolderLoo
     }
     if (document.id !== undefined) firstOf.set(document.id, { path, line });
     if (document.type === 'invalid') for (const fault of document.faults) faults.push({ file, ...fault, level: 'error' });
-    else
-      declarations.set(document.id, { document, path, line, lineOf: document.type === 'object' ? document.lineOf : undefined });
+    else declarations.set(document.id, { document, path, line });
   };
 
   for (const { path, content } of files) {

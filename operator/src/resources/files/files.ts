@@ -1,14 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { join, relative, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
-import type { ApiKind } from '../../api/kinds.ts';
-import { group } from '../../api/meta.ts';
 import type { KubeObject, ObjectMeta, ObjectRef } from '../../api/meta.ts';
-import { validateUpdate } from '../../api/parse.ts';
 import { transient } from '../../domain/failure.ts';
-import { formatInstant } from '../../domain/time.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { EventRecord, Kinds, ResourceEvent, Resources, WatchedKind } from '../port.ts';
@@ -19,10 +14,9 @@ import type { Declaration, Declared, Fault } from './declared.ts';
 import { formatId } from './documents.ts';
 import { ManifestFolder } from './folder.ts';
 import { ObjectStore } from './objects.ts';
+import type { Unversioned } from './objects.ts';
 import { ManifestSecrets } from './secrets.ts';
-
-/** Which file an object comes from, on the object as it stands under `status/`. */
-export const manifestAnnotation = `${group}/manifest`;
+import { asStored, create, findMissing, markDeleted, update } from './takeover.ts';
 
 /** A little more than {@link absenceMs}, so that a timer that fires early does not cost a third look. */
 const lookEveryMs = absenceMs + 20;
@@ -197,94 +191,29 @@ class Files implements FilesResources {
   }
 
   async #accept(id: string, declaration: Declaration, { held }: Declared): Promise<readonly Fault[]> {
-    const { document, path } = declaration;
+    const { document } = declaration;
     if (document.type === 'secret') {
       const metadata = this.secrets.accept(document.secret);
       if (metadata !== undefined) this.#emit('Secret', 'upsert', metadata);
       return [];
     }
     const old = this.#objects.get(id);
-    // Its own file cannot be read now: what another file says of it would count only until then.
-    if (old !== undefined && path !== sourceOf(old) && held.has(sourceOf(old) ?? '')) return [];
-    if (old === undefined && this.#objects.unreadableFile(id) !== undefined) return [];
-    // Once begun, a deletion goes on; the document counts again when the object is gone.
-    if (old?.metadata.deletionTimestamp !== undefined) return [];
-    const annotations = { ...document.object.metadata.annotations, [manifestAnnotation]: path };
+    const ofObject = { ...declaration, document };
     if (old === undefined) {
-      await this.#create(document.object, annotations);
+      if (this.#objects.unreadableFile(id) === undefined) await this.#put(create(ofObject, this.#input.clock.now()));
       return [];
     }
-    return this.#update(old, declaration, document.object, annotations);
+    const { put, faults } = update(old, ofObject, this.#root, held);
+    if (put !== undefined) await this.#put(put);
+    return faults;
   }
 
-  async #create(object: DeclaredObject, annotations: Readonly<Record<string, string>>): Promise<void> {
-    const creationTimestamp = formatInstant(this.#input.clock.now());
-    await this.#put({
-      ...object,
-      metadata: { ...object.metadata, annotations, uid: randomUUID(), generation: 1, creationTimestamp },
-    });
-  }
-
-  async #update(
-    old: KubeObject,
-    { path, line, lineOf }: Declaration,
-    next: DeclaredObject,
-    annotations: Readonly<Record<string, string>>,
-  ): Promise<readonly Fault[]> {
-    const { labels, ...kept } = old.metadata;
-    const spec = asStored(next.spec);
-    const specChanged = !isDeepStrictEqual(old.spec, spec);
-    const refused =
-      specChanged && next.kind !== 'Namespace' ? validateUpdate(next.kind as ApiKind, old.spec as never, next.spec as never) : [];
-    if (refused.length > 0) {
-      const file = relative(this.#root, path);
-      return refused.map((fault) => ({
-        file,
-        line: lineOf?.(fault.steps) ?? line,
-        message: `${fault.path}: ${fault.message}; the last good version stays`,
-        level: 'error',
-      }));
-    }
-    const metadataChanged =
-      !isDeepStrictEqual(labels, next.metadata.labels) || !isDeepStrictEqual(old.metadata.annotations, annotations);
-    if (!specChanged && !metadataChanged) return [];
-    await this.#put({
-      ...old,
-      spec,
-      metadata: {
-        ...kept,
-        ...(next.metadata.labels === undefined ? {} : { labels: next.metadata.labels }),
-        annotations,
-        generation: (old.metadata.generation ?? 1) + (specChanged ? 1 : 0),
-      },
-    });
-    return [];
-  }
-
-  async #deleteMissing({ named, empty, complete }: Declared): Promise<readonly Fault[]> {
-    const faults: Fault[] = [];
-    const missing: string[] = [];
-    for (const object of this.#objects.all()) {
-      const id = formatId(object.kind, object.metadata);
-      if (named.has(id) || object.metadata.deletionTimestamp !== undefined) continue;
-      const source = sourceOf(object);
-      if (source !== undefined && empty.has(source)) {
-        faults.push({
-          file: relative(this.#root, source),
-          message: `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`,
-          level: 'notice',
-        });
-      } else if (!this.#input.prune && !this.#isInside(source)) {
-        faults.push({
-          file: source ?? id,
-          message: `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`,
-          level: 'notice',
-        });
-      } else missing.push(id);
-    }
-    missing.push(...this.secrets.ids().filter((id) => !named.has(id)));
-    if (!complete) this.#absence.reset();
-    else for (const id of this.#absence.observe(missing, this.#input.clock.monotonicMs())) await this.#delete(id);
+  async #deleteMissing(declared: Declared): Promise<readonly Fault[]> {
+    const { clock, prune } = this.#input;
+    const { ids, faults } = findMissing(this.#objects.all(), declared, { root: this.#root, prune });
+    const missing = [...ids, ...this.secrets.ids().filter((id) => !declared.named.has(id))];
+    if (!declared.complete) this.#absence.reset();
+    else for (const id of this.#absence.observe(missing, clock.monotonicMs())) await this.#delete(id);
     return faults;
   }
 
@@ -294,16 +223,11 @@ class Files implements FilesResources {
     const object = this.#objects.get(id);
     if (object === undefined) return;
     this.#input.log.info('manifest deleted', { kind: object.kind, name: formatName(id) });
-    if ((object.metadata.finalizers ?? []).length === 0) return this.#remove(object);
-    const deletionTimestamp = formatInstant(this.#input.clock.now());
-    // The API server counts the request to delete as a change of what is wanted, too.
-    await this.#put({
-      ...object,
-      metadata: { ...object.metadata, deletionTimestamp, generation: (object.metadata.generation ?? 1) + 1 },
-    });
+    if ((object.metadata.finalizers ?? []).length === 0) await this.#remove(object);
+    else await this.#put(markDeleted(object, this.#input.clock.now()));
   }
 
-  async #put(object: Parameters<ObjectStore['put']>[0]): Promise<void> {
+  async #put(object: Unversioned): Promise<void> {
     const stored = await this.#objects.put(object);
     this.#emit(stored.kind as WatchedKind, 'upsert', stored.metadata);
   }
@@ -326,10 +250,6 @@ class Files implements FilesResources {
     );
     for (const { metadata } of documents) names.delete(metadata.name);
     return [...documents, ...[...names].map(impliedNamespace)];
-  }
-
-  #isInside(source: string | undefined): boolean {
-    return source !== undefined && (source === this.#root || source.startsWith(this.#root + sep));
   }
 
   #unreadableFaults(): readonly Fault[] {
@@ -375,13 +295,6 @@ class Files implements FilesResources {
   }
 }
 
-type DeclaredObject = Extract<Declaration['document'], { type: 'object' }>['object'];
-
-/** As it comes back from the disk, where no member is undefined: otherwise every start would see a change. */
-function asStored(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
-}
-
 const order = ['Namespace', 'ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination', 'ApiKey'];
 
 /** What others refer to first. */
@@ -401,10 +314,6 @@ function impliedNamespace(name: string): KubeObject {
     metadata: { name, uid: `namespace-${name}`, resourceVersion: '0', labels: namespaceLabels(name) },
     spec: {},
   };
-}
-
-function sourceOf(object: KubeObject): string | undefined {
-  return object.metadata.annotations?.[manifestAnnotation];
 }
 
 function toFields({ file, line, message }: Fault): { readonly file: string; readonly message: string; readonly line?: number } {
