@@ -17,6 +17,7 @@ const LEAST_NODE = 24;
 /** Command → what our Node runs, before the caller's own arguments. */
 const COMMANDS = {
   up: ['operator/src/main.ts', 'up'],
+  keywright: ['operator/src/main.ts'],
   test: ['scripts/test.ts'],
   generate: ['scripts/generate.ts'],
   requirements: ['scripts/requirements.ts'],
