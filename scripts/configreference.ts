@@ -1,0 +1,43 @@
+import { describeConfig } from '../operator/src/config.ts';
+import type { ConfigEntry } from '../operator/src/config.ts';
+import { codes } from '../operator/src/server/codes.ts';
+
+/** `docs/reference/configuration.md`: every environment variable, from the table that the program itself reads. */
+export function configurationPage(): string {
+  const entries = describeConfig();
+  return [
+    '# Configuration',
+    '',
+    'A process reads these environment variables once, when it starts. It lists all faults in one message and exits with 2, also for a name that begins with `KEYWRIGHT_` and is not here (but for what Kubernetes injects for a Service). An empty variable counts as absent. Durations are written as `1h30m15s`.',
+    '',
+    ...table(['Variable', 'Meaning', 'Form', 'Default'], entries.filter((entry) => entry.inUse).map(rowOf)),
+    '',
+    '## Reserved',
+    '',
+    'These names are accepted and their text is checked. They have no effect yet.',
+    '',
+    ...table(['Variable', 'Meaning', 'Form', 'Default'], entries.filter((entry) => !entry.inUse).map(rowOf)),
+    '',
+  ].join('\n');
+}
+
+/** `docs/reference/verdicts.md`: every code of a denial, with its status and sentence. */
+export function verdictsPage(): string {
+  const rows = Object.entries(codes).map(([code, { status, detail }]) => [`\`${code}\``, String(status), detail]);
+  return [
+    '# Verdicts',
+    '',
+    'What `POST /v1/verify` says in `code`, `status` and `detail` when a request is not allowed. The answer itself is always a 200.',
+    '',
+    ...table(['Code', 'Status', 'Detail'], rows),
+    '',
+  ].join('\n');
+}
+
+function rowOf(entry: ConfigEntry): readonly string[] {
+  return [`\`${entry.name}\``, entry.description, entry.form, entry.default === undefined ? '' : `\`${entry.default}\``];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`);
+}
