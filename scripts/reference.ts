@@ -66,6 +66,14 @@ export function indexPage(): string {
     ...apiKinds.map((kind) => `- [${kind}](${kind.toLowerCase()}.md): ${lowerFirst(kindTable[kind].description)}`),
     '- [Conditions and reasons](conditions.md): what a status says, and what each word means.',
     '',
+    'An editor with the YAML language server completes and checks a manifest that begins with a line such as',
+    '',
+    '```yaml',
+    '# yaml-language-server: $schema=../../docs/reference/schemas/apikey.json',
+    '```',
+    '',
+    'where the address, or a path from the manifest, leads to the schema of the kind.',
+    '',
   ].join('\n');
 }
 

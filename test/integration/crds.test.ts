@@ -114,7 +114,7 @@ describe('the API server', () => {
     });
   });
 
-  it('finds keys by owner, access type, catalog and application', async () => {
+  it('[S0-21] finds keys by owner, access type, catalog and application', async () => {
     await create('ApiKey', own('ApiKey', { 'spec.owner': 'ana', 'spec.clientApplication': 'shop' }, 'found'), '');
     await create('ApiKey', own('ApiKey', { 'spec.owner': 'ben', 'spec.clientApplication': 'shop' }, 'not-found'), '');
     const selector = 'spec.owner=ana,spec.accessType=Integrations,spec.catalog=default,spec.clientApplication=shop';

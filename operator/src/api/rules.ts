@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Rule, TransitionRule } from './rule.ts';
 
 type Members = Readonly<Record<string, unknown>>;
@@ -31,7 +32,7 @@ export function immutable(member: string, why: string): TransitionRule<Members> 
     cel: `self.${member} == oldSelf.${member}`,
     message: `${member} is immutable: ${why}`,
     field: member,
-    holds: (self, old) => JSON.stringify(self[member]) === JSON.stringify(old[member]),
+    holds: (self, old) => isDeepStrictEqual(self[member], old[member]),
   };
 }
 
