@@ -4,7 +4,8 @@ import type { Reading } from './port.ts';
 
 /** The last line of defence: whatever a plan says, no adapter writes over or removes a value that bears no mark. */
 export function refuseForeign(observed: Reading): void {
-  if (observed.kind === 'unmarked') throw stalled('ForeignValue', 'the location holds a value that is not ours; it is left alone');
+  if (observed.kind === 'unmarked')
+    throw stalled('ForeignValue', 'the location holds a value that is not ours; it is left alone');
 }
 
 /** A mark as flat texts, as providers keep metadata. The names are a contract: old values must stay readable. */

@@ -86,7 +86,10 @@ function fillTemplate(template: string, key: LocatedKey, label: string): string 
 
 function checkSegment(segment: string, label: string): string {
   if (segmentPattern.test(segment)) return segment;
-  throw stalled('InvalidSpec', `${label}: a segment has 1–63 characters a-z, 0-9, '.', '_' or '-', and begins and ends with a letter or digit`);
+  throw stalled(
+    'InvalidSpec',
+    `${label}: a segment has 1–63 characters a-z, 0-9, '.', '_' or '-', and begins and ends with a letter or digit`,
+  );
 }
 
 /** A Secret's name is a DNS subdomain: up to 253 characters, no underscore, no empty label. */

@@ -12,7 +12,13 @@ import type { Mark } from '../domain/version.ts';
  */
 export type Reading =
   | { readonly kind: 'absent'; readonly revision: string }
-  | { readonly kind: 'marked'; readonly mark: Mark; readonly carries: boolean; readonly providerVersion: string; readonly revision: string }
+  | {
+      readonly kind: 'marked';
+      readonly mark: Mark;
+      readonly carries: boolean;
+      readonly providerVersion: string;
+      readonly revision: string;
+    }
   | { readonly kind: 'unmarked'; readonly revision: string };
 
 /**
@@ -20,7 +26,8 @@ export type Reading =
  * Binding style). `api-key` and `header` hold the key; the rest is the envelope.
  */
 export interface DeliveredRecord {
-  readonly entries: Readonly<Record<'api-key' | 'header', Plaintext>> & Readonly<Record<'key-id' | 'expires-at' | 'type' | 'provider', string>>;
+  readonly entries: Readonly<Record<'api-key' | 'header', Plaintext>> &
+    Readonly<Record<'key-id' | 'expires-at' | 'type' | 'provider', string>>;
 }
 
 /** The value at a location; `entries` are all texts found there, `apiKey` the one under `api-key`, if any. */
@@ -31,8 +38,7 @@ export interface DeliveredValue {
 
 /** What a conditional write came to. `lost` = the location is not in the observed state any more: observe again. */
 export type WriteOutcome =
-  | { readonly kind: 'written'; readonly providerVersion: string; readonly reading: Reading }
-  | { readonly kind: 'lost' };
+  { readonly kind: 'written'; readonly providerVersion: string; readonly reading: Reading } | { readonly kind: 'lost' };
 
 /**
  * One destination: a Vault mount, an AWS account and region, a namespace's Secrets, a folder.

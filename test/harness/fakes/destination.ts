@@ -65,7 +65,13 @@ export class FakeDestination implements Destination {
     return { apiKey: apiKey === undefined ? undefined : new Plaintext(apiKey), reading: this.#reading(location.path) };
   }
 
-  async write(location: Location, record: DeliveredRecord, mark: Mark, observed: Reading, _attemptId: string): Promise<WriteOutcome> {
+  async write(
+    location: Location,
+    record: DeliveredRecord,
+    mark: Mark,
+    observed: Reading,
+    _attemptId: string,
+  ): Promise<WriteOutcome> {
     refuseForeign(observed);
     this.#begin('write', location);
     const { path } = location;

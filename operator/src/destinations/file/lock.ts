@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { link, open, readFile, rename, rm } from 'node:fs/promises';
+import { waiting } from '../../domain/failure.ts';
+import type { Clock } from '../../domain/time.ts';
+
+const pollMs = 20;
+const deadlineMs = 5_000;
+
+/**
+ * Runs `work` while this process alone holds the lock file. A lock whose process is dead counts for nothing. Throws
+ * `waiting DestinationUnavailable` when a living process holds it for 5 s.
+ */
+export async function withLock<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
+  const mine = `${await formatHolder(process.pid)} ${randomBytes(8).toString('hex')}`;
+  const giveUpAtMs = clock.monotonicMs() + deadlineMs;
+  while (!(await tryLock(path, mine))) {
+    await removeIfDead(path);
+    if (clock.monotonicMs() > giveUpAtMs) throw waiting('DestinationUnavailable', 'another process holds the lock of the folder');
+    await clock.sleep(pollMs);
+  }
+  try {
+    return await work();
+  } finally {
+    if ((await readOrUndefined(path)) === mine) await rm(path, { force: true });
+  }
+}
+
+/** The content is there as soon as the name is: a lock without its holder's id could never be told from a dead one. */
+async function tryLock(path: string, content: string): Promise<boolean> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return false;
+    throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** Takes a dead holder's lock away under another name first: of two that try it at once, only one moves that file. */
+async function removeIfDead(path: string): Promise<void> {
+  const content = await readOrUndefined(path);
+  if (content === undefined || (await isAlive(content))) return;
+  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return;
+    throw error;
+  }
+  // Somebody was quicker, and what was moved is his living lock: back with it.
+  if ((await readOrUndefined(aside)) !== content) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+}
+
+async function isAlive(content: string): Promise<boolean> {
+  const [pid = '', started = ''] = content.split(' ');
+  if (!/^[1-9][0-9]*$/.test(pid)) return false;
+  try {
+    process.kill(Number(pid), 0);
+  } catch (error) {
+    // EPERM: it lives, under another user.
+    if (!isCode(error, 'EPERM')) return false;
+  }
+  return (await formatHolder(Number(pid))) === `${pid} ${started}`;
+}
+
+/** Process id and start time: ids are used again. Without /proc the id alone must do. */
+async function formatHolder(pid: number): Promise<string> {
+  const stat = await readOrUndefined(`/proc/${pid}/stat`);
+  // Field 22, counted after the program's name in parentheses, which may hold anything (proc(5)).
+  const started = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return `${pid} ${started ?? '-'}`;
+}
+
+async function readOrUndefined(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined);
+}
+
+/** Whether an error is the system's of that code. */
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}

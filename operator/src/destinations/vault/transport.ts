@@ -1,0 +1,92 @@
+import { Agent, request } from 'undici';
+
+/** The largest answer that is read, in bytes. A record and its metadata are a few kilobytes. */
+const maxAnswerBytes = 1_048_576;
+
+/** What a call came to before anybody judged the status; `body` is parsed JSON, or `undefined` for an empty answer. */
+export interface RawAnswer {
+  readonly statusCode: number;
+  readonly body: unknown;
+  readonly request: { readonly path: string };
+}
+
+/** Why there is no usable answer. It names no address, header or body: all of those may hold a secret. */
+export class TransportFault extends Error {
+  readonly fault: 'unreachable' | 'timeout' | 'tooLarge' | 'notJson';
+
+  constructor(fault: TransportFault['fault']) {
+    super(fault);
+    this.name = 'TransportFault';
+    this.fault = fault;
+  }
+}
+
+/** What node-vault asks of the function that sends its requests. */
+export interface VaultRequest {
+  readonly method: string;
+  readonly uri: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly json?: unknown;
+}
+
+/** Sends requests to one server. */
+export interface Transport {
+  send(options: VaultRequest): Promise<RawAnswer>;
+  close(): Promise<void>;
+}
+
+/**
+ * The road to one Vault server. node-vault's own (axios) follows redirects with the token in its headers, goes through
+ * whatever proxy the environment names, reads answers of any size, and its errors carry the whole request; this one
+ * does none of that, and its deadline covers the call from connect to the last byte.
+ */
+export function openTransport(options: { readonly caBundle: string | undefined; readonly timeoutMs: number }): Transport {
+  const { caBundle, timeoutMs } = options;
+  const agent = new Agent({ connect: { timeout: timeoutMs, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
+  return {
+    send: async ({ method, uri, headers = {}, json }) => {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const hasBody = typeof json === 'object' && json !== null;
+      try {
+        const answer = await request(uri, {
+          method,
+          dispatcher: agent,
+          signal,
+          headers: { 'content-type': 'application/json', ...headers },
+          ...(hasBody ? { body: JSON.stringify(json) } : {}),
+        });
+        const text = await readText(answer.body);
+        return { statusCode: answer.statusCode, body: parse(text, answer.statusCode), request: { path: new URL(uri).pathname } };
+      } catch (error) {
+        if (error instanceof TransportFault) throw error;
+        throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable');
+      }
+    },
+    close: () => agent.close(),
+  };
+}
+
+async function readText(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > maxAnswerBytes) {
+      body.destroy();
+      throw new TransportFault('tooLarge');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** An error status is told by its number alone: proxies in front of Vault answer in HTML. */
+function parse(text: string, statusCode: number): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    if (statusCode >= 300) return undefined;
+    throw new TransportFault('notJson');
+  }
+}
