@@ -42,6 +42,7 @@ export class Controller {
   readonly #startedAt: Instant;
   #unsubscribe: (() => void) | undefined;
   readonly #stop = new AbortController();
+  #fenceLost = false;
 
   constructor(init: ControllerInit) {
     this.#init = init;
@@ -151,13 +152,18 @@ export class Controller {
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const last = this.#comparedAt.get(key) ?? this.#startedAt;
     const due = this.#driftAsked.delete(key) || driftInstantAfter(resource.metadata.uid, limits.driftIntervalMs, last) <= now;
-    const next = await reconcile(this.#deps, resource, due);
-    if (due) this.#comparedAt.set(key, now);
+    const { next, compared } = await reconcile(this.#deps, resource, due);
+    // A comparison that a failure stopped is still owed: the change that asked for it does not come again.
+    if (due && compared) this.#comparedAt.set(key, now);
+    else if (due) this.#driftAsked.add(key);
     return next;
   }
 
   #report(key: string, error: unknown): void {
     if (error instanceof FenceLost) {
+      if (this.#fenceLost) return;
+      this.#fenceLost = true;
+      this.#stop.abort();
       this.#deps.log.error('leadership lost in the store', { apiKey: key });
       this.#init.onFenceLost();
       return;

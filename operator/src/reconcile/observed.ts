@@ -116,6 +116,11 @@ export function isOurs(o: Observed, mark: Mark): boolean {
   return mark.installationId === o.installationId && mark.namespace === o.ref.namespace && mark.name === o.ref.name;
 }
 
+/** The status knows a later version than the store: the database was restored, and what is delivered may be unknown to it. */
+export function isStoreBehind(o: Observed): boolean {
+  return o.store.highestEpoch > 0 && (o.resource.status?.currentKey?.epoch ?? 0) > o.store.highestEpoch;
+}
+
 /** What stands at a location, as the plan sees it. */
 export type Holding =
   | { readonly kind: 'unseen' }

@@ -10,7 +10,7 @@ import { nextInstant, stalledRetryMs, waitingRetryMs } from './wake.ts';
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
  * no reference, permission or valid spec. Pure: the same observation gives the same plan.
  *
- * Safety: deletion → revoked → selections → retirementDue → withdrawals.
+ * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
  * Progress: paused → namespaceTerminating → finalizing → references → validity → pendingEpoch → nothingLive → drift →
  * envelope → steady.
  */

@@ -7,7 +7,7 @@ import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { execute } from './execute.ts';
 import { observe, withSights, type Sights } from './observe.ts';
-import type { Observed } from './observed.ts';
+import { openTargets, sightOf, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
@@ -15,20 +15,28 @@ import { failedStatusOf, statusOf } from './status.ts';
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
 const maxSteps = 40;
 
+/** What came of one pass. */
+export interface Pass {
+  readonly next: Next;
+  /** Every location was looked at: a comparison that was due is done. */
+  readonly compared: boolean;
+}
+
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
-export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: boolean): Promise<Next> {
+export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: boolean): Promise<Pass> {
   const started = deps.clock.monotonicMs();
   try {
     const { observed, decided } = await runSteps(deps, resource, driftDue);
     await writeStatus(deps, observed, decided);
     const { blocker } = decided;
     deps.metrics.reconciled({ outcome: blocker?.kind ?? 'steady', reason: blocker?.reason ?? 'Steady', durationMs: deps.clock.monotonicMs() - started });
-    return decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
+    const next: Next = decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
+    return { next, compared: openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
+    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    return fail(deps, resource, error);
+    return { next: await fail(deps, resource, error), compared: false };
   }
 }
 
@@ -65,13 +73,23 @@ async function writeStatus(deps: Dependencies, o: Observed, decided: Plan): Prom
 
 async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Promise<Next> {
   const now = deps.clock.now();
-  const earlier = resource.status?.failures?.count ?? 0;
+  // A changed spec starts anew: what failed before may be what was mended.
+  const sameSpec = resource.status?.observedGeneration === resource.metadata.generation;
+  const previous = sameSpec ? resource.status : withoutFailures(resource.status);
+  const earlier = previous?.failures?.count ?? 0;
   const at = retryAt(failure, earlier, now, (deps.random(1)[0] ?? 0) / 256);
   const apiKey = formatRef({ namespace: resource.metadata.namespace ?? '', name: resource.metadata.name });
   deps.log.warn('reconcile failed', { apiKey, failure: failure.kind, reason: failure.reason, message: failure.message, retryInMs: at - now });
-  const status = failedStatusOf(resource.status, failure, { now, retryAt: at, generation: resource.metadata.generation });
+  const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
+  announce(deps, resource, status);
   await deps.resources.applyStatus('ApiKey', resource.metadata, status);
   return { kind: 'at', at };
+}
+
+function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undefined {
+  if (status === undefined) return undefined;
+  const { failures: _, ...rest } = status;
+  return rest;
 }
 
 /** A step that a person wants to read about. Values are never in it; the display form of a key may be. */

@@ -48,13 +48,20 @@ export function failedStatusOf(
   at: { readonly now: Instant; readonly retryAt: Instant; readonly generation: number | undefined },
 ): ApiKeyStatus {
   const { now, retryAt, generation } = at;
-  const statement: Statement = { status: 'Unknown', reason: failure.reason, message: failure.message };
-  const conditions = (previous?.conditions ?? []).filter((condition) => condition.type !== 'Ready');
-  const ready = conditionOf('Ready', statement, previous?.conditions ?? [], now, generation);
+  const { reason, message } = failure;
+  const stuck = failure.kind === 'stalled';
+  const statements: Readonly<Partial<Record<ConditionType, Statement>>> = {
+    Ready: { status: 'Unknown', reason, message },
+    Reconciling: stuck ? no(reason, message) : yes(reason, message),
+    Stalled: stuck ? yes(reason, message) : no('Progressing'),
+  };
+  const before = previous?.conditions ?? [];
+  const told = Object.entries(statements).map(([type, statement]) => conditionOf(type as ConditionType, statement, before, now, generation));
+  const others = before.filter((condition) => statements[condition.type] === undefined);
   return {
     ...(previous ?? {}),
     ...(generation === undefined ? {} : { observedGeneration: generation }),
-    conditions: [ready, ...conditions],
+    conditions: [...told, ...others],
     failures: { count: (previous?.failures?.count ?? 0) + 1, lastAt: formatInstant(now), retryAt: formatInstant(retryAt) },
   };
 }

@@ -1,4 +1,4 @@
-import type { Instant } from '../domain/time.ts';
+import { parseInstant, type Instant } from '../domain/time.ts';
 import { openTargets, sightOf, type Observed } from './observed.ts';
 import { lossBrake } from './rules/minting.ts';
 
@@ -20,6 +20,8 @@ export function driftInstantAfter(uid: string, intervalMs: number, after: Instan
 /** When this key is to be looked at again although nothing changes: the earliest instant at which a rule would speak. */
 export function nextInstant(o: Observed): Instant | undefined {
   const instants: Instant[] = [];
+  const end = parseInstant(o.resource.spec.expiry?.at ?? '');
+  if (end !== undefined) instants.push(end);
   for (const version of o.store.versions) {
     if (version.expiresAt !== undefined) instants.push(version.expiresAt);
     if (version.notAfter !== undefined) instants.push(version.notAfter);

@@ -1,7 +1,7 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, hold, type Decision, type WriteTarget } from '../action.ts';
-import { activeVersion, deliveryAt, holdingAt, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import { activeVersion, deliveryAt, holdingAt, isStoreBehind, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
 
 /** Asks for the marks of all open targets that were not looked at in this pass. */
@@ -61,7 +61,8 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
   if (holding.kind !== 'ours') return [];
   // The right value under a mark that does not say so is written again over itself: the mark is repaired.
-  const right = holding.proven === version.keyId && holding.claimed === version.keyId;
+  const marked = holding.claimed === version.keyId && holding.reading.kind === 'marked' && holding.reading.mark.uid === o.ref.uid;
+  const right = holding.proven === version.keyId && marked;
   return right ? [] : [{ ...target, reading: holding.reading }];
 }
 
@@ -100,7 +101,18 @@ function mayHold(o: Observed, location: Location, version: Version): boolean {
 
 /** A target to be looked at: its row does not say that it holds the version, or a comparison is due, or it was seen anyway. */
 function isSuspect(o: Observed, target: OpenTarget, active: Version): boolean {
-  return o.driftDue || sightOf(o, target.location).reading !== undefined || !isRecorded(o, target, active);
+  if (o.driftDue || isStoreBehind(o) || isTroubled(o, target)) return true;
+  return sightOf(o, target.location).reading !== undefined || !isRecorded(o, target, active);
+}
+
+/**
+ * The last status named a fault there, or there is no last status: without another look the next one would forget the
+ * fault, and call a key Ready whose location holds somebody else's value.
+ */
+function isTroubled(o: Observed, target: OpenTarget): boolean {
+  const { status } = o.resource;
+  if (status?.observedGeneration === undefined) return true;
+  return status.destinations?.some((one) => one.location === target.location.path && one.reason !== undefined) === true;
 }
 
 function isUnproven(o: Observed, target: OpenTarget): boolean {

@@ -71,7 +71,8 @@ export function mintForLostValue(o: Observed): Decision {
     return hold('stalled', 'DestinationDrift', 'the delivered value was lost again and again; nothing is minted until the resource changes');
   }
   if (brakeUntil > o.now) return hold('waiting', 'DestinationDrift', 'the delivered value was lost again; minting is slowed down');
-  return mint(o, nextEpoch(o).epoch, 'ValueLost', []);
+  const { epoch, cause } = nextEpoch(o);
+  return mint(o, epoch, cause === 'StoreBehind' ? cause : 'ValueLost', []);
 }
 
 /** The instant before which a second loss mints nothing: 10 minutes, doubled with each earlier loss, at most 6 hours. */
@@ -138,11 +139,12 @@ function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintC
 /** Until when the version that is replaced stays valid: the overlap when every location has the new one, else the longest. */
 function endOfOld(o: Observed, everywhere: boolean): Instant | undefined {
   const old = o.store.versions.find((version) => version.state === 'active' && isLive(version, o.now));
-  if (old === undefined) return undefined;
+  // Lost attempts end with it, and without it too: nobody may be left with a key that nothing ever ends.
+  if (old === undefined && !o.store.versions.some((version) => version.lost)) return undefined;
   const { rotation } = o.resource.spec;
   const byOverlap = rotation.retireOldKey === 'AfterOverlap' && everywhere;
   const end = o.now + durationMs(byOverlap ? rotation.overlap : rotation.maxOverlap);
-  return Math.ceil(Math.min(end, old.expiresAt ?? Number.POSITIVE_INFINITY) / 1000) * 1000;
+  return Math.ceil(Math.min(end, old?.expiresAt ?? Number.POSITIVE_INFINITY) / 1000) * 1000;
 }
 
 /** A foreign value or another key's location stops a first mint: nobody's value is overwritten, and no key is made for nothing. */

@@ -1,5 +1,6 @@
 import { finalizer } from '../../api/meta.ts';
 import type { Location } from '../../domain/key.ts';
+import { parseInstant } from '../../domain/time.ts';
 import type { Delivery } from '../../domain/version.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { activeVersion, deliveryAt, holdingAt, isOurs, openTargets, pendingVersion, sightOf, type Observed } from '../observed.ts';
@@ -37,6 +38,13 @@ export function revoked(o: Observed): Decision | undefined {
   return withdrawNext(o) ?? hold('stalled', 'Revoked', `revoked: ${reason}; this cannot be undone`);
 }
 
+/** What the status remembers as revoked stays revoked when a restored store has forgotten it. */
+export function revokedBefore(o: Observed): Decision | undefined {
+  const known = o.resource.status?.revokedKeyIds ?? [];
+  const risen = o.store.versions.filter((version) => known.includes(version.keyId));
+  return risen.length === 0 ? undefined : act({ kind: 'endVersions', keyIds: risen.map((version) => version.keyId), reason: 'revoked' });
+}
+
 /** Suspend, resume and every selection reach the store at once, also when another field is invalid. */
 export function selections(o: Observed): Decision | undefined {
   const { key } = o.store;
@@ -47,7 +55,9 @@ export function selections(o: Observed): Decision | undefined {
 
 /** Versions whose end has come leave the store's live set; they are refused already, by the instants in their rows. */
 export function retirementDue(o: Observed): Decision | undefined {
-  const expired = o.store.versions.filter((version) => version.expiresAt !== undefined && version.expiresAt <= o.now);
+  // An edited `at` bounds all versions at once, also those whose rows say a later instant.
+  const at = parseInstant(o.resource.spec.expiry?.at ?? '') ?? Number.POSITIVE_INFINITY;
+  const expired = o.store.versions.filter((version) => Math.min(version.expiresAt ?? at, at) <= o.now);
   if (expired.length > 0) return act({ kind: 'endVersions', keyIds: expired.map((version) => version.keyId), reason: 'expired' });
   const retired = o.store.versions.filter((version) => version.notAfter !== undefined && version.notAfter <= o.now);
   if (retired.length > 0) return act({ kind: 'endVersions', keyIds: retired.map((version) => version.keyId), reason: 'retired' });
@@ -65,7 +75,7 @@ export function withdrawals(o: Observed): Decision | undefined {
 }
 
 /** Every safety rule, in order; the first that speaks decides. */
-export const safetyRules = { deletion, revoked, selections, retirementDue, withdrawals } as const;
+export const safetyRules = { deletion, revoked, revokedBefore, selections, retirementDue, withdrawals } as const;
 
 function withdrawNext(o: Observed): Decision | undefined {
   const open = o.store.deliveries.filter((delivery) => delivery.state === 'withdrawing');
@@ -74,7 +84,8 @@ function withdrawNext(o: Observed): Decision | undefined {
   for (const delivery of open) {
     const { reading, failure } = sightOf(o, delivery.location);
     if (failure !== undefined || reading === undefined) continue;
-    const ours = reading.kind === 'marked' && isOurs(o, reading.mark) && reading.mark.uid === delivery.apiKeyUid;
+    // An earlier resource's mark is ours too: the row was read after the mark, so nobody else can have taken the place.
+    const ours = reading.kind === 'marked' && isOurs(o, reading.mark);
     return act(ours ? { kind: 'withdraw', delivery, reading } : { kind: 'finishWithdrawal', delivery });
   }
   return undefined;
