@@ -6,10 +6,11 @@ import { toCrd } from '../operator/src/api/crd.ts';
 import { toEditorSchema } from '../operator/src/api/editor.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { group } from '../operator/src/api/meta.ts';
+import { configurationPage, verdictsPage } from './configreference.ts';
 import { conditionsPage, indexPage, kindPage } from './reference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const source = 'Made by `npm run generate` from operator/src/api: edit there.';
+const source = 'Made by `npm run generate` from operator/src: edit there.';
 
 /** Every generated file: path from the root → content. The same input gives the same bytes. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -20,6 +21,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     files.set(`docs/reference/${kind.toLowerCase()}.md`, toMarkdown(kindPage(kind)));
   }
   files.set('docs/reference/conditions.md', toMarkdown(conditionsPage()));
+  files.set('docs/reference/configuration.md', toMarkdown(configurationPage()));
+  files.set('docs/reference/verdicts.md', toMarkdown(verdictsPage()));
   files.set('docs/reference/README.md', toMarkdown(indexPage()));
   return files;
 }
@@ -32,9 +35,10 @@ function toMarkdown(page: string): string {
   return `<!-- ${source} -->\n\n${page}`;
 }
 
-/** Folders whose files of this ending are all generated: one that no kind makes any more is drift, too. */
+/** Folders whose files of this ending are all generated: one that nothing makes any more is drift, too. */
 const ownedFolders = [
   { folder: 'crds', ending: '.yaml' },
+  { folder: 'docs/reference', ending: '.md' },
   { folder: 'docs/reference/schemas', ending: '.json' },
 ] as const;
 
