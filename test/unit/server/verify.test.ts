@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
@@ -245,6 +247,18 @@ describe('other requests', () => {
 
   test('another path is 404', async () => {
     expect(await post('/v1/verify/', '{}')).toMatchObject({ status: 404, type: 'application/problem+json' });
+  });
+
+  test('a client that hangs up in the middle of its body is no error of ours, and the next one is served', async () => {
+    const port = listener.address.kind === 'tcp' ? listener.address.port : 0;
+    const socket = connect({ host: '127.0.0.1', port });
+    await once(socket, 'connect');
+    socket.write('POST /v1/verify HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n{"key":');
+    socket.destroy();
+    await once(socket, 'close');
+    expect(await verify({ request })).toMatchObject({ body: { code: 'key_missing' } });
+    await listener.close(1_000);
+    expect(lines).toEqual([]);
   });
 
   test('a head over 16 KiB is cut off', async () => {
