@@ -94,7 +94,7 @@ describe.each<[string, () => Promise<Store>]>([
     await authorizer.stop();
   });
 
-  test('a key is alive from its mint, before and after its activation [S0-1]', async () => {
+  test('a key is alive from its mint, before and after its activation', async () => {
     const { token, ref, keyId } = await authorizer.issue();
     expect(await authorizer.ask(token)).toBe(alive);
     expect(await authorizer.store.activate(ref.uid, keyId, undefined, now)).toBe('done');

@@ -34,7 +34,7 @@ describe('a log line', () => {
     expect(Object.keys(line ?? {})).toEqual(['level', 'time', 'reason', 'event']);
   });
 
-  test('cannot carry a secret: not as its type, not as text [S4-8]', () => {
+  test('cannot carry a secret: not as its type, not as text [S1-8]', () => {
     const secret = token.reveal();
     const lines = capture('trace', (log) => {
       log.trace('event', { message: token as unknown as string, keyId: record.version.keyId });
