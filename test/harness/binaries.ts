@@ -108,7 +108,8 @@ async function build(binary: Binary, recipe: Recipe, path: string, progress: (li
   progress(`building ${BINARY_LABELS[binary]} from its source (once; minutes when the Go cache is empty)`);
   const ticker = setInterval(() => progress(`building ${BINARY_LABELS[binary]}: ${seconds()}`), 30_000);
   try {
-    const output = await go(recipe, temporary);
+    // Again once: thousands of downloads come before a cold build, and what has come stays.
+    const output = (await go(recipe, temporary)) && (await go(recipe, temporary));
     if (output !== undefined) {
       const lines = output.trimEnd().split('\n').slice(-15).join('\n');
       throw PartMissing.of(
