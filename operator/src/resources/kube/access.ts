@@ -30,8 +30,8 @@ export interface Access {
 /** Credentials that are read anew while the process runs: tokens and certificates are rotated on disk. */
 export interface AccessSource {
   current(): Promise<Access>;
-  /** The server said 401: forget what is cached, an exec plugin's token included. */
-  invalidate(): void;
+  /** The server said 401 to `used`: forget it, an exec plugin's cached token included, unless something newer is there. */
+  invalidate(used: Access): void;
 }
 
 /** client-node itself re-reads a token file after a minute. */
@@ -47,14 +47,16 @@ const authenticationTimeoutMs = 30_000;
 export async function loadAccess(kubeconfig: string | undefined, clock: Clock): Promise<AccessSource> {
   let config = await readConfig(kubeconfig);
   let cached: { readonly access: Promise<Access>; readonly atMs: number } | undefined;
+  let latest: Access | undefined;
   let isStale = false;
   const read = async (): Promise<Access> => {
     if (isStale) {
       // A fresh KubeConfig has none of the old one's cached tokens.
-      isStale = false;
       config = await readConfig(kubeconfig);
+      isStale = false;
     }
-    return accessOf(config);
+    latest = await accessOf(config);
+    return latest;
   };
   return {
     current: () => {
@@ -66,7 +68,10 @@ export async function loadAccess(kubeconfig: string | undefined, clock: Clock): 
       }
       return cached.access;
     },
-    invalidate: () => {
+    invalidate: (used) => {
+      // Calls that went out together are refused together: one of them is enough to run an exec plugin again.
+      if (latest === undefined || used.headers['authorization'] !== latest.headers['authorization']) return;
+      latest = undefined;
       isStale = true;
       cached = undefined;
     },

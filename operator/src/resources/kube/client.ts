@@ -104,7 +104,6 @@ export class KubeClient {
         return await this.#once(request, signal);
       } catch (error) {
         const fault = faultOf(error);
-        if (fault.code === 401) this.#init.access.invalidate();
         const delayMs = Math.min(fault.retryAfterMs ?? retryBaseMs * 4 ** (attempt - 1), longestRetryAfterMs);
         const isLast = attempt >= tries || clock.monotonicMs() + delayMs >= deadlineMs;
         if (isLast || signal?.aborted === true || !isRetried(fault, attempt)) throw fault;
@@ -130,7 +129,7 @@ export class KubeClient {
       });
       onCall?.('watch', request.kind, String(answer.statusCode));
       if (answer.statusCode === 200) return parseLines(answer.body);
-      if (answer.statusCode === 401) access.invalidate();
+      if (answer.statusCode === 401) access.invalidate(current);
       throw await refusalOf(answer);
     } catch (error) {
       const fault = faultOf(error);
@@ -162,6 +161,7 @@ export class KubeClient {
       });
       onCall?.(request.verb, request.kind, String(answer.statusCode));
       const { statusCode: status } = answer;
+      if (status === 401) this.#init.access.invalidate(access);
       if (!isSuccess(status) && !passedThrough.has(status)) throw await refusalOf(answer);
       return { status, body: await parseBody(answer.body) };
     } catch (error) {

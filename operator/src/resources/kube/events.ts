@@ -25,16 +25,21 @@ interface Folded {
 
 /** A repeat after this long is a new event; the server forgets events after an hour. */
 const foldedForMs = 10 * 60_000;
+/** An event waits this long for its first repeats, so that a burst is one call. */
+const gatherMs = 250;
 /** Between two updates of one event. */
 const repeatAfterMs = 60_000;
 /** Between two calls, so that a storm of events costs the API server ten calls a second at most. */
 const callGapMs = 100;
 const remembered = 1_000;
+/** On closing. */
+const lastSends = 20;
+const sendTimeoutMs = 2_000;
 const longestNote = 1_024;
 
 /** Writes events in the background: repeats are folded, the rate is bounded, and what fails is logged and dropped. */
 export class EventRecorder {
-  readonly #client: KubeClient;
+  readonly #client: Pick<KubeClient, 'sendRaw'>;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #identity: string;
@@ -44,7 +49,7 @@ export class EventRecorder {
   #pumping: Promise<void> | undefined;
 
   /** `identity` says which process reports. */
-  constructor(client: KubeClient, clock: Clock, log: Log, identity: string) {
+  constructor(client: Pick<KubeClient, 'sendRaw'>, clock: Clock, log: Log, identity: string) {
     this.#client = client;
     this.#clock = clock;
     this.#log = log;
@@ -67,7 +72,8 @@ export class EventRecorder {
         .digest('hex')
         .slice(0, 16);
       const name = `${metadata.name.slice(0, 200)}.${digest}`;
-      this.#folded.set(key, { kind, metadata, event, name, firstAt: now, lastAt: now, count: 1, sentCount: 0, notBeforeMs: 0 });
+      const notBeforeMs = this.#clock.monotonicMs() + gatherMs;
+      this.#folded.set(key, { kind, metadata, event, name, firstAt: now, lastAt: now, count: 1, sentCount: 0, notBeforeMs });
     }
     for (const oldest of this.#folded.keys()) {
       if (this.#folded.size <= remembered) break;
@@ -76,10 +82,12 @@ export class EventRecorder {
     this.#pumping ??= this.#pump().finally(() => (this.#pumping = undefined));
   }
 
-  /** Sends nothing more; resolves when the call in flight is over. */
+  /** Takes nothing more, and sends what the server has not heard of yet, as far as that is a matter of moments. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#pumping;
+    const unheard = [...this.#folded.values()].filter((one) => one.sentCount === 0);
+    await Promise.all(unheard.slice(-lastSends).map((one) => this.#send(one)));
   }
 
   /** Runs as long as something is unsent. */
@@ -103,17 +111,18 @@ export class EventRecorder {
     const isFirst = folded.sentCount === 0;
     folded.sentCount = count;
     const series = count === 1 ? {} : { series: { count, lastObservedTime: formatMicroTime(folded.lastAt) } };
+    const call = { kind: 'Event', timeoutMs: sendTimeoutMs };
     try {
       const { status } = isFirst
         ? await this.#client.sendRaw({
+            ...call,
             verb: 'create',
-            kind: 'Event',
             path: collection,
             body: { ...this.#bodyOf(folded, namespace), ...series },
           })
         : await this.#client.sendRaw({
+            ...call,
             verb: 'patch',
-            kind: 'Event',
             path: `${collection}/${encodeURIComponent(folded.name)}`,
             body: series,
           });

@@ -6,7 +6,7 @@ import { formatMicroTime } from './microtime.ts';
 
 /** What a {@link LeaderElection} is made of. */
 export interface LeaderElectionInit {
-  readonly client: KubeClient;
+  readonly client: Pick<KubeClient, 'sendRaw'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Numbers in [0, 1). */

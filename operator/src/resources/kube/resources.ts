@@ -193,7 +193,7 @@ class ApiServer implements KubeResources {
       (namespace) =>
         new Reflector<Kept>({
           kind,
-          source: watchSource(this.#client, kind, endpoint, namespace),
+          source: watchSource(this.#client, { kind, endpoint, namespace }),
           clock,
           log,
           random,

@@ -8,7 +8,7 @@ import type { Page, WatchMessage, WatchQuery, WatchSource } from './reflector.ts
 /** What the cache keeps: the object, or of a partial kind its metadata. */
 export type Kept = KubeObject | { readonly metadata: ObjectMeta };
 
-const pageSize = 500;
+const defaultPageSize = 500;
 const listTimeoutMs = 60_000;
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
@@ -21,13 +21,20 @@ interface RawMeta extends ObjectMeta {
   readonly managedFields?: unknown;
 }
 
+/** What is watched. */
+export interface Scope {
+  /** For metrics. */
+  readonly kind: string;
+  readonly endpoint: Endpoint;
+  /** Absent = all. */
+  readonly namespace: string | undefined;
+  /** Objects in one page of a list; client-go's 500 when absent. */
+  readonly pageSize?: number;
+}
+
 /** Lists and watches one kind through the client. */
-export function watchSource(
-  client: KubeClient,
-  kind: string,
-  endpoint: Endpoint,
-  namespace: string | undefined,
-): WatchSource<Kept> {
+export function watchSource(client: KubeClient, scope: Scope): WatchSource<Kept> {
+  const { kind, endpoint, namespace, pageSize = defaultPageSize } = scope;
   const path = collectionPath(endpoint, namespace);
   const selector: Record<string, string> = endpoint.labelSelector === undefined ? {} : { labelSelector: endpoint.labelSelector };
   return {

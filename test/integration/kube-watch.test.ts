@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../operator/src/domain/time.ts';
+import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
+import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
+import type { ResourceEvent } from '../../operator/src/resources/port.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { ownControlPlane } from '../harness/parts.ts';
+import { until } from '../harness/until.ts';
+
+const plane = await ownControlPlane({ controllers: false });
+const { kube } = plane;
+
+async function createOwner(name: string): Promise<void> {
+  const spec = { type: 'Team', displayName: name, email: 'team@example.com', allowedNamespaces: { all: true }, grants: [] };
+  const body = { apiVersion: 'keywright.dev/v1alpha1', kind: 'KeyOwner', metadata: { name }, spec };
+  const answer = await kube.request('POST', '/apis/keywright.dev/v1alpha1/keyowners', { body });
+  if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
+}
+
+describe('watches of an API server that dies', () => {
+  let resources: KubeResources;
+  const events: ResourceEvent[] = [];
+  const verbs: string[] = [];
+  const abort = new AbortController();
+  const owners = () =>
+    resources
+      .list('KeyOwner')
+      .map((metadata) => metadata.name)
+      .sort();
+
+  beforeAll(async () => {
+    resources = await openKubeResources({
+      kubeconfig: kube.kubeconfig(),
+      clock: systemClock,
+      log: silentLog,
+      identity: 'test',
+      random: () => 0,
+      onCall: (verb, kind, code) => verbs.push(`${verb} ${kind} ${code}`),
+    });
+    resources.subscribe((event) => events.push(event));
+    await createOwner('first');
+    await resources.start(abort.signal);
+  });
+  afterAll(async () => {
+    abort.abort();
+    await resources.close();
+    await plane.stop();
+  });
+
+  it('lists by WatchList, with one call for each kind', () => {
+    expect(owners()).toEqual(['first']);
+    expect(verbs.filter((verb) => verb.includes('KeyOwner '))).toEqual(['watch KeyOwner 200']);
+    expect(verbs.filter((verb) => verb.startsWith('list'))).toEqual([]);
+  });
+
+  it('keep what they know while the server is dead, and go on when it is back', async () => {
+    plane.apiServer.signal('SIGKILL');
+    await until(() => verbs.some((verb) => verb.endsWith(' refused')), { deadlineMs: 20_000, what: 'a refused call' });
+    expect(owners()).toEqual(['first']);
+    await expect(resources.readLive('KeyOwner', { name: 'first' })).rejects.toMatchObject({ kind: 'transient' });
+    await plane.restartApiServer();
+    await createOwner('second');
+    await until(() => owners().length === 2, { deadlineMs: 60_000, what: 'the second owner' });
+    expect(owners()).toEqual(['first', 'second']);
+    expect(events.filter((event) => event.type === 'delete')).toEqual([]);
+    expect((await resources.readLive('KeyOwner', { name: 'second' }))?.metadata.name).toBe('second');
+  });
+});
