@@ -1,0 +1,151 @@
+import type { ApiCatalog, ApiKey } from '../api/kinds.ts';
+import { parseInstant } from '../domain/time.ts';
+import type { Instant } from '../domain/time.ts';
+import type { Fault } from '../resources/files/declared.ts';
+import { suggest } from './suggest.ts';
+import { valueFiles } from './values.ts';
+
+/** Everything that the table shows. Paths are as the reader may type them. */
+export interface TableModel {
+  readonly keys: readonly ApiKey[];
+  readonly catalogs: readonly ApiCatalog[];
+  readonly faults: readonly Fault[];
+  readonly now: Instant;
+  readonly manifestsFolder: string;
+  readonly dataFolder: string;
+  /** Where the authorizer answers, as `http://127.0.0.1:8080`; absent: it does not run. */
+  readonly authorizerUrl?: string;
+}
+
+/** One key as a line. */
+interface Row {
+  readonly name: string;
+  readonly ready: string;
+  readonly reason: string;
+  readonly owner: string;
+  readonly key: string;
+  readonly expires: string;
+}
+
+const headings: Row = { name: 'NAME', ready: 'READY', reason: 'REASON', owner: 'OWNER', key: 'KEY', expires: 'EXPIRES' };
+const columns = ['name', 'ready', 'reason', 'owner', 'key', 'expires'] as const;
+
+/** Whether a key is Ready for what its manifest says now: what `--once` answers for. */
+export function isReady(key: ApiKey): boolean {
+  const ready = readyOf(key);
+  return ready?.status === 'True' && isCurrent(key) && key.metadata.deletionTimestamp === undefined;
+}
+
+/** The whole picture: keys, where their values lie, faults, what to try next. Lines are not cut: some are there to be copied. */
+export function renderTable(model: TableModel): readonly string[] {
+  const rows = model.keys.map((key) => rowOf(key, model.now));
+  const table = align([headings, ...rows]);
+  const lines = [table[0] ?? ''];
+  for (const [at, key] of model.keys.entries()) lines.push(table[at + 1] ?? '', ...detailsOf(key, model.dataFolder));
+  if (model.keys.length === 0) lines.push(`no ApiKey in ${model.manifestsFolder} yet`);
+  if (model.faults.length > 0) lines.push('', ...model.faults.map(formatFault));
+  lines.push('', ...suggest(model));
+  return lines.map(printable);
+}
+
+/** What is new since `before`, one line each: for logs and pipes, where nothing can be drawn over. */
+export function renderChanges(before: TableModel | undefined, after: TableModel): readonly string[] {
+  const old = new Map((before?.keys ?? []).map((key) => [nameOf(key), linesOf(key, after)]));
+  const lines: string[] = [];
+  for (const key of after.keys) {
+    const now = linesOf(key, after);
+    if (old.get(nameOf(key))?.join('\n') !== now.join('\n')) lines.push(...now);
+    old.delete(nameOf(key));
+  }
+  for (const name of old.keys()) lines.push(`${name}  gone`);
+  const oldFaults = new Set((before?.faults ?? []).map(formatFault));
+  const faults = new Set(after.faults.map(formatFault));
+  for (const fault of faults) if (!oldFaults.has(fault)) lines.push(fault);
+  for (const fault of oldFaults) if (!faults.has(fault)) lines.push(`settled: ${fault}`);
+  return lines.map(printable);
+}
+
+function linesOf(key: ApiKey, { now, dataFolder }: TableModel): readonly string[] {
+  const row = rowOf(key, now);
+  const { name, ready, reason, owner, key: display } = row;
+  return [
+    `${name}  READY=${ready}  ${reason}  owner=${owner}  key=${display}  expires=${row.expires}`,
+    ...detailsOf(key, dataFolder),
+  ];
+}
+
+function rowOf(key: ApiKey, now: Instant): Row {
+  const condition = readyOf(key);
+  const leaving = key.metadata.deletionTimestamp !== undefined;
+  return {
+    name: nameOf(key),
+    ready: leaving ? 'False' : isCurrent(key) ? (condition?.status ?? 'Unknown') : 'Unknown',
+    reason: leaving ? 'being deleted' : isCurrent(key) ? (condition?.reason ?? 'Pending') : 'changed, being looked at',
+    owner: key.spec.owner,
+    key: key.status?.currentKey?.display ?? '-',
+    expires: expiryOf(key, now),
+  };
+}
+
+/** Below a key: where its value lies, and what keeps it from being Ready. */
+function detailsOf(key: ApiKey, dataFolder: string): readonly string[] {
+  const condition = readyOf(key);
+  const files = valueFiles(key, dataFolder);
+  const secretTargets = new Set(key.spec.deliverTo.flatMap(({ name, secret }) => (secret === undefined ? [] : [name])));
+  const elsewhere = (key.status?.destinations ?? []).filter(({ name, keyId }) => !secretTargets.has(name) && keyId !== undefined);
+  const failing = (key.status?.destinations ?? []).filter(({ reason }) => reason !== undefined);
+  return [
+    ...files.map((file) => `  value in ${file}`),
+    ...elsewhere.map(({ name, location }) => `  value in ${name}: ${location}`),
+    ...failing.map(({ name, location, reason }) => `  ${name} (${location}): ${reason ?? ''}`),
+    ...(condition === undefined || condition.status === 'True' || condition.message === '' ? [] : [`  ${condition.message}`]),
+  ];
+}
+
+function readyOf(key: ApiKey) {
+  return key.status?.conditions.find(({ type }) => type === 'Ready');
+}
+
+/** Whether the status speaks of the manifest as it is now. */
+function isCurrent(key: ApiKey): boolean {
+  const condition = readyOf(key);
+  return condition === undefined || (condition.observedGeneration ?? 0) >= (key.metadata.generation ?? 0);
+}
+
+function nameOf({ metadata: { namespace = 'default', name } }: ApiKey): string {
+  return `${namespace}/${name}`;
+}
+
+const hourMs = 3_600_000;
+
+/** The day, and how far off it is. */
+function expiryOf(key: ApiKey, now: Instant): string {
+  const current = key.status?.currentKey;
+  if (current === undefined) return '-';
+  if (current.expiresAt === undefined) return 'never';
+  const at = parseInstant(current.expiresAt);
+  if (at === undefined) return current.expiresAt;
+  const left = at - now;
+  const distance =
+    left <= 0 ? 'over' : left > 48 * hourMs ? `in ${Math.floor(left / (24 * hourMs))} d` : `in ${Math.ceil(left / hourMs)} h`;
+  return `${current.expiresAt.slice(0, 10)} (${distance})`;
+}
+
+function formatFault({ file, line, message, level }: Fault): string {
+  return `${level === 'error' ? '!' : '-'} ${file}${line === undefined ? '' : `:${line}`} ${message}`;
+}
+
+function align(rows: readonly Row[]): readonly string[] {
+  const widths = columns.map((column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) =>
+    columns
+      .map((column, at) => row[column].padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Texts come from manifests and destinations: no control character of theirs may reach the terminal. */
+function printable(line: string): string {
+  return line.replace(/\p{C}/gu, '?');
+}
