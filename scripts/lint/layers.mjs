@@ -5,7 +5,7 @@ const adapter = ['domain', 'api', 'resources', 'telemetry'];
 
 /**
  * Unit → the units it may import, beside itself. Imports point inward: ports never know adapters, adapters never know
- * each other, and the two flows (reconcile, authorize) meet only in the store. `main` alone sees everything.
+ * each other, and the two flows (reconcile, authorize) meet only in the store. Only `main` and its `commands` see everything.
  */
 const ALLOWED = {
   domain: [],
@@ -24,6 +24,14 @@ const ALLOWED = {
   'destinations/aws': [...adapter, 'destinations'],
   'destinations/kubernetes': [...adapter, 'destinations'],
   'destinations/file': [...adapter, 'destinations'],
+  'destinations/registry': [
+    ...adapter,
+    'destinations',
+    'destinations/vault',
+    'destinations/aws',
+    'destinations/kubernetes',
+    'destinations/file',
+  ],
   consumers: adapter,
   reconcile: ['domain', 'api', 'keys', 'queue', 'telemetry', 'resources', 'store', 'destinations', 'consumers'],
   authorize: ['domain', 'api', 'keys', 'telemetry', 'store'],
@@ -31,7 +39,7 @@ const ALLOWED = {
   standalone: ['domain', 'api', 'keys', 'telemetry', 'resources', 'resources/files'],
   config: ['domain', 'telemetry', 'server'],
 };
-const SEES_EVERYTHING = ['main'];
+const SEES_EVERYTHING = ['main', 'commands'];
 /** Packages that the innermost unit may use: those that come with Node. */
 const BUILT_IN = /^node:/;
 

@@ -15,12 +15,14 @@ export function sourcePath(filename) {
 }
 
 /**
- * The unit that the import rules speak of: `domain`, `store` (the port), `store/postgres` (an adapter), `main`.
+ * The unit that the import rules speak of: `domain`, `store` (the port), `store/postgres` (an adapter),
+ * `destinations/registry`, `main`.
  *
  * @param {string} path as {@link sourcePath} gives it
  */
 export function unitOf(path) {
   const [first = '', second] = path.split('/');
-  const isAdapter = WITH_ADAPTERS.includes(first) && path.split('/').length > 2;
-  return isAdapter ? `${first}/${second}` : first;
+  if (!WITH_ADAPTERS.includes(first)) return first;
+  // A registry chooses among the adapters: it is no part of the port.
+  return path.split('/').length > 2 || second === 'registry' ? `${first}/${second}` : first;
 }

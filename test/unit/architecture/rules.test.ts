@@ -69,6 +69,21 @@ const cases: readonly Case[] = [
     good: `import { a } from '../destinations/port.ts'; export const b = a;`,
   },
   {
+    promise: 'reconcile does not choose adapters either',
+    rule: 'keywright/layers',
+    at: 'operator/src/reconcile/x.ts',
+    bad: `import { a } from '../destinations/registry.ts'; export const b = a;`,
+    good: `import { a } from '../destinations/registry.ts'; export const b = a;`,
+    goodAt: 'operator/src/commands/operator.ts',
+  },
+  {
+    promise: 'a registry knows the adapters of its own port only',
+    rule: 'keywright/layers',
+    at: 'operator/src/destinations/registry.ts',
+    bad: `import { a } from '../store/postgres/pool.ts'; export const b = a;`,
+    good: `import { a } from './vault/vault.ts'; export const b = a;`,
+  },
+  {
     promise: 'reconcile does not import a store adapter at run time either',
     rule: 'keywright/layers',
     at: 'operator/src/reconcile/rules/x.ts',
