@@ -40,6 +40,40 @@ export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}
   });
 }
 
+/** The catalog of {@link keySpec}, with changes. */
+export function catalogSpec(changes: object = {}): ApiCatalog['spec'] {
+  return parsed('ApiCatalog', 'default', undefined, {
+    key: { prefix: 'acme', environment: 'live' },
+    accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
+    ...changes,
+  });
+}
+
+/** The owner of {@link keySpec}, with changes. */
+export function ownerSpec(changes: object = {}): KeyOwner['spec'] {
+  return parsed('KeyOwner', 'payments-team', undefined, {
+    type: 'Team',
+    displayName: 'Payments',
+    email: 'payments@example.com',
+    allowedNamespaces: { names: ['payments'] },
+    ...changes,
+  });
+}
+
+/** The destination `prod-vault` of {@link keySpec}, with changes. */
+export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
+  return parsed('KeyDestination', 'prod-vault', undefined, {
+    allowedNamespaces: { names: ['payments'] },
+    vault: {
+      address: 'https://vault.example:8200',
+      mount: 'secret',
+      path: 'keywright/{namespace}/{name}',
+      auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
+    },
+    ...changes,
+  });
+}
+
 /** A world in memory: API server, store, two destinations, a clock that a test moves, and a key. */
 export class World {
   readonly clock = new FakeClock();
@@ -66,34 +100,15 @@ export class World {
   }
 
   createCatalog(): void {
-    const spec = parsed<ApiCatalog['spec']>('ApiCatalog', 'default', undefined, {
-      key: { prefix: 'acme', environment: 'live' },
-      accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
-    });
-    this.resources.create('ApiCatalog', { metadata: { name: 'default' }, spec });
+    this.resources.create('ApiCatalog', { metadata: { name: 'default' }, spec: catalogSpec() });
   }
 
   createOwner(): void {
-    const spec = parsed<KeyOwner['spec']>('KeyOwner', 'payments-team', undefined, {
-      type: 'Team',
-      displayName: 'Payments',
-      email: 'payments@example.com',
-      allowedNamespaces: { names: ['payments'] },
-    });
-    this.resources.create('KeyOwner', { metadata: { name: 'payments-team' }, spec });
+    this.resources.create('KeyOwner', { metadata: { name: 'payments-team' }, spec: ownerSpec() });
   }
 
   createDestination(): void {
-    const spec = parsed<KeyDestination['spec']>('KeyDestination', 'prod-vault', undefined, {
-      allowedNamespaces: { names: ['payments'] },
-      vault: {
-        address: 'https://vault.example:8200',
-        mount: 'secret',
-        path: 'keywright/{namespace}/{name}',
-        auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
-      },
-    });
-    this.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec });
+    this.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec: destinationSpec() });
   }
 
   createKey(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKey {

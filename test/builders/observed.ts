@@ -1,0 +1,302 @@
+import type { ApiCatalog, ApiKey, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
+import { finalizer } from '../../operator/src/api/meta.ts';
+import type { Reading } from '../../operator/src/destinations/port.ts';
+import { durationMs } from '../../operator/src/domain/duration.ts';
+import { waiting } from '../../operator/src/domain/failure.ts';
+import { formatLocation, secretDestinationUid, type Location } from '../../operator/src/domain/key.ts';
+import type { Instant } from '../../operator/src/domain/time.ts';
+import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
+import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
+import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
+import type { Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
+import { settingsOf } from '../../operator/src/reconcile/settings.ts';
+import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
+import type { KeyState } from '../../operator/src/store/port.ts';
+import { catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
+
+/** A version: its key id is `K<epoch>` unless given. Instants are durations from now: `-24h`, `1h`. */
+export interface VersionCase {
+  readonly id?: string;
+  readonly epoch: number;
+  readonly state: VersionState;
+  readonly cause?: MintCause;
+  readonly lost?: boolean;
+  readonly issued?: string;
+  readonly expires?: string;
+  readonly notAfter?: string;
+}
+
+/** A row of the store: `vault` and `local` are the locations of the usual targets, anything else is a Secret of that name. */
+export interface DeliveryCase {
+  readonly at: string;
+  readonly holds?: string;
+  readonly intended?: string;
+  readonly state?: Delivery['state'];
+  readonly since?: string;
+  readonly staleEnvelope?: boolean;
+}
+
+/**
+ * What was seen of a place. As a text: `absent`, `failed`, `foreign`, `taken`, or a key id, whose value and mark stand
+ * there. In parts: the key id of the mark, whether it speaks of the value, and what the value is.
+ */
+export type SightCase =
+  | string
+  | {
+      readonly mark: string;
+      readonly carries?: boolean;
+      readonly epoch?: number;
+      readonly uid?: string;
+      readonly installation?: string;
+      /** A key id, `unknown` or `absent`; left out = not looked at. */
+      readonly value?: string;
+    };
+
+/** An {@link Observed} in a few lines: what differs from a Ready key with one active version in both its locations. */
+export interface ObservedCase {
+  /** No row and no version in the store yet. */
+  readonly fresh?: boolean;
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly catalog?: object;
+  readonly owner?: object;
+  readonly destination?: object;
+  readonly missing?: readonly ('catalog' | 'owner' | 'destination')[];
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly deleting?: boolean;
+  readonly finalizer?: boolean;
+  readonly namespaceTerminating?: boolean;
+  readonly versions?: readonly VersionCase[];
+  readonly deliveries?: readonly DeliveryCase[];
+  readonly sights?: Readonly<Record<string, SightCase>>;
+  readonly driftDue?: boolean;
+  readonly mintAllowed?: boolean;
+  readonly highestEpoch?: number;
+  readonly attempts?: number;
+  readonly lastEnded?: EndedReason;
+  /** The reason of a revocation that the store has recorded. */
+  readonly closed?: string;
+  /** The store has other settings than the spec. */
+  readonly settingsDiffer?: boolean;
+  readonly status?: { readonly epoch?: number; readonly revoked?: readonly string[]; readonly faults?: readonly string[] };
+}
+
+const now: Instant = Date.parse('2026-01-01T00:00:00Z');
+const uid = 'key-uid';
+const installationId = 'installation';
+
+/** Builds what a plan is made from. */
+export function observed(given: ObservedCase): Observed {
+  const catalog: ApiCatalog = { ...object('ApiCatalog', 'default'), spec: catalogSpec(given.catalog) };
+  const owner: KeyOwner = { ...object('KeyOwner', 'payments-team'), spec: ownerSpec(given.owner) };
+  const destination: KeyDestination = { ...object('KeyDestination', 'prod-vault', 'vault-uid'), spec: destinationSpec(given.destination) };
+  const resource = keyOf(given);
+  const versions = (given.versions ?? (given.fresh === true ? [] : [{ epoch: 1, state: 'active' as const }])).map(versionOf);
+  const digests = envelopesOf(catalog, versions);
+  const isMissing = (what: 'catalog' | 'owner' | 'destination') => given.missing?.includes(what) === true;
+  const ready: readonly DeliveryCase[] = [
+    { at: 'vault', holds: 'K1' },
+    { at: 'local', holds: 'K1' },
+  ];
+  const rows = given.deliveries ?? (given.fresh === true ? [] : ready);
+  return {
+    now,
+    installationId,
+    ref: { namespace: 'payments', name: 'billing', uid },
+    resource,
+    namespaceTerminating: given.namespaceTerminating ?? false,
+    namespaceLabels: {},
+    owner: isMissing('owner') ? undefined : owner,
+    catalog: isMissing('catalog') ? undefined : catalog,
+    targets: resolveTargets(resource, { name: 'payments', labels: {} }, () => (isMissing('destination') ? undefined : destination)),
+    store: stateOf(given, resource, versions, rows.map((row) => deliveryOf(row, digests))),
+    sights: new Map(Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)])),
+    envelopes: isMissing('catalog') ? new Map() : digests,
+    driftDue: given.driftDue ?? false,
+    mintAllowed: given.mintAllowed ?? true,
+    limits: testLimits,
+  };
+}
+
+/** A plan as plain data with instants from now, for a golden file. */
+export function summaryOf(plan: Plan): Readonly<Record<string, unknown>> {
+  return {
+    rule: plan.rule,
+    ...(plan.action === undefined ? {} : { action: actionOf(plan.action) }),
+    ...(plan.blocker === undefined ? {} : { blocker: plan.blocker }),
+    ...(plan.wakeAt === undefined ? {} : { wakeAfter: span(plan.wakeAt) }),
+  };
+}
+
+function actionOf(action: Action): Readonly<Record<string, unknown>> {
+  const { kind } = action;
+  switch (action.kind) {
+    case 'look':
+      return { kind, depth: action.depth, at: action.at.map(nameOf) };
+    case 'revokeAll':
+      return { ...action };
+    case 'saveSettings':
+      return { kind, suspended: action.settings.suspended, selections: action.settings.selections };
+    case 'endVersions':
+      return { kind, keyIds: action.keyIds, reason: action.reason };
+    case 'beginWithdrawal':
+      return { kind, at: action.deliveries.map((row) => nameOf(row.location)) };
+    case 'withdraw':
+    case 'finishWithdrawal':
+      return { kind, at: nameOf(action.delivery.location) };
+    case 'mint': {
+      const { epoch, cause, first, lostKeyIds, expiresAt } = action;
+      const expires = expiresAt === undefined ? 'never' : span(expiresAt);
+      return { kind, epoch, cause, first, lostKeyIds, expires, to: action.targets.map((target) => nameOf(target.location)) };
+    }
+    case 'copy':
+      return { kind, keyId: action.version.keyId, from: nameOf(action.from), to: action.to.map((target) => nameOf(target.location)) };
+    case 'confirm':
+      return { kind, keyId: action.version.keyId, at: action.at.map((target) => nameOf(target.location)) };
+    case 'activate':
+      return { kind, keyId: action.version.keyId, oldEnds: action.oldNotAfter === undefined ? 'there is no old one' : span(action.oldNotAfter) };
+    case 'addFinalizer':
+    case 'removeFinalizer':
+    case 'releaseKey':
+      return { kind };
+  }
+}
+
+function object(kind: string, name: string, ownUid: string = `${name}-uid`) {
+  return { apiVersion: 'keywright.dev/v1alpha1', kind, metadata: { name, uid: ownUid, resourceVersion: '1', generation: 1 } };
+}
+
+function keyOf(given: ObservedCase): ApiKey {
+  const status = statusOf(given);
+  return {
+    apiVersion: 'keywright.dev/v1alpha1',
+    kind: 'ApiKey',
+    metadata: {
+      namespace: 'payments',
+      name: 'billing',
+      uid,
+      resourceVersion: '7',
+      generation: 1,
+      creationTimestamp: '2025-12-31T00:00:00Z',
+      finalizers: given.finalizer === false ? [] : [finalizer],
+      ...(given.annotations === undefined ? {} : { annotations: given.annotations }),
+      ...(given.deleting === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+    },
+    spec: keySpec(given.spec),
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
+  if (given.fresh === true && given.status === undefined) return undefined;
+  const { epoch = 1, revoked, faults = [] } = given.status ?? {};
+  const currentKey = { id: `K${epoch}`, display: `acme_live_K${epoch}`, epoch, issuedAt: '2025-12-31T00:00:00Z' };
+  const destinations = faults.map((at) => ({ name: at, location: locationOf(at).path, reason: 'DestinationUnavailable' }));
+  return { observedGeneration: 1, conditions: [], currentKey, destinations, ...(revoked === undefined ? {} : { revokedKeyIds: revoked }) };
+}
+
+function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Version[], deliveries: readonly Delivery[]): KeyState {
+  const settings = { ...settingsOf(resource.spec), ...(given.settingsDiffer === true ? { displayName: 'another name' } : {}) };
+  const highestEpoch = given.highestEpoch ?? Math.max(0, ...versions.map((version) => version.epoch));
+  const { closed, lastEnded } = given;
+  return {
+    key:
+      given.fresh === true
+        ? undefined
+        : { ref: { namespace: 'payments', name: 'billing', uid }, settings, ...(closed === undefined ? {} : { revokedReason: closed }) },
+    versions,
+    highestEpoch,
+    attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,
+    revokedKeyIds: [],
+    ...(lastEnded === undefined ? {} : { lastEnded: { keyId: 'K0', reason: lastEnded, at: now } }),
+    deliveries,
+  };
+}
+
+function versionOf(given: VersionCase): Version {
+  const { epoch, state, id = `K${epoch}` } = given;
+  const issuedAt = at(given.issued ?? '-24h');
+  return {
+    id: `uuid-${id}`,
+    apiKeyUid: uid,
+    keyId: id,
+    display: `acme_live_${id}`,
+    epoch,
+    state,
+    lost: given.lost ?? false,
+    cause: given.cause ?? 'Initial',
+    hash: new Uint8Array(32),
+    pepperId: 'p1',
+    ownerUid: 'payments-team-uid',
+    issuedAt,
+    ...(state === 'pending' ? {} : { activatedAt: issuedAt }),
+    ...(given.expires === 'never' ? {} : { expiresAt: at(given.expires ?? '8736h') }),
+    ...(given.notAfter === undefined ? {} : { notAfter: at(given.notAfter) }),
+  };
+}
+
+function deliveryOf(given: DeliveryCase, digests: ReadonlyMap<string, string>): Delivery {
+  const { holds, intended = holds, since } = given;
+  const held = holds === undefined ? {} : { heldKeyId: holds, heldVersion: '1', deliveredAt: now };
+  const digest = given.staleEnvelope === true ? 'stale' : digests.get(holds ?? '');
+  return {
+    id: `row-${given.at}`,
+    apiKeyUid: uid,
+    targetName: given.at,
+    location: locationOf(given.at),
+    state: given.state ?? 'live',
+    ...held,
+    ...(holds === undefined || digest === undefined ? {} : { heldEnvelope: digest }),
+    ...(intended === undefined ? {} : { intendedKeyId: intended }),
+    ...(since === undefined ? {} : { withdrawingSince: at(since) }),
+  };
+}
+
+function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight {
+  if (given === 'absent') return { reading: { kind: 'absent', revision: 'absent' } };
+  if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
+  if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
+  if (given === 'taken') return { taken: true };
+  const parts = typeof given === 'string' ? { mark: given, value: given } : given;
+  const mark: Mark = {
+    installationId: parts.installation ?? installationId,
+    namespace: 'payments',
+    name: 'billing',
+    uid: parts.uid ?? uid,
+    keyId: parts.mark,
+    epoch: parts.epoch ?? Number(/^K([0-9]+)/.exec(parts.mark)?.[1] ?? 1),
+    envelope: digests.get(parts.mark) ?? 'unknown',
+  };
+  const reading: Reading = { kind: 'marked', mark, carries: parts.carries ?? true, providerVersion: '1', revision: '1' };
+  return { reading, ...(parts.value === undefined ? {} : { value: valueOf(parts.value) }) };
+}
+
+function valueOf(text: string): ValueSight {
+  return text === 'unknown' || text === 'absent' ? { kind: text } : { kind: 'version', keyId: text };
+}
+
+function locationOf(name: string): Location {
+  if (name === 'vault') return { destinationUid: 'vault-uid', path: vaultPath };
+  if (name === 'local') return { destinationUid: secretDestinationUid, path: secretPath };
+  return { destinationUid: secretDestinationUid, path: `payments/${name}` };
+}
+
+function nameOf(location: Location): string {
+  return location.path === vaultPath ? 'vault' : location.path === secretPath ? 'local' : location.path;
+}
+
+/** `-24h` → an instant; `0s` is now. */
+function at(text: string): Instant {
+  return text.startsWith('-') ? now - durationMs(text.slice(1)) : now + durationMs(text);
+}
+
+/** An instant → `1h30m` from now. */
+function span(instant: Instant): string {
+  const seconds = Math.round(Math.abs(instant - now) / 1000);
+  const parts = [
+    [Math.floor(seconds / 3600), 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const text = parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count}${unit}`])).join('');
+  return `${instant < now ? '-' : ''}${text === '' ? '0s' : text}`;
+}
