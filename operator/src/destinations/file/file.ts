@@ -134,7 +134,8 @@ async function classified<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    if (error instanceof Failure) throw error;
+    // A fault without a code is not the system's but a defect of ours, and stays visible as one.
+    if (error instanceof Failure || !(error instanceof Error && 'code' in error)) throw error;
     throw waiting('DestinationUnavailable', sentence(error));
   }
 }

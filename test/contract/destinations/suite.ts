@@ -1,0 +1,254 @@
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Destination, Reading, WriteOutcome } from '../../../operator/src/destinations/port.ts';
+import { composeRecord, envelopeDigest, type Envelope } from '../../../operator/src/destinations/record.ts';
+import type { Location } from '../../../operator/src/domain/key.ts';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import type { Mark } from '../../../operator/src/domain/version.ts';
+
+/** What others do to a location, past the port. */
+export interface Stranger {
+  /** Puts a value of his own at an empty place. */
+  put(location: Location): Promise<void>;
+  /** Changes the key in a value of ours by hand. */
+  change(location: Location, apiKey: string): Promise<void>;
+  /** Deletes value and mark. */
+  remove(location: Location): Promise<void>;
+  /** All entries as a workload reads them; `undefined` when there is nothing. */
+  read(location: Location): Promise<Readonly<Record<string, string>> | undefined>;
+}
+
+/** One implementation under test. */
+export interface Subject {
+  readonly destination: Destination;
+  readonly stranger: Stranger;
+  /** Whether a mark shows by itself that the value was changed by hand; else only reading the value does. */
+  readonly marksShowChanges: boolean;
+  /** The ApiKey whose values these are. */
+  readonly owner: { readonly namespace: string; readonly name: string; readonly uid: string };
+  /** A location that was never used. */
+  fresh(): Location;
+  close(): Promise<void>;
+}
+
+const expiresAt = Date.parse('2027-01-01T00:00:00Z');
+
+/** One version of a key, ready to be written. */
+function version(owner: Subject['owner'], epoch: number, change: Partial<Envelope> = {}) {
+  const keyId = `key00000000${epoch}`;
+  const token = `acme_live_${keyId}_${'s'.repeat(31)}${epoch}abcdef`;
+  const envelope: Envelope = { keyId, expiresAt, headerName: 'Authorization', headerScheme: 'Bearer', ...change };
+  const mark: Mark = { installationId: 'b1f3c1de-installation', ...owner, keyId, epoch, envelope: envelopeDigest(envelope) };
+  return { token, mark, record: composeRecord({ token: new Plaintext(token), ...envelope }), attemptId: `attempt-${epoch}` };
+}
+
+function written(outcome: WriteOutcome): Reading {
+  if (outcome.kind !== 'written') throw new Error('the write was lost');
+  return outcome.reading;
+}
+
+/** The promises of the port, held by every destination. */
+export function destinationContract(name: string, open: () => Promise<Subject>): void {
+  describe(name, () => {
+    let subject: Subject;
+    const one = (epoch: number, change?: Partial<Envelope>) => version(subject.owner, epoch, change);
+    const put = (location: Location, observed: Reading, { record, mark, attemptId }: ReturnType<typeof version>) =>
+      subject.destination.write(location, record, mark, observed, attemptId);
+
+    /** A location with version 1 in it. */
+    async function delivered(): Promise<{ location: Location; reading: Reading }> {
+      const location = subject.fresh();
+      const reading = written(await put(location, await subject.destination.readMark(location), one(1)));
+      return { location, reading };
+    }
+
+    beforeAll(async () => {
+      subject = await open();
+    });
+    afterAll(() => subject.close());
+
+    it('says that nothing is at a place that nobody used', async () => {
+      const location = subject.fresh();
+      expect((await subject.destination.readMark(location)).kind).toBe('absent');
+      expect(await subject.destination.readValue(location)).toBeUndefined();
+    });
+
+    it('proves login and rights without writing', async () => {
+      await expect(subject.destination.probe()).resolves.toBeUndefined();
+    });
+
+    it('gives back the value and the mark that it wrote', async () => {
+      const { location, reading } = await delivered();
+      const expected = one(1);
+      expect(reading).toMatchObject({ kind: 'marked', mark: expected.mark, carries: true });
+      expect(await subject.destination.readMark(location)).toEqual(reading);
+      const value = await subject.destination.readValue(location);
+      expect(value?.apiKey?.reveal()).toBe(expected.token);
+      expect(value?.reading).toEqual(reading);
+    });
+
+    it('gives workloads six flat entries', async () => {
+      const { location } = await delivered();
+      const { token, mark } = one(1);
+      expect(await subject.stranger.read(location)).toEqual({
+        'api-key': token,
+        'key-id': mark.keyId,
+        'expires-at': '2027-01-01T00:00:00Z',
+        header: `Authorization: Bearer ${token}`,
+        type: 'api-key',
+        provider: 'keywright',
+      });
+    });
+
+    it('replaces one version by the next, and says so in the mark', async () => {
+      const { location, reading } = await delivered();
+      const after = written(await put(location, reading, one(2)));
+      expect(after).toMatchObject({ kind: 'marked', carries: true, mark: { epoch: 2 } });
+      expect(after.revision).not.toBe(reading.revision);
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(2).token);
+    });
+
+    it('rewrites the envelope around the same key', async () => {
+      const { location, reading } = await delivered();
+      const never = one(1, { expiresAt: undefined, headerName: 'X-API-Key', headerScheme: undefined });
+      written(await put(location, reading, never));
+      expect(await subject.stranger.read(location)).toMatchObject({
+        'api-key': one(1).token,
+        'expires-at': 'never',
+        header: `X-API-Key: ${one(1).token}`,
+      });
+      expect(never.mark.envelope).not.toBe(one(1).mark.envelope);
+    });
+
+    it("changes no value by a write planned before another leader's write", async () => {
+      const { location, reading } = await delivered();
+      written(await put(location, reading, one(2)));
+      expect(await put(location, reading, one(3))).toEqual({ kind: 'lost' });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(2).token);
+      expect(await subject.destination.readMark(location)).toMatchObject({ carries: true, mark: one(2).mark });
+    });
+
+    it('lets one of two writers create, and tells the other', async () => {
+      const location = subject.fresh();
+      const observed = await subject.destination.readMark(location);
+      written(await put(location, observed, one(1)));
+      expect(await put(location, observed, one(2))).toEqual({ kind: 'lost' });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+    });
+
+    it('tells a value of somebody else by its missing mark', async () => {
+      const location = subject.fresh();
+      await subject.stranger.put(location);
+      expect((await subject.destination.readMark(location)).kind).toBe('unmarked');
+    });
+
+    it('never overwrites a value of somebody else', async () => {
+      const location = subject.fresh();
+      const absent = await subject.destination.readMark(location);
+      await subject.stranger.put(location);
+      const before = await subject.stranger.read(location);
+      const foreign = await subject.destination.readMark(location);
+      await expect(put(location, foreign, one(1))).rejects.toMatchObject({ kind: 'stalled', reason: 'ForeignValue' });
+      expect(await put(location, absent, one(1))).toEqual({ kind: 'lost' });
+      expect(await subject.stranger.read(location)).toEqual(before);
+    });
+
+    it('never withdraws a value of somebody else', async () => {
+      const location = subject.fresh();
+      const absent = await subject.destination.readMark(location);
+      await subject.stranger.put(location);
+      const before = await subject.stranger.read(location);
+      const foreign = await subject.destination.readMark(location);
+      await expect(subject.destination.withdraw(location, foreign)).rejects.toMatchObject({ reason: 'ForeignValue' });
+      expect(await subject.destination.withdraw(location, absent)).toBe('lost');
+      expect(await subject.stranger.read(location)).toEqual(before);
+    });
+
+    it('shows a value that was changed by hand, and repairs it', async () => {
+      const { location, reading } = await delivered();
+      await subject.stranger.change(location, 'changed-by-hand');
+      const changed = await subject.destination.readMark(location);
+      expect(changed).toMatchObject({ kind: 'marked', mark: one(1).mark, carries: !subject.marksShowChanges });
+      expect(changed.revision).not.toBe(reading.revision);
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe('changed-by-hand');
+      expect(await put(location, reading, one(2))).toEqual({ kind: 'lost' });
+      written(await put(location, changed, one(1)));
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+      expect(await subject.destination.readMark(location)).toMatchObject({ carries: true });
+    });
+
+    it('writes again where value and mark were deleted', async () => {
+      const { location, reading } = await delivered();
+      await subject.stranger.remove(location);
+      const gone = await subject.destination.readMark(location);
+      expect(gone.kind).toBe('absent');
+      expect(await put(location, reading, one(2))).toEqual({ kind: 'lost' });
+      written(await put(location, gone, one(1)));
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+    });
+
+    it('promotes what it wrote, and nothing newer', async () => {
+      const { location, reading } = await delivered();
+      expect(await subject.destination.promote(location, one(1).mark, reading)).toMatchObject({ kind: 'written' });
+      written(await put(location, reading, one(2)));
+      expect(await subject.destination.promote(location, one(1).mark, reading)).toEqual({ kind: 'lost' });
+    });
+
+    it('withdraws value and mark, and twice is once', async () => {
+      const { location, reading } = await delivered();
+      expect(await subject.destination.withdraw(location, reading)).toBe('withdrawn');
+      expect(await subject.stranger.read(location)).toBeUndefined();
+      const gone = await subject.destination.readMark(location);
+      expect(gone.kind).toBe('absent');
+      expect(await subject.destination.withdraw(location, reading)).toBe('withdrawn');
+      expect(await subject.destination.withdraw(location, gone)).toBe('withdrawn');
+    });
+
+    it('withdraws nothing newer than what was observed', async () => {
+      const { location, reading } = await delivered();
+      written(await put(location, reading, one(2)));
+      expect(await subject.destination.withdraw(location, reading)).toBe('lost');
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(2).token);
+    });
+
+    it('delivers again to a place that it has withdrawn from', async () => {
+      const { location, reading } = await delivered();
+      await subject.destination.withdraw(location, reading);
+      const again = written(await put(location, await subject.destination.readMark(location), one(2)));
+      expect(again.revision).not.toBe(reading.revision);
+      expect(await subject.destination.withdraw(location, reading)).toBe('lost');
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(2).token);
+    });
+
+    it.each([
+      '..',
+      '.',
+      '',
+      'a//b',
+      '%2e%2e',
+      'A',
+      'a b',
+      'a\\b',
+      'a?b',
+      'a#b',
+      `${'a'.repeat(64)}/${'b'.repeat(254)}`,
+      '-a',
+      'ä',
+    ])('refuses the odd name %j before any call', async (odd) => {
+      const good = subject.fresh();
+      const location = { ...good, path: `${good.path.slice(0, good.path.lastIndexOf('/'))}/${odd}` };
+      const refusal = { kind: 'stalled', reason: 'InvalidSpec' };
+      const observed: Reading = { kind: 'absent', revision: 'absent' };
+      await expect((async () => subject.destination.readMark(location))()).rejects.toMatchObject(refusal);
+      await expect((async () => subject.destination.readValue(location))()).rejects.toMatchObject(refusal);
+      await expect((async () => put(location, observed, one(1)))()).rejects.toMatchObject(refusal);
+      await expect((async () => subject.destination.withdraw(location, observed))()).rejects.toMatchObject(refusal);
+    });
+
+    it('shows no value when what it returns is printed', async () => {
+      const { location } = await delivered();
+      const value = await subject.destination.readValue(location);
+      expect(`${inspect(value, { depth: 9, showHidden: true })}${JSON.stringify(value)}`).not.toContain(one(1).token);
+    });
+  });
+}

@@ -1,0 +1,46 @@
+import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
+import type { Location } from '../../../operator/src/domain/key.ts';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import { systemClock } from '../../../operator/src/domain/time.ts';
+import { useOpenBao } from '../../harness/parts.ts';
+import { destinationContract } from './suite.ts';
+
+const openbao = await useOpenBao();
+
+destinationContract('a KV v2 mount of OpenBao', async () => {
+  const base = openbao.uniquePath();
+  const below = (location: Location) => location.path.slice('secret/'.length);
+  let count = 0;
+  return {
+    destination: await openVaultDestination({
+      spec: {
+        address: openbao.address,
+        mount: 'secret',
+        path: 'keywright/{namespace}/{name}',
+        auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
+      },
+      readSecret: async () => new Plaintext(openbao.rootToken),
+      clock: systemClock,
+    }),
+    marksShowChanges: true,
+    owner: { namespace: 'payments', name: 'billing', uid: 'uid-1' },
+    fresh: () => ({ destinationUid: 'vault', path: `secret/${base}/place-${(count += 1)}` }),
+    close: async () => undefined,
+    stranger: {
+      put: async (location) => {
+        await openbao.call('POST', `secret/data/${below(location)}`, { data: { password: 'not ours' } });
+      },
+      change: async (location, apiKey) => {
+        await openbao.call('POST', `secret/data/${below(location)}`, { data: { 'api-key': apiKey } });
+      },
+      remove: async (location) => {
+        await openbao.call('DELETE', `secret/metadata/${below(location)}`);
+      },
+      read: async (location) => {
+        const answer = (await openbao.call('GET', `secret/data/${below(location)}`)) as
+          { data: { data: Record<string, string> } } | undefined;
+        return answer?.data.data;
+      },
+    },
+  };
+});
