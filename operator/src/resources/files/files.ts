@@ -151,7 +151,10 @@ class Files implements FilesResources {
     return this.#write(async () => {
       const object = this.#objects.get(formatId(kind, metadata));
       if (object?.metadata.uid !== metadata.uid || object.metadata.resourceVersion !== metadata.resourceVersion) return 'lost';
-      if (object.metadata.deletionTimestamp !== undefined && finalizers.length === 0) await this.#remove(object);
+      const leaving = object.metadata.deletionTimestamp !== undefined;
+      // As the API server has it: what is being deleted can only lose finalizers.
+      if (leaving && finalizers.some((one) => object.metadata.finalizers?.includes(one) !== true)) return 'lost';
+      if (leaving && finalizers.length === 0) await this.#remove(object);
       else await this.#put({ ...object, metadata: { ...object.metadata, finalizers } });
       return 'written';
     });

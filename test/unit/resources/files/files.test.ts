@@ -305,6 +305,7 @@ describe('a deletion', () => {
     await pass(520);
     expect((await files.readLive('ApiKey', refOf('one')))?.metadata.uid).toBe(key.metadata.uid);
     if (leaving === undefined) throw new Error('no key');
+    expect(await files.setFinalizers('ApiKey', leaving.metadata, [finalizer, 'example.com/late'])).toBe('lost');
     expect(await files.setFinalizers('ApiKey', leaving.metadata, [])).toBe('written');
     expect(events.at(-1)).toMatchObject({ type: 'delete', metadata: { uid: key.metadata.uid } });
     await pass(520);
