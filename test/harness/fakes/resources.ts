@@ -89,7 +89,7 @@ export class FakeResources implements Resources {
       kind,
       metadata: { generation: 1, ...this.#newIdentity(), ...metadata },
     };
-    this.#put(kind, stored as unknown as KubeObject);
+    this.#put(kind, stored);
     return structuredClone(stored) as unknown as Kinds[K];
   }
 
@@ -373,7 +373,7 @@ export class FakeResources implements Resources {
   }
 
   #secret(ref: Name): SecretObject | undefined {
-    return this.#server.get(keyOf('Secret', ref)) as SecretObject | undefined;
+    return this.#server.get(keyOf('Secret', ref));
   }
 
   #stored(kind: WatchedKind | 'Secret', namespace: string): ObjectMeta[] {

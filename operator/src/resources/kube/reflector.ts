@@ -2,8 +2,7 @@ import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { applyChange, replaceAll } from './cache.ts';
 import type { Cache, Cached, Change } from './cache.ts';
-import { faultOf } from './fault.ts';
-import type { KubeFault } from './fault.ts';
+import { KubeFault, faultOf } from './fault.ts';
 import { BackOff, endingOf, nextPosition, startPosition } from './position.ts';
 import type { Ending, Position } from './position.ts';
 
@@ -77,6 +76,8 @@ export class Reflector<T extends Cached> {
   readonly #backOff: BackOff;
   readonly #markSynced: () => void;
   #position: Position = startPosition;
+  /** For the log. */
+  #lastFault = '';
   /** Until this server has shown that it does not know WatchList. */
   #useWatchList = true;
 
@@ -101,7 +102,11 @@ export class Reflector<T extends Cached> {
       this.#position = nextPosition(this.#position, end);
       if (end === 'ended' && clock.monotonicMs() - startedMs >= shortWatchMs) continue;
       const retryInMs = this.#backOff.nextMs(clock.monotonicMs());
-      log.warn('watch interrupted', { kind, failure: end, retryInMs: Math.round(retryInMs) });
+      log.warn('watch interrupted', {
+        kind,
+        failure: end === 'ended' ? 'too short' : this.#lastFault,
+        retryInMs: Math.round(retryInMs),
+      });
       await clock.sleep(retryInMs, signal).catch(() => undefined);
     }
   }
@@ -116,7 +121,9 @@ export class Reflector<T extends Cached> {
       if (this.#useWatchList) return await this.#watchList(either, step);
       return await this.#list(either);
     } catch (error) {
-      return endingOf(faultOf(error));
+      const fault = faultOf(error);
+      this.#lastFault = String(fault.code);
+      return endingOf(fault);
     } finally {
       step.abort();
     }
@@ -179,7 +186,8 @@ export class Reflector<T extends Cached> {
       this.#useWatchList = false;
       return 'next';
     }
-    return listed === undefined ? 'ended' : 'unreachable';
+    if (listed !== undefined) throw new KubeFault('broken');
+    return 'ended';
   }
 
   /** Takes one message of a watch that stands on a complete list. */

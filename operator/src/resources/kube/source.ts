@@ -98,7 +98,7 @@ function faultIn(status: RawObject): KubeFault {
 function keep(object: RawObject, endpoint: Endpoint): Kept {
   if (object.metadata === undefined) throw new KubeFault('broken');
   const metadata = trimMetadata(object.metadata);
-  return endpoint.isPartial ? { metadata } : ({ ...object, metadata } as KubeObject);
+  return endpoint.isPartial ? { metadata } : { ...object, metadata };
 }
 
 /** Without what only bookkeeping needs: it is most of an object's size. */
