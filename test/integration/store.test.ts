@@ -9,13 +9,13 @@ import { Failure } from '../../operator/src/domain/failure.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
-import { storeLimits } from '../../operator/src/store/postgres/pool.ts';
+import { WritablePool, storeLimits } from '../../operator/src/store/postgres/pool.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
-import { freePort, privateDir } from '../harness/process.ts';
+import { freePort, isAlive, privateDir } from '../harness/process.ts';
 import { until } from '../harness/until.ts';
 
 const own = await ownPostgres();
@@ -38,6 +38,38 @@ async function session<T>(work: (client: Client) => Promise<T>, address = url): 
   }
 }
 
+/** Kills the server, and waits for the orphaned sessions to notice: they may still answer for a moment. */
+async function killed(): Promise<void> {
+  const client = new Client({ connectionString: url });
+  const gone = new Promise<void>((resolve) => {
+    client.on('error', () => {
+      resolve();
+    });
+  });
+  await client.connect();
+  const pids = (await client.query<{ pid: number }>("select pid from pg_stat_activity where backend_type = 'client backend'"))
+    .rows;
+  await own.server.kill();
+  await gone;
+  await until(() => pids.every(({ pid }) => !isAlive(pid)), { what: 'the end of the orphans' });
+}
+
+/** Starts the killed server again: its last orphan may still hold the shared memory for a moment. */
+async function restarted(): Promise<void> {
+  await until(() => own.restart(), { deadlineMs: 20_000, what: 'the restart' });
+}
+
+/** Waits until so many sessions wait for a lock. */
+async function lockWaiters(count: number): Promise<readonly number[]> {
+  const waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'keywright'";
+  return await session(async (observer) => {
+    return await until(async () => {
+      const pids = (await observer.query<{ pid: number }>(waiting)).rows.map((row) => row.pid);
+      return pids.length === count ? pids : undefined;
+    });
+  });
+}
+
 beforeAll(async () => {
   await migrate(url);
 });
@@ -47,10 +79,10 @@ describe('a database in trouble', () => {
   test('waits while nobody listens, and works as soon as somebody does', async () => {
     const store = open();
     await store.takeFence();
-    await own.server.kill();
+    await killed();
     await expect(store.readKey('x')).rejects.toMatchObject(unavailable);
     await expect(store.mint(mintRequest())).rejects.toMatchObject(unavailable);
-    await own.restart();
+    await restarted();
     expect((await store.readKey('x')).versions).toEqual([]);
     expect(await store.mint(mintRequest())).toBe('done');
     await store.close();
@@ -61,7 +93,7 @@ describe('a database in trouble', () => {
     await Promise.all(Array.from({ length: 5 }, () => store.installationId()));
     const id = await store.installationId();
     await own.server.stop();
-    await own.restart();
+    await restarted();
     expect(await Promise.all(Array.from({ length: 5 }, () => store.installationId()))).toEqual(
       Array.from({ length: 5 }, () => id),
     );
@@ -79,13 +111,10 @@ describe('a database in trouble', () => {
       await holder.query('select from keywright.feed_head for update');
       const minting = store.mint(request);
       minting.catch(() => {});
-      // Asked in another session: a transaction sees the activity as it was when it first looked.
-      await session(async (observer) => {
-        const waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%feed_head%'";
-        const pid = await until(async () => (await observer.query<{ pid: number }>(waiting)).rows[0]?.pid);
-        await observer.query('select pg_terminate_backend($1)', [pid]);
-      });
-      await expect(minting).rejects.toMatchObject(unavailable);
+      const [pid] = await lockWaiters(1);
+      await session((other) => other.query('select pg_terminate_backend($1)', [pid]));
+      // The first answer, not that of a second try: the transaction may have been committed.
+      await expect(minting).rejects.toMatchObject({ ...unavailable, message: expect.stringContaining('57P01') as string });
     });
     expect(await store.readKey(request.ref.uid)).toMatchObject({ key: undefined, versions: [], deliveries: [] });
     expect(await store.readFeed(0, 10_000)).toHaveLength(headBefore);
@@ -162,6 +191,27 @@ describe('a database in trouble', () => {
   });
 });
 
+test('a borrowed connection that is lost between two statements is an error of the next one, not of the process', async () => {
+  const pool = new WritablePool({ address: { url }, limits: storeLimits, size: 1, log: silentLog });
+  const connection = await pool.connect();
+  await session((client) =>
+    client.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'keywright'"),
+  );
+  await until(
+    () =>
+      connection.query('select 1', []).then(
+        () => false,
+        () => true,
+      ),
+    { what: 'the loss' },
+  );
+  connection.release();
+  const next = await pool.connect();
+  expect((await next.query<{ one: number }>('select 1 as one', [])).rows).toEqual([{ one: 1 }]);
+  next.release();
+  await pool.end();
+});
+
 describe('how to log in', () => {
   test('waits with a wrong password, and takes up a corrected file without a restart', async () => {
     const passwordFile = join(privateDir('password'), 'password');
@@ -202,9 +252,9 @@ describe('how to log in', () => {
     const store = open({ url: url.replace(`127.0.0.1:${port}`, `127.0.0.1:${await freePort()},127.0.0.1:${port}`) });
     await store.takeFence();
     expect(await store.mint(mintRequest())).toBe('done');
-    await own.server.kill();
+    await killed();
     await expect(store.installationId()).rejects.toMatchObject(unavailable);
-    await own.restart();
+    await restarted();
     expect(await store.mint(mintRequest())).toBe('done');
     await store.close();
   });
@@ -228,14 +278,14 @@ describe('several hosts', () => {
 
       const store = open({ url: `postgres://app:app@127.0.0.1:${second.postgres.port},127.0.0.1:${own.postgres.port}/postgres` });
       expect(await store.installationId()).toBe(ids[1]);
-      await own.server.kill();
+      await killed();
       await expect(store.installationId()).rejects.toMatchObject(unavailable);
       await session((client) => client.query('select pg_promote()'), second.postgres.url);
       expect(await store.installationId()).toBe(ids[0]);
       await store.takeFence();
       expect(await store.mint(mintRequest())).toBe('done');
       await store.close();
-      await own.restart();
+      await restarted();
     } finally {
       await second.stop();
     }
@@ -365,6 +415,28 @@ describe('a change', () => {
       await client.query('alter database postgres reset synchronous_commit');
       await client.query('drop trigger note on keywright.feed');
     });
+  });
+
+  test('[S2-17] of a key waits for the one before it: no version is minted past a revocation under way', async () => {
+    const store = open();
+    await store.takeFence();
+    const { ref, version } = mintRequest();
+    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
+    await store.activate(ref.uid, version.keyId, undefined, testStart);
+    const [revoked, minted] = await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.feed_head for update');
+      const revoking = store.revokeAll(ref.uid, { actor: 'operator', revokedReason: 'KeyCompromise', detail: 'spec' }, testStart);
+      await lockWaiters(1);
+      const minting = store.mint(mintRequest({ ref, version: { epoch: 2 } }));
+      await lockWaiters(2);
+      await holder.query('rollback');
+      return await Promise.all([revoking, minting]);
+    });
+    expect(revoked).toBe('done');
+    expect(minted).toBe('already');
+    expect((await store.readKey(ref.uid)).versions).toEqual([]);
+    await store.close();
   });
 
   test('waits for a free connection only so long', async () => {
