@@ -25,6 +25,8 @@ interface Tally {
   failed: number;
   skipped: number;
   readonly notes: string[];
+  /** What each step took, as `lint 28.1 s`. */
+  readonly times: string[];
 }
 
 const isCi = process.env['CI'] === 'true';
@@ -40,7 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.exit(2);
   }
   const layers: readonly Layer[] = layer === undefined ? LAYERS : [layer];
-  const tally: Tally = { passed: 0, failed: 0, skipped: 0, notes: [] };
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0, notes: [], times: [] };
   const dir = privateDir('run');
   const stop = stopOnSignal(dir);
   const parts = layers.some((one) => one !== 'unit') ? obtainParts() : Promise.resolve([]);
@@ -88,15 +90,18 @@ async function runCheck([name, program, ...args]: (typeof CHECKS)[number], tally
   const code = await run([join('node_modules', program), ...args]);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   process.stdout.write(`${code === 0 ? '✓' : '✗'} ${name} ${seconds} s\n`);
+  tally.times.push(`${name} ${seconds} s`);
   if (code === 0) tally.passed++;
   else tally.failed++;
 }
 
 async function runLayer(layer: Layer, filters: readonly string[], dir: string, tally: Tally): Promise<void> {
+  const started = performance.now();
   const summaryFile = join(dir, `${layer}.json`);
   const code = await run(['node_modules/vitest/vitest.mjs', 'run', '--project', layer, ...filters], {
     KEYWRIGHT_TEST_SUMMARY_FILE: summaryFile,
   });
+  tally.times.push(`${layer} ${((performance.now() - started) / 1000).toFixed(1)} s`);
   if (!existsSync(summaryFile)) {
     // It ended before it could count: that is never a success.
     tally.failed++;
@@ -147,7 +152,7 @@ function report(tally: Tally): number {
   for (const note of new Set(tally.notes)) process.stdout.write(`\n! ${note}\n`);
   const isIncomplete = isCi && tally.skipped > 0;
   if (isIncomplete) process.stdout.write(`\n! with CI=true nothing may be skipped, and ${tally.skipped} tests were\n`);
-  process.stdout.write(`\n${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped\n`);
+  process.stdout.write(`\n${tally.times.join(', ')}\n${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped\n`);
   return tally.failed > 0 || isIncomplete ? 1 : 0;
 }
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { BINARY_LABELS, obtain } from './binaries.ts';
+import { obtain } from './binaries.ts';
 import { Kube } from './kube.ts';
 import type { KubeHandle } from './kube.ts';
 import { freePort, privateDir, startServer } from './process.ts';
@@ -75,7 +75,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       return server;
     };
     let apiServer = await startApi();
-    const kube = new Kube(writeHandle(dir, port, tokens, kubectl));
+    const kube = await named(new Kube(writeHandle(dir, port, tokens, kubectl)));
     if (options.crds !== false) await applyCrds(kube);
     const controllerManager = options.controllers === false ? undefined : await startControllerManager(dir, kube);
     if (controllerManager !== undefined) started.push(controllerManager);
@@ -192,7 +192,14 @@ function writeHandle(dir: string, port: number, tokens: Record<string, string>, 
       return [user, path];
     }),
   );
-  return { version: BINARY_LABELS['kube-apiserver'], url, ca, tokens, kubeconfigs, kubectl, dir };
+  return { version: '', url, ca, tokens, kubeconfigs, kubectl, dir };
+}
+
+/** With the version that the server itself tells: KUBEBUILDER_ASSETS may hold another one than ours. */
+async function named(kube: Kube): Promise<Kube> {
+  const { gitVersion = '' } = (await kube.request('GET', '/version')).body as { gitVersion?: string };
+  await kube.close();
+  return new Kube({ ...kube.handle, version: `kube-apiserver ${gitVersion.replace(/^v/, '')}` });
 }
 
 /** Raw, as they lie in the folder: a typed client would drop fields it does not know. */
