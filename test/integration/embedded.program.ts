@@ -1,6 +1,6 @@
 /**
  * What the embedded database's tests start, kill and start again: takes the data folder, starts the database, adds one
- * row to a table, prints `ready <port> <rows>`, and stops on SIGTERM.
+ * row to a table, prints `ready <port> <rows>`, and stops on SIGTERM. SIGINT gives a start up that is under way.
  *
  * Arguments: data folder, system folder, cache folder, `death-signal` | `watcher` | `best`.
  */
@@ -17,9 +17,20 @@ const log: Log = { trace: say, debug: say, info: say, warn: say, error: say };
 const guards = { 'death-signal': spawnWithDeathSignal, watcher: spawnWithWatcher } as const;
 const guard = guardName === 'best' ? {} : { guard: guards[guardName as keyof typeof guards] };
 
+const abort = new AbortController();
+process.once('SIGINT', () => abort.abort(new Error('given up')));
+
 try {
   const data = await openDataFolder(dataFolder);
-  const server = await startEmbeddedPostgres({ data, clock: systemClock, log, systemFolder, cacheFolder, ...guard });
+  const server = await startEmbeddedPostgres({
+    data,
+    clock: systemClock,
+    log,
+    signal: abort.signal,
+    systemFolder,
+    cacheFolder,
+    ...guard,
+  });
   const client = new pg.Client({ connectionString: server.url });
   client.on('error', () => {});
   await client.connect();

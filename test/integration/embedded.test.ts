@@ -2,18 +2,20 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import { succeeds } from '../../operator/src/standalone/identity.ts';
 import type { Identity } from '../../operator/src/standalone/identity.ts';
 import { findProcessesIn } from '../../operator/src/standalone/process.ts';
 import { findNativeFolder, findPrograms } from '../../operator/src/standalone/programs.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { noteUse } from '../harness/parts.ts';
 
 const program = fileURLToPath(new URL('./embedded.program.ts', import.meta.url));
 const isRoot = process.getuid?.() === 0;
@@ -23,6 +25,8 @@ const openCheckout = isRoot && (await succeeds(process.execPath, ['--check', pro
 
 let folder = '';
 let children: ChildProcess[] = [];
+
+beforeAll(() => noteUse('PostgreSQL 18.4 (embedded)'));
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'keywright-embedded-'));
@@ -153,7 +157,7 @@ describe('the embedded database', () => {
       { timeout: 120_000 },
       async () => {
         let rows = 0;
-        for (let round = 0; round < 6; round += 1) {
+        for (let round = 0; round < 4; round += 1) {
           const killed = start({ guard });
           const delayMs = Math.floor(Math.random() * 1_500);
           const answer = await Promise.race([killed.answer, systemClock.sleep(delayMs).then(() => 'killed early')]);
@@ -169,11 +173,21 @@ describe('the embedded database', () => {
     );
   }
 
+  it('leaves nothing behind when the first start is given up, and starts afterwards', async () => {
+    const first = start();
+    await expect
+      .poll(() => first.lines.some((line) => line.startsWith('log making the database')), { timeout: 10_000, interval: 5 })
+      .toBe(true);
+    first.child.kill('SIGINT');
+    expect(await first.answer).toBe('fault Error: given up');
+    await expect.poll(() => runningIn(folder), { timeout: 10_000, interval: 50 }).toBe(0);
+    expect(rowsOf(await start().answer)).toBe(1);
+  });
+
   it('takes another port when somebody listens on its own', async () => {
     const first = start();
     const port = Number((await first.answer).split(' ')[1]);
     await stop(first);
-    const { createServer } = await import('node:net');
     const squatter = createServer().listen(port, '127.0.0.1');
     await once(squatter, 'listening');
     const answer = await start().answer;
