@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Destination } from '../../../operator/src/destinations/port.ts';
+import { composeRecord } from '../../../operator/src/destinations/record.ts';
+import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
+import type { Location } from '../../../operator/src/domain/key.ts';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import { systemClock } from '../../../operator/src/domain/time.ts';
+import { useOpenBao } from '../../harness/parts.ts';
+
+const openbao = await useOpenBao();
+const base = openbao.uniquePath();
+let count = 0;
+let destination: Destination;
+
+/** A policy with exactly what the documentation asks for; a right that is missing here would fail a test. */
+const policy = `
+path "secret/data/${base}/*" { capabilities = ["create", "read", "update"] }
+path "secret/metadata/${base}/*" { capabilities = ["create", "read", "update", "delete"] }
+path "secret/destroy/${base}/*" { capabilities = ["update"] }`;
+
+async function open(rules: string): Promise<Destination> {
+  const name = `test-${(count += 1)}-${base.replace(/[^a-z0-9]/g, '')}`;
+  await openbao.call('POST', `sys/policies/acl/${name}`, { policy: rules });
+  const login = (await openbao.call('POST', 'auth/token/create', { policies: [name], ttl: '10m' })) as {
+    auth: { client_token: string };
+  };
+  return openVaultDestination({
+    spec: {
+      address: openbao.address,
+      mount: 'secret',
+      path: `${base}/{namespace}/{name}`,
+      auth: { token: { secretRef: { name: 'vault-token' } } },
+    },
+    readSecret: async () => new Plaintext(login.auth.client_token),
+    clock: systemClock,
+  });
+}
+
+const fresh = (): Location => ({ destinationUid: 'vault', path: `secret/${base}/payments/place-${(count += 1)}` });
+const below = (location: Location) => location.path.slice('secret/'.length);
+const recordOf = (keyId: string) =>
+  composeRecord({ token: new Plaintext(`token-${keyId}`), keyId, expiresAt: undefined, headerName: 'X-API-Key' });
+const markOf = (keyId: string) => ({
+  installationId: 'i',
+  namespace: 'payments',
+  name: 'billing',
+  uid: 'u',
+  keyId,
+  epoch: 1,
+  envelope: 'e',
+});
+
+async function write(location: Location, keyId: string): Promise<void> {
+  const outcome = await destination.write(location, recordOf(keyId), markOf(keyId), await destination.readMark(location), 'a');
+  expect(outcome.kind).toBe('written');
+}
+
+/** What a leader that stops after its announcement leaves. */
+async function announce(location: Location, keyId: string, version: number): Promise<void> {
+  const { installationId, namespace, name, uid, epoch, envelope } = markOf(keyId);
+  const texts = {
+    installation: installationId,
+    namespace,
+    name,
+    uid,
+    'key-id': keyId,
+    epoch: String(epoch),
+    envelope,
+    announces: String(version),
+  };
+  const custom = Object.fromEntries(Object.entries(texts).map(([key, text]) => [`keywright-${key}`, text]));
+  await openbao.call('POST', `secret/metadata/${below(location)}`, { custom_metadata: custom });
+}
+
+beforeAll(async () => {
+  destination = await open(policy);
+});
+afterAll(() => destination.close());
+
+it('needs no more rights than those it asks for', async () => {
+  const location = fresh();
+  await destination.probe();
+  await write(location, 'k1');
+  expect((await destination.readValue(location))?.apiKey?.reveal()).toBe('token-k1');
+  expect(await destination.withdraw(location, await destination.readMark(location))).toBe('withdrawn');
+  expect((await destination.readMark(location)).kind).toBe('absent');
+});
+
+it('names the right that is missing before anything is written', async () => {
+  const poor = await open(policy.replace('"create", "read", "update", "delete"', '"create", "read", "update"'));
+  await expect(poor.probe()).rejects.toThrow('the policy lacks delete on secret/metadata/');
+  await poor.close();
+});
+
+it('takes a first write that stopped after its announcement for a mark without a value', async () => {
+  const location = fresh();
+  await announce(location, 'k1', 1);
+  expect(await destination.readMark(location)).toMatchObject({ kind: 'marked', carries: false, mark: { keyId: 'k1' } });
+  expect(await destination.readValue(location)).toBeUndefined();
+  await write(location, 'k2');
+  expect(await destination.readMark(location)).toMatchObject({ carries: true, mark: { keyId: 'k2' } });
+});
+
+it('withdraws a mark without a value', async () => {
+  const location = fresh();
+  await announce(location, 'k1', 1);
+  expect(await destination.withdraw(location, await destination.readMark(location))).toBe('withdrawn');
+  expect(await openbao.call('GET', `secret/metadata/${below(location)}`)).toBeUndefined();
+});
+
+it('takes a later write that stopped after its announcement for a mark that does not carry', async () => {
+  const location = fresh();
+  await write(location, 'k1');
+  await announce(location, 'k2', 2);
+  expect(await destination.readMark(location)).toMatchObject({ kind: 'marked', carries: false });
+  expect((await destination.readValue(location))?.apiKey?.reveal()).toBe('token-k1');
+  await write(location, 'k2');
+  expect(await destination.readMark(location)).toMatchObject({ carries: true, mark: { keyId: 'k2' } });
+});
+
+it("changes no value when a late leader's announcement has spoiled the mark", async () => {
+  const location = fresh();
+  await write(location, 'k1');
+  await write(location, 'k2');
+  await announce(location, 'k-late', 2);
+  expect(await destination.readMark(location)).toMatchObject({ carries: true, mark: { keyId: 'k-late' } });
+  expect((await destination.readValue(location))?.apiKey?.reveal()).toBe('token-k2');
+});
+
+it.each<[string, (path: string) => Promise<unknown>]>([
+  ['deleted', (path) => openbao.call('DELETE', `secret/data/${path}`)],
+  ['destroyed', (path) => openbao.call('POST', `secret/destroy/${path}`, { versions: [1] })],
+])('shows a value that was %s under its mark, and writes it again', async (_what, remove) => {
+  const location = fresh();
+  await write(location, 'k1');
+  await remove(below(location));
+  expect(await destination.readMark(location)).toMatchObject({ kind: 'marked', carries: false });
+  expect(await destination.readValue(location)).toBeUndefined();
+  await write(location, 'k1');
+  expect((await destination.readValue(location))?.apiKey?.reveal()).toBe('token-k1');
+});
+
+it("leaves a stranger's deleted value alone, because it can be restored", async () => {
+  const location = fresh();
+  await openbao.call('POST', `secret/data/${below(location)}`, { data: { password: 'not ours' } });
+  await openbao.call('DELETE', `secret/data/${below(location)}`);
+  expect((await destination.readMark(location)).kind).toBe('unmarked');
+});
+
+it('leaves metadata alone that somebody prepared', async () => {
+  const location = fresh();
+  await openbao.call('POST', `secret/metadata/${below(location)}`, { custom_metadata: { team: 'payments' } });
+  expect((await destination.readMark(location)).kind).toBe('unmarked');
+});
+
+it('withdraws every version that it wrote', async () => {
+  const location = fresh();
+  await write(location, 'k1');
+  await write(location, 'k2');
+  expect(await destination.withdraw(location, await destination.readMark(location))).toBe('withdrawn');
+  for (const version of [1, 2]) {
+    expect(await openbao.call('GET', `secret/data/${below(location)}?version=${version}`)).toBeUndefined();
+  }
+});

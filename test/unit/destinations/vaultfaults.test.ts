@@ -1,0 +1,186 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
+import { afterEach, expect, it } from 'vitest';
+import type { Destination } from '../../../operator/src/destinations/port.ts';
+import { composeRecord } from '../../../operator/src/destinations/record.ts';
+import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
+import { Failure } from '../../../operator/src/domain/failure.ts';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import { systemClock } from '../../../operator/src/domain/time.ts';
+
+const value = 'acme_live_canaryvalue';
+const token = 'hvs.canarytoken';
+const location = { destinationUid: 'vault', path: 'secret/keywright/payments/billing' };
+const record = composeRecord({
+  token: new Plaintext(value),
+  keyId: 'k1',
+  expiresAt: undefined,
+  headerName: 'Authorization',
+  headerScheme: 'Bearer',
+});
+const mark = { installationId: 'i', namespace: 'payments', name: 'billing', uid: 'u', keyId: 'k1', epoch: 1, envelope: 'e' };
+const absent = { kind: 'absent', revision: 'absent' } as const;
+
+type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+/** The pause between two tries takes no time here. */
+const impatient = { ...systemClock, sleep: async () => undefined };
+const running: { server: Server; destination: Destination }[] = [];
+
+afterEach(async () => {
+  for (const { server, destination } of running.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+    await destination.close();
+  }
+});
+
+async function against(answer: Answer, tokens: readonly string[] = [token]): Promise<Destination> {
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => answer(request, response, body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return openAt(`http://127.0.0.1:${port}`, tokens, server);
+}
+
+async function openAt(address: string, tokens: readonly string[], server: Server): Promise<Destination> {
+  const left = [...tokens];
+  const destination = await openVaultDestination({
+    spec: {
+      address,
+      mount: 'secret',
+      path: 'keywright/{namespace}/{name}',
+      auth: { token: { secretRef: { name: 'vault-token' } } },
+    },
+    readSecret: async () => new Plaintext((left.length > 1 ? left.shift() : left[0]) ?? ''),
+    clock: impatient,
+    timeoutMs: 300,
+  });
+  running.push({ server, destination });
+  return destination;
+}
+
+const status =
+  (code: number, body: string): Answer =>
+  (_request, response) => {
+    response.writeHead(code, { 'content-type': 'application/json' }).end(body);
+  };
+/** An empty path, until the value is to be written. */
+const onWrite =
+  (then: Answer): Answer =>
+  (request, response, body) => {
+    if (request.method === 'POST' && request.url?.includes('/data/') === true) then(request, response, body);
+    else if (request.method === 'POST') response.writeHead(204).end();
+    else response.writeHead(404).end('{"errors":[]}');
+  };
+const echo = (code: number): Answer =>
+  onWrite((request, response, body) =>
+    response.writeHead(code).end(JSON.stringify({ errors: [body, JSON.stringify(request.headers)] })),
+  );
+
+async function failureOf(call: Promise<unknown>): Promise<Failure> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof Failure)) throw new Error(`no Failure: ${inspect(error)}`);
+  const printed = `${error.stack}${inspect(error, { depth: 9, showHidden: true })}${JSON.stringify(error)}`;
+  expect(printed).not.toContain(value);
+  expect(printed).not.toContain(token);
+  expect(error.cause).toBeUndefined();
+  return error;
+}
+
+it.each<[string, Answer, RegExp]>([
+  ['denies us', status(403, '{"errors":["permission denied"]}'), /denies us access \(403\)/],
+  ['fails', status(500, '{"errors":["internal"]}'), /failed \(500\)/],
+  ['is sealed', status(503, '{"errors":["Vault is sealed"]}'), /sealed/],
+  ['limits our rate', status(429, ''), /rate/],
+  ['redirects', (_, response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(), /redirects/],
+  ['answers in HTML', status(200, '<html>login</html>'), /not JSON/],
+  ['answers with other JSON', status(200, '{"data":{"hello":1}}'), /unknown shape/],
+  ['answers with nothing', status(200, ''), /unknown shape/],
+  ['answers with too much', status(200, `"${'x'.repeat(1_100_000)}"`), /too large/],
+  ['has no such mount', status(404, '{"errors":["no handler for route"]}'), /mounted at secret/],
+  ['knows no such place at all', status(404, 'nginx'), /unknown shape/],
+  ['never answers', () => undefined, /in time/],
+  ['hangs up', (request) => request.socket.destroy(), /cannot be reached/],
+  ['stops half way', (_, response) => response.writeHead(200, { 'content-length': '999' }).write('{"data":'), /in time/],
+])('calls a server that %s unavailable, in our words', async (_what, answer, message) => {
+  const destination = await against(answer);
+  for (const call of [() => destination.readMark(location), () => destination.withdraw(location, absent)]) {
+    const failure = await failureOf(call());
+    expect(failure).toMatchObject({ kind: 'waiting', reason: 'DestinationUnavailable' });
+    expect(failure.message).toMatch(message);
+  }
+});
+
+it.each([400, 401, 403, 412, 500, 502])('leaks nothing of a write that the server repeats with status %i', async (code) => {
+  const destination = await against(echo(code));
+  const failure = await failureOf(destination.write(location, record, mark, absent, 'a'));
+  expect(failure.reason).toBe('DestinationUnavailable');
+});
+
+it('leaks nothing of a write that is cut off', async () => {
+  const destination = await against(onWrite((request) => request.socket.destroy()));
+  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toMatch(/cannot be reached/);
+});
+
+it('believes no write that the server does not confirm by its version', async () => {
+  const destination = await against(onWrite(status(200, '{"data":{"version":9}}')));
+  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toMatch(/unknown shape/);
+});
+
+it('tries a read twice, and a write once', async () => {
+  const seen: string[] = [];
+  const destination = await against((request, response) => {
+    seen.push(request.method ?? '');
+    response.writeHead(500).end();
+  });
+  await failureOf(destination.readMark(location));
+  await failureOf(destination.probe());
+  expect(seen).toEqual(['GET', 'GET', 'POST']);
+});
+
+it('reads the token again when the server refuses it', async () => {
+  const seen: unknown[] = [];
+  const destination = await against(
+    (request, response) => {
+      seen.push(request.headers['x-vault-token']);
+      if (request.headers['x-vault-token'] === 'new') response.writeHead(404).end('{"errors":[]}');
+      else response.writeHead(403).end('{"errors":["permission denied"]}');
+    },
+    ['old', 'new'],
+  );
+  expect((await destination.readMark(location)).kind).toBe('absent');
+  expect(seen).toEqual(['old', 'new']);
+});
+
+it.each(['', 'two\nlines', 'a b'])('waits for a Secret that holds a token, and sends no %j', async (text) => {
+  let calls = 0;
+  const destination = await against(() => (calls += 1), [text]);
+  expect((await failureOf(destination.readMark(location))).message).toMatch(/holds no token/);
+  expect(calls).toBe(0);
+});
+
+it('names the rights that the policy lacks', async () => {
+  const destination = await against((_request, response, body) => {
+    const { paths } = JSON.parse(body) as { paths: string[] };
+    const held = paths.map((path) => [path, path.includes('/metadata/') ? ['read'] : ['create', 'read', 'update', 'delete']]);
+    response.writeHead(200).end(JSON.stringify({ data: Object.fromEntries(held) as unknown }));
+  });
+  expect((await failureOf(destination.probe())).message).toBe('the policy lacks create, update, delete on secret/metadata/');
+});
+
+it.each(['kubernetes', 'appRole'])('says that login by %s is not supported yet', async (login) => {
+  const spec = { address: 'http://127.0.0.1:1', mount: 'secret', path: '{namespace}/{name}', auth: { [login]: {} } };
+  const opening = openVaultDestination({ spec, readSecret: async () => undefined, clock: systemClock });
+  await expect(opening).rejects.toMatchObject({
+    kind: 'stalled',
+    reason: 'InvalidSpec',
+    message: `spec.vault.auth.${login} is not supported yet; use spec.vault.auth.token`,
+  });
+});
