@@ -26,7 +26,7 @@ function parsed<T>(kind: 'ApiKey' | 'ApiCatalog' | 'KeyOwner' | 'KeyDestination'
 
 /** The spec of a key that delivers to the destinations `vault` and `local`, with changes. */
 export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKeySpec {
-  return parsed('ApiKey', 'billing', 'payments', {
+  const spec = {
     displayName: 'Billing',
     catalog: 'default',
     owner: 'payments-team',
@@ -37,7 +37,10 @@ export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}
       { name: 'local', secret: { name: 'billing-api-key' } },
     ],
     ...changes,
-  });
+  };
+  // A member that is undefined is one that is left out.
+  const given = Object.entries(spec).filter(([, value]) => value !== undefined);
+  return parsed('ApiKey', 'billing', 'payments', Object.fromEntries(given));
 }
 
 /** The catalog of {@link keySpec}, with changes. */

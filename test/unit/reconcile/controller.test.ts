@@ -1,0 +1,324 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ObjectRef } from '../../../operator/src/api/meta.ts';
+import { transient } from '../../../operator/src/domain/failure.ts';
+import { Controller } from '../../../operator/src/reconcile/controller.ts';
+import type { Dependencies } from '../../../operator/src/reconcile/dependencies.ts';
+import type { LogFields } from '../../../operator/src/telemetry/log.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
+
+const running: Controller[] = [];
+
+afterEach(async () => {
+  for (const controller of running.splice(0)) await controller.drain(1000);
+});
+
+/** A controller over a world, with what it did written down. */
+class Run {
+  /** The ApiKeys that were read for a pass, in order. */
+  passes: string[] = [];
+  readonly errors: LogFields[] = [];
+  fenceLost = 0;
+  readonly controller: Controller;
+  readonly world: World;
+
+  constructor(world: World, change: Partial<Dependencies> = {}) {
+    this.world = world;
+    const { resources } = world;
+    const read = resources.readLive.bind(resources);
+    const watched = new Proxy(resources, {
+      get: (target, name): unknown => {
+        if (name === 'readLive') {
+          return async (kind: 'ApiKey', ref: ObjectRef): Promise<unknown> => {
+            this.passes.push(ref.name);
+            return read(kind, ref);
+          };
+        }
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      },
+    });
+    const log = { ...silentLog, error: (_event: string, fields: LogFields = {}) => void this.errors.push(fields) };
+    this.controller = new Controller({
+      dependencies: { ...world.deps, resources: watched, log, ...change },
+      concurrency: 2,
+      onFenceLost: () => {
+        this.fenceLost += 1;
+      },
+    });
+    running.push(this.controller);
+  }
+
+  async start(): Promise<void> {
+    this.controller.listen();
+    this.world.resources.resync();
+    this.controller.start();
+    await this.quiet();
+  }
+
+  /** Until nothing is queued or in flight; what waits for an instant keeps waiting. */
+  async quiet(): Promise<void> {
+    for (let calm = 0, turns = 0; calm < 3; turns += 1) {
+      if (turns > 5000) throw new Error('the controller does not come to rest');
+      await new Promise((resolve) => setImmediate(resolve));
+      calm = this.controller.idle() ? calm + 1 : 0;
+    }
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.world.clock.advance(ms);
+    await this.quiet();
+  }
+}
+
+async function started(change: Partial<Dependencies> = {}): Promise<Run> {
+  const world = await World.open();
+  world.createKey();
+  const run = new Run(world, change);
+  await run.start();
+  run.passes = [];
+  return run;
+}
+
+function createOther(world: World, name: string, owner = 'payments-team'): void {
+  const spec = { ...keySpec({ deliverTo: [{ name: 'local', secret: { name } }] }), owner };
+  world.resources.create('ApiKey', { metadata: { namespace: 'payments', name }, spec });
+}
+
+describe('the controller', () => {
+  it('makes every key that it finds at the start Ready, and then rests', async () => {
+    const run = await started();
+    expect(run.world.condition('Ready')).toBe('True Available');
+    await run.advance(59_000);
+    expect(run.passes).toEqual([]);
+  });
+
+  it('looks at a key when its spec changes, and at no other', async () => {
+    const run = await started();
+    createOther(run.world, 'other');
+    await run.quiet();
+    run.passes = [];
+    run.world.updateKey({ suspend: true });
+    await run.quiet();
+    expect(run.world.condition('Ready')).toBe('False Suspended');
+    expect(new Set(run.passes)).toEqual(new Set(['billing']));
+  });
+
+  it('wakes exactly the keys that name a changed reference', async () => {
+    const run = await started();
+    run.world.resources.create('KeyOwner', {
+      metadata: { name: 'other-team' },
+      spec: { ...run.world.resources.peek('KeyOwner', { name: 'payments-team' })?.spec, type: 'Team' } as never,
+    });
+    createOther(run.world, 'other', 'other-team');
+    await run.quiet();
+    run.passes = [];
+    run.world.resources.update('KeyOwner', { name: 'other-team' }, (owner) => ({ ...owner, spec: { ...owner.spec, disabled: true } }));
+    await run.quiet();
+    expect(new Set(run.passes)).toEqual(new Set(['other']));
+    run.passes = [];
+    run.world.resources.update('ApiCatalog', { name: 'default' }, (catalog) => ({ ...catalog, spec: { ...catalog.spec, channels: [{ slug: 'email' }] } }));
+    await run.quiet();
+    expect(new Set(run.passes)).toEqual(new Set(['billing', 'other']));
+  });
+
+  it('wakes nobody for a status written on a reference', async () => {
+    const run = await started();
+    const owner = run.world.resources.peek('KeyOwner', { name: 'payments-team' });
+    if (owner === undefined) throw new Error('no owner');
+    await run.world.resources.applyStatus('KeyOwner', owner.metadata, { conditions: [], keys: { total: 1, ready: 1 } });
+    await run.quiet();
+    expect(run.passes).toEqual([]);
+  });
+
+  it('does not wake itself without end by its own status writes', async () => {
+    const run = await started();
+    run.world.updateKey({ suspend: true });
+    await run.quiet();
+    expect(run.passes.length).toBeLessThanOrEqual(3);
+  });
+
+  it('goes on when a missing reference comes', async () => {
+    const world = await World.open({ without: ['owner', 'destination'] });
+    world.createKey();
+    const run = new Run(world);
+    await run.start();
+    expect(world.condition('Ready')).toBe('False OwnerNotFound');
+    world.createOwner();
+    await run.quiet();
+    expect(world.condition('Ready')).toBe('False DestinationNotFound');
+    world.createDestination();
+    await run.quiet();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('compares each location with the store once in an interval, although nothing changes', async () => {
+    const run = await started();
+    const value = run.world.vault.value(vaultPath);
+    run.world.vault.lose(vaultPath);
+    await run.advance(run.world.limits.driftIntervalMs);
+    expect(run.world.vault.value(vaultPath)).toBe(value);
+  });
+
+  it('still owes a comparison that a failure stopped', async () => {
+    const run = await started();
+    const value = run.world.vault.value(vaultPath);
+    run.world.vault.lose(vaultPath);
+    run.world.store.failNext(1);
+    await run.advance(run.world.limits.driftIntervalMs);
+    await run.advance(2 * 60_000);
+    expect(run.world.vault.value(vaultPath)).toBe(value);
+  });
+
+  it('tries a silent destination again within a minute or two', async () => {
+    const world = await World.open();
+    world.createKey();
+    world.vault.failNext({ count: 1000 });
+    const run = new Run(world);
+    await run.start();
+    expect(world.condition('Ready')).toBe('False DestinationUnavailable');
+    world.vault.heal();
+    await run.advance(61_000);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('empties what a deleted key left behind, by the minute', async () => {
+    const run = await started();
+    run.world.vault.failNext({ count: 1000 });
+    run.world.resources.delete('ApiKey', run.world.name);
+    await run.quiet();
+    await run.advance(run.world.limits.withdrawDeadlineMs + 60_000);
+    expect(run.world.key()).toBeUndefined();
+    run.world.vault.heal();
+    await run.advance(61_000);
+    expect(run.world.vault.paths()).toEqual([]);
+  });
+});
+
+describe('a back-off in the status', () => {
+  async function failing(): Promise<World> {
+    const world = await World.open();
+    world.createKey();
+    world.store.failNext(1, transient('StoreUnavailable', 'the database does not answer', 300_000));
+    await world.pass();
+    expect(world.status().failures?.retryAt).toBe('2026-01-01T00:05:00Z');
+    return world;
+  }
+
+  it('is honoured after a restart', async () => {
+    const world = await failing();
+    const run = new Run(world);
+    await run.start();
+    expect(world.condition('Ready')).toBe('Unknown StoreUnavailable');
+    await run.advance(301_000);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('does not count after a change of the spec, not even over a restart', async () => {
+    const world = await failing();
+    world.updateKey({ purpose: 'mended' });
+    await new Run(world).start();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('does not count when a change comes while the process runs', async () => {
+    const world = await failing();
+    const run = new Run(world);
+    await run.start();
+    world.resources.annotate('ApiKey', world.name, { note: 'please look' });
+    await run.quiet();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('grows from failure to failure, and starts anew with a changed spec', async () => {
+    const world = await World.open();
+    world.createKey();
+    const failure = transient('StoreUnavailable', 'the database does not answer');
+    for (let count = 1; count <= 3; count += 1) {
+      world.store.failNext(1, failure);
+      await world.pass();
+      expect(world.status().failures?.count).toBe(count);
+    }
+    world.updateKey({ purpose: 'mended' });
+    world.store.failNext(1, failure);
+    await world.pass();
+    expect(world.status().failures?.count).toBe(1);
+  });
+});
+
+describe('when something breaks', () => {
+  it('says once that leadership was lost in the store, whatever the number of keys', async () => {
+    const world = await World.open();
+    for (const name of ['a', 'b', 'c']) createOther(world, name);
+    const run = new Run(world);
+    // Another process takes the lead.
+    world.store.database.fence += 1;
+    await run.start();
+    await run.advance(10_000);
+    expect(run.fenceLost).toBe(1);
+    expect(world.store.database.rows.versions).toEqual([]);
+    expect(world.secret.paths()).toEqual([]);
+  });
+
+  it('a defect in one key stops no other, and its message is not logged', async () => {
+    const world = await World.open();
+    createOther(world, 'broken');
+    world.createKey();
+    const broken = world.resources.peek('ApiKey', { namespace: 'payments', name: 'broken' })?.metadata.uid;
+    const { store } = world;
+    const defective = new Proxy(store, {
+      get: (target, name): unknown => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== 'function') return member;
+        return async (...args: unknown[]): Promise<unknown> => {
+          if (name === 'readKey' && args[0] === broken) throw new TypeError('acme_live_what_it_stumbled_over');
+          return Reflect.apply(member, target, args) as Promise<unknown>;
+        };
+      },
+    });
+    const run = new Run(world, { store: defective });
+    await run.start();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(run.errors[0]).toMatchObject({ apiKey: 'payments/broken', reason: 'InternalError', failure: 'TypeError' });
+    expect(JSON.stringify(run.errors)).not.toContain('stumbled');
+    expect(run.fenceLost).toBe(0);
+  });
+
+  it('an API server that does not answer is asked again, and the key goes on', async () => {
+    const world = await World.open();
+    world.createKey();
+    const run = new Run(world);
+    let failures = 3;
+    world.resources.beforeCall = () => {
+      if (failures === 0) return;
+      failures -= 1;
+      throw transient('ConflictRetry', 'the API server does not answer');
+    };
+    await run.start();
+    await run.advance(10_000);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('drains what is in flight, and starts nothing afterwards', async () => {
+    const run = await started();
+    expect(await run.controller.drain(1000)).toBe(true);
+    run.world.updateKey({ suspend: true });
+    await run.advance(120_000);
+    expect(run.passes).toEqual([]);
+  });
+
+  it('keeps the value of a Secret that somebody deleted: its watch asks for a comparison', async () => {
+    const world = await World.open();
+    world.createKey();
+    const labelled = { labels: { 'app.kubernetes.io/managed-by': 'keywright' } };
+    const ref = { namespace: 'payments', name: 'billing-api-key' };
+    world.resources.putSecret(ref, { type: 'Opaque', data: {}, metadata: labelled });
+    const run = new Run(world);
+    await run.start();
+    const value = world.secret.value(secretPath);
+    world.secret.lose(secretPath);
+    world.resources.deleteSecret(ref);
+    await run.quiet();
+    expect(world.secret.value(secretPath)).toBe(value);
+  });
+});
