@@ -310,6 +310,17 @@ describe('migrations', () => {
     expect(outcomes.map((outcome) => outcome.from).sort()).toEqual([0, outcomes[0].to, outcomes[0].to]);
   });
 
+  test('hand the database to another cluster only when asked to', async () => {
+    const store = open();
+    expect(await store.claimCluster('first')).toBe('ours');
+    await migrate(url);
+    expect(await store.claimCluster('second')).toBe('other');
+    await migrate(url, { adoptCluster: true });
+    expect(await store.claimCluster('second')).toBe('ours');
+    expect(await store.claimCluster('first')).toBe('other');
+    await store.close();
+  });
+
   test('leave the schema of a newer program alone, and the store works on it', async () => {
     await session((client) => client.query('create database newer'));
     const newer = new URL(url);

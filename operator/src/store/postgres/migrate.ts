@@ -22,6 +22,8 @@ export interface MigrationOutcome {
 /** What {@link migrate} may be told besides the URL. */
 export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
   readonly log?: Log;
+  /** Forgets whose database this is: the next cluster that claims it owns it. For a moved or restored cluster. */
+  readonly adoptCluster?: boolean;
 }
 
 // Building an index over a large table takes its time; another migrating process may hold the lock meanwhile.
@@ -32,14 +34,16 @@ const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTran
  * StoreUnavailable` like the store. Several at once are safe; the later ones find nothing to do.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
-  const { passwordFile, log = silentLog } = options;
+  const { passwordFile, log = silentLog, adoptCluster = false } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
   try {
     return await db.connection().execute(async (connection) => {
       await sql`select pg_advisory_lock(hashtext('keywright migrate'))`.execute(connection);
       try {
-        return await migrateLocked(db, log);
+        const outcome = await migrateLocked(db, log);
+        if (adoptCluster) await sql`update keywright.installation set cluster_uid = null`.execute(db);
+        return outcome;
       } finally {
         await sql`select pg_advisory_unlock(hashtext('keywright migrate'))`.execute(connection);
       }
