@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
+import { admissionPolicyName, openKubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { ResourceEvent } from '../../operator/src/resources/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
@@ -17,7 +17,7 @@ async function createOwner(name: string): Promise<void> {
   if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
 }
 
-describe('watches of an API server that dies', () => {
+describe('the resources of an API server that dies', () => {
   let resources: KubeResources;
   const events: ResourceEvent[] = [];
   const verbs: string[] = [];
@@ -47,13 +47,28 @@ describe('watches of an API server that dies', () => {
     await plane.stop();
   });
 
-  it('lists by WatchList, with one call for each kind', () => {
+  it('are listed by WatchList, with one call for each kind', () => {
     expect(owners()).toEqual(['first']);
     expect(verbs.filter((verb) => verb.includes('KeyOwner '))).toEqual(['watch KeyOwner 200']);
     expect(verbs.filter((verb) => verb.startsWith('list'))).toEqual([]);
   });
 
-  it('keep what they know while the server is dead, and go on when it is back', async () => {
+  // On a server of its own: the policy has one name in the whole cluster.
+  it('have the admission policy only with its binding', async () => {
+    expect(await resources.admissionPolicyPresent()).toBe(false);
+    const root = '/apis/admissionregistration.k8s.io/v1';
+    const metadata = { name: admissionPolicyName };
+    // Matches a kind that nobody writes.
+    const resourceRules = [{ apiGroups: ['example.com'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['none'] }];
+    const policy = { metadata, spec: { matchConstraints: { resourceRules }, validations: [{ expression: 'true' }] } };
+    const binding = { metadata, spec: { policyName: admissionPolicyName, validationActions: ['Deny'] } };
+    expect((await kube.request('POST', `${root}/validatingadmissionpolicies`, { body: policy })).status).toBe(201);
+    expect(await resources.admissionPolicyPresent()).toBe(false);
+    expect((await kube.request('POST', `${root}/validatingadmissionpolicybindings`, { body: binding })).status).toBe(201);
+    expect(await resources.admissionPolicyPresent()).toBe(true);
+  });
+
+  it('are kept while the server is dead, and followed again when it is back', async () => {
     plane.apiServer.signal('SIGKILL');
     await until(() => verbs.some((verb) => verb.endsWith(' refused')), { deadlineMs: 20_000, what: 'a refused call' });
     expect(owners()).toEqual(['first']);

@@ -32,8 +32,8 @@ export interface KubeAnswer {
 export interface KubeClientInit {
   readonly access: AccessSource;
   readonly clock: Clock;
-  /** Told of every call with the HTTP status, or the fault's word. */
-  readonly onCall?: (verb: Verb, kind: string, code: string) => void;
+  /** Told of every call with the HTTP status, or the fault's word; of a watch when it stands. */
+  readonly onCall?: (verb: Verb, kind: string, code: string, durationMs: number) => void;
 }
 
 const callTimeoutMs = 10_000;
@@ -117,7 +117,8 @@ export class KubeClient {
    * ends with `signal`, or when the iteration does.
    */
   async watch(request: KubeRequest, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
-    const { access, onCall } = this.#init;
+    const { access } = this.#init;
+    const startedMs = this.#init.clock.monotonicMs();
     try {
       const current = await this.#access();
       const { watches } = await this.#connect(current);
@@ -127,13 +128,13 @@ export class KubeClient {
         headersTimeout: 3 * callTimeoutMs,
         bodyTimeout: 0,
       });
-      onCall?.('watch', request.kind, String(answer.statusCode));
+      this.#tell(request, String(answer.statusCode), startedMs);
       if (answer.statusCode === 200) return parseLines(answer.body);
       if (answer.statusCode === 401) access.invalidate(current);
       throw await refusalOf(answer);
     } catch (error) {
       const fault = faultOf(error);
-      if (typeof fault.code === 'string') onCall?.('watch', request.kind, fault.code);
+      if (typeof fault.code === 'string') this.#tell(request, fault.code, startedMs);
       throw fault;
     }
   }
@@ -146,7 +147,7 @@ export class KubeClient {
   }
 
   async #once(request: KubeRequest, signal: AbortSignal | undefined): Promise<KubeAnswer> {
-    const { onCall } = this.#init;
+    const startedMs = this.#init.clock.monotonicMs();
     const timeoutMs = request.timeoutMs ?? callTimeoutMs;
     try {
       const access = await this.#access();
@@ -159,16 +160,21 @@ export class KubeClient {
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
       });
-      onCall?.(request.verb, request.kind, String(answer.statusCode));
+      this.#tell(request, String(answer.statusCode), startedMs);
       const { statusCode: status } = answer;
       if (status === 401) this.#init.access.invalidate(access);
       if (!isSuccess(status) && !passedThrough.has(status)) throw await refusalOf(answer);
       return { status, body: await parseBody(answer.body) };
     } catch (error) {
       const fault = faultOf(error);
-      if (typeof fault.code === 'string') onCall?.(request.verb, request.kind, fault.code);
+      if (typeof fault.code === 'string') this.#tell(request, fault.code, startedMs);
       throw fault;
     }
+  }
+
+  #tell(request: KubeRequest, code: string, startedMs: number): void {
+    const { clock, onCall } = this.#init;
+    onCall?.(request.verb, request.kind, code, clock.monotonicMs() - startedMs);
   }
 
   async #access(): Promise<Access> {

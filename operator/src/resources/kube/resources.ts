@@ -7,7 +7,7 @@ import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind
 import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
-import type { KubeAnswer, Verb } from './client.ts';
+import type { KubeAnswer, KubeClientInit } from './client.ts';
 import { endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
 import { EventRecorder } from './events.ts';
 import { KubeFault, causesOf, failureOf } from './fault.ts';
@@ -31,19 +31,23 @@ export interface KubeResourcesInit {
   /** Numbers in [0, 1), to spread watches and retries. */
   readonly random: () => number;
   /** Told of every call, for a metric. */
-  readonly onCall?: (verb: Verb, kind: string, code: string) => void;
+  readonly onCall?: KubeClientInit['onCall'];
 }
 
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
+  /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
+  admissionPolicyPresent(): Promise<boolean>;
   /** An election over a Lease of this API server. */
   elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection;
   /** Ends watches and connections. */
   close(): Promise<void>;
 }
 
+/** What the chart calls the policy that checks who grants what, and its binding. */
+export const admissionPolicyName = 'keywright';
 /** The object may change under a status write; more often than this in a row it is looked at again first. */
 const statusTries = 3;
 const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
@@ -151,6 +155,16 @@ class ApiServer implements KubeResources {
     const namespace = await this.readLive('Namespace', { name: 'kube-system' });
     if (namespace === undefined) throw stalled('InternalError', 'the cluster has no namespace kube-system');
     return namespace.metadata.uid;
+  }
+
+  async admissionPolicyPresent(): Promise<boolean> {
+    const reads = ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'].map(async (plural) => {
+      const path = `/apis/admissionregistration.k8s.io/v1/${plural}/${admissionPolicyName}`;
+      const answer = await this.#client.send({ verb: 'get', kind: 'ValidatingAdmissionPolicy', path, accept: partialObject });
+      const { metadata } = (answer.body ?? {}) as { metadata?: ObjectMeta };
+      return answer.status === 200 && metadata?.deletionTimestamp === undefined;
+    });
+    return (await Promise.all(reads)).every((isThere) => isThere);
   }
 
   elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection {
