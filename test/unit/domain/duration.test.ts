@@ -1,0 +1,34 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { durationMs, durationPattern, parseDurationMs } from '../../../operator/src/domain/duration.ts';
+
+describe('a duration', () => {
+  it.each([
+    ['1h30m', 5_400_000],
+    ['90s', 90_000],
+    ['0s', 0],
+    ['876000h', 3_153_600_000_000],
+    ['1h1s', 3_601_000],
+  ])('is read in hours, minutes and seconds: %s', (text, ms) => {
+    expect(parseDurationMs(text)).toBe(ms);
+  });
+
+  it.each(['', 's', '1', '1 week', '1d', '-1h', '1.5h', '1m1h', '1h ', 'h1', '1h1h', '100ms', '1234567890h1234567890s'])(
+    'is nothing else: %j',
+    (text) => {
+      expect(parseDurationMs(text)).toBeUndefined();
+      expect(() => durationMs(text)).toThrow(RangeError);
+    },
+  );
+
+  it('accepts by parser exactly what the pattern of the manifests accepts', () => {
+    const pattern = new RegExp(durationPattern);
+    const texts = fc.oneof(fc.string({ unit: fc.constantFrom('1', '0', 'h', 'm', 's', ' '), maxLength: 22 }), fc.string({ maxLength: 22 }));
+    fc.assert(
+      fc.property(texts, (text) => {
+        const accepted = pattern.test(text) && text.length >= 2 && text.length <= 20;
+        expect(parseDurationMs(text) !== undefined).toBe(accepted);
+      }),
+    );
+  });
+});
