@@ -78,6 +78,7 @@ interface Connections {
 export class KubeClient {
   readonly #init: KubeClientInit;
   #connections: Connections | undefined;
+  #isClosed = false;
 
   constructor(init: KubeClientInit) {
     this.#init = init;
@@ -106,7 +107,7 @@ export class KubeClient {
         const fault = faultOf(error);
         const delayMs = Math.min(fault.retryAfterMs ?? retryBaseMs * 4 ** (attempt - 1), longestRetryAfterMs);
         const isLast = attempt >= tries || clock.monotonicMs() + delayMs >= deadlineMs;
-        if (isLast || signal?.aborted === true || !isRetried(fault, attempt)) throw fault;
+        if (isLast || this.#isClosed || signal?.aborted === true || !isRetried(fault, attempt)) throw fault;
         await clock.sleep(delayMs, signal);
       }
     }
@@ -141,6 +142,7 @@ export class KubeClient {
 
   /** Ends all connections, watches included. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const connections = this.#connections;
     this.#connections = undefined;
     await Promise.all([connections?.calls.destroy(), connections?.watches.destroy()]);
@@ -203,6 +205,8 @@ export class KubeClient {
   }
 
   async #connect(access: Access): Promise<Connections> {
+    // A call that comes late must not open connections that nobody closes.
+    if (this.#isClosed) throw new KubeFault('refused');
     const old = this.#connections;
     if (old?.key === access.connectionKey) return old;
     this.#connections = openConnections(access);

@@ -156,6 +156,17 @@ describe('the API client', () => {
     expect(told[0]).toBe('get ApiKey refused');
   });
 
+  it('ends what is in flight on closing, and opens nothing afterwards', async () => {
+    const { client, calls } = await clientOf(() => undefined);
+    const inFlight = client.send({ ...get, timeoutMs: 10_000 });
+    const failure = failureOf(inFlight);
+    await expect.poll(calls).toBe(1);
+    await client.close();
+    expect(await failure).toMatchObject({ kind: 'transient' });
+    expect(await failureOf(client.send(get))).toMatchObject({ kind: 'transient' });
+    expect(calls()).toBe(1);
+  });
+
   it('gives the values of a watch one by one, over chunks that cut anywhere', async () => {
     const bytes = Buffer.from('{"n":1}\n\n{"n":"ä€😀"}\n{"n":3');
     const { client } = await clientOf((_request, response) => {
