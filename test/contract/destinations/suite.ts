@@ -136,6 +136,15 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
       expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
     });
 
+    it('lets exactly one of several writers at once change the value', async () => {
+      const { location, reading } = await delivered();
+      const epochs = [2, 3, 4, 5];
+      const outcomes = await Promise.all(epochs.map((epoch) => put(location, reading, one(epoch))));
+      const winners = epochs.filter((_epoch, index) => outcomes[index]?.kind === 'written');
+      expect(winners).toHaveLength(1);
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(winners[0] ?? 0).token);
+    });
+
     it('tells a value of somebody else by its missing mark', async () => {
       const location = subject.fresh();
       await subject.stranger.put(location);
