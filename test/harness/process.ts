@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -32,16 +32,26 @@ export function privateDir(purpose: string): string {
 }
 
 /** Removes the private directories of runs that do not live any more. */
-export function sweepDirs(): void {
-  for (const entry of readdirSync(tmpdir())) {
+export function sweepDirs(parent = tmpdir()): void {
+  for (const entry of readdirSync(parent)) {
     const pid = /^keywright-test-(\d+)-/.exec(entry)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
     try {
-      rmSync(join(tmpdir(), entry), { recursive: true, force: true });
+      releaseSharedMemory(join(parent, entry));
+      rmSync(join(parent, entry), { recursive: true, force: true });
     } catch {
       // Another user's: theirs to remove.
     }
   }
+}
+
+/** A killed PostgreSQL leaves its segment of shared memory; the seventh line of its pid file names key and id. */
+function releaseSharedMemory(dir: string): void {
+  const pidFile = join(dir, 'data', 'postmaster.pid');
+  const ipcrm = which('ipcrm');
+  if (ipcrm === undefined || !existsSync(pidFile)) return;
+  const id = readFileSync(pidFile, 'utf8').split('\n')[6]?.trim().split(/\s+/)[1];
+  if (id !== undefined) spawnSync(ipcrm, ['-m', id]);
 }
 
 /** Whether a process of this id exists. */

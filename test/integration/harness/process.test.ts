@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { isAlive, privateDir, startServer, sweepDirs, tied, which } from '../../harness/process.ts';
@@ -9,7 +9,7 @@ import { until } from '../../harness/until.ts';
 const HARNESS = join(import.meta.dirname, '..', '..', 'harness');
 
 /** Runs a program that starts a real PostgreSQL, tells its process id and folder, and then waits to be killed. */
-async function startKillable(): Promise<{ runner: number; server: number; dir: string }> {
+async function startKillable(parent: string): Promise<{ runner: number; server: number; dir: string }> {
   const program = `
     import { startPostgres } from ${JSON.stringify(join(HARNESS, 'postgres.ts'))};
     const own = await startPostgres();
@@ -17,20 +17,24 @@ async function startKillable(): Promise<{ runner: number; server: number; dir: s
     setInterval(() => undefined, 1000);
   `;
   const { command, args } = tied(process.execPath, ['--input-type=module', '-e', program]);
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(command, args, { env: { ...process.env, TMPDIR: parent }, stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return { runner: child.pid ?? 0, ...(JSON.parse(line.toString()) as { server: number; dir: string }) };
 }
 
 test.skipIf(which('setpriv') === undefined)('a killed run leaves no server, and the next one removes its files', async () => {
-  const { runner, server, dir } = await startKillable();
+  // A folder of its own: other runs sweep the machine's.
+  const parent = privateDir('killed');
+  chmodSync(parent, 0o755);
+  const { runner, server, dir } = await startKillable(parent);
   expect(isAlive(server)).toBe(true);
   process.kill(runner, 'SIGKILL');
   await until(() => !isAlive(server), { what: 'the end of the server' });
   await until(() => !isAlive(runner), { what: 'the end of the runner' });
   expect(existsSync(dir)).toBe(true);
-  sweepDirs();
+  sweepDirs(parent);
   expect(existsSync(dir)).toBe(false);
+  rmSync(parent, { recursive: true });
 });
 
 test('the files of a run that lives stay', () => {
