@@ -88,7 +88,10 @@ const installationId = 'installation';
 export function observed(given: ObservedCase): Observed {
   const catalog: ApiCatalog = { ...object('ApiCatalog', 'default'), spec: catalogSpec(given.catalog) };
   const owner: KeyOwner = { ...object('KeyOwner', 'payments-team'), spec: ownerSpec(given.owner) };
-  const destination: KeyDestination = { ...object('KeyDestination', 'prod-vault', 'vault-uid'), spec: destinationSpec(given.destination) };
+  const destination: KeyDestination = {
+    ...object('KeyDestination', 'prod-vault', 'vault-uid'),
+    spec: destinationSpec(given.destination),
+  };
   const resource = keyOf(given);
   const versions = (given.versions ?? (given.fresh === true ? [] : [{ epoch: 1, state: 'active' as const }])).map(versionOf);
   const digests = envelopesOf(catalog, versions);
@@ -107,9 +110,18 @@ export function observed(given: ObservedCase): Observed {
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
     catalog: isMissing('catalog') ? undefined : catalog,
-    targets: resolveTargets(resource, { name: 'payments', labels: {} }, () => (isMissing('destination') ? undefined : destination)),
-    store: stateOf(given, resource, versions, rows.map((row) => deliveryOf(row, digests))),
-    sights: new Map(Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)])),
+    targets: resolveTargets(resource, { name: 'payments', labels: {} }, () =>
+      isMissing('destination') ? undefined : destination,
+    ),
+    store: stateOf(
+      given,
+      resource,
+      versions,
+      rows.map((row) => deliveryOf(row, digests)),
+    ),
+    sights: new Map(
+      Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
+    ),
     envelopes: isMissing('catalog') ? new Map() : digests,
     driftDue: given.driftDue ?? false,
     mintAllowed: given.mintAllowed ?? true,
@@ -149,11 +161,20 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
       return { kind, epoch, cause, first, lostKeyIds, expires, to: action.targets.map((target) => nameOf(target.location)) };
     }
     case 'copy':
-      return { kind, keyId: action.version.keyId, from: nameOf(action.from), to: action.to.map((target) => nameOf(target.location)) };
+      return {
+        kind,
+        keyId: action.version.keyId,
+        from: nameOf(action.from),
+        to: action.to.map((target) => nameOf(target.location)),
+      };
     case 'confirm':
       return { kind, keyId: action.version.keyId, at: action.at.map((target) => nameOf(target.location)) };
     case 'activate':
-      return { kind, keyId: action.version.keyId, oldEnds: action.oldNotAfter === undefined ? 'there is no old one' : span(action.oldNotAfter) };
+      return {
+        kind,
+        keyId: action.version.keyId,
+        oldEnds: action.oldNotAfter === undefined ? 'there is no old one' : span(action.oldNotAfter),
+      };
     case 'addFinalizer':
     case 'removeFinalizer':
     case 'releaseKey':
@@ -191,7 +212,13 @@ function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
   const { epoch = 1, revoked, faults = [] } = given.status ?? {};
   const currentKey = { id: `K${epoch}`, display: `acme_live_K${epoch}`, epoch, issuedAt: '2025-12-31T00:00:00Z' };
   const destinations = faults.map((at) => ({ name: at, location: locationOf(at).path, reason: 'DestinationUnavailable' }));
-  return { observedGeneration: 1, conditions: [], currentKey, destinations, ...(revoked === undefined ? {} : { revokedKeyIds: revoked }) };
+  return {
+    observedGeneration: 1,
+    conditions: [],
+    currentKey,
+    destinations,
+    ...(revoked === undefined ? {} : { revokedKeyIds: revoked }),
+  };
 }
 
 function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Version[], deliveries: readonly Delivery[]): KeyState {
@@ -202,7 +229,11 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
     key:
       given.fresh === true
         ? undefined
-        : { ref: { namespace: 'payments', name: 'billing', uid }, settings, ...(closed === undefined ? {} : { revokedReason: closed }) },
+        : {
+            ref: { namespace: 'payments', name: 'billing', uid },
+            settings,
+            ...(closed === undefined ? {} : { revokedReason: closed }),
+          },
     versions,
     highestEpoch,
     attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,

@@ -63,7 +63,11 @@ export type Happening =
   | { readonly do: 'advance'; readonly minutes: number }
   | { readonly do: 'fail'; readonly where: Where; readonly operations: 'all' | 'write' | 'readValue' }
   | { readonly do: 'heal'; readonly where: Where }
-  | { readonly do: 'tamper'; readonly where: Where; readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'foreign' }
+  | {
+      readonly do: 'tamper';
+      readonly where: Where;
+      readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'foreign';
+    }
   | { readonly do: 'targets'; readonly to: keyof typeof targetLists }
   | { readonly do: 'suspend'; readonly on: boolean }
   | { readonly do: 'pause'; readonly on: boolean }
@@ -257,7 +261,9 @@ export class Storm {
     }
   }
 
-  #edit(happening: Exclude<Happening, { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }>): void {
+  #edit(
+    happening: Exclude<Happening, { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }>,
+  ): void {
     const { world } = this;
     const key = world.key();
     switch (happening.do) {
@@ -268,7 +274,8 @@ export class Storm {
         if (key !== undefined) world.updateKey({ suspend: happening.on });
         return;
       case 'pause':
-        if (key !== undefined) world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': happening.on ? 'true' : undefined });
+        if (key !== undefined)
+          world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': happening.on ? 'true' : undefined });
         return;
       case 'revoke':
         if (key !== undefined) world.updateKey({ revoked: { reason: 'KeyCompromise' } });

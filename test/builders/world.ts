@@ -17,7 +17,12 @@ import { MemoryStore } from '../harness/fakes/store.ts';
 export const testLimits: Limits = { deliverDeadlineMs: 3_600_000, withdrawDeadlineMs: 600_000, driftIntervalMs: 21_600_000 };
 
 /** Parses a spec as a manifest would be, so that defaults are there; fails loudly on a bad builder. */
-function parsed<T>(kind: 'ApiKey' | 'ApiCatalog' | 'KeyOwner' | 'KeyDestination', name: string, namespace: string | undefined, spec: unknown): T {
+function parsed<T>(
+  kind: 'ApiKey' | 'ApiCatalog' | 'KeyOwner' | 'KeyDestination',
+  name: string,
+  namespace: string | undefined,
+  spec: unknown,
+): T {
   const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
   const result = parseManifestObject(kind, { apiVersion: 'keywright.dev/v1alpha1', kind, metadata, spec });
   if (!result.ok) throw new Error(`the builder's ${kind} is invalid: ${JSON.stringify(result.errors)}`);
@@ -84,7 +89,9 @@ export class World {
   store: MemoryStore = new MemoryStore({ clock: this.clock });
   readonly vault = new FakeDestination();
   readonly secret = new FakeDestination();
-  readonly peppers: PepperRing = PepperRing.parse(JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }));
+  readonly peppers: PepperRing = PepperRing.parse(
+    JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
+  );
   limits: Limits = testLimits;
   mintAllowed = true;
   readonly name = { namespace: 'payments', name: 'billing' };

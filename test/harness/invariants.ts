@@ -49,7 +49,12 @@ const tokenPattern = /[a-z][a-z0-9]{1,15}_[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{12}_[0
  */
 export function violations(s: Snapshot): readonly string[] {
   return [
-    ...s.keys.flatMap((key) => [...oneActive(key), ...twoLive(s, key), ...finalizerStays(s, key), ...readersHoldLiveKeys(s, key)]),
+    ...s.keys.flatMap((key) => [
+      ...oneActive(key),
+      ...twoLive(s, key),
+      ...finalizerStays(s, key),
+      ...readersHoldLiveKeys(s, key),
+    ]),
     ...foreignUntouched(s),
     ...plaintextOnlyInDestinations(s),
   ];
@@ -79,7 +84,8 @@ function finalizerStays(s: Snapshot, key: KeptKey): readonly string[] {
 /** What stands at a location that the store calls ours authenticates, unless its end was meant or people tampered. */
 function readersHoldLiveKeys(s: Snapshot, key: KeptKey): readonly string[] {
   const resource = s.resources.find(({ metadata }) => metadata.uid === key.ref.uid);
-  if (resource === undefined || resource.metadata.deletionTimestamp !== undefined || resource.spec.revoked !== undefined) return [];
+  if (resource === undefined || resource.metadata.deletionTimestamp !== undefined || resource.spec.revoked !== undefined)
+    return [];
   const live = key.versions.filter((version) => isLive(version, s.now));
   return key.deliveries.flatMap((row) => {
     const id = formatLocation(row.location);

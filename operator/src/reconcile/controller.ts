@@ -83,8 +83,14 @@ export class Controller {
     return this.#queue.idle();
   }
 
+  /** ApiKeys that wait for their turn now. */
   depth(): number {
     return this.#queue.depth();
+  }
+
+  /** ApiKeys that are worked at this moment. */
+  inFlight(): number {
+    return this.#queue.inFlight();
   }
 
   #onEvent(event: ResourceEvent): void {
@@ -170,7 +176,12 @@ export class Controller {
     }
     // A defect: said with its place, without its message, which may quote what it stumbled over.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
-    this.#deps.log.error('defect', { apiKey: key, reason: 'InternalError', stack, failure: error instanceof Error ? error.name : 'unknown' });
+    this.#deps.log.error('defect', {
+      apiKey: key,
+      reason: 'InternalError',
+      stack,
+      failure: error instanceof Error ? error.name : 'unknown',
+    });
   }
 
   async #sweepForEver(): Promise<void> {
@@ -198,13 +209,22 @@ function priorityOf(event: ResourceEvent): Priority {
 function signatureOf(kind: string, metadata: ObjectMeta): string {
   // A Secret and a Namespace have no generation that counts every change.
   const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
-  return JSON.stringify([metadata.uid, version, metadata.deletionTimestamp ?? '', metadata.finalizers ?? [], metadata.labels ?? {}, metadata.annotations ?? {}]);
+  return JSON.stringify([
+    metadata.uid,
+    version,
+    metadata.deletionTimestamp ?? '',
+    metadata.finalizers ?? [],
+    metadata.labels ?? {},
+    metadata.annotations ?? {},
+  ]);
 }
 
 function dependenciesOf(resource: ApiKey): readonly Dependency[] {
   const { spec, metadata } = resource;
   const targets = spec.deliverTo.map((target): Dependency =>
-    target.secret === undefined ? `KeyDestination/${target.destination ?? ''}` : `Secret/${metadata.namespace ?? ''}/${target.secret.name}`,
+    target.secret === undefined
+      ? `KeyDestination/${target.destination ?? ''}`
+      : `Secret/${metadata.namespace ?? ''}/${target.secret.name}`,
   );
   return [`ApiCatalog/${spec.catalog}`, `KeyOwner/${spec.owner}`, `Namespace/${metadata.namespace ?? ''}`, ...targets];
 }

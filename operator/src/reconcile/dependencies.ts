@@ -26,4 +26,3 @@ export interface Dependencies {
   /** Throws when the lease may have run out: called before every effect outside this process. */
   readonly assertLeading: () => void;
 }
-

@@ -4,7 +4,10 @@ import type { Instant } from '../domain/time.ts';
 import type { Version } from '../domain/version.ts';
 
 /** What should stand beside a version's value: its id, its expiry, and the line to send by the catalog's first header. */
-export function envelopeOf(catalog: ApiCatalog, version: { readonly keyId: string; readonly expiresAt?: Instant | undefined }): Envelope {
+export function envelopeOf(
+  catalog: ApiCatalog,
+  version: { readonly keyId: string; readonly expiresAt?: Instant | undefined },
+): Envelope {
   const header = catalog.spec.credentials.headers[0] ?? { name: 'Authorization', scheme: 'Bearer' };
   return { keyId: version.keyId, expiresAt: version.expiresAt, headerName: header.name, headerScheme: header.scheme };
 }

@@ -31,11 +31,17 @@ export async function execute(deps: Dependencies, o: Observed, action: Action): 
   const { uid } = o.ref;
   switch (action.kind) {
     case 'look':
-      return Promise.all(action.at.map(async (location) => [location, await lookAt(deps, location, action.depth, o.store.versions)] as const));
+      return Promise.all(
+        action.at.map(async (location) => [location, await lookAt(deps, location, action.depth, o.store.versions)] as const),
+      );
     case 'addFinalizer':
       return setFinalizers(deps, o, [...(o.resource.metadata.finalizers ?? []), finalizer]);
     case 'removeFinalizer':
-      return setFinalizers(deps, o, (o.resource.metadata.finalizers ?? []).filter((name) => name !== finalizer));
+      return setFinalizers(
+        deps,
+        o,
+        (o.resource.metadata.finalizers ?? []).filter((name) => name !== finalizer),
+      );
     case 'revokeAll': {
       const { revokedReason, detail } = action;
       await store.revokeAll(uid, { actor: storeActor, detail, ...(revokedReason === undefined ? {} : { revokedReason }) }, o.now);
@@ -46,7 +52,13 @@ export async function execute(deps: Dependencies, o: Observed, action: Action): 
     case 'endVersions':
       return done(await store.endVersions(uid, action.keyIds, action.reason, o.now));
     case 'beginWithdrawal':
-      return done(await store.beginWithdrawal(uid, action.deliveries.map((delivery) => delivery.id), o.now));
+      return done(
+        await store.beginWithdrawal(
+          uid,
+          action.deliveries.map((delivery) => delivery.id),
+          o.now,
+        ),
+      );
     case 'withdraw':
       return withdraw(deps, o, action);
     case 'finishWithdrawal':
@@ -129,7 +141,13 @@ async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { k
 }
 
 /** Writes one value to many places at once, and records what was confirmed. The value does not outlive this call. */
-async function deliver(deps: Dependencies, o: Observed, version: Version, token: Plaintext, targets: readonly WriteTarget[]): Promise<SightChanges> {
+async function deliver(
+  deps: Dependencies,
+  o: Observed,
+  version: Version,
+  token: Plaintext,
+  targets: readonly WriteTarget[],
+): Promise<SightChanges> {
   const envelope = envelopeOf(catalogOf(o), version);
   const record = composeRecord({ ...envelope, token });
   const mark = markOf(o, version);
@@ -142,11 +160,21 @@ async function deliver(deps: Dependencies, o: Observed, version: Version, token:
         return destination.write(target.location, record, mark, target.reading, version.id);
       });
       if ('failure' in outcome) {
-        deps.log.warn('not delivered', { apiKey: nameOf(o), location: target.location.path, reason: outcome.failure.reason, message: outcome.failure.message });
+        deps.log.warn('not delivered', {
+          apiKey: nameOf(o),
+          location: target.location.path,
+          reason: outcome.failure.reason,
+          message: outcome.failure.message,
+        });
         return [target.location, outcome];
       }
       if (outcome.kind === 'lost') return [target.location, undefined];
-      held.push({ location: target.location, keyId: version.keyId, providerVersion: outcome.providerVersion, envelope: mark.envelope });
+      held.push({
+        location: target.location,
+        keyId: version.keyId,
+        providerVersion: outcome.providerVersion,
+        envelope: mark.envelope,
+      });
       return [target.location, { reading: outcome.reading }];
     }),
   );
@@ -164,7 +192,9 @@ async function confirm(deps: Dependencies, o: Observed, action: Extract<Action, 
 }
 
 function heldBy(location: Location, reading: Reading, keyId: string): readonly HeldValue[] {
-  return reading.kind === 'marked' ? [{ location, keyId, providerVersion: reading.providerVersion, envelope: reading.mark.envelope }] : [];
+  return reading.kind === 'marked'
+    ? [{ location, keyId, providerVersion: reading.providerVersion, envelope: reading.mark.envelope }]
+    : [];
 }
 
 async function activate(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'activate' }>): Promise<SightChanges> {
@@ -174,7 +204,9 @@ async function activate(deps: Dependencies, o: Observed, action: Extract<Action,
   for (const { location } of openTargets(o)) {
     const { reading } = sightOf(o, location);
     if (reading?.kind !== 'marked' || reading.mark.keyId !== version.keyId) continue;
-    const outcome = await attempt(async () => (await deps.destinations.open(location.destinationUid)).promote(location, mark, reading));
+    const outcome = await attempt(async () =>
+      (await deps.destinations.open(location.destinationUid)).promote(location, mark, reading),
+    );
     if ('failure' in outcome) changes.push([location, outcome]);
     else if (outcome.kind === 'lost') changes.push([location, undefined]);
   }

@@ -44,7 +44,12 @@ export function refOf(resource: ApiKey): ApiKeyRef {
 }
 
 /** Looks at one location. A failure is something seen, not an error of the pass: the other locations go on. */
-export async function lookAt(deps: Dependencies, location: Location, depth: 'mark' | 'value', versions: readonly Version[]): Promise<Sight> {
+export async function lookAt(
+  deps: Dependencies,
+  location: Location,
+  depth: 'mark' | 'value',
+  versions: readonly Version[],
+): Promise<Sight> {
   try {
     const destination = await deps.destinations.open(location.destinationUid);
     if (depth === 'mark') return { reading: await destination.readMark(location) };
@@ -57,7 +62,11 @@ export async function lookAt(deps: Dependencies, location: Location, depth: 'mar
 }
 
 /** Which of our versions a value is. The value is compared and dropped here. */
-export function identify(deps: Pick<Dependencies, 'peppers'>, token: Plaintext | undefined, versions: readonly Version[]): ValueSight {
+export function identify(
+  deps: Pick<Dependencies, 'peppers'>,
+  token: Plaintext | undefined,
+  versions: readonly Version[],
+): ValueSight {
   if (token === undefined) return { kind: 'unknown' };
   const matches = versions.map((version) => ({ version, match: deps.peppers.matches(version, token) }));
   const right = matches.find(({ match }) => match === true);

@@ -30,7 +30,8 @@ export interface OpenTarget {
 }
 
 /** What was seen of the value itself: which of our live versions it is, by its hash. */
-export type ValueSight = { readonly kind: 'version'; readonly keyId: string } | { readonly kind: 'unknown' } | { readonly kind: 'absent' };
+export type ValueSight =
+  { readonly kind: 'version'; readonly keyId: string } | { readonly kind: 'unknown' } | { readonly kind: 'absent' };
 
 /** What this pass has seen of one location. Nothing is looked at unless the plan asks for it. */
 export interface Sight {

@@ -43,7 +43,8 @@ function obstacleOf(o: Observed): Blocker | undefined {
   if (stuck?.kind === 'hold') return stuck.blocker;
   for (const target of openTargets(o)) {
     const holding = holdingAt(o, target.location);
-    if (holding.kind === 'failed') return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
+    if (holding.kind === 'failed')
+      return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
   }
   return undefined;
 }

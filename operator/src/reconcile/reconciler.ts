@@ -29,7 +29,11 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
     const { observed, decided } = await runSteps(deps, resource, driftDue);
     await writeStatus(deps, observed, decided);
     const { blocker } = decided;
-    deps.metrics.reconciled({ outcome: blocker?.kind ?? 'steady', reason: blocker?.reason ?? 'Steady', durationMs: deps.clock.monotonicMs() - started });
+    deps.metrics.reconciled({
+      outcome: blocker?.kind ?? 'steady',
+      reason: blocker?.reason ?? 'Steady',
+      durationMs: deps.clock.monotonicMs() - started,
+    });
     const next: Next = decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
     return { next, compared: openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined) };
   } catch (error) {
@@ -79,7 +83,13 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
   const earlier = previous?.failures?.count ?? 0;
   const at = retryAt(failure, earlier, now, (deps.random(1)[0] ?? 0) / 256);
   const apiKey = formatRef({ namespace: resource.metadata.namespace ?? '', name: resource.metadata.name });
-  deps.log.warn('reconcile failed', { apiKey, failure: failure.kind, reason: failure.reason, message: failure.message, retryInMs: at - now });
+  deps.log.warn('reconcile failed', {
+    apiKey,
+    failure: failure.kind,
+    reason: failure.reason,
+    message: failure.message,
+    retryInMs: at - now,
+  });
   const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
   announce(deps, resource, status);
   await deps.resources.applyStatus('ApiKey', resource.metadata, status);
@@ -94,17 +104,28 @@ function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undef
 
 /** A step that a person wants to read about. Values are never in it; the display form of a key may be. */
 function tell(deps: Dependencies, o: Observed, action: Action): void {
-  const record = (type: 'Normal' | 'Warning', reason: 'Minted' | 'Current' | 'Withdrawn' | 'Revoked' | 'DestinationDrift' | 'StoreBehind', message: string): void => {
+  const record = (
+    type: 'Normal' | 'Warning',
+    reason: 'Minted' | 'Current' | 'Withdrawn' | 'Revoked' | 'DestinationDrift' | 'StoreBehind',
+    message: string,
+  ): void => {
     deps.resources.recordEvent('ApiKey', o.resource.metadata, { type, reason, message });
   };
   switch (action.kind) {
     case 'mint':
-      if (action.cause === 'ValueLost') record('Warning', 'DestinationDrift', 'the delivered value was lost or changed; a new version was minted');
-      else if (action.cause === 'StoreBehind') record('Warning', 'StoreBehind', 'the store is older than what is delivered; a new version was minted');
+      if (action.cause === 'ValueLost')
+        record('Warning', 'DestinationDrift', 'the delivered value was lost or changed; a new version was minted');
+      else if (action.cause === 'StoreBehind')
+        record('Warning', 'StoreBehind', 'the store is older than what is delivered; a new version was minted');
       else record('Normal', 'Minted', `minted version ${action.epoch} (${action.cause})`);
       return;
     case 'copy':
-      if (o.driftDue) record('Warning', 'DestinationDrift', `the value was written again to ${action.to.map((target) => target.name).join(', ')}`);
+      if (o.driftDue)
+        record(
+          'Warning',
+          'DestinationDrift',
+          `the value was written again to ${action.to.map((target) => target.name).join(', ')}`,
+        );
       return;
     case 'activate':
       record('Normal', 'Current', `${action.version.display} is delivered`);
@@ -143,5 +164,9 @@ function sameStatus(a: ApiKeyStatus | undefined, b: ApiKeyStatus): boolean {
 function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered).sort((x, y) => (JSON.stringify(x) < JSON.stringify(y) ? -1 : 1));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, ordered(member)] as const).sort(([x], [y]) => (x < y ? -1 : 1)));
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([name, member]) => [name, ordered(member)] as const)
+      .sort(([x], [y]) => (x < y ? -1 : 1)),
+  );
 }

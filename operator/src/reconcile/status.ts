@@ -4,7 +4,18 @@ import { formatInstant, type Instant } from '../domain/time.ts';
 import { type Version } from '../domain/version.ts';
 import type { Plan } from './action.ts';
 import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
-import { deliveredOf, holdsOneOf, issuedOf, no, ownerOf, progressOf, readyOf, targetFault, yes, type Statement } from './verdict.ts';
+import {
+  deliveredOf,
+  holdsOneOf,
+  issuedOf,
+  no,
+  ownerOf,
+  progressOf,
+  readyOf,
+  targetFault,
+  yes,
+  type Statement,
+} from './verdict.ts';
 
 /**
  * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. The only writer
@@ -56,7 +67,9 @@ export function failedStatusOf(
     Stalled: stuck ? yes(reason, message) : no('Progressing'),
   };
   const before = previous?.conditions ?? [];
-  const told = Object.entries(statements).map(([type, statement]) => conditionOf(type as ConditionType, statement, before, now, generation));
+  const told = Object.entries(statements).map(([type, statement]) =>
+    conditionOf(type as ConditionType, statement, before, now, generation),
+  );
   const others = before.filter((condition) => statements[condition.type] === undefined);
   return {
     ...(previous ?? {}),

@@ -29,9 +29,14 @@ function resolveTarget(
   const wanted = target.destination ?? '';
   const destination = find(wanted);
   if (destination === undefined) {
-    return { name, blocked: { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} does not exist` } };
+    return {
+      name,
+      blocked: { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} does not exist` },
+    };
   }
-  const place = located(name, () => resolveLocation(destination, { namespace: namespace.name, name: keyName, path: target.path }));
+  const place = located(name, () =>
+    resolveLocation(destination, { namespace: namespace.name, name: keyName, path: target.path }),
+  );
   const blocked = blockedBy(destination, name, namespace);
   return blocked === undefined ? place : { ...place, blocked };
 }
@@ -59,7 +64,8 @@ function located(name: string, resolve: () => Location): Target {
   try {
     return { name, location: resolve() };
   } catch (error) {
-    if (error instanceof Failure) return { name, blocked: { kind: error.kind, reason: error.reason, message: `${name}: ${error.message}` } };
+    if (error instanceof Failure)
+      return { name, blocked: { kind: error.kind, reason: error.reason, message: `${name}: ${error.message}` } };
     throw error;
   }
 }

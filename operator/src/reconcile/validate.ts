@@ -37,12 +37,16 @@ function validateExpiry(o: Observed): Blocker | undefined {
   }
   const longestMs = durationMs(policy.maxExpiry);
   if (spec.expiry.after !== undefined && durationMs(spec.expiry.after) > longestMs) {
-    return invalid(`spec.expiry.after: ${spec.expiry.after} is longer than ${policy.maxExpiry}, the most that catalog ${spec.catalog} allows`);
+    return invalid(
+      `spec.expiry.after: ${spec.expiry.after} is longer than ${policy.maxExpiry}, the most that catalog ${spec.catalog} allows`,
+    );
   }
   const at = spec.expiry.at === undefined ? undefined : parseInstant(spec.expiry.at);
   const from = parseInstant(o.resource.metadata.creationTimestamp ?? '') ?? o.now;
   if (at !== undefined && at > from + longestMs) {
-    return invalid(`spec.expiry.at: ${formatInstant(at)} is more than ${policy.maxExpiry} after creation, the most that catalog ${spec.catalog} allows`);
+    return invalid(
+      `spec.expiry.at: ${formatInstant(at)} is more than ${policy.maxExpiry} after creation, the most that catalog ${spec.catalog} allows`,
+    );
   }
   return undefined;
 }
@@ -55,11 +59,15 @@ function validateRotation(o: Observed): Blocker | undefined {
   }
   const least = o.catalog?.spec.policy.minOverlap;
   if (least !== undefined && overlapMs < durationMs(least)) {
-    return invalid(`spec.rotation.overlap: ${rotation.overlap} is shorter than ${least}, the least that catalog ${o.resource.spec.catalog} allows`);
+    return invalid(
+      `spec.rotation.overlap: ${rotation.overlap} is shorter than ${least}, the least that catalog ${o.resource.spec.catalog} allows`,
+    );
   }
   const lifetimeMs = lifetimeOf(o);
   if (lifetimeMs !== undefined && lifetimeMs < 2 * overlapMs) {
-    return invalid(`spec.rotation.overlap: ${rotation.overlap} is more than half of the key's lifetime; shorten it or lengthen spec.expiry.after`);
+    return invalid(
+      `spec.rotation.overlap: ${rotation.overlap} is more than half of the key's lifetime; shorten it or lengthen spec.expiry.after`,
+    );
   }
   return undefined;
 }

@@ -1,7 +1,16 @@
 import { formatLocation } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
-import { activeVersion, deliveryAt, holdingAt, liveVersions, pendingVersion, type Blocker, type Observed, type Target } from './observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  liveVersions,
+  pendingVersion,
+  type Blocker,
+  type Observed,
+  type Target,
+} from './observed.ts';
 import type { Plan } from './action.ts';
 
 /** What one condition says: before it becomes a Condition with its times. */
@@ -59,7 +68,14 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   if (metadata.deletionTimestamp !== undefined) return no('Revoked', plan.blocker?.message ?? 'The key is being deleted.');
   if (spec.revoked !== undefined || o.store.key?.revokedReason !== undefined) return no('Revoked');
   const { blocker } = plan;
-  const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound', 'AdmissionPolicyMissing'];
+  const decisive: readonly Reason[] = [
+    'InvalidSpec',
+    'NotPermitted',
+    'Expired',
+    'CatalogNotFound',
+    'OwnerNotFound',
+    'AdmissionPolicyMissing',
+  ];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
@@ -91,7 +107,9 @@ export function deliveredOf(o: Observed): Statement {
   const lacking = o.targets.filter((target) => !holdsOneOf(o, target, [current.keyId]));
   if (lacking.length === 0) return yes('Current');
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
-  return fault === undefined ? no('Delivering', `waiting for ${lacking.map((target) => target.name).join(', ')}`) : no(fault.reason, fault.message);
+  return fault === undefined
+    ? no('Delivering', `waiting for ${lacking.map((target) => target.name).join(', ')}`)
+    : no(fault.reason, fault.message);
 }
 
 /** OwnerActive: the owner exists with the UID that the key is bound to, and is enabled. */
@@ -100,7 +118,8 @@ export function ownerOf(o: Observed): Statement {
   const name = o.resource.spec.owner;
   if (owner === undefined) return no('OwnerNotFound', `KeyOwner ${name} does not exist`);
   const bound = (activeVersion(o) ?? pendingVersion(o))?.ownerUid;
-  if (bound !== undefined && bound !== owner.metadata.uid) return no('OwnerReplaced', `KeyOwner ${name} was deleted and created anew`);
+  if (bound !== undefined && bound !== owner.metadata.uid)
+    return no('OwnerReplaced', `KeyOwner ${name} was deleted and created anew`);
   return owner.spec.disabled ? no('OwnerDisabled', `KeyOwner ${name} is disabled`) : yes('Enabled');
 }
 
@@ -109,7 +128,8 @@ export function progressOf(o: Observed, plan: Plan): { readonly reconciling: Sta
   const { blocker } = plan;
   const calm = { reconciling: no('Steady'), stalled: no('Steady') };
   if (blocker?.reason === 'Paused') return { reconciling: no('Paused', blocker.message), stalled: no('Paused', blocker.message) };
-  if (blocker?.kind === 'stalled') return { reconciling: no(blocker.reason, blocker.message), stalled: yes(blocker.reason, blocker.message) };
+  if (blocker?.kind === 'stalled')
+    return { reconciling: no(blocker.reason, blocker.message), stalled: yes(blocker.reason, blocker.message) };
   if (blocker !== undefined) return { reconciling: yes(blocker.reason, blocker.message), stalled: no('Progressing') };
   const delivered = deliveredOf(o);
   if (delivered.status === 'True') return calm;

@@ -23,7 +23,10 @@ describe('a duration', () => {
 
   it('accepts by parser exactly what the pattern of the manifests accepts', () => {
     const pattern = new RegExp(durationPattern);
-    const texts = fc.oneof(fc.string({ unit: fc.constantFrom('1', '0', 'h', 'm', 's', ' '), maxLength: 22 }), fc.string({ maxLength: 22 }));
+    const texts = fc.oneof(
+      fc.string({ unit: fc.constantFrom('1', '0', 'h', 'm', 's', ' '), maxLength: 22 }),
+      fc.string({ maxLength: 22 }),
+    );
     fc.assert(
       fc.property(texts, (text) => {
         const accepted = pattern.test(text) && text.length >= 2 && text.length <= 20;

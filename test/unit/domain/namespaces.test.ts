@@ -18,7 +18,11 @@ describe('a selection of namespaces', () => {
     ['In', { selector: { matchExpressions: [{ key: 'tier', operator: 'In', values: ['gold'] }] } }, true],
     ['In with an absent label', { selector: { matchExpressions: [{ key: 'zone', operator: 'In', values: ['gold'] }] } }, false],
     ['NotIn', { selector: { matchExpressions: [{ key: 'tier', operator: 'NotIn', values: ['gold'] }] } }, false],
-    ['NotIn with an absent label', { selector: { matchExpressions: [{ key: 'zone', operator: 'NotIn', values: ['gold'] }] } }, true],
+    [
+      'NotIn with an absent label',
+      { selector: { matchExpressions: [{ key: 'zone', operator: 'NotIn', values: ['gold'] }] } },
+      true,
+    ],
     ['Exists', { selector: { matchExpressions: [{ key: 'tier', operator: 'Exists' }] } }, true],
     ['DoesNotExist', { selector: { matchExpressions: [{ key: 'tier', operator: 'DoesNotExist' }] } }, false],
     ['names or selector', { names: ['other'], selector: { matchLabels: { team: 'money' } } }, true],

@@ -113,11 +113,17 @@ describe('the controller', () => {
     createOther(run.world, 'other', 'other-team');
     await run.quiet();
     run.passes = [];
-    run.world.resources.update('KeyOwner', { name: 'other-team' }, (owner) => ({ ...owner, spec: { ...owner.spec, disabled: true } }));
+    run.world.resources.update('KeyOwner', { name: 'other-team' }, (owner) => ({
+      ...owner,
+      spec: { ...owner.spec, disabled: true },
+    }));
     await run.quiet();
     expect(new Set(run.passes)).toEqual(new Set(['other']));
     run.passes = [];
-    run.world.resources.update('ApiCatalog', { name: 'default' }, (catalog) => ({ ...catalog, spec: { ...catalog.spec, channels: [{ slug: 'email' }] } }));
+    run.world.resources.update('ApiCatalog', { name: 'default' }, (catalog) => ({
+      ...catalog,
+      spec: { ...catalog.spec, channels: [{ slug: 'email' }] },
+    }));
     await run.quiet();
     expect(new Set(run.passes)).toEqual(new Set(['billing', 'other']));
   });

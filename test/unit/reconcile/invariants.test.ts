@@ -14,7 +14,12 @@ const lives: Readonly<Record<string, readonly Happening[]>> = {
   'a location added': [{ do: 'targets', to: 'vaultOnly' }, pass, { do: 'targets', to: 'three' }, pass],
   'a location moved': [pass, { do: 'targets', to: 'vaultMoved' }, pass],
   'moved while its only copy': [{ do: 'targets', to: 'secretOnly' }, pass, { do: 'targets', to: 'vaultOnly' }, pass],
-  'one destination failing at first': [{ do: 'fail', where: 'vault', operations: 'all' }, pass, { do: 'heal', where: 'vault' }, pass],
+  'one destination failing at first': [
+    { do: 'fail', where: 'vault', operations: 'all' },
+    pass,
+    { do: 'heal', where: 'vault' },
+    pass,
+  ],
   'writes failing at first': [{ do: 'fail', where: 'secret', operations: 'write' }, pass, { do: 'heal', where: 'secret' }, pass],
   revoked: [pass, { do: 'revoke' }, pass],
   deleted: [pass, { do: 'delete' }, pass],
@@ -74,7 +79,11 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), minutes: fc.constantFrom(1, 11, 61) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('fail' as const), where, operations: fc.constantFrom('all' as const, 'write' as const, 'readValue' as const) }),
+    arbitrary: fc.record({
+      do: fc.constant('fail' as const),
+      where,
+      operations: fc.constantFrom('all' as const, 'write' as const, 'readValue' as const),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('heal' as const), where }) },
   {
@@ -111,19 +120,15 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 );
 
 describe('any sequence of happenings, with crashes', () => {
-  it(
-    'breaks no invariant, and heals',
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(happening, { minLength: 3, maxLength: 25 }), async (happenings) => {
-          const storm = await Storm.open();
-          await storm.run(happenings);
-          await expectCalm(storm);
-        }),
-        // A failure prints its seed and the shortest sequence.
-        { numRuns: process.env['CI'] === 'true' ? 1500 : 60 },
-      );
-    },
-    120_000,
-  );
+  it('breaks no invariant, and heals', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(happening, { minLength: 3, maxLength: 25 }), async (happenings) => {
+        const storm = await Storm.open();
+        await storm.run(happenings);
+        await expectCalm(storm);
+      }),
+      // A failure prints its seed and the shortest sequence.
+      { numRuns: process.env['CI'] === 'true' ? 1500 : 60 },
+    );
+  }, 120_000);
 });

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { plan } from '../../../operator/src/reconcile/plan.ts';
@@ -19,14 +20,14 @@ function plain(value: unknown): unknown {
 
 describe.each(rules)('the rule %s', (rule) => {
   const files = readdirSync(join(folder, rule)).sort();
-  it.each(files)('plans as written: %s', (file) => {
+  it.each(files)('plans as written: %s', async (file) => {
     const path = join(folder, rule, file);
     const document = parseDocument(readFileSync(path, 'utf8'));
     const { observed: given } = document.toJS() as { observed: ObservedCase };
     const decided = plain(summaryOf(plan(observed(given ?? {}))));
     if (write) {
       document.set('plan', decided);
-      writeFileSync(path, document.toString({ lineWidth: 0 }));
+      writeFileSync(path, await format(document.toString({ lineWidth: 0 }), { ...(await resolveConfig(path)), parser: 'yaml' }));
     }
     const { plan: golden } = parseDocument(readFileSync(path, 'utf8')).toJS() as { plan: unknown };
     expect(decided).toEqual(golden);

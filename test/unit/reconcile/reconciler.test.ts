@@ -287,7 +287,10 @@ describe('the end of a key', () => {
 
   it('expires at its instant, and mints anew unless the end was meant', async () => {
     const world = await World.open();
-    world.createKey({ expiry: { after: '48h' }, rotation: { overlap: '1h', maxOverlap: '2h', onExpiry: 'Expire', retireOldKey: 'WhenUnused', quietPeriod: '10m' } });
+    world.createKey({
+      expiry: { after: '48h' },
+      rotation: { overlap: '1h', maxOverlap: '2h', onExpiry: 'Expire', retireOldKey: 'WhenUnused', quietPeriod: '10m' },
+    });
     await world.pass();
     await world.clock.advance(48 * 3_600_000);
     await world.pass();

@@ -31,7 +31,11 @@ describe('a failed pass is tried again', () => {
         expect(spread).toBeLessThanOrEqual(Math.max(plain * 1.5, least));
       }),
     );
-    for (const failure of [waiting('StoreUnavailable', 'x', 0), transient('InternalError', 'x', 0), stalled('InvalidSpec', 'x')]) {
+    for (const failure of [
+      waiting('StoreUnavailable', 'x', 0),
+      transient('InternalError', 'x', 0),
+      stalled('InvalidSpec', 'x'),
+    ]) {
       expect(after(failure)).toBeGreaterThan(0);
     }
   });

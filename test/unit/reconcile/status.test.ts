@@ -36,14 +36,21 @@ const conditionCases: Readonly<Record<string, ObservedCase>> = {
   'without destination': { missing: ['destination'] },
   'owner disabled': { owner: { disabled: true } },
   'namespace terminating': { fresh: true, namespaceTerminating: true },
-  deleting: { deleting: true, versions: [], deliveries: [{ at: 'vault', holds: 'K1', state: 'withdrawing', since: '0s' }], sights: { vault: 'failed' } },
+  deleting: {
+    deleting: true,
+    versions: [],
+    deliveries: [{ at: 'vault', holds: 'K1', state: 'withdrawing', since: '0s' }],
+    sights: { vault: 'failed' },
+  },
 };
 
 describe.each(Object.entries(conditionCases))('the status of a key (%s)', (_name, given) => {
   const status = statusFor(given);
 
   it('never says Reconciling and Stalled at once, as kstatus wants', () => {
-    expect(conditionOf(status, 'Reconciling')?.status === 'True' && conditionOf(status, 'Stalled')?.status === 'True').toBe(false);
+    expect(conditionOf(status, 'Reconciling')?.status === 'True' && conditionOf(status, 'Stalled')?.status === 'True').toBe(
+      false,
+    );
   });
 
   it('says of what generation it speaks, in the status and in every condition', () => {
@@ -106,7 +113,10 @@ describe('Reconciling and Stalled', () => {
     ['revoked', 'False', 'True'],
   ])('tell a tool that waits what to expect: %s', (name, reconciling, stalledness) => {
     const status = statusFor(conditionCases[name] ?? {});
-    expect([conditionOf(status, 'Reconciling')?.status, conditionOf(status, 'Stalled')?.status]).toEqual([reconciling, stalledness]);
+    expect([conditionOf(status, 'Reconciling')?.status, conditionOf(status, 'Stalled')?.status]).toEqual([
+      reconciling,
+      stalledness,
+    ]);
   });
 });
 
@@ -141,7 +151,10 @@ describe('a lost status', () => {
     const before = world.status();
     world.resources.update('ApiKey', world.name, ({ status: _, ...key }) => key);
     await world.pass();
-    const timeless = (status: ApiKeyStatus) => ({ ...status, conditions: status.conditions.map(({ lastTransitionTime: _, ...rest }) => rest) });
+    const timeless = (status: ApiKeyStatus) => ({
+      ...status,
+      conditions: status.conditions.map(({ lastTransitionTime: _, ...rest }) => rest),
+    });
     expect(timeless(world.status())).toEqual(timeless(before));
     expect((await world.store.readKey(world.key()?.metadata.uid ?? '')).highestEpoch).toBe(1);
   });

@@ -28,7 +28,11 @@ describe('a target', () => {
   });
 
   it('that is a Secret needs no destination', () => {
-    const secret = resolveTargets(observed({ spec: { deliverTo: [{ name: 'local', secret: { name: 'a.b' } }] } }).resource, namespace, () => undefined);
+    const secret = resolveTargets(
+      observed({ spec: { deliverTo: [{ name: 'local', secret: { name: 'a.b' } }] } }).resource,
+      namespace,
+      () => undefined,
+    );
     expect(secret).toEqual([{ name: 'local', location: { destinationUid: 'secret', path: 'payments/a.b' } }]);
   });
 
@@ -47,7 +51,10 @@ describe('a target', () => {
 
   it('whose destination is being deleted gets nothing new', () => {
     const metadata = { ...destination.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' };
-    expect(resolve(toVault, { ...destination, metadata })?.blocked).toMatchObject({ kind: 'waiting', reason: 'DestinationNotFound' });
+    expect(resolve(toVault, { ...destination, metadata })?.blocked).toMatchObject({
+      kind: 'waiting',
+      reason: 'DestinationNotFound',
+    });
   });
 
   it('cannot climb out of its template, whatever the names are', () => {

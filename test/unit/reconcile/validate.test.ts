@@ -16,7 +16,7 @@ describe('a spec that contradicts its catalog or itself', () => {
     ['an overlap over half of the life', { spec: { expiry: { after: '47h59m' } } }, 'spec.rotation.overlap', 'half'],
     ['such an overlap by the default expiry', { catalog: { policy: { defaultExpiry: '47h' } } }, 'spec.rotation.overlap', 'half'],
   ] as const)('is told its field and value: %s', (_what, given, field, value) => {
-    const fault = validate(observed(given as ObservedCase));
+    const fault = validate(observed(given));
     expect(fault).toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
     expect(fault?.message.startsWith(`${field}: `)).toBe(true);
     expect(fault?.message).toContain(value);
@@ -25,7 +25,10 @@ describe('a spec that contradicts its catalog or itself', () => {
   it.each([
     ['the usual key', {}],
     ['a life of exactly two overlaps', { spec: { expiry: { after: '48h' } } }],
-    ['no contact where none is required', { spec: { contactEmail: undefined }, catalog: { policy: { requireContactEmail: false } } }],
+    [
+      'no contact where none is required',
+      { spec: { contactEmail: undefined }, catalog: { policy: { requireContactEmail: false } } },
+    ],
     ['no end where that is allowed', { spec: { expiry: { never: true } }, catalog: { policy: { neverExpires: 'Allowed' } } }],
     ['the latest end that is allowed', { spec: { expiry: { at: '2027-12-31T00:00:00Z' } } }],
     ['an end that does not rotate, however near', { spec: { expiry: { at: '2026-01-01T01:00:00Z' } } }],

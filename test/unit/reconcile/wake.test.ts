@@ -15,12 +15,17 @@ function wakesAfter(given: Parameters<typeof observed>[0]): number | undefined {
 describe('the instant of the next comparison', () => {
   it('comes after the given one, within one interval, at the same phase for ever', () => {
     fc.assert(
-      fc.property(fc.uuid(), fc.integer({ min: 1, max: 48 * hourMs }), fc.integer({ min: 0, max: 4e12 }), (uid, interval, after) => {
-        const at = driftInstantAfter(uid, interval, after);
-        expect(at).toBeGreaterThan(after);
-        expect(at - after).toBeLessThanOrEqual(interval);
-        expect(driftInstantAfter(uid, interval, at)).toBe(at + interval);
-      }),
+      fc.property(
+        fc.uuid(),
+        fc.integer({ min: 1, max: 48 * hourMs }),
+        fc.integer({ min: 0, max: 4e12 }),
+        (uid, interval, after) => {
+          const at = driftInstantAfter(uid, interval, after);
+          expect(at).toBeGreaterThan(after);
+          expect(at - after).toBeLessThanOrEqual(interval);
+          expect(driftInstantAfter(uid, interval, at)).toBe(at + interval);
+        },
+      ),
     );
   });
 
@@ -41,11 +46,24 @@ describe('a key that is left alone is looked at again', () => {
 
   it.each([
     ['its expiry', { versions: [{ epoch: 1, state: 'active', expires: '2h' }] }, 2 * hourMs],
-    ['the end of the old version', { versions: [{ epoch: 1, state: 'retiring', notAfter: '90m' }, { epoch: 2, state: 'active' }] }, 90 * minuteMs],
+    [
+      'the end of the old version',
+      {
+        versions: [
+          { epoch: 1, state: 'retiring', notAfter: '90m' },
+          { epoch: 2, state: 'active' },
+        ],
+      },
+      90 * minuteMs,
+    ],
     ['the delivery deadline of an attempt', { versions: [{ epoch: 1, state: 'pending', issued: '-50m' }] }, 10 * minuteMs],
     ['an expiry.at that comes before what the versions say', { spec: { expiry: { at: '2026-01-01T03:00:00Z' } } }, 3 * hourMs],
     ['a minute after a silent location', { sights: { vault: 'failed' } }, minuteMs],
-    ['a minute while a location is not empty yet', { deliveries: [{ at: 'vault', state: 'withdrawing', since: '-1m' }] }, minuteMs],
+    [
+      'a minute while a location is not empty yet',
+      { deliveries: [{ at: 'vault', state: 'withdrawing', since: '-1m' }] },
+      minuteMs,
+    ],
     ['the withdraw deadline', { deliveries: [{ at: 'vault', state: 'withdrawing', since: '-9m30s' }] }, 30_000],
     [
       'the end of the brake on minting',
@@ -57,6 +75,8 @@ describe('a key that is left alone is looked at again', () => {
   });
 
   it('at no instant that has passed', () => {
-    expect(wakesAfter({ deliveries: [], versions: [{ epoch: 1, state: 'pending', issued: '-2h', expires: 'never' }] })).toBeUndefined();
+    expect(
+      wakesAfter({ deliveries: [], versions: [{ epoch: 1, state: 'pending', issued: '-2h', expires: 'never' }] }),
+    ).toBeUndefined();
   });
 });

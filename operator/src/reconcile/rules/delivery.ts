@@ -1,7 +1,16 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, hold, type Decision, type WriteTarget } from '../action.ts';
-import { activeVersion, deliveryAt, holdingAt, isStoreBehind, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  isStoreBehind,
+  openTargets,
+  sightOf,
+  type Observed,
+  type OpenTarget,
+} from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
 
 /** Asks for the marks of all open targets that were not looked at in this pass. */
@@ -29,7 +38,8 @@ export function drift(o: Observed): Decision | undefined {
     const source = lookAtSources(o, active);
     if (source.kind === 'look') return source.decision;
     if (source.kind === 'found') return act({ kind: 'copy', version: active, from: source.location, to: broken });
-    if (source.kind === 'unreachable') return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
+    if (source.kind === 'unreachable')
+      return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
     return mintForLostValue(o);
   }
   const unconfirmed = suspects.filter((target) => isHolder(o, target, active) && !isRecorded(o, target, active));
@@ -46,7 +56,9 @@ export function envelope(o: Observed): Decision | undefined {
     const row = deliveryAt(o, target.location);
     return row?.state === 'live' && row.heldKeyId === active.keyId && row.heldEnvelope !== wanted;
   });
-  const unproven = stale.filter((target) => sightOf(o, target.location).value === undefined && sightOf(o, target.location).failure === undefined);
+  const unproven = stale.filter(
+    (target) => sightOf(o, target.location).value === undefined && sightOf(o, target.location).failure === undefined,
+  );
   if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
   for (const target of stale) {
     if (!isHolder(o, target, active)) continue;
@@ -77,7 +89,8 @@ export type Source =
 export function lookAtSources(o: Observed, version: Version): Source {
   const places = new Map<string, Location>();
   for (const row of o.store.deliveries) {
-    if (row.heldKeyId === version.keyId || row.intendedKeyId === version.keyId) places.set(formatLocation(row.location), row.location);
+    if (row.heldKeyId === version.keyId || row.intendedKeyId === version.keyId)
+      places.set(formatLocation(row.location), row.location);
   }
   for (const target of openTargets(o)) places.set(formatLocation(target.location), target.location);
   const candidates = [...places.values()];

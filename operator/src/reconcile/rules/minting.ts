@@ -3,7 +3,18 @@ import { parseInstant, type Instant } from '../../domain/time.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { isLive, type MintCause, type Version } from '../../domain/version.ts';
 import { act, hold, type Action, type Decision, type WriteTarget } from '../action.ts';
-import { activeVersion, deliveryAt, holdingAt, isOurs, liveVersions, openTargets, pendingVersion, type Holding, type Observed, type OpenTarget } from '../observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  isOurs,
+  liveVersions,
+  openTargets,
+  pendingVersion,
+  type Holding,
+  type Observed,
+  type OpenTarget,
+} from '../observed.ts';
 import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
 import { lookAtSources, needsWrite, unseenTargets } from './delivery.ts';
@@ -45,7 +56,8 @@ export function pendingEpoch(o: Observed): Decision | undefined {
   }
   if (failing.length > 0 && !late) return waitFor(failing, 'does not answer');
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
-  if (unconfirmed.length > 0) return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => withReading(o, target)) });
+  if (unconfirmed.length > 0)
+    return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => withReading(o, target)) });
   return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, lacking.length === 0) });
 }
 
@@ -68,9 +80,14 @@ export function nothingLive(o: Observed): Decision | undefined {
 export function mintForLostValue(o: Observed): Decision {
   const brakeUntil = lossBrake(o);
   if (brakeUntil === 'stalled') {
-    return hold('stalled', 'DestinationDrift', 'the delivered value was lost again and again; nothing is minted until the resource changes');
+    return hold(
+      'stalled',
+      'DestinationDrift',
+      'the delivered value was lost again and again; nothing is minted until the resource changes',
+    );
   }
-  if (brakeUntil > o.now) return hold('waiting', 'DestinationDrift', 'the delivered value was lost again; minting is slowed down');
+  if (brakeUntil > o.now)
+    return hold('waiting', 'DestinationDrift', 'the delivered value was lost again; minting is slowed down');
   const { epoch, cause } = nextEpoch(o);
   return mint(o, epoch, cause === 'StoreBehind' ? cause : 'ValueLost', []);
 }
@@ -85,7 +102,8 @@ export function lossBrake(o: Observed): Instant | 'stalled' {
 }
 
 function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
-  if (!o.mintAllowed) return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
+  if (!o.mintAllowed)
+    return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
   const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? withReading(o, target) : []));
   if (targets.length === 0) return waitFor(openTargets(o), 'does not answer');
   const action: Action = {
@@ -104,7 +122,11 @@ function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly
 function anotherAttempt(o: Observed, pending: Version): Decision {
   const pastBackOff = o.now >= pending.issuedAt + attemptBackOffMs;
   if (o.store.attemptsOfHighestEpoch >= maxAttemptsPerEpoch && !pastBackOff) {
-    return hold('waiting', 'DestinationUnavailable', `${maxAttemptsPerEpoch} attempts were written and lost; the next one is tried later`);
+    return hold(
+      'waiting',
+      'DestinationUnavailable',
+      `${maxAttemptsPerEpoch} attempts were written and lost; the next one is tried later`,
+    );
   }
   return mint(o, pending.epoch, pending.cause, [pending.keyId]);
 }
@@ -113,7 +135,8 @@ function anotherAttempt(o: Observed, pending: Version): Decision {
 function endOfKey(o: Observed): Decision | undefined {
   const { expiry, rotation } = o.resource.spec;
   const at = expiry?.at === undefined ? undefined : parseInstant(expiry.at);
-  if (at !== undefined && at <= o.now) return hold('stalled', 'Expired', 'spec.expiry.at has passed; set a later one to have a new key');
+  if (at !== undefined && at <= o.now)
+    return hold('stalled', 'Expired', 'spec.expiry.at has passed; set a later one to have a new key');
   if (o.store.lastEnded?.reason === 'expired' && rotation.onExpiry === 'Expire') {
     return hold('stalled', 'Expired', 'the key expired and spec.rotation.onExpiry is Expire');
   }
@@ -127,12 +150,15 @@ function endOfKey(o: Observed): Decision | undefined {
 function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintCause } {
   const marked = openTargets(o).map((target) => {
     const holding = holdingAt(o, target.location);
-    return holding.kind === 'ours' && holding.reading.kind === 'marked' && isOurs(o, holding.reading.mark) ? holding.reading.mark.epoch : 0;
+    return holding.kind === 'ours' && holding.reading.kind === 'marked' && isOurs(o, holding.reading.mark)
+      ? holding.reading.mark.epoch
+      : 0;
   });
   const seen = Math.max(0, o.resource.status?.currentKey?.epoch ?? 0, ...marked);
   const { highestEpoch } = o.store;
   const behind = highestEpoch > 0 && seen > highestEpoch;
-  const cause: MintCause = highestEpoch === 0 ? 'Initial' : behind ? 'StoreBehind' : o.store.lastEnded?.reason === 'expired' ? 'Expired' : 'ValueLost';
+  const cause: MintCause =
+    highestEpoch === 0 ? 'Initial' : behind ? 'StoreBehind' : o.store.lastEnded?.reason === 'expired' ? 'Expired' : 'ValueLost';
   return { epoch: Math.max(seen, highestEpoch) + 1, cause };
 }
 
@@ -151,8 +177,10 @@ function endOfOld(o: Observed, everywhere: boolean): Instant | undefined {
 export function firstStuck(o: Observed, targets: readonly OpenTarget[]): Decision | undefined {
   for (const target of targets) {
     const holding = holdingAt(o, target.location);
-    if (holding.kind === 'foreign') return hold('stalled', 'ForeignValue', `${target.name}: ${place(target)} holds a value that is not ours`);
-    if (holding.kind === 'taken') return hold('stalled', 'LocationTaken', `${target.name}: another ApiKey delivers to ${place(target)}`);
+    if (holding.kind === 'foreign')
+      return hold('stalled', 'ForeignValue', `${target.name}: ${place(target)} holds a value that is not ours`);
+    if (holding.kind === 'taken')
+      return hold('stalled', 'LocationTaken', `${target.name}: another ApiKey delivers to ${place(target)}`);
   }
   return undefined;
 }

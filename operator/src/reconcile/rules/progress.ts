@@ -14,7 +14,9 @@ export function paused(o: Observed): Decision | undefined {
 
 /** A namespace on its way out gets nothing new. */
 export function namespaceTerminating(o: Observed): Decision | undefined {
-  return o.namespaceTerminating ? hold('waiting', 'NamespaceTerminating', `namespace ${o.ref.namespace} is being deleted`) : undefined;
+  return o.namespaceTerminating
+    ? hold('waiting', 'NamespaceTerminating', `namespace ${o.ref.namespace} is being deleted`)
+    : undefined;
 }
 
 /** Before the first effect, so that no deletion can overtake it. */
@@ -25,7 +27,8 @@ export function finalizing(o: Observed): Decision | undefined {
 /** What the spec names but is not there yet: apply order must not matter. A missing destination blocks only itself. */
 export function references(o: Observed): Decision | undefined {
   const { spec } = o.resource;
-  if (o.catalog === undefined) return hold('waiting', 'CatalogNotFound', `spec.catalog: ApiCatalog ${spec.catalog} does not exist`);
+  if (o.catalog === undefined)
+    return hold('waiting', 'CatalogNotFound', `spec.catalog: ApiCatalog ${spec.catalog} does not exist`);
   if (o.owner === undefined) return hold('waiting', 'OwnerNotFound', `spec.owner: KeyOwner ${spec.owner} does not exist`);
   if (openTargets(o).length > 0) return undefined;
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;

@@ -3,7 +3,16 @@ import type { Location } from '../../domain/key.ts';
 import { parseInstant } from '../../domain/time.ts';
 import type { Delivery } from '../../domain/version.ts';
 import { act, hold, type Decision } from '../action.ts';
-import { activeVersion, deliveryAt, holdingAt, isOurs, openTargets, pendingVersion, sightOf, type Observed } from '../observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  isOurs,
+  openTargets,
+  pendingVersion,
+  sightOf,
+  type Observed,
+} from '../observed.ts';
 import { sameSettings, settingsOf } from '../settings.ts';
 
 /**
@@ -20,9 +29,12 @@ export function deletion(o: Observed): Decision | undefined {
   const next = withdrawNext(o);
   if (next !== undefined) return next;
   const late = firstWaiting(o);
-  if (late !== undefined) return hold('waiting', 'DestinationUnavailable', `waiting for ${late.targetName} before the finalizer is removed`);
+  if (late !== undefined)
+    return hold('waiting', 'DestinationUnavailable', `waiting for ${late.targetName} before the finalizer is removed`);
   if (o.store.key !== undefined) return act({ kind: 'releaseKey' });
-  return hasFinalizer(o) ? act({ kind: 'removeFinalizer' }) : hold('waiting', 'Steady', 'released; waiting for the other finalizers');
+  return hasFinalizer(o)
+    ? act({ kind: 'removeFinalizer' })
+    : hold('waiting', 'Steady', 'released; waiting for the other finalizers');
 }
 
 /** `spec.revoked`: irreversible; the resource stays and says so, the locations are emptied. */
@@ -42,7 +54,9 @@ export function revoked(o: Observed): Decision | undefined {
 export function revokedBefore(o: Observed): Decision | undefined {
   const known = o.resource.status?.revokedKeyIds ?? [];
   const risen = o.store.versions.filter((version) => known.includes(version.keyId));
-  return risen.length === 0 ? undefined : act({ kind: 'endVersions', keyIds: risen.map((version) => version.keyId), reason: 'revoked' });
+  return risen.length === 0
+    ? undefined
+    : act({ kind: 'endVersions', keyIds: risen.map((version) => version.keyId), reason: 'revoked' });
 }
 
 /** Suspend, resume and every selection reach the store at once, also when another field is invalid. */
