@@ -184,6 +184,30 @@ describe('the embedded database', () => {
     expect(rowsOf(await start().answer)).toBe(1);
   });
 
+  it('is started again on the same port when the server alone is killed', async () => {
+    const first = start();
+    const port = Number((await first.answer).split(' ')[1]);
+    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
+    const [postmaster] = (await readFile(join(folder, 'data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
+    process.kill(Number(postmaster), 'SIGKILL');
+    const count = async (): Promise<string | undefined> => {
+      const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        return (await client.query<{ count: string }>('SELECT count(*) FROM starts')).rows[0]?.count;
+      } catch {
+        return undefined;
+      } finally {
+        await client.end().catch(() => {});
+      }
+    };
+    await expect.poll(() => first.lines.some((line) => line.startsWith('log database ended')), { timeout: 10_000 }).toBe(true);
+    await expect.poll(count, { timeout: 20_000, interval: 100 }).toBe('1');
+    await stop(first);
+    expect(await runningIn(folder)).toBe(0);
+  });
+
   it('takes another port when somebody listens on its own', async () => {
     const first = start();
     const port = Number((await first.answer).split(' ')[1]);

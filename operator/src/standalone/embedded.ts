@@ -1,15 +1,21 @@
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { chown, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import pg from 'pg';
 
 import type { Clock } from '../domain/time.ts';
-import { syncFolder } from '../resources/files/durable.ts';
 import type { Log } from '../telemetry/log.ts';
-import { findFreePort, isFree, makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
+import {
+  endOrphans,
+  exitOf,
+  logPath,
+  moveToFreePort,
+  openLog,
+  prepareCluster,
+  readLogEnd,
+  removeLeftovers,
+  user,
+} from './cluster.ts';
+import type { Context } from './cluster.ts';
+import { isFree } from './credentials.ts';
 import type { Credentials } from './credentials.ts';
 import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault } from './fault.ts';
@@ -17,10 +23,7 @@ import { chooseGuard } from './guard.ts';
 import type { Guard } from './guard.ts';
 import { isRoot } from './identity.ts';
 import { choosePlace } from './place.ts';
-import type { Place } from './place.ts';
-import { findProcessesIn, signalProcess } from './process.ts';
 import { findPrograms } from './programs.ts';
-import type { Programs } from './programs.ts';
 
 /** What {@link startEmbeddedPostgres} needs. */
 export interface EmbeddedInput {
@@ -37,31 +40,26 @@ export interface EmbeddedInput {
   readonly guard?: Guard;
 }
 
-/** A running server. */
+/** A server that runs until it is stopped: one that ends by itself (killed for want of memory) is started again. */
 export interface EmbeddedPostgres {
-  /** With the password: not for logs. */
+  /** With the password: not for logs. Stays the same over restarts. */
   readonly url: string;
   readonly port: number;
-  /** Resolves when the server has ended, asked or not. */
-  readonly ended: Promise<void>;
   /** Ends the server in an orderly way, within 20 s at most. Twice is once. */
   stop(): Promise<void>;
 }
 
-const user = 'keywright';
+interface Server {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** Resolves when it has ended, asked or not. */
+  readonly ended: Promise<void>;
+}
+
 const database = 'keywright';
-const programNames = ['postgres', 'initdb'];
-const orphanPatienceMs = 10_000;
 const startPatienceMs = 60_000;
 const refusalPatienceMs = 3_000;
-const logLimitBytes = 1_000_000;
-
-interface Context {
-  readonly input: EmbeddedInput;
-  readonly place: Place;
-  readonly programs: Programs;
-  readonly guard: Guard;
-}
+const restartPauseMs = 500;
 
 /**
  * Starts a real PostgreSQL on the data folder, made at the first start: UTF8, locale C, SCRAM, on 127.0.0.1 only.
@@ -70,160 +68,77 @@ interface Context {
  * the signal.
  */
 export async function startEmbeddedPostgres(input: EmbeddedInput): Promise<EmbeddedPostgres> {
-  const { data, log, signal } = input;
+  const { data, clock, log, signal } = input;
   const place = await choosePlace({ data, systemFolder: input.systemFolder ?? '/var/lib/keywright', log });
   const cacheFolder = input.cacheFolder ?? (isRoot() ? '/var/cache/keywright' : place.base);
   const programs = await findPrograms({ identity: place.identity, cacheFolder, log });
-  const context: Context = { input, place, programs, guard: input.guard ?? (await chooseGuard()) };
+  const guard = input.guard ?? (await chooseGuard());
+  const context: Context = { data, clock, log, signal, place, programs, guard };
   signal?.throwIfAborted();
   await endOrphans(context);
   await removeLeftovers(place);
-  const credentials = await prepareCluster(context);
-  return startServer(context, credentials);
-}
-
-/** Waits for the last server's processes, which end by themselves; ends those that do not. */
-async function endOrphans({ input: { clock, log, signal }, place }: Context): Promise<void> {
-  const begunMs = clock.monotonicMs();
-  for (;;) {
-    const orphans = await findProcessesIn(place.base, programNames);
-    if (orphans.length === 0) return;
-    const waitedMs = clock.monotonicMs() - begunMs;
-    if (waitedMs > 2 * orphanPatienceMs) {
-      throw new StandaloneFault(
-        `processes of an earlier database still run in ${place.base} (${orphans.map(({ pid }) => pid).join(', ')}); end them first`,
-      );
-    }
-    if (waitedMs > orphanPatienceMs) {
-      log.warn('ending orphans', { count: orphans.length, file: place.base });
-      for (const orphan of orphans) await signalProcess(orphan, waitedMs > 1.5 * orphanPatienceMs ? 'SIGKILL' : 'SIGQUIT');
-    }
-    await clock.sleep(50, signal);
-  }
-}
-
-/** Nobody works here now: folders of an interrupted initdb and the pid file of a dead server count for nothing. */
-async function removeLeftovers({ base, cluster }: Place): Promise<void> {
-  for (const name of await readdir(base)) {
-    if (name.startsWith('new-')) await rm(join(base, name), { recursive: true, force: true });
-  }
-  // PostgreSQL itself would believe it when its process id has been given to another process of the same user.
-  await rm(join(cluster, 'postmaster.pid'), { force: true });
-}
-
-/** Makes the cluster where there is none, and a password where it was lost. */
-async function prepareCluster(context: Context): Promise<Credentials> {
-  const { input, place } = context;
-  const known = await readCredentials(input.data);
-  const credentials = known ?? (await makeCredentials());
-  if (known === undefined) await saveCredentials(input.data, credentials);
-  if (!(await exists(place.cluster))) await initialise(context, credentials);
-  else if (known === undefined) await resetPassword(context, credentials);
-  if (await isFree(credentials.port)) return credentials;
-  return moveToFreePort(input.data, credentials);
-}
-
-async function moveToFreePort(data: DataFolder, credentials: Credentials): Promise<Credentials> {
-  const moved = { ...credentials, port: await findFreePort() };
-  await saveCredentials(data, moved);
-  return moved;
-}
-
-async function initialise(context: Context, credentials: Credentials): Promise<void> {
-  const { place, programs, input } = context;
-  input.log.info('making the database', { file: place.cluster });
-  const temporary = join(place.base, `new-${randomBytes(6).toString('hex')}`);
-  const cluster = join(temporary, 'cluster');
-  const passwordFile = join(temporary, 'password');
-  await mkdir(temporary, { mode: 0o700 });
-  await writeFile(passwordFile, credentials.password, { mode: 0o600 });
-  await giveTo(place, temporary, passwordFile);
-  const args = [
-    '-D',
-    cluster,
-    '-U',
-    user,
-    '--encoding=UTF8',
-    '--locale=C',
-    '--auth=scram-sha-256',
-    `--pwfile=${passwordFile}`,
-    '--no-instructions',
-  ];
-  try {
-    await runToEnd(context, programs.initdb, args, temporary);
-    await rename(cluster, place.cluster);
-    await syncFolder(place.base);
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
-}
-
-/** `database.json` was lost: who owns the files may set a new password, in PostgreSQL's single-user mode. */
-async function resetPassword(context: Context, credentials: Credentials): Promise<void> {
-  const { place, programs, input } = context;
-  input.log.warn('setting a new database password', {
-    file: join(input.data.path, 'database.json'),
-    message: 'the file was lost',
-  });
-  // Passed as text to a shell of the same user, never as an argument that others can list: base64url needs no quoting.
-  const statement = join(place.base, `new-${randomBytes(6).toString('hex')}`);
-  await writeFile(statement, `ALTER ROLE ${user} PASSWORD '${credentials.password}'\n`, { mode: 0o600 });
-  await giveTo(place, statement);
-  try {
-    await runToEnd(
-      context,
-      '/bin/sh',
-      ['-c', '"$0" --single -D "$1" postgres < "$2"', programs.postgres, place.cluster, statement],
-      place.base,
-    );
-  } finally {
-    await rm(statement, { force: true });
-  }
-}
-
-async function runToEnd(context: Context, file: string, args: readonly string[], cwd: string): Promise<void> {
-  const { input, place, guard } = context;
-  const output = await openLog(place);
-  try {
-    const child = guard({ file, args, cwd, identity: place.identity, outputFd: output.fd });
-    const abort = (): void => void child.kill('SIGQUIT');
-    input.signal?.addEventListener('abort', abort);
-    const code = await exitOf(child);
-    input.signal?.removeEventListener('abort', abort);
-    input.signal?.throwIfAborted();
-    if (code !== 0)
-      throw new StandaloneFault(
-        `the database could not be made; the end of ${logPath(place)} says why:\n${await readLogEnd(place)}`,
-      );
-  } finally {
-    await output.close();
-  }
-}
-
-async function startServer(context: Context, credentials: Credentials): Promise<EmbeddedPostgres> {
+  let credentials = await prepareCluster(context);
   for (let attempt = 1; ; attempt += 1) {
-    const current = attempt === 1 ? credentials : await moveToFreePort(context.input.data, credentials);
-    const child = await spawnServer(context, current);
-    const server = serverOf(child, context.input.clock, current);
-    try {
-      if (await becomesReady(context, server, child)) return server;
-    } catch (error) {
-      await server.stop();
-      throw error;
-    }
-    // Ended at once: another program was quicker on the port, which is worth another one; else its log says why.
-    if (attempt === 3 || (await isFree(current.port))) {
-      throw new StandaloneFault(
-        `the database did not start; the end of ${logPath(context.place)} says why:\n${await readLogEnd(context.place)}`,
-      );
-    }
+    const server = await startServer(context, credentials);
+    if (server !== undefined) return keepRunning(context, credentials, server);
+    // Another program was quicker on the port, which is worth another one; else the log says why.
+    if (attempt === 3 || (await isFree(credentials.port))) throw await notStarted(context);
+    credentials = await moveToFreePort(data, credentials);
   }
 }
 
-async function spawnServer({ input, place, programs, guard }: Context, { port }: Credentials): Promise<ChildProcess> {
+function keepRunning(context: Context, credentials: Credentials, first: Server): EmbeddedPostgres {
+  const { clock, log, place } = context;
+  const stopping = new AbortController();
+  let server: Server = first;
+  const restart = async (): Promise<void> => {
+    log.warn('database ended', { file: logPath(place), retryInMs: restartPauseMs, message: 'it is started again' });
+    await clock.sleep(restartPauseMs, stopping.signal);
+    const restarting: Context = { ...context, signal: stopping.signal };
+    await endOrphans(restarting);
+    await removeLeftovers(place);
+    server = (await startServer(restarting, credentials)) ?? server;
+  };
+  const keeping = (async () => {
+    for (;;) {
+      await server.ended;
+      if (stopping.signal.aborted) return;
+      // Tried again until it runs or we stop; the store waits meanwhile, as for any database.
+      await restart().catch(() => {});
+    }
+  })();
+  return {
+    url: first.url,
+    port: credentials.port,
+    stop: async () => {
+      stopping.abort(new Error('the database is being stopped'));
+      await stopServer(server, clock);
+      await keeping;
+    },
+  };
+}
+
+/** Undefined when it ended instead of answering. Throws when it does neither, or when the signal says so. */
+async function startServer(context: Context, credentials: Credentials): Promise<Server | undefined> {
+  const child = await spawnServer(context, credentials);
+  const url = `postgresql://${user}:${credentials.password}@127.0.0.1:${credentials.port}/${database}`;
+  const server: Server = { url, child, ended: exitOf(child).then(() => {}) };
+  try {
+    return (await becomesReady(context, server)) ? server : undefined;
+  } catch (error) {
+    await stopServer(server, context.clock);
+    throw error;
+  }
+}
+
+async function notStarted({ place }: Context): Promise<StandaloneFault> {
+  return new StandaloneFault(`the database did not start; the end of ${logPath(place)} says why:\n${await readLogEnd(place)}`);
+}
+
+async function spawnServer({ log, place, programs, guard }: Context, { port }: Credentials): Promise<ChildProcess> {
   const output = await openLog(place);
   try {
-    input.log.debug('starting the database', { file: place.cluster, address: `127.0.0.1:${port}` });
+    log.debug('starting the database', { file: place.cluster, address: `127.0.0.1:${port}` });
     const settings = [
       'listen_addresses=127.0.0.1',
       'unix_socket_directories=',
@@ -238,19 +153,8 @@ async function spawnServer({ input, place, programs, guard }: Context, { port }:
   }
 }
 
-function serverOf(child: ChildProcess, clock: Clock, { port, password }: Credentials): EmbeddedPostgres {
-  const ended = exitOf(child).then(() => {});
-  let stopping: Promise<void> | undefined;
-  return {
-    url: `postgresql://${user}:${password}@127.0.0.1:${port}/${database}`,
-    port,
-    ended,
-    stop: () => (stopping ??= stopServer(child, ended, clock)),
-  };
-}
-
 /** PostgreSQL's three ways to end, each after the one before had its time: fast (in order), immediate, kill. */
-async function stopServer(child: ChildProcess, ended: Promise<void>, clock: Clock): Promise<void> {
+async function stopServer({ child, ended }: Server, clock: Clock): Promise<void> {
   for (const [signal, patienceMs] of [
     ['SIGINT', 10_000],
     ['SIGQUIT', 5_000],
@@ -269,12 +173,11 @@ async function stopServer(child: ChildProcess, ended: Promise<void>, clock: Cloc
 }
 
 /** False when the server has ended instead. */
-async function becomesReady({ input, place }: Context, server: EmbeddedPostgres, child: ChildProcess): Promise<boolean> {
-  const { clock, signal } = input;
+async function becomesReady({ clock, signal, place }: Context, { url, child }: Server): Promise<boolean> {
   const begunMs = clock.monotonicMs();
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return false;
-    const answer = await tryConnect(server.url);
+    const answer = await tryConnect(url);
     if (answer === 'ready') return true;
     const waitedMs = clock.monotonicMs() - begunMs;
     // Not at once: another program's server on our port refuses too, while ours is about to end for want of the port.
@@ -308,52 +211,5 @@ async function tryConnect(url: string): Promise<'ready' | 'refused' | 'not yet'>
     return error instanceof pg.DatabaseError && error.code === '28P01' ? 'refused' : 'not yet';
   } finally {
     await client.end().catch(() => {});
-  }
-}
-
-async function exitOf(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode !== null) return child.exitCode;
-  try {
-    const [code] = (await once(child, 'exit')) as [number | null];
-    return code;
-  } catch {
-    // It could not be started at all.
-    return null;
-  }
-}
-
-async function giveTo({ identity }: Place, ...paths: readonly string[]): Promise<void> {
-  if (identity === undefined) return;
-  for (const path of paths) await chown(path, identity.uid, identity.gid);
-}
-
-function logPath({ base }: Place): string {
-  return join(base, 'server.log');
-}
-
-async function openLog(place: Place): Promise<FileHandle> {
-  const path = logPath(place);
-  if ((await sizeOf(path)) > logLimitBytes) await rename(path, `${path}.1`);
-  return open(path, 'a', 0o600);
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch {
-    return 0;
-  }
-}
-
-async function readLogEnd(place: Place): Promise<string> {
-  return (await readFile(logPath(place), 'utf8')).split('\n').slice(-8).join('\n').trim();
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
   }
 }
