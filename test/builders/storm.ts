@@ -66,7 +66,7 @@ export type Happening =
   | {
       readonly do: 'tamper';
       readonly where: Where;
-      readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'foreign';
+      readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'otherInstallation' | 'foreign';
     }
   | { readonly do: 'targets'; readonly to: keyof typeof targetLists }
   | { readonly do: 'suspend'; readonly on: boolean }
@@ -317,6 +317,12 @@ export class Storm {
       // Only its owner deletes it.
       if (how !== 'lose') return;
       this.#foreign.delete(id);
+    }
+    if (how === 'otherInstallation') {
+      if (destination.mark(path) === undefined) return;
+      destination.changeMark(path, { installationId: 'another' });
+      this.#foreign.set(id, JSON.stringify(destination.entries(path)));
+      return;
     }
     if (how === 'lose') destination.lose(path);
     else if (how === 'loseValue') destination.loseValue(path);

@@ -154,7 +154,9 @@ export function holdingAt(o: Observed, location: Location): Holding {
   if (reading.kind === 'absent') return { kind: 'empty', reading };
   const proven = sight.value?.kind === 'version' ? sight.value.keyId : undefined;
   const valueSeen = sight.value !== undefined;
-  if (reading.kind !== 'marked' || !isOurs(o, reading.mark)) return { kind: 'foreign', reading };
+  if (reading.kind !== 'marked') return { kind: 'foreign', reading };
+  if (!isOurs(o, reading.mark))
+    return reading.mark.installationId === o.installationId ? { kind: 'taken' } : { kind: 'foreign', reading };
   const claimed = reading.carries ? reading.mark.keyId : undefined;
   return { kind: 'ours', reading, claimed, proven, valueSeen };
 }
