@@ -146,7 +146,7 @@ function runUnderOurNode(nodeArguments) {
       if (signal !== 'SIGINT' || process.stdin.isTTY !== true) child.kill(signal);
     });
   }
-  if (command === 'test') endWithParent(child);
+  endWithParent(child);
   child.once('error', (error) => fail(1, `${node} does not run here: ${error.message}`));
   child.once('close', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));
 }
@@ -158,7 +158,7 @@ function tied(program, programArguments) {
   return setpriv === undefined ? [program, ...programArguments] : [setpriv, '--pdeathsig', 'KILL', program, ...programArguments];
 }
 
-/** A killed npm must not leave a test run behind: its servers hold memory and ports. */
+/** An npm that was killed or terminated leaves its children alone; ours hold ports and memory, so that they stop. */
 function endWithParent(child) {
   if (process.env.npm_lifecycle_event === undefined) return;
   const before = ancestry();
@@ -167,12 +167,12 @@ function endWithParent(child) {
   }, 1000).unref();
 }
 
-/** Our parent, and its own: between npm and us stands a shell, which outlives npm. */
+/** npm's process id, as far as it shows: our parent, or the parent of the shell that stands between. */
 function ancestry() {
   try {
-    const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
-    const grandparent = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1];
-    return `${process.ppid} ${grandparent}`;
+    const [, name, rest] = /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/${process.ppid}/stat`, 'utf8')) ?? [];
+    const isShell = /^(ba|da|a|k|z)?sh$/.test(name ?? '');
+    return isShell ? `${process.ppid} ${rest?.split(' ')[1]}` : String(process.ppid);
   } catch {
     return String(process.ppid);
   }
