@@ -43,7 +43,11 @@ function program(signal: AbortSignal): Command {
   };
   command.command('operator').description('watch a cluster: mint, deliver, repair and revoke').action(run(runOperator));
   command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer));
-  command.command('migrate').description('bring the database to this version').action(run(runMigrate));
+  command
+    .command('migrate')
+    .description('bring the database to this version')
+    .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
+    .action(run(runMigrate));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
   command
     .command('up')
@@ -83,7 +87,10 @@ async function readEnvironment(): Promise<Environment> {
     namespace: namespace.trim(),
     hostname: HOSTNAME === undefined || HOSTNAME === '' ? hostname() : HOSTNAME,
     callerFolder: INIT_CWD ?? process.cwd(),
-    terminal: process.stdout.isTTY ? { columns: process.stdout.columns } : undefined,
+    screen: {
+      isTerminal: process.stdout.isTTY,
+      size: () => ({ columns: process.stdout.columns ?? 160, rows: process.stdout.rows ?? 50 }),
+    },
   };
 }
 

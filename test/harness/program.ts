@@ -30,7 +30,9 @@ export interface ProgramOptions {
 /** A pepper file of its own; returns its path. */
 export function makePeppersFile(): string {
   const file = join(privateDir('peppers'), 'peppers.json');
-  writeFileSync(file, JSON.stringify({ current: 'test', peppers: { test: randomBytes(32).toString('base64') } }), { mode: 0o600 });
+  writeFileSync(file, JSON.stringify({ current: 'test', peppers: { test: randomBytes(32).toString('base64') } }), {
+    mode: 0o600,
+  });
   return file;
 }
 
@@ -50,7 +52,12 @@ export async function startAuthorizer(options: ProgramOptions): Promise<Authoriz
   return { ...program, url: `http://127.0.0.1:${listenPort}` };
 }
 
-async function start(command: string, port: number, options: ProgramOptions, env: Readonly<Record<string, string>>): Promise<Program> {
+async function start(
+  command: string,
+  port: number,
+  options: ProgramOptions,
+  env: Readonly<Record<string, string>>,
+): Promise<Program> {
   const healthUrl = `http://127.0.0.1:${port}`;
   const server = await startServer({
     name: command,

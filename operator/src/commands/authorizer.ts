@@ -6,11 +6,11 @@ import { aborted, exitCodes, required, type CommandContext, type ExitCode } from
 import { openPeppers, openStore } from './database.ts';
 
 const drainMs = 10_000;
-/** Longer than a gateway should wait; after it the answer is authorizer_stale. */
-export const lookupTimeoutMs = 2_000;
 
 /** `keywright authorizer`: answers `/v1/verify` from the store. It never migrates; several may run side by side. */
-export async function runAuthorizer(context: CommandContext): Promise<ExitCode> {
+export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
+  const ended = new AbortController();
+  const context: CommandContext = { ...outer, signal: AbortSignal.any([outer.signal, ended.signal]) };
   const { config, clock, log, signal } = context;
   const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'authorizer');
   const peppersFile = required(config.peppersFile, 'KEYWRIGHT_PEPPERS_FILE', 'authorizer');
@@ -22,7 +22,7 @@ export async function runAuthorizer(context: CommandContext): Promise<ExitCode> 
   const health = await startHealthServer({ address: config.metricsAddress, clock, log, metrics, live: [], ready: [{ name: 'store', isWell }] });
   try {
     const peppers = await openPeppers(context, store, peppersFile);
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, timeoutMs: lookupTimeoutMs });
+    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
     const listener = await startVerifyServer({ address: config.listenAddress, protection, authorize, clock, log });
     try {
       await aborted(signal);
@@ -34,6 +34,7 @@ export async function runAuthorizer(context: CommandContext): Promise<ExitCode> 
     if (signal.aborted) return exitCodes.stopped;
     throw error;
   } finally {
+    ended.abort();
     await health.close(0);
     await store.close();
   }

@@ -39,8 +39,8 @@ export interface Environment {
   readonly hostname: string;
   /** The folder that relative paths of arguments count from. */
   readonly callerFolder: string;
-  /** Whether standard output is a terminal that can be redrawn, and how wide it is. */
-  readonly terminal: { readonly columns: number } | undefined;
+  /** Standard output: whether it is a terminal that can be drawn over, and its size now. */
+  readonly screen: { readonly isTerminal: boolean; size(): { readonly columns: number; readonly rows: number } };
 }
 
 /** Says what is wrong with the configuration: exit code 2, and no stack. */

@@ -18,12 +18,16 @@ export interface DatabaseInput {
 }
 
 /** Migrates, waiting for a database that does not answer yet. Rejects only when the signal is aborted, or with a defect. */
-export async function migrateWhenReachable(context: CommandContext, input: DatabaseInput): Promise<void> {
+export async function migrateWhenReachable(
+  context: CommandContext,
+  input: DatabaseInput,
+  options: { readonly adoptCluster?: boolean } = {},
+): Promise<void> {
   const { clock, log, signal } = context;
   for (;;) {
     try {
       const { passwordFile } = input;
-      const outcome = await migrate(input.url, { log, ...(passwordFile === undefined ? {} : { passwordFile }) });
+      const outcome = await migrate(input.url, { ...options, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
       for (const statement of outcome.statements) log.warn('an administrator of the database must run this', { message: statement });
       return;
     } catch (error) {

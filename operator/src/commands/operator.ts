@@ -45,6 +45,8 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
+    // Ends what still watches, or the process would stay.
+    lost.abort();
     await health.close(closeMs);
     await resources.close();
     await store.close();
@@ -120,8 +122,8 @@ function openResources(context: CommandContext, metrics: MetricsRegistry): Promi
     random: systemChance,
     ...(environment.kubeconfig === undefined ? {} : { kubeconfig: environment.kubeconfig }),
     ...(config.namespaces === undefined ? {} : { namespaces: config.namespaces }),
-    onCall: (verb, _kind, code) => {
-      metrics.recorder.apiCalled({ operation: verb, outcome: code.startsWith('2') ? 'ok' : code === '409' ? 'lost' : 'error', durationMs: 0 });
+    onCall: (verb, _kind, code, durationMs) => {
+      metrics.recorder.apiCalled({ operation: verb, outcome: code.startsWith('2') ? 'ok' : code === '409' ? 'lost' : 'error', durationMs });
     },
   });
 }

@@ -7,6 +7,7 @@ import type { ResourceEvent } from '../resources/port.ts';
 import { FenceLost } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
+import { Orphans } from './orphans.ts';
 import { backOffUntil, reconcile } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { sweepWithdrawals } from './sweep.ts';
@@ -41,6 +42,7 @@ export class Controller {
   readonly #changed = new Set<string>();
   readonly #startedAt: Instant;
   #unsubscribe: (() => void) | undefined;
+  readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
   #fenceLost = false;
 
@@ -188,6 +190,7 @@ export class Controller {
     while (!this.#stop.signal.aborted) {
       try {
         await this.#deps.clock.sleep(sweepEveryMs, this.#stop.signal);
+        await this.#orphans.sweep(this.#deps);
         await sweepWithdrawals(this.#deps);
       } catch (error) {
         if (this.#stop.signal.aborted) return;

@@ -1,0 +1,197 @@
+import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createAuthorize } from '../authorize/authorize.ts';
+import { openDestinations } from '../destinations/registry.ts';
+import type { Controller } from '../reconcile/controller.ts';
+import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
+import { noProtection, startVerifyServer } from '../server/start.ts';
+import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
+import { showTable, type Screen } from '../standalone/display.ts';
+import { startEmbeddedPostgres } from '../standalone/embedded.ts';
+import { ensurePepperFile } from '../standalone/pepper.ts';
+import { decideOnce } from '../standalone/quiescence.ts';
+import { isReady, type TableModel } from '../standalone/table.ts';
+import { measured } from '../telemetry/measured.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { createFileLog } from '../telemetry/pino.ts';
+import { exitCodes, type CommandContext, type ExitCode } from './command.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
+import { createController } from './engine.ts';
+
+/** The arguments of `keywright up`. */
+export interface UpOptions {
+  readonly manifests?: string;
+  readonly data?: string;
+  readonly port: number;
+  readonly once: boolean;
+  readonly prune: boolean;
+}
+
+const project = fileURLToPath(new URL('../../../', import.meta.url));
+const drainMs = 10_000;
+const lookMs = 50;
+/** What stands for the cluster in a database of this mode, so that no cluster's operator takes it for its own. */
+const standaloneCluster = 'standalone';
+
+/**
+ * `keywright up`: the operator's reconciler and the verify API over a folder of manifests, with a database of its own.
+ * Everything that it makes lies under the data folder, the log included. The next start goes on from there.
+ */
+export async function runUp(context: CommandContext, options: UpOptions): Promise<ExitCode> {
+  const { callerFolder } = context.environment;
+  const manifestsFolder = options.manifests === undefined ? join(project, 'examples/quickstart') : resolve(callerFolder, options.manifests);
+  const dataPath = options.data === undefined ? join(project, '.keywright') : resolve(callerFolder, options.data);
+  const data = await openDataFolder(dataPath);
+  try {
+    const log = createFileLog({ level: context.config.logLevel, path: join(data.path, 'keywright.log') });
+    return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder });
+  } catch (error) {
+    if (!context.signal.aborted) throw error;
+    return exitCodes.stopped;
+  } finally {
+    await data.release();
+  }
+}
+
+interface Places extends UpOptions {
+  readonly manifestsFolder: string;
+}
+
+async function withDatabase(context: CommandContext, data: DataFolder, places: Places): Promise<ExitCode> {
+  const { config, clock, log, signal } = context;
+  const peppersFile = config.peppersFile ?? (await ensurePepperFile(data));
+  if (config.databaseUrl !== undefined) {
+    return serve(context, data, places, { url: config.databaseUrl, passwordFile: config.databasePasswordFile, peppersFile });
+  }
+  context.print('starting the database …\n');
+  const database = await startEmbeddedPostgres({ data, clock, log, signal });
+  try {
+    return await serve(context, data, places, { url: database.url, passwordFile: undefined, peppersFile });
+  } finally {
+    await database.stop();
+  }
+}
+
+interface Backing {
+  readonly url: string;
+  readonly passwordFile: string | undefined;
+  readonly peppersFile: string;
+}
+
+async function serve(context: CommandContext, data: DataFolder, places: Places, backing: Backing): Promise<ExitCode> {
+  const { clock, log, signal } = context;
+  const metrics = createMetrics();
+  const database = { url: backing.url, passwordFile: backing.passwordFile, metrics: metrics.recorder };
+  await migrateWhenReachable(context, database);
+  const store = openStore(context, database);
+  const { manifestsFolder, prune } = places;
+  const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune });
+  const destinations = openDestinations({
+    resources,
+    mode: { kind: 'file', folder: join(data.path, 'secrets') },
+    clock,
+    operatorNamespace: 'keywright-system',
+    measure: (kind, destination) => measured(destination, clock, (sample) => { metrics.recorder.destinationCalled({ ...sample, destination: kind }); }),
+  });
+  const ended = new AbortController();
+  let fenceLost = false;
+  const running: CommandContext = { ...context, signal: AbortSignal.any([signal, ended.signal]) };
+  try {
+    const peppers = await openPeppers(running, store, backing.peppersFile);
+    await claimCluster(running, store, standaloneCluster);
+    const installationId = await whenReachable(running, () => store.installationId());
+    await whenReachable(running, () => store.takeFence());
+    const controller = createController(running, {
+      resources, store, destinations, peppers, installationId,
+      metrics: metrics.recorder,
+      mintAllowed: () => true,
+      assertLeading: () => {},
+      onFenceLost: () => {
+        fenceLost = true;
+        ended.abort();
+      },
+    });
+    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
+    const address = { kind: 'tcp', host: '127.0.0.1', port: places.port } as const;
+    const listener = await startVerifyServer({ address, protection: noProtection, authorize, clock, log });
+    try {
+      const model = (): TableModel => modelOf(context, resources, data, { manifestsFolder, authorizerUrl: listener.url });
+      const parts = { controller, resources, model };
+      const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);
+      return fenceLost ? exitCodes.leadershipLost : code;
+    } finally {
+      await listener.close(drainMs);
+      await resources.idle();
+    }
+  } finally {
+    // Ends what still watches, or the process would stay.
+    ended.abort();
+    await destinations.close();
+    await store.close();
+  }
+}
+
+interface Parts {
+  readonly controller: Controller;
+  readonly resources: FilesResources;
+  readonly model: () => TableModel;
+}
+
+async function runUntilStopped(context: CommandContext, parts: Parts): Promise<ExitCode> {
+  const { controller, resources, model } = parts;
+  const { clock, signal } = context;
+  controller.listen();
+  await resources.start(signal);
+  controller.start();
+  const screen: Screen = { ...context.environment.screen, write: context.print };
+  await showTable({ screen, clock, signal, model });
+  await controller.drain(drainMs);
+  context.print('stopped; the next start goes on from here\n');
+  return exitCodes.stopped;
+}
+
+async function runOnce(context: CommandContext, parts: Parts): Promise<ExitCode> {
+  const { controller, resources, model } = parts;
+  const { clock, signal } = context;
+  const startedMs = clock.monotonicMs();
+  const stop = new AbortController();
+  controller.listen();
+  await resources.start(AbortSignal.any([signal, stop.signal]));
+  controller.start();
+  for (;;) {
+    const elapsedMs = clock.monotonicMs() - startedMs;
+    const activity = { scansCompleted: resources.scansCompleted(), queued: controller.depth(), inFlight: controller.inFlight(), elapsedMs };
+    if (decideOnce(activity) !== 'busy') break;
+    await clock.sleep(lookMs, signal);
+  }
+  await controller.drain(drainMs);
+  stop.abort();
+  await resources.idle();
+  const ended = new AbortController();
+  ended.abort();
+  const last = model();
+  await showTable({ screen: { ...context.environment.screen, isTerminal: false, write: context.print }, clock, signal: ended.signal, model: () => last });
+  return last.keys.every(isReady) ? exitCodes.stopped : exitCodes.failed;
+}
+
+function modelOf(
+  context: CommandContext,
+  resources: FilesResources,
+  data: DataFolder,
+  shown: { readonly manifestsFolder: string; readonly authorizerUrl: string },
+): TableModel {
+  const near = (path: string): string => {
+    const short = relative(context.environment.callerFolder, path);
+    return short.startsWith('..') ? path : short;
+  };
+  return {
+    keys: resources.objects('ApiKey'),
+    catalogs: resources.objects('ApiCatalog'),
+    faults: resources.faults(),
+    now: context.clock.now(),
+    manifestsFolder: near(shown.manifestsFolder),
+    dataFolder: near(data.path),
+    authorizerUrl: shown.authorizerUrl,
+  };
+}
+
