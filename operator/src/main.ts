@@ -26,9 +26,14 @@ type Run<Options> = (context: CommandContext, options: Options) => Promise<ExitC
 /** The program: one command a role. Sets the exit code; never throws. */
 async function main(args: readonly string[]): Promise<void> {
   const stop = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => { stop.abort(new Error(name)); });
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.on(name, () => {
+      stop.abort(new Error(name));
+    });
   // A reader that goes away (`| head`) is no defect.
-  process.stdout.on('error', () => { stop.abort(new Error('standard output was closed')); });
+  process.stdout.on('error', () => {
+    stop.abort(new Error('standard output was closed'));
+  });
   try {
     await program(stop.signal).parseAsync([...args], { from: 'user' });
   } catch (error) {
@@ -38,9 +43,11 @@ async function main(args: readonly string[]): Promise<void> {
 
 function program(signal: AbortSignal): Command {
   const command = new Command('keywright').description('API keys as a Kubernetes resource.').exitOverride();
-  const run = <Options>(act: Run<Options>) => async (options: Options): Promise<void> => {
-    process.exitCode = await act(await openContext(signal), options);
-  };
+  const run =
+    <Options>(act: Run<Options>) =>
+    async (options: Options): Promise<void> => {
+      process.exitCode = await act(await openContext(signal), options);
+    };
   command.command('operator').description('watch a cluster: mint, deliver, repair and revoke').action(run(runOperator));
   command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer));
   command
@@ -102,7 +109,13 @@ function report(error: unknown): ExitCode {
     return exitCodes.badConfiguration;
   }
   // The message of an unknown error may quote what it stumbled over: only its class and place are said.
-  const place = error instanceof Error ? `${error.name}\n${(error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).join('\n')}` : 'not an error';
+  const place =
+    error instanceof Error
+      ? `${error.name}\n${(error.stack ?? '')
+          .split('\n')
+          .filter((line) => /^\s+at /.test(line))
+          .join('\n')}`
+      : 'not an error';
   process.stderr.write(`keywright: a defect ended the process: ${place}\n`);
   return exitCodes.failed;
 }

@@ -5,7 +5,15 @@ import type { OpenBao, TestDatabase } from '../harness/parts.ts';
 import { ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
 import type { ControlPlane } from '../harness/controlplane.ts';
 import type { Kube } from '../harness/kube.ts';
-import { fingerprint, makePeppersFile, startAuthorizer, startOperator, verify, type AuthorizerProgram, type Program } from '../harness/program.ts';
+import {
+  fingerprint,
+  makePeppersFile,
+  startAuthorizer,
+  startOperator,
+  verify,
+  type AuthorizerProgram,
+  type Program,
+} from '../harness/program.ts';
 import { until } from '../harness/until.ts';
 
 const samples = join(import.meta.dirname, '..', '..', 'crds', 'samples');
@@ -19,7 +27,9 @@ let authorizer: AuthorizerProgram;
 
 /** The samples as a user would adapt them: their own Vault, their own paths. */
 function sample(changes: Readonly<Record<string, string>> = {}): string {
-  const all = readdirSync(samples).sort().map((file) => readFileSync(join(samples, file), 'utf8'));
+  const all = readdirSync(samples)
+    .sort()
+    .map((file) => readFileSync(join(samples, file), 'utf8'));
   const adapted = Object.entries({ 'https://vault:8200': openbao.address, 'mount: secret': 'mount: secret', ...changes });
   return adapted.reduce((text, [from, to]) => text.replaceAll(from, to), all.join('\n---\n'));
 }
@@ -66,7 +76,15 @@ async function conditionOf(namespace: string, name: string, type: string): Promi
 
 beforeAll(async () => {
   for (const name of ['keywright-system', 'payments']) await kube.kubectl(['create', 'namespace', name]);
-  await kube.kubectl(['create', 'secret', 'generic', 'vault-token', '-n', 'keywright-system', `--from-literal=token=${openbao.rootToken}`]);
+  await kube.kubectl([
+    'create',
+    'secret',
+    'generic',
+    'vault-token',
+    '-n',
+    'keywright-system',
+    `--from-literal=token=${openbao.rootToken}`,
+  ]);
   operator = await startOperator(options);
   authorizer = await startAuthorizer(options);
   const everybody = {
@@ -96,7 +114,11 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
     expect(fingerprint(vault?.['api-key'])).toBe(fingerprint(secret?.['api-key']));
     expect(secret?.['header']).toBe(`Authorization: Bearer ${secret?.['api-key'] ?? ''}`);
     const key = secret?.['api-key'] ?? '';
-    expect(await verify(authorizer.url, key)).toMatchObject({ allowed: false, code: 'endpoint_not_allowed', keyId: secret?.['key-id'] });
+    expect(await verify(authorizer.url, key)).toMatchObject({
+      allowed: false,
+      code: 'endpoint_not_allowed',
+      keyId: secret?.['key-id'],
+    });
 
     const { stdout } = await kube.kubectl(['get', 'apikey', 'billing-sync', '-n', 'payments']);
     expect(stdout).toMatch(/^NAME\s+READY\s+OWNER\s+ACCESS\s+KEY\s+EXPIRES\s+LAST USED\s+AGE\n/);
@@ -113,8 +135,15 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
     const late = { ...manifest(namespace, 'early', [{ name: 'local', secret: { name: 'early' } }]) };
     Object.assign((late as { spec: object }).spec, { catalog: 'late' });
     await kube.kubectl(['apply', '-f', '-'], { input: late });
-    await until(async () => (await conditionOf(namespace, 'early', 'Ready')) === 'False CatalogNotFound', { what: 'CatalogNotFound' });
-    const catalog = { apiVersion: 'keywright.dev/v1alpha1', kind: 'ApiCatalog', metadata: { name: 'late' }, spec: { key: { prefix: 'late', environment: 'test' }, accessTypes: [{ name: 'Integrations', endpoints: 'All' }] } };
+    await until(async () => (await conditionOf(namespace, 'early', 'Ready')) === 'False CatalogNotFound', {
+      what: 'CatalogNotFound',
+    });
+    const catalog = {
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'ApiCatalog',
+      metadata: { name: 'late' },
+      spec: { key: { prefix: 'late', environment: 'test' }, accessTypes: [{ name: 'Integrations', endpoints: 'All' }] },
+    };
     await kube.kubectl(['apply', '-f', '-'], { input: catalog });
     await waitReady(namespace, 'early');
     expect((await readSecret(namespace, 'early'))?.['api-key']).toMatch(/^late_test_/);
@@ -123,7 +152,9 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
   it('never touches a Secret of somebody else at the name, and goes on when it is away', async () => {
     const namespace = await kube.createNamespace('foreign');
     await kube.kubectl(['create', 'secret', 'generic', 'taken', '-n', namespace, '--from-literal=password=theirs']);
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'mine', [{ name: 'local', secret: { name: 'taken' } }]) });
+    await kube.kubectl(['apply', '-f', '-'], {
+      input: manifest(namespace, 'mine', [{ name: 'local', secret: { name: 'taken' } }]),
+    });
     await until(async () => (await conditionOf(namespace, 'mine', 'Stalled')) === 'True ForeignValue', { what: 'ForeignValue' });
     expect(await readSecret(namespace, 'taken')).toEqual({ password: 'theirs' });
     await kube.kubectl(['delete', 'secret', 'taken', '-n', namespace]);
@@ -134,14 +165,24 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
   it('brings a Secret back that somebody deleted, with the same value where a sibling has it', async () => {
     const namespace = await kube.createNamespace('drift');
     const destination = {
-      apiVersion: 'keywright.dev/v1alpha1', kind: 'KeyDestination', metadata: { name: `vault-${namespace}` },
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'KeyDestination',
+      metadata: { name: `vault-${namespace}` },
       spec: {
         allowedNamespaces: { names: [namespace] },
-        vault: { address: openbao.address, mount: 'secret', path: 'keywright/{namespace}/{name}', auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } } },
+        vault: {
+          address: openbao.address,
+          mount: 'secret',
+          path: 'keywright/{namespace}/{name}',
+          auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
+        },
       },
     };
     await kube.kubectl(['apply', '-f', '-'], { input: destination });
-    const targets = [{ name: 'vault', destination: `vault-${namespace}` }, { name: 'local', secret: { name: 'value' } }];
+    const targets = [
+      { name: 'vault', destination: `vault-${namespace}` },
+      { name: 'local', secret: { name: 'value' } },
+    ];
     await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'kept', targets) });
     await waitReady(namespace, 'kept');
     const before = await readSecret(namespace, 'value');
@@ -163,14 +204,19 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
 
   it('reports what it does: metrics, health, and events that tell the story', async () => {
     const namespace = await kube.createNamespace('told');
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'told', [{ name: 'local', secret: { name: 'told' } }]) });
+    await kube.kubectl(['apply', '-f', '-'], {
+      input: manifest(namespace, 'told', [{ name: 'local', secret: { name: 'told' } }]),
+    });
     await waitReady(namespace, 'told');
     const metrics = await (await fetch(`${operator.healthUrl}/metrics`)).text();
     expect(metrics).toMatch(/keywright_versions_minted_total\{cause="Initial"\} [1-9]/);
-    const events = await until(async () => {
-      const { stdout } = await kube.kubectl(['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}']);
-      return stdout.includes('Available') ? stdout : undefined;
-    }, { what: 'the events' });
+    const events = await until(
+      async () => {
+        const { stdout } = await kube.kubectl(['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}']);
+        return stdout.includes('Available') ? stdout : undefined;
+      },
+      { what: 'the events' },
+    );
     expect(events).toContain('Minted');
   });
 });
@@ -180,23 +226,49 @@ describe('a kill at the worst moment', () => {
     const namespace = await kube.createNamespace('kill');
     // Vault answers nothing yet: the key is minted, written to the Secret, and waits as pending.
     const destination = {
-      apiVersion: 'keywright.dev/v1alpha1', kind: 'KeyDestination', metadata: { name: `vault-${namespace}` },
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'KeyDestination',
+      metadata: { name: `vault-${namespace}` },
       spec: {
         allowedNamespaces: { names: [namespace] },
-        vault: { address: openbao.address, mount: 'secret', path: 'keywright/{namespace}/{name}', auth: { token: { secretRef: { name: `token-${namespace}`, key: 'token' } } } },
+        vault: {
+          address: openbao.address,
+          mount: 'secret',
+          path: 'keywright/{namespace}/{name}',
+          auth: { token: { secretRef: { name: `token-${namespace}`, key: 'token' } } },
+        },
       },
     };
     await kube.kubectl(['apply', '-f', '-'], { input: destination });
-    const targets = [{ name: 'vault', destination: `vault-${namespace}` }, { name: 'local', secret: { name: 'value' } }];
+    const targets = [
+      { name: 'vault', destination: `vault-${namespace}` },
+      { name: 'local', secret: { name: 'value' } },
+    ];
     await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'half', targets) });
     const written = await until(() => readSecret(namespace, 'value'), { what: 'the Secret' });
     expect(await conditionOf(namespace, 'half', 'Issued')).toMatch(/^(True Minted|absent)$/);
     await operator.kill();
-    await kube.kubectl(['create', 'secret', 'generic', `token-${namespace}`, '-n', 'keywright-system', `--from-literal=token=${openbao.rootToken}`]);
+    await kube.kubectl([
+      'create',
+      'secret',
+      'generic',
+      `token-${namespace}`,
+      '-n',
+      'keywright-system',
+      `--from-literal=token=${openbao.rootToken}`,
+    ]);
     operator = await startOperator(options);
     await waitReady(namespace, 'half');
     expect(fingerprint((await readVault(`keywright/${namespace}/half`))?.['api-key'])).toBe(fingerprint(written['api-key']));
-    const { stdout } = await kube.kubectl(['get', 'apikey', 'half', '-n', namespace, '-o', 'jsonpath={.status.currentKey.epoch}']);
+    const { stdout } = await kube.kubectl([
+      'get',
+      'apikey',
+      'half',
+      '-n',
+      namespace,
+      '-o',
+      'jsonpath={.status.currentKey.epoch}',
+    ]);
     expect(stdout).toBe('1');
   });
 

@@ -48,7 +48,8 @@ export class AdmissionGate {
     const { lookUp, log } = this.#init;
     try {
       const present = await lookUp();
-      if (!present && this.#present) log.error('the admission policy is gone: nothing new is minted', { reason: 'AdmissionPolicyMissing' });
+      if (!present && this.#present)
+        log.error('the admission policy is gone: nothing new is minted', { reason: 'AdmissionPolicyMissing' });
       this.#present = present;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;

@@ -19,7 +19,14 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   const metrics = createMetrics({ processMetrics: true });
   const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder });
   const isWell = async (): Promise<boolean> => (await store.schemaVersion()) >= programSchemaVersion;
-  const health = await startHealthServer({ address: config.metricsAddress, clock, log, metrics, live: [], ready: [{ name: 'store', isWell }] });
+  const health = await startHealthServer({
+    address: config.metricsAddress,
+    clock,
+    log,
+    metrics,
+    live: [],
+    ready: [{ name: 'store', isWell }],
+  });
   try {
     const peppers = await openPeppers(context, store, peppersFile);
     const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });

@@ -28,7 +28,8 @@ export async function migrateWhenReachable(
     try {
       const { passwordFile } = input;
       const outcome = await migrate(input.url, { ...options, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
-      for (const statement of outcome.statements) log.warn('an administrator of the database must run this', { message: statement });
+      for (const statement of outcome.statements)
+        log.warn('an administrator of the database must run this', { message: statement });
       return;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
@@ -43,20 +44,29 @@ export function openStore(context: CommandContext, input: DatabaseInput): Store 
   const { clock, log } = context;
   const { url, passwordFile, metrics } = input;
   const store = openPostgresStore({ url, clock, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
-  return measured(store, clock, (sample) => { metrics.storeCalled(sample); });
+  return measured(store, clock, (sample) => {
+    metrics.storeCalled(sample);
+  });
 }
 
 /** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */
 export async function openPeppers(context: CommandContext, store: Store, path: string): Promise<PepperFile> {
   const { clock, log, signal } = context;
-  const peppers = await whenReachable(context, () => PepperFile.open({ path, check: (id, check) => store.checkPepper(id, check) }));
+  const peppers = await whenReachable(context, () =>
+    PepperFile.open({ path, check: (id, check) => store.checkPepper(id, check) }),
+  );
   void watchPeppers(peppers, {
     clock,
     everyMs: pepperRefreshMs,
     signal,
-    onChange: () => { log.info('peppers read again', { file: path }); },
+    onChange: () => {
+      log.info('peppers read again', { file: path });
+    },
     onFailure: (error) => {
-      log.error('the peppers that changed are not taken over', { file: path, message: error instanceof Error ? error.message : 'unknown' });
+      log.error('the peppers that changed are not taken over', {
+        file: path,
+        message: error instanceof Error ? error.message : 'unknown',
+      });
     },
   });
   return peppers;

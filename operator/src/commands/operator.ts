@@ -41,7 +41,16 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     await migrateWhenReachable(inner, database);
     const peppers = await openPeppers(inner, store, peppersFile);
     await claimCluster(inner, store, await whenReachable(inner, () => resources.clusterUid()));
-    await work(inner, { store, resources, peppers, metrics, readiness, onLost: () => { lost.abort(); } });
+    await work(inner, {
+      store,
+      resources,
+      peppers,
+      metrics,
+      readiness,
+      onLost: () => {
+        lost.abort();
+      },
+    });
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -83,12 +92,20 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     mode: { kind: 'kubernetes' },
     clock,
     operatorNamespace: context.environment.namespace,
-    measure: (kind, destination) => measured(destination, clock, (sample) => { metrics.recorder.destinationCalled({ ...sample, destination: kind }); }),
+    measure: (kind, destination) =>
+      measured(destination, clock, (sample) => {
+        metrics.recorder.destinationCalled({ ...sample, destination: kind });
+      }),
   });
   const admission = new AdmissionGate({ mode: config.admission, lookUp: () => resources.admissionPolicyPresent(), clock, log });
   const installationId = await whenReachable(context, () => store.installationId());
   const controller = createController(context, {
-    resources, store, destinations, peppers, installationId, assertLeading,
+    resources,
+    store,
+    destinations,
+    peppers,
+    installationId,
+    assertLeading,
     metrics: metrics.recorder,
     mintAllowed: () => admission.isOpen(),
     onFenceLost: onLost,
@@ -123,12 +140,21 @@ function openResources(context: CommandContext, metrics: MetricsRegistry): Promi
     ...(environment.kubeconfig === undefined ? {} : { kubeconfig: environment.kubeconfig }),
     ...(config.namespaces === undefined ? {} : { namespaces: config.namespaces }),
     onCall: (verb, _kind, code, durationMs) => {
-      metrics.recorder.apiCalled({ operation: verb, outcome: code.startsWith('2') ? 'ok' : code === '409' ? 'lost' : 'error', durationMs });
+      metrics.recorder.apiCalled({
+        operation: verb,
+        outcome: code.startsWith('2') ? 'ok' : code === '409' ? 'lost' : 'error',
+        durationMs,
+      });
     },
   });
 }
 
-async function serveHealth(context: CommandContext, store: Store, metrics: MetricsRegistry, readiness: Readiness): Promise<Listener> {
+async function serveHealth(
+  context: CommandContext,
+  store: Store,
+  metrics: MetricsRegistry,
+  readiness: Readiness,
+): Promise<Listener> {
   const { config, clock, log } = context;
   return startHealthServer({
     address: config.metricsAddress,

@@ -39,7 +39,8 @@ const standaloneCluster = 'standalone';
  */
 export async function runUp(context: CommandContext, options: UpOptions): Promise<ExitCode> {
   const { callerFolder } = context.environment;
-  const manifestsFolder = options.manifests === undefined ? join(project, 'examples/quickstart') : resolve(callerFolder, options.manifests);
+  const manifestsFolder =
+    options.manifests === undefined ? join(project, 'examples/quickstart') : resolve(callerFolder, options.manifests);
   const dataPath = options.data === undefined ? join(project, '.keywright') : resolve(callerFolder, options.data);
   const data = await openDataFolder(dataPath);
   try {
@@ -91,7 +92,10 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     mode: { kind: 'file', folder: join(data.path, 'secrets') },
     clock,
     operatorNamespace: 'keywright-system',
-    measure: (kind, destination) => measured(destination, clock, (sample) => { metrics.recorder.destinationCalled({ ...sample, destination: kind }); }),
+    measure: (kind, destination) =>
+      measured(destination, clock, (sample) => {
+        metrics.recorder.destinationCalled({ ...sample, destination: kind });
+      }),
   });
   const ended = new AbortController();
   let fenceLost = false;
@@ -102,7 +106,11 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     const installationId = await whenReachable(running, () => store.installationId());
     await whenReachable(running, () => store.takeFence());
     const controller = createController(running, {
-      resources, store, destinations, peppers, installationId,
+      resources,
+      store,
+      destinations,
+      peppers,
+      installationId,
       metrics: metrics.recorder,
       mintAllowed: () => true,
       assertLeading: () => {},
@@ -160,7 +168,12 @@ async function runOnce(context: CommandContext, parts: Parts): Promise<ExitCode>
   controller.start();
   for (;;) {
     const elapsedMs = clock.monotonicMs() - startedMs;
-    const activity = { scansCompleted: resources.scansCompleted(), queued: controller.depth(), inFlight: controller.inFlight(), elapsedMs };
+    const activity = {
+      scansCompleted: resources.scansCompleted(),
+      queued: controller.depth(),
+      inFlight: controller.inFlight(),
+      elapsedMs,
+    };
     if (decideOnce(activity) !== 'busy') break;
     await clock.sleep(lookMs, signal);
   }
@@ -170,7 +183,12 @@ async function runOnce(context: CommandContext, parts: Parts): Promise<ExitCode>
   const ended = new AbortController();
   ended.abort();
   const last = model();
-  await showTable({ screen: { ...context.environment.screen, isTerminal: false, write: context.print }, clock, signal: ended.signal, model: () => last });
+  await showTable({
+    screen: { ...context.environment.screen, isTerminal: false, write: context.print },
+    clock,
+    signal: ended.signal,
+    model: () => last,
+  });
   return last.keys.every(isReady) ? exitCodes.stopped : exitCodes.failed;
 }
 
@@ -194,4 +212,3 @@ function modelOf(
     authorizerUrl: shown.authorizerUrl,
   };
 }
-

@@ -8,7 +8,16 @@ export type VersionState = 'pending' | 'active' | 'retiring' | 'ended';
 export type EndedReason = 'retired' | 'expired' | 'revoked' | 'abandoned';
 
 /** Why a version was minted. */
-export type MintCause = 'Initial' | 'Scheduled' | 'BeforeExpiry' | 'Requested' | 'Compromise' | 'ValueLost' | 'OwnerRebound' | 'Expired' | 'StoreBehind';
+export type MintCause =
+  | 'Initial'
+  | 'Scheduled'
+  | 'BeforeExpiry'
+  | 'Requested'
+  | 'Compromise'
+  | 'ValueLost'
+  | 'OwnerRebound'
+  | 'Expired'
+  | 'StoreBehind';
 
 /** One secret value of an ApiKey. The value itself is nowhere: `hash` is HMAC-SHA-256(pepper, whole token), 32 bytes. */
 export interface Version {

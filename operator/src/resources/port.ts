@@ -75,9 +75,15 @@ export interface Secrets {
    * observed uid and resourceVersion (409, or 422 on metadata.uid = `lost`). Without both, a forced apply would merge
    * silently into a foreign Secret.
    */
-  write(manifest: SecretManifest, observed: { uid: string; resourceVersion: string } | undefined): Promise<ConditionalWrite<SecretObject>>;
+  write(
+    manifest: SecretManifest,
+    observed: { uid: string; resourceVersion: string } | undefined,
+  ): Promise<ConditionalWrite<SecretObject>>;
   /** Deletes with both as preconditions. An absent one is `written`: it is gone. */
-  remove(ref: { namespace: string; name: string }, observed: { uid: string; resourceVersion: string }): Promise<'removed' | 'lost'>;
+  remove(
+    ref: { namespace: string; name: string },
+    observed: { uid: string; resourceVersion: string },
+  ): Promise<'removed' | 'lost'>;
 }
 
 /**
@@ -99,7 +105,11 @@ export interface Resources {
   setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'>;
   /** Server-side apply of the whole status, conditional on the uid. `lost` = the object is gone or another one. */
   applyStatus(kind: 'ApiKey', metadata: ObjectMeta, status: ApiKeyStatus): Promise<'written' | 'lost'>;
-  applyStatus(kind: Exclude<WatchedKind, 'ApiKey' | 'Namespace'>, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'>;
+  applyStatus(
+    kind: Exclude<WatchedKind, 'ApiKey' | 'Namespace'>,
+    metadata: ObjectMeta,
+    status: unknown,
+  ): Promise<'written' | 'lost'>;
   /** Best effort: a lost event is logged, never an error. Repeats are folded into one event with a count. */
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void;
   readonly secrets: Secrets;

@@ -3,7 +3,11 @@ import type { Clock } from '../domain/time.ts';
 import type { CallOutcome } from './metrics.ts';
 
 /** Told of every call that ended: which method, with what outcome, after how long. */
-export type CallRecorder = (sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }) => void;
+export type CallRecorder = (sample: {
+  readonly operation: string;
+  readonly outcome: CallOutcome;
+  readonly durationMs: number;
+}) => void;
 
 /**
  * The same port, with every asynchronous method measured: one place, so that no adapter counts itself and none is

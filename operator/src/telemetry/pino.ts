@@ -72,7 +72,10 @@ export function createLog(input: LogInput): Log {
 
 /** Lines go to a file of this process, made with mode 0600; what is there stays, and is read on by `tail -f`. */
 export function createFileLog(input: { readonly level: LogLevel; readonly path: string }): Log {
-  return createLog({ level: input.level, destination: pino.destination({ dest: input.path, sync: true, append: true, mode: 0o600 }) });
+  return createLog({
+    level: input.level,
+    destination: pino.destination({ dest: input.path, sync: true, append: true, mode: 0o600 }),
+  });
 }
 
 function clean(fields: LogFields = {}): Record<string, string | number> {

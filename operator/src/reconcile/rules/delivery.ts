@@ -1,4 +1,5 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
+import { parseInstant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, hold, type Decision, type WriteTarget } from '../action.ts';
 import {
@@ -22,7 +23,7 @@ export function unseenTargets(o: Observed): Decision | undefined {
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
  * watch or the drift interval asks, and never just so. A lost or changed value is copied from a sibling whose hash is
- * right; when no sibling has it, a new version is minted.
+ * right; when no sibling has it, or those that may have it are silent for too long, a new version is minted.
  */
 export function drift(o: Observed): Decision | undefined {
   const active = activeVersion(o);
@@ -38,8 +39,9 @@ export function drift(o: Observed): Decision | undefined {
     const source = lookAtSources(o, active);
     if (source.kind === 'look') return source.decision;
     if (source.kind === 'found') return act({ kind: 'copy', version: active, from: source.location, to: broken });
-    if (source.kind === 'unreachable')
+    if (source.kind === 'unreachable' && !isLongUndelivered(o)) {
       return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
+    }
     return mintForLostValue(o);
   }
   const unconfirmed = suspects.filter((target) => isHolder(o, target, active) && !isRecorded(o, target, active));
@@ -110,6 +112,16 @@ export function lookAtSources(o: Observed, version: Version): Source {
 function mayHold(o: Observed, location: Location, version: Version): boolean {
   const row = deliveryAt(o, location);
   return sightOf(o, location).failure !== undefined && (row?.heldKeyId === version.keyId || row?.intendedKeyId === version.keyId);
+}
+
+/**
+ * Some location has lacked the current version for longer than the deadline, by the last status: a destination that is
+ * silent for so long may be the very one that the key is moved away from, and must not keep it from arriving.
+ */
+function isLongUndelivered(o: Observed): boolean {
+  const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
+  const since = delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
+  return since !== undefined && o.now >= since + o.limits.deliverDeadlineMs;
 }
 
 /** A target to be looked at: its row does not say that it holds the version, or a comparison is due, or it was seen anyway. */
