@@ -1,10 +1,10 @@
-import type { ApiCatalog, ApiKey, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
+import type { ApiCatalog, ApiKey, ApiKeyStatus, Condition, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { finalizer } from '../../operator/src/api/meta.ts';
 import type { Reading } from '../../operator/src/destinations/port.ts';
 import { durationMs } from '../../operator/src/domain/duration.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../operator/src/domain/key.ts';
-import type { Instant } from '../../operator/src/domain/time.ts';
+import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
@@ -77,7 +77,12 @@ export interface ObservedCase {
   readonly closed?: string;
   /** The store has other settings than the spec. */
   readonly settingsDiffer?: boolean;
-  readonly status?: { readonly epoch?: number; readonly revoked?: readonly string[]; readonly faults?: readonly string[] };
+  readonly status?: {
+    readonly epoch?: number;
+    readonly revoked?: readonly string[];
+    readonly faults?: readonly string[];
+    readonly undelivered?: string;
+  };
 }
 
 const now: Instant = Date.parse('2026-01-01T00:00:00Z');
@@ -209,12 +214,25 @@ function keyOf(given: ObservedCase): ApiKey {
 
 function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
   if (given.fresh === true && given.status === undefined) return undefined;
-  const { epoch = 1, revoked, faults = [] } = given.status ?? {};
+  const { epoch = 1, revoked, faults = [], undelivered } = given.status ?? {};
   const currentKey = { id: `K${epoch}`, display: `acme_live_K${epoch}`, epoch, issuedAt: '2025-12-31T00:00:00Z' };
+  const conditions: readonly Condition[] =
+    undelivered === undefined
+      ? []
+      : [
+          {
+            type: 'Delivered',
+            status: 'False',
+            reason: 'DestinationUnavailable',
+            message: 'it does not answer',
+            observedGeneration: 1,
+            lastTransitionTime: formatInstant(at(undelivered)),
+          },
+        ];
   const destinations = faults.map((at) => ({ name: at, location: locationOf(at).path, reason: 'DestinationUnavailable' }));
   return {
     observedGeneration: 1,
-    conditions: [],
+    conditions,
     currentKey,
     destinations,
     ...(revoked === undefined ? {} : { revokedKeyIds: revoked }),

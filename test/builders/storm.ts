@@ -213,6 +213,8 @@ export class Storm {
     const destinations: Destinations = {
       open: async (uid) => {
         life.check();
+        if (uid === 'vault-uid' && !this.#exists('KeyDestination'))
+          throw waiting('DestinationNotFound', 'there is no such destination');
         return mortal(await deps.destinations.open(uid), life);
       },
       close: () => deps.destinations.close(),

@@ -201,6 +201,19 @@ describe('the controller', () => {
   });
 });
 
+describe('a key that was removed by force', () => {
+  it('is revoked and its locations are emptied within a quarter of an hour', async () => {
+    const run = await started();
+    const { world } = run;
+    world.resources.update('ApiKey', world.name, (key) => ({ ...key, metadata: { ...key.metadata, finalizers: [] } }));
+    world.resources.delete('ApiKey', world.name);
+    for (let minutes = 0; minutes < 15; minutes += 1) await run.advance(60_000);
+    expect(await world.store.listKeys()).toEqual([]);
+    expect(world.vault.paths()).toEqual([]);
+    expect(world.secret.paths()).toEqual([]);
+  });
+});
+
 describe('a back-off in the status', () => {
   async function failing(): Promise<World> {
     const world = await World.open();

@@ -217,6 +217,27 @@ describe('a leader that was paused', () => {
   });
 });
 
+describe('a key that is moved away from a destination that is dead for good', () => {
+  it('arrives at its new location within the delivery deadline, as a new version', async () => {
+    const world = await readyWorld({ deliverTo: [{ name: 'vault', destination: 'prod-vault' }] });
+    world.vault.failNext({ count: 1_000_000 });
+    world.updateKey({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    await world.pass();
+    expect(world.condition('Delivered')).toMatch(/^False/);
+    await world.clock.advance(world.limits.deliverDeadlineMs - 1000);
+    await world.pass();
+    expect((await stateOf(world)).highestEpoch).toBe(1);
+    await world.clock.advance(1000);
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    const { versions } = await stateOf(world);
+    expect(world.secret.value(secretPath)).toContain(versions.find((version) => version.state === 'active')?.keyId);
+    world.vault.heal();
+    await world.pass();
+    expect(world.vault.paths()).toEqual([]);
+  });
+});
+
 describe('a copy', () => {
   it('is not made from a value that somebody changed after it was looked at', async () => {
     const world = await readyWorld();
