@@ -83,7 +83,7 @@ export function mintForLostValue(o: Observed): Decision {
     return hold(
       'stalled',
       'DestinationDrift',
-      'the delivered value was lost again and again; nothing is minted until the resource changes',
+      'the delivered value was lost again and again; nothing is minted before an earlier version has ended',
     );
   }
   if (brakeUntil > o.now)
