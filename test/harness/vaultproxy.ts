@@ -4,13 +4,13 @@ import type { AddressInfo } from 'node:net';
 
 /**
  * How a Vault server is broken. `status`: answers with this number and a page of text. `garbage`: 200 without JSON.
- * `silent`: takes the call and never answers. `lateStatus`: hands the call on, then answers with the number all the same.
- * `closed`: nobody listens.
+ * `silent`: takes the call and never answers. `lateStatus`: hands every call on, then answers
+ * with the number all the same where method and path begin so. `closed`: nobody listens.
  */
 export type Mood =
   | { readonly kind: 'well' }
   | { readonly kind: 'status'; readonly code: number }
-  | { readonly kind: 'lateStatus'; readonly code: number; readonly method: string }
+  | { readonly kind: 'lateStatus'; readonly code: number; readonly call: string }
   | { readonly kind: 'garbage' }
   | { readonly kind: 'silent' }
   | { readonly kind: 'closed' };
@@ -85,7 +85,7 @@ export class VaultProxy {
     else if (mood.kind === 'status') response.writeHead(mood.code, { 'content-type': 'text/html' }).end(quote);
     else {
       const { status, text } = await this.#forward(incoming, body);
-      const spoiled = mood.kind === 'lateStatus' && mood.method === incoming.method;
+      const spoiled = mood.kind === 'lateStatus' && `${incoming.method} ${incoming.url}`.startsWith(mood.call);
       response.writeHead(spoiled ? mood.code : status, { 'content-type': 'application/json' }).end(spoiled ? quote : text);
     }
   }
