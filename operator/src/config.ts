@@ -65,7 +65,7 @@ const variables = {
     pathForm,
     filePath,
   ),
-  namespaces: reserved(
+  namespaces: inUse(
     'KEYWRIGHT_NAMESPACES',
     'The namespaces whose ApiKeys are served. Absent: all.',
     'names, separated by commas',

@@ -196,6 +196,15 @@ export class Storm {
     this.check();
   }
 
+  /** Whether every location that the status names holds a value that authenticates. */
+  delivered(): boolean {
+    const { places, keys, matches, now } = this.#snapshot();
+    const live = keys.flatMap((key) => key.versions).filter((version) => isLive(version, now));
+    const named = this.world.key()?.status?.destinations ?? [];
+    const values = named.map(({ location }) => places.find((place) => place.location.path === location)?.value);
+    return named.length > 0 && values.every((value) => value !== undefined && live.some((version) => matches(version, value)));
+  }
+
   /** All writes so far, to see that a pass made none. */
   writes(): Readonly<Record<string, number>> {
     const { store, resources, vault, secret } = this.world;

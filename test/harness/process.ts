@@ -104,8 +104,8 @@ export interface ServerProcess {
   readonly pid: number;
   readonly dir: string;
   readonly logFile: string;
-  /** Resolves when it ends, however it ends. */
-  readonly exited: Promise<void>;
+  /** Resolves when it ends, however it ends, with its exit code; `null` when a signal ended it. */
+  readonly exited: Promise<number | null>;
   /** The end of its log, for a failure's message. */
   logTail(lines?: number): string;
   /** Asks it to stop, and kills it after ten seconds. Harmless when it is gone. */
@@ -123,9 +123,9 @@ export interface ServerProcess {
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const logFile = join(options.dir, `${options.name}.log`);
   const child = spawnTied(options, logFile);
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('exit', (code) => resolve(code));
+    child.once('error', () => resolve(null));
   });
   const running = asServerProcess(options, child, logFile, exited);
   try {
@@ -178,7 +178,12 @@ async function becomeReady(options: ServerOptions, child: ChildProcess): Promise
   }
 }
 
-function asServerProcess(options: ServerOptions, child: ChildProcess, logFile: string, exited: Promise<void>): ServerProcess {
+function asServerProcess(
+  options: ServerOptions,
+  child: ChildProcess,
+  logFile: string,
+  exited: Promise<number | null>,
+): ServerProcess {
   const isGone = (): boolean => child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
   const end = async (signal: NodeJS.Signals, graceMs: number): Promise<void> => {
     if (isGone()) return;

@@ -1,20 +1,22 @@
-import { join, relative, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import type { Controller } from '../reconcile/controller.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
-import { noProtection, startVerifyServer } from '../server/start.ts';
+import type { Listener } from '../server/listener.ts';
+import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
 import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
 import { showTable, type Screen } from '../standalone/display.ts';
 import { startEmbeddedPostgres } from '../standalone/embedded.ts';
+import { systemCode } from '../standalone/fault.ts';
 import { ensurePepperFile } from '../standalone/pepper.ts';
 import { decideOnce } from '../standalone/quiescence.ts';
 import { isReady, type TableModel } from '../standalone/table.ts';
 import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
-import { exitCodes, type CommandContext, type ExitCode } from './command.ts';
+import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 
@@ -30,6 +32,7 @@ export interface UpOptions {
 const project = fileURLToPath(new URL('../../../', import.meta.url));
 const drainMs = 10_000;
 const lookMs = 50;
+const farewell = 'stopped; the next start goes on from here\n';
 /** What stands for the cluster in a database of this mode, so that no cluster's operator takes it for its own. */
 const standaloneCluster = 'standalone';
 
@@ -48,6 +51,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder });
   } catch (error) {
     if (!context.signal.aborted) throw error;
+    context.print(farewell);
     return exitCodes.stopped;
   } finally {
     await data.release();
@@ -62,10 +66,12 @@ async function withDatabase(context: CommandContext, data: DataFolder, places: P
   const { config, clock, log, signal } = context;
   const peppersFile = config.peppersFile ?? (await ensurePepperFile(data));
   if (config.databaseUrl !== undefined) {
+    context.print('connecting to the database of KEYWRIGHT_DATABASE_URL …\n');
     return serve(context, data, places, { url: config.databaseUrl, passwordFile: config.databasePasswordFile, peppersFile });
   }
   context.print('starting the database …\n');
   const database = await startEmbeddedPostgres({ data, clock, log, signal });
+  if (!database.folder.startsWith(data.path + sep)) context.print(`the database lies in ${database.folder}\n`);
   try {
     return await serve(context, data, places, { url: database.url, passwordFile: undefined, peppersFile });
   } finally {
@@ -120,10 +126,11 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       },
     });
     const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
-    const address = { kind: 'tcp', host: '127.0.0.1', port: places.port } as const;
-    const listener = await startVerifyServer({ address, protection: noProtection, authorize, clock, log });
+    const listener = await listen(places.port, { authorize, clock, log });
     try {
-      const model = (): TableModel => modelOf(context, resources, data, { manifestsFolder, authorizerUrl: listener.url });
+      // With --once nobody answers any more when the table is read.
+      const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
+      const model = (): TableModel => modelOf(context, resources, data, shown);
       const parts = { controller, resources, model };
       const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);
       return fenceLost ? exitCodes.leadershipLost : code;
@@ -136,6 +143,18 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     ended.abort();
     await destinations.close();
     await store.close();
+  }
+}
+
+/** The verify API on loopback, open to local callers. */
+async function listen(port: number, parts: Pick<VerifyServerInput, 'authorize' | 'clock' | 'log'>): Promise<Listener> {
+  try {
+    return await startVerifyServer({ ...parts, address: { kind: 'tcp', host: '127.0.0.1', port }, protection: noProtection });
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
+    const why = code === 'EADDRINUSE' ? 'is in use' : 'is not open to this user';
+    throw new CommandFault(`port ${port} of 127.0.0.1 ${why}; choose another one with --port`);
   }
 }
 
@@ -154,7 +173,7 @@ async function runUntilStopped(context: CommandContext, parts: Parts): Promise<E
   const screen: Screen = { ...context.environment.screen, write: context.print };
   await showTable({ screen, clock, signal, model });
   await controller.drain(drainMs);
-  context.print('stopped; the next start goes on from here\n');
+  context.print(farewell);
   return exitCodes.stopped;
 }
 
@@ -189,14 +208,16 @@ async function runOnce(context: CommandContext, parts: Parts): Promise<ExitCode>
     signal: ended.signal,
     model: () => last,
   });
-  return last.keys.every(isReady) ? exitCodes.stopped : exitCodes.failed;
+  // Where no manifest could be read at all, nothing is Ready.
+  const isBlind = last.keys.length === 0 && last.faults.some(({ level }) => level === 'error');
+  return last.keys.every(isReady) && !isBlind ? exitCodes.stopped : exitCodes.failed;
 }
 
 function modelOf(
   context: CommandContext,
   resources: FilesResources,
   data: DataFolder,
-  shown: { readonly manifestsFolder: string; readonly authorizerUrl: string },
+  shown: { readonly manifestsFolder: string; readonly authorizerUrl?: string },
 ): TableModel {
   const near = (path: string): string => {
     const short = relative(context.environment.callerFolder, path);
@@ -207,8 +228,8 @@ function modelOf(
     catalogs: resources.objects('ApiCatalog'),
     faults: resources.faults(),
     now: context.clock.now(),
+    ...shown,
     manifestsFolder: near(shown.manifestsFolder),
     dataFolder: near(data.path),
-    authorizerUrl: shown.authorizerUrl,
   };
 }

@@ -1,4 +1,4 @@
-import { formatLocation } from '../domain/key.ts';
+import { formatLocation, type Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
 import {
@@ -28,6 +28,9 @@ export function no(reason: Reason, message: string = reasons[reason]): Statement
   return { status: 'False', reason, message };
 }
 
+/** What may be wrong at a place, as far as a status tells it from one pass to the next. */
+const faultReasons: readonly Reason[] = ['ForeignValue', 'LocationTaken', 'DestinationUnavailable', 'DestinationDrift'];
+
 /** What keeps one target from holding a version, if anything does. */
 export function targetFault(o: Observed, target: Target): Blocker | undefined {
   if (target.location === undefined) return target.blocked;
@@ -42,9 +45,27 @@ export function targetFault(o: Observed, target: Target): Blocker | undefined {
       return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
     case 'empty':
     case 'ours':
+      return target.blocked ?? lossAt(o, target, target.location);
     case 'unseen':
-      return target.blocked;
+      return target.blocked ?? knownFault(o, target, target.location);
   }
+}
+
+/** The store says that a value is there, and it is not. */
+function lossAt(o: Observed, target: Target, location: Location): Blocker | undefined {
+  const row = deliveryAt(o, location);
+  if (row?.state !== 'live' || row.heldKeyId === undefined) return undefined;
+  const holding = holdingAt(o, location);
+  const lost = holding.kind === 'empty' || (holding.kind === 'ours' && holding.valueSeen && holding.proven !== row.heldKeyId);
+  const message = `${target.name}: the value was lost or changed outside Keywright`;
+  return lost ? { kind: 'waiting', reason: 'DestinationDrift', message } : undefined;
+}
+
+/** What the last status said of a place that this pass did not look at: nobody has seen it mended. */
+function knownFault(o: Observed, target: Target, location: Location): Blocker | undefined {
+  const known = o.resource.status?.destinations?.find((one) => one.location === location.path)?.reason;
+  const reason = faultReasons.find((one) => one === known);
+  return reason === undefined ? undefined : { kind: 'waiting', reason, message: `${target.name}: ${reasons[reason]}` };
 }
 
 /** Whether the target is known to hold one of these versions: by the store's row, unless this pass saw otherwise. */
@@ -54,6 +75,8 @@ export function holdsOneOf(o: Observed, target: Target, keyIds: readonly string[
   if (row?.state !== 'live' || row.heldKeyId === undefined || !keyIds.includes(row.heldKeyId)) return false;
   const holding = holdingAt(o, target.location);
   if (holding.kind === 'empty' || holding.kind === 'foreign' || holding.kind === 'taken') return false;
+  if (holding.kind === 'unseen')
+    return ['DestinationUnavailable', undefined].includes(knownFault(o, target, target.location)?.reason);
   return holding.kind !== 'ours' || !holding.valueSeen || (holding.proven !== undefined && keyIds.includes(holding.proven));
 }
 

@@ -43,7 +43,7 @@ function drawOver(screen: Screen): (model: TableModel) => void {
   let width = 0;
   return (model) => {
     const { columns, rows } = screen.size();
-    const shown = cut(renderTable(model), columns, rows - 1);
+    const shown = cut(renderTable(model, columns), columns, rows - 1);
     const picture = `${shown.join('\n')}\n`;
     if (picture === drawn && columns === width) return;
     // In a window of another width the old lines stand elsewhere: begin with an empty one.

@@ -45,6 +45,8 @@ export interface EmbeddedPostgres {
   /** With the password: not for logs. Stays the same over restarts. */
   readonly url: string;
   readonly port: number;
+  /** Where it lies. */
+  readonly folder: string;
   /** Ends the server in an orderly way, within 20 s at most. Twice is once. */
   stop(): Promise<void>;
 }
@@ -110,6 +112,7 @@ function keepRunning(context: Context, credentials: Credentials, first: Server):
   return {
     url: first.url,
     port: credentials.port,
+    folder: place.base,
     stop: async () => {
       stopping.abort(new Error('the database is being stopped'));
       await stopServer(server, clock);

@@ -25,10 +25,26 @@ interface Row {
   readonly owner: string;
   readonly key: string;
   readonly expires: string;
+  /** Only how far off the end is. */
+  readonly left: string;
 }
 
-const headings: Row = { name: 'NAME', ready: 'READY', reason: 'REASON', owner: 'OWNER', key: 'KEY', expires: 'EXPIRES' };
-const columns = ['name', 'ready', 'reason', 'owner', 'key', 'expires'] as const;
+const headings: Row = {
+  name: 'NAME',
+  ready: 'READY',
+  reason: 'REASON',
+  owner: 'OWNER',
+  key: 'KEY',
+  expires: 'EXPIRES',
+  left: 'EXPIRES',
+};
+
+/** From the widest on: what a narrow window can do without goes first. */
+const layouts: readonly (readonly (keyof Row)[])[] = [
+  ['name', 'ready', 'reason', 'owner', 'key', 'expires'],
+  ['name', 'ready', 'reason', 'owner', 'key', 'left'],
+  ['name', 'ready', 'reason', 'key', 'left'],
+];
 
 /** Whether a key is Ready for what its manifest says now: what `--once` answers for. */
 export function isReady(key: ApiKey): boolean {
@@ -36,28 +52,39 @@ export function isReady(key: ApiKey): boolean {
   return ready?.status === 'True' && isCurrent(key) && key.metadata.deletionTimestamp === undefined;
 }
 
-/** The whole picture: keys, where their values lie, faults, what to try next. Lines are not cut: some are there to be copied. */
-export function renderTable(model: TableModel): readonly string[] {
+/**
+ * The whole picture: keys, where their values lie, faults, what to try next. The table takes as few of its columns as
+ * `width` asks for; other lines are not cut: some are there to be copied.
+ */
+export function renderTable(model: TableModel, width = Infinity): readonly string[] {
   const rows = model.keys.map((key) => rowOf(key, model.now));
-  const table = align([headings, ...rows]);
+  const table = align([headings, ...rows], width);
   const lines = [table[0] ?? ''];
   for (const [at, key] of model.keys.entries()) lines.push(table[at + 1] ?? '', ...detailsOf(key, model.dataFolder));
   if (model.keys.length === 0) lines.push(`no ApiKey in ${model.manifestsFolder} yet`);
   if (model.faults.length > 0) lines.push('', ...model.faults.map(formatFault));
+  if (model.authorizerUrl !== undefined) lines.push('', standingOf(model.authorizerUrl, model.dataFolder));
   lines.push('', ...suggest(model));
   return lines.map(printable);
+}
+
+function standingOf(authorizerUrl: string, dataFolder: string): string {
+  return `${authorizerUrl}/v1/verify answers. Ctrl-C stops; what was made stays in ${dataFolder}, the log too.`;
 }
 
 /** What is new since `before`, one line each: for logs and pipes, where nothing can be drawn over. */
 export function renderChanges(before: TableModel | undefined, after: TableModel): readonly string[] {
   const old = new Map((before?.keys ?? []).map((key) => [nameOf(key), linesOf(key, after)]));
   const lines: string[] = [];
+  if (before?.authorizerUrl !== after.authorizerUrl && after.authorizerUrl !== undefined)
+    lines.push(standingOf(after.authorizerUrl, after.dataFolder));
   for (const key of after.keys) {
     const now = linesOf(key, after);
     if (old.get(nameOf(key))?.join('\n') !== now.join('\n')) lines.push(...now);
     old.delete(nameOf(key));
   }
   for (const name of old.keys()) lines.push(`${name}  gone`);
+  if (before === undefined && after.keys.length === 0) lines.push(`no ApiKey in ${after.manifestsFolder} yet`);
   const oldFaults = new Set((before?.faults ?? []).map(formatFault));
   const faults = new Set(after.faults.map(formatFault));
   for (const fault of faults) if (!oldFaults.has(fault)) lines.push(fault);
@@ -83,7 +110,7 @@ function rowOf(key: ApiKey, now: Instant): Row {
     reason: leaving ? 'being deleted' : isCurrent(key) ? (condition?.reason ?? 'Pending') : 'changed, being looked at',
     owner: key.spec.owner,
     key: key.status?.currentKey?.display ?? '-',
-    expires: expiryOf(key, now),
+    ...expiryOf(key, now),
   };
 }
 
@@ -118,28 +145,36 @@ function nameOf({ metadata: { namespace = 'default', name } }: ApiKey): string {
 
 const hourMs = 3_600_000;
 
-/** The day, and how far off it is. */
-function expiryOf(key: ApiKey, now: Instant): string {
+/** The day and how far off it is; and the latter alone. */
+function expiryOf(key: ApiKey, now: Instant): Pick<Row, 'expires' | 'left'> {
+  const alone = (text: string) => ({ expires: text, left: text });
   const current = key.status?.currentKey;
-  if (current === undefined) return '-';
-  if (current.expiresAt === undefined) return 'never';
+  if (current === undefined) return alone('-');
+  if (current.expiresAt === undefined) return alone('never');
   const at = parseInstant(current.expiresAt);
-  if (at === undefined) return current.expiresAt;
-  const left = at - now;
-  const distance =
-    left <= 0 ? 'over' : left > 48 * hourMs ? `in ${Math.floor(left / (24 * hourMs))} d` : `in ${Math.ceil(left / hourMs)} h`;
-  return `${current.expiresAt.slice(0, 10)} (${distance})`;
+  if (at === undefined) return alone(current.expiresAt);
+  const remainingMs = at - now;
+  // Rounded up: a key of 90 days has 90 days when it was just made.
+  const left =
+    remainingMs <= 0
+      ? 'over'
+      : remainingMs > 48 * hourMs
+        ? `in ${Math.ceil(remainingMs / (24 * hourMs))} d`
+        : `in ${Math.ceil(remainingMs / hourMs)} h`;
+  return { expires: `${current.expiresAt.slice(0, 10)} (${left})`, left };
 }
 
 function formatFault({ file, line, message, level }: Fault): string {
   return `${level === 'error' ? '!' : '-'} ${file}${line === undefined ? '' : `:${line}`} ${message}`;
 }
 
-function align(rows: readonly Row[]): readonly string[] {
-  const widths = columns.map((column) => Math.max(...rows.map((row) => row[column].length)));
+function align(rows: readonly Row[], width: number): readonly string[] {
+  const widthOf = (column: keyof Row): number => Math.max(...rows.map((row) => row[column].length));
+  const total = (columns: readonly (keyof Row)[]): number => columns.reduce((sum, column) => sum + widthOf(column) + 2, -2);
+  const layout = layouts.find((columns) => total(columns) <= width) ?? layouts.at(-1) ?? [];
   return rows.map((row) =>
-    columns
-      .map((column, at) => row[column].padEnd(widths[at] ?? 0))
+    layout
+      .map((column) => row[column].padEnd(widthOf(column)))
       .join('  ')
       .trimEnd(),
   );

@@ -58,8 +58,15 @@ const status: ApiKeyStatus = {
 };
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
-/** What every implementation of the resources port promises. `make` is called once for the suite. */
-export function resourcesContract(title: string, make: () => Promise<Subject>): void {
+/**
+ * What every implementation of the resources port promises. `make` is called once for the suite. `secrets: false`: an
+ * implementation that writes no Secrets.
+ */
+export function resourcesContract(
+  title: string,
+  make: () => Promise<Subject>,
+  options: { readonly secrets?: boolean } = {},
+): void {
   describe(title, () => {
     let subject: Subject;
     const events: ResourceEvent[] = [];
@@ -207,6 +214,7 @@ export function resourcesContract(title: string, make: () => Promise<Subject>): 
       expect((await read('replaced')).status?.conditions?.[0]?.reason).not.toBe('OwnerNotFound');
     });
 
+    if (options.secrets === false) return;
     describe('Secrets', () => {
       const ref = (name: string) => ({ namespace: subject.namespace, name });
       const write = async (name: string, apiKey: string) => {

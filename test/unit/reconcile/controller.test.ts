@@ -326,7 +326,10 @@ describe('when something breaks', () => {
     expect(run.passes).toEqual([]);
   });
 
-  it('keeps the value of a Secret that somebody deleted: its watch asks for a comparison', async () => {
+  it.each([
+    ['at once', 0],
+    ['after a failure that came in between', 1],
+  ])('gives back a Secret that somebody deleted, because its watch asks for a comparison: %s', async (_when, storeFailures) => {
     const world = await World.open();
     world.createKey();
     const labelled = { labels: { 'app.kubernetes.io/managed-by': 'keywright' } };
@@ -336,8 +339,10 @@ describe('when something breaks', () => {
     await run.start();
     const value = world.secret.value(secretPath);
     world.secret.lose(secretPath);
+    world.store.failNext(storeFailures);
     world.resources.deleteSecret(ref);
     await run.quiet();
+    await run.advance(2 * 60_000);
     expect(world.secret.value(secretPath)).toBe(value);
   });
 });

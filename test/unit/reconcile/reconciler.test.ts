@@ -165,6 +165,43 @@ describe('a key that is Ready', () => {
     expect((await state(world)).highestEpoch).toBe(3);
   });
 
+  it('is not called Ready while its value is gone and minting is slowed down, and gets it when that is over', async () => {
+    const world = await readyWorld();
+    for (let round = 0; round < 2; round += 1) {
+      world.vault.lose(vaultPath);
+      world.secret.lose(secretPath);
+      await world.pass({ drift: true });
+    }
+    expect(world.condition('Ready')).toBe('False DestinationDrift');
+    // These look at nothing of their own accord: what was seen must not be forgotten.
+    await world.pass();
+    expect(world.condition('Ready')).toBe('False DestinationDrift');
+    world.updateKey({ accessType: 'NoSuchType' });
+    await world.pass();
+    world.updateKey({ accessType: 'Integrations' });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('False DestinationDrift');
+    await world.clock.advance(10 * 60_000);
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.vault.value(vaultPath)).toBeDefined();
+  });
+
+  it('remembers a foreign value over a pause', async () => {
+    const world = await readyWorld();
+    world.vault.lose(vaultPath);
+    world.vault.putForeign(vaultPath, { password: 'theirs' });
+    await world.pass({ drift: true });
+    expect(world.condition('Ready')).toBe('False ForeignValue');
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': 'true' });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('False ForeignValue');
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': undefined });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('False ForeignValue');
+    expect(world.condition('Stalled')).toBe('True ForeignValue');
+  });
+
   it('is suspended and resumed by one store row, with no new secret', async () => {
     const world = await readyWorld();
     const value = world.vault.value(vaultPath);

@@ -66,6 +66,8 @@ function modelOf(keys: readonly ApiKey[], more: Partial<TableModel> = {}): Table
   };
 }
 
+const standing = 'http://127.0.0.1:8080/v1/verify answers. Ctrl-C stops; what was made stays in .keywright, the log too.';
+
 describe('the table', () => {
   it('shows each key with its condition, owner, display form, expiry, and the file of its value', () => {
     const lines = renderTable(modelOf([keyNamed('billing', statusWith('True', 'Available'))]));
@@ -74,6 +76,19 @@ describe('the table', () => {
       'payments/billing  True   Available  ana    acme_live_7Gq2mW0pX4tZ  2026-04-01 (in 90 d)',
       '  value in .keywright/secrets/payments/billing-key/api-key',
     ]);
+  });
+
+  it('leaves out in a narrow window what one can do without, and wraps no row of 80 columns', () => {
+    const model = modelOf([keyNamed('newsletter-tests', statusWith('True', 'Available'))]);
+    expect(renderTable(model, 90).slice(0, 2)).toEqual([
+      'NAME                       READY  REASON     OWNER  KEY                     EXPIRES',
+      'payments/newsletter-tests  True   Available  ana    acme_live_7Gq2mW0pX4tZ  in 90 d',
+    ]);
+    expect(renderTable(model, 80)[1]).toBe('payments/newsletter-tests  True   Available  acme_live_7Gq2mW0pX4tZ  in 90 d');
+  });
+
+  it('says where the verify API answers, how to stop, and what stays', () => {
+    expect(renderTable(modelOf([]))).toContain(standing);
   });
 
   it('says why a key is not Ready, and shows no file that is not there', () => {
@@ -125,6 +140,7 @@ describe('changes as lines', () => {
     const pending = modelOf([keyNamed('billing')], { faults: [{ file: 'a.yaml', message: 'broken', level: 'error' }] });
     const ready = modelOf([keyNamed('billing', statusWith('True', 'Available'))]);
     expect(renderChanges(undefined, pending)).toEqual([
+      standing,
       'payments/billing  READY=Unknown  Pending  owner=ana  key=-  expires=-',
       '! a.yaml broken',
     ]);
@@ -135,6 +151,7 @@ describe('changes as lines', () => {
       'settled: ! a.yaml broken',
     ]);
     expect(renderChanges(ready, modelOf([]))).toEqual(['payments/billing  gone']);
+    expect(renderChanges(undefined, modelOf([]))).toContain('no ApiKey in examples/quickstart yet');
   });
 });
 
@@ -195,7 +212,7 @@ describe('the display', () => {
     const first = modelOf([keyNamed('billing')]);
     await show(screen, [first, first, modelOf([])]);
     expect(screen.written).toEqual([
-      'payments/billing  READY=Unknown  Pending  owner=ana  key=-  expires=-\n',
+      `${standing}\npayments/billing  READY=Unknown  Pending  owner=ana  key=-  expires=-\n`,
       'payments/billing  gone\n',
     ]);
   });

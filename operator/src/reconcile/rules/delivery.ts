@@ -1,7 +1,6 @@
-import { formatLocation, type Location } from '../../domain/key.ts';
 import { parseInstant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
-import { act, hold, type Decision, type WriteTarget } from '../action.ts';
+import { act, hold, type Decision } from '../action.ts';
 import {
   activeVersion,
   deliveryAt,
@@ -13,12 +12,7 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
-
-/** Asks for the marks of all open targets that were not looked at in this pass. */
-export function unseenTargets(o: Observed): Decision | undefined {
-  const unseen = openTargets(o).filter((target) => holdingAt(o, target.location).kind === 'unseen');
-  return unseen.length === 0 ? undefined : act({ kind: 'look', at: unseen.map((target) => target.location), depth: 'mark' });
-}
+import { asWriteTarget, lookAtSources, needsWrite } from './places.ts';
 
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
@@ -69,51 +63,6 @@ export function envelope(o: Observed): Decision | undefined {
   return undefined;
 }
 
-/** The target as something to write `version` to, when it may and must be written. */
-export function needsWrite(o: Observed, target: OpenTarget, version: Version): readonly WriteTarget[] {
-  const holding = holdingAt(o, target.location);
-  if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
-  if (holding.kind !== 'ours') return [];
-  // The right value under a mark that does not say so is written again over itself: the mark is repaired.
-  const marked = holding.claimed === version.keyId && holding.reading.kind === 'marked' && holding.reading.mark.uid === o.ref.uid;
-  const right = holding.proven === version.keyId && marked;
-  return right ? [] : [{ ...target, reading: holding.reading }];
-}
-
-/** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */
-export type Source =
-  | { readonly kind: 'found'; readonly location: Location }
-  | { readonly kind: 'look'; readonly decision: Decision }
-  /** Some location that may have it does not answer. */
-  | { readonly kind: 'unreachable' }
-  | { readonly kind: 'none' };
-
-export function lookAtSources(o: Observed, version: Version): Source {
-  const places = new Map<string, Location>();
-  for (const row of o.store.deliveries) {
-    if (row.heldKeyId === version.keyId || row.intendedKeyId === version.keyId)
-      places.set(formatLocation(row.location), row.location);
-  }
-  for (const target of openTargets(o)) places.set(formatLocation(target.location), target.location);
-  const candidates = [...places.values()];
-  const proven = candidates.find((location) => {
-    const holding = holdingAt(o, location);
-    return holding.kind === 'ours' && holding.proven === version.keyId;
-  });
-  if (proven !== undefined) return { kind: 'found', location: proven };
-  const unread = candidates.filter((location) => {
-    const sight = sightOf(o, location);
-    return sight.failure === undefined && sight.value === undefined && sight.reading?.kind !== 'absent';
-  });
-  if (unread.length > 0) return { kind: 'look', decision: act({ kind: 'look', at: unread, depth: 'value' }) };
-  return candidates.some((location) => mayHold(o, location, version)) ? { kind: 'unreachable' } : { kind: 'none' };
-}
-
-function mayHold(o: Observed, location: Location, version: Version): boolean {
-  const row = deliveryAt(o, location);
-  return sightOf(o, location).failure !== undefined && (row?.heldKeyId === version.keyId || row?.intendedKeyId === version.keyId);
-}
-
 /**
  * Some location has lacked the current version for longer than the deadline, by the last status: a destination that is
  * silent for so long may be the very one that the key is moved away from, and must not keep it from arriving.
@@ -153,9 +102,4 @@ function isHolder(o: Observed, target: OpenTarget, version: Version): boolean {
 function isRecorded(o: Observed, target: OpenTarget, version: Version): boolean {
   const row = deliveryAt(o, target.location);
   return row?.state === 'live' && row.heldKeyId === version.keyId;
-}
-
-function asWriteTarget(o: Observed, target: OpenTarget): readonly WriteTarget[] {
-  const holding = holdingAt(o, target.location);
-  return holding.kind === 'ours' || holding.kind === 'empty' ? [{ ...target, reading: holding.reading }] : [];
 }

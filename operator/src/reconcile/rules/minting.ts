@@ -2,7 +2,7 @@ import { formatLocation } from '../../domain/key.ts';
 import { parseInstant, type Instant } from '../../domain/time.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { isLive, type MintCause, type Version } from '../../domain/version.ts';
-import { act, hold, type Action, type Decision, type WriteTarget } from '../action.ts';
+import { act, hold, type Action, type Decision } from '../action.ts';
 import {
   activeVersion,
   deliveryAt,
@@ -17,7 +17,7 @@ import {
 } from '../observed.ts';
 import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
-import { lookAtSources, needsWrite, unseenTargets } from './delivery.ts';
+import { asWriteTarget, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
 const maxAttemptsPerEpoch = 3;
@@ -57,7 +57,7 @@ export function pendingEpoch(o: Observed): Decision | undefined {
   if (failing.length > 0 && !late) return waitFor(failing, 'does not answer');
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
   if (unconfirmed.length > 0)
-    return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => withReading(o, target)) });
+    return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => asWriteTarget(o, target)) });
   return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, lacking.length === 0) });
 }
 
@@ -83,7 +83,7 @@ export function mintForLostValue(o: Observed): Decision {
     return hold(
       'stalled',
       'DestinationDrift',
-      'the delivered value was lost again and again; nothing is minted until the resource changes',
+      'the delivered value was lost again and again; nothing is minted before an earlier version has ended',
     );
   }
   if (brakeUntil > o.now)
@@ -104,7 +104,7 @@ export function lossBrake(o: Observed): Instant | 'stalled' {
 function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
   if (!o.mintAllowed)
     return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
-  const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? withReading(o, target) : []));
+  const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? asWriteTarget(o, target) : []));
   if (targets.length === 0) return waitFor(openTargets(o), 'does not answer');
   const action: Action = {
     kind: 'mint',
@@ -207,11 +207,6 @@ function provenAt(o: Observed, target: OpenTarget): string | undefined {
 function isConfirmed(o: Observed, target: OpenTarget, version: Version): boolean {
   const row = deliveryAt(o, target.location);
   return row?.state === 'live' && row.heldKeyId === version.keyId;
-}
-
-function withReading(o: Observed, target: OpenTarget): readonly WriteTarget[] {
-  const holding = holdingAt(o, target.location);
-  return holding.kind === 'empty' || holding.kind === 'ours' ? [{ ...target, reading: holding.reading }] : [];
 }
 
 function place(target: OpenTarget): string {

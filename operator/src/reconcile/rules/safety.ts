@@ -43,7 +43,8 @@ export function revoked(o: Observed): Decision | undefined {
   if (reason === undefined) return undefined;
   const recorded = o.store.key === undefined || o.store.key.revokedReason !== undefined;
   if (!recorded || o.store.versions.length > 0) {
-    return act({ kind: 'revokeAll', revokedReason: reason, detail: `spec.revoked: ${reason}` });
+    const where = o.resource.spec.revoked === undefined ? 'the store' : 'spec.revoked';
+    return act({ kind: 'revokeAll', revokedReason: reason, detail: `${where}: ${reason}` });
   }
   const live = o.store.deliveries.filter((delivery) => delivery.state === 'live');
   if (live.length > 0) return act({ kind: 'beginWithdrawal', deliveries: live });

@@ -7,7 +7,8 @@ import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
 import { formatId } from './documents.ts';
 import { removeDurably, writeDurably } from './durable.ts';
 
-const storedSchema = z.object({
+/** Loose: what is not looked at here, the status above all, comes back as it was written. */
+const storedSchema = z.looseObject({
   apiVersion: z.string(),
   kind: z.string(),
   metadata: z.looseObject({ name: z.string(), namespace: z.string().optional(), uid: z.string(), resourceVersion: z.string() }),

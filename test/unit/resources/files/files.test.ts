@@ -427,6 +427,19 @@ describe('the objects under status/', () => {
     expect(await files.readLive('ApiKey', refOf('one'))).toBe(fresh);
   });
 
+  it('keep their status over a restart', async () => {
+    await put('a.yaml', keyText('one'));
+    const first = await run();
+    const metadata = (await first.files.readLive('ApiKey', refOf('one')))?.metadata;
+    if (metadata === undefined) throw new Error('no key');
+    await first.files.applyStatus('ApiKey', metadata, emptyStatus);
+    const before = await first.files.readLive('ApiKey', refOf('one'));
+    await first.stop();
+    const second = await run();
+    expect(await second.files.readLive('ApiKey', refOf('one'))).toEqual(before);
+    expect(before?.status).toEqual(emptyStatus);
+  });
+
   it('are readable by their owner alone', async () => {
     await put('a.yaml', keyText('one'));
     await run();

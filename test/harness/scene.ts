@@ -1,0 +1,176 @@
+import type { Kube } from './kube.ts';
+
+/** One condition of an object's status. */
+export interface SeenCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly lastTransitionTime: string;
+}
+
+/** Of an ApiKey, what tests look at. */
+export interface SeenKey {
+  readonly metadata: { readonly uid: string; readonly resourceVersion: string };
+  readonly status?: {
+    readonly conditions?: readonly SeenCondition[];
+    readonly currentKey?: { readonly id: string; readonly epoch: number };
+  };
+}
+
+/** One entry of `spec.deliverTo`. */
+export type DeliverTo =
+  { readonly name: string; readonly destination: string } | { readonly name: string; readonly secret: { readonly name: string } };
+
+/** Where operators under test find the Secrets that a KeyDestination refers to. */
+export const operatorNamespace = 'keywright-system';
+
+const group = '/apis/keywright.dev/v1alpha1';
+const plurals: Readonly<Record<string, string>> = {
+  ApiCatalog: 'apicatalogs',
+  KeyOwner: 'keyowners',
+  KeyDestination: 'keydestinations',
+};
+
+/** A cluster in which keys can be declared: a catalog `default`, an owner `everybody`, and short ways to the rest. */
+export class Scene {
+  readonly kube: Kube;
+
+  constructor(kube: Kube) {
+    this.kube = kube;
+  }
+
+  /** Applies what every key refers to, and the operator's namespace. */
+  async prepare(): Promise<void> {
+    await this.#create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: operatorNamespace } });
+    await this.declare('ApiCatalog', 'default', {
+      key: { prefix: 'acme', environment: 'live' },
+      accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
+    });
+    await this.declare('KeyOwner', 'everybody', {
+      type: 'Team',
+      displayName: 'Everybody',
+      email: 'team@example.com',
+      allowedNamespaces: { all: true },
+    });
+  }
+
+  /** Creates a cluster-wide object of ours. */
+  async declare(kind: string, name: string, spec: object): Promise<void> {
+    await this.#create(`${group}/${plurals[kind] ?? ''}`, {
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind,
+      metadata: { name },
+      spec,
+    });
+  }
+
+  /** A KeyDestination for this Vault, open to all namespaces; its token is made here too. */
+  async declareVault(name: string, address: string, token: string): Promise<void> {
+    await this.createSecret(operatorNamespace, `token-${name}`, { token });
+    await this.declare('KeyDestination', name, {
+      allowedNamespaces: { all: true },
+      vault: {
+        address,
+        mount: 'secret',
+        path: `keywright/${name}/{namespace}/{name}`,
+        auth: { token: { secretRef: { name: `token-${name}`, key: 'token' } } },
+      },
+    });
+  }
+
+  async createSecret(namespace: string, name: string, stringData: Readonly<Record<string, string>>): Promise<void> {
+    await this.#create(`/api/v1/namespaces/${namespace}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name },
+      stringData,
+    });
+  }
+
+  /** Creates an ApiKey. */
+  async createKey(namespace: string, name: string, deliverTo: readonly DeliverTo[], more: object = {}): Promise<void> {
+    await this.#create(`${group}/namespaces/${namespace}/apikeys`, this.key(namespace, name, deliverTo, more));
+  }
+
+  key(namespace: string, name: string, deliverTo: readonly DeliverTo[], more: object = {}): object {
+    return {
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'ApiKey',
+      metadata: { name, namespace },
+      spec: {
+        displayName: name,
+        catalog: 'default',
+        owner: 'everybody',
+        contactEmail: 'team@example.com',
+        accessType: 'Integrations',
+        deliverTo,
+        ...more,
+      },
+    };
+  }
+
+  /** An ApiKey as it is now; `undefined` when it is gone. */
+  async readKey(namespace: string, name: string): Promise<SeenKey | undefined> {
+    const answer = await this.kube.request('GET', keyPath(namespace, name));
+    return answer.status === 200 ? (answer.body as SeenKey) : undefined;
+  }
+
+  async condition(namespace: string, name: string, type: string): Promise<SeenCondition | undefined> {
+    return (await this.readKey(namespace, name))?.status?.conditions?.find((condition) => condition.type === type);
+  }
+
+  /** As `True Available`; `absent` without the condition or the object. */
+  async verdict(namespace: string, name: string, type = 'Ready'): Promise<string> {
+    const condition = await this.condition(namespace, name, type);
+    return condition === undefined ? 'absent' : `${condition.status} ${condition.reason}`;
+  }
+
+  async isReady(namespace: string, name: string): Promise<boolean> {
+    return (await this.verdict(namespace, name)).startsWith('True ');
+  }
+
+  /** Changes an annotation, which makes the operator look at the key. */
+  async touch(namespace: string, name: string): Promise<void> {
+    const body = { metadata: { annotations: { touched: String(performance.now()) } } };
+    const answer = await this.kube.request('PATCH', keyPath(namespace, name), {
+      body,
+      contentType: 'application/merge-patch+json',
+    });
+    if (answer.status !== 200) throw new Error(`touch refused: ${JSON.stringify(answer.body)}`);
+  }
+
+  /** Changes members of an ApiKey's spec. */
+  async changeKey(namespace: string, name: string, spec: object): Promise<void> {
+    const answer = await this.kube.request('PATCH', keyPath(namespace, name), {
+      body: { spec },
+      contentType: 'application/merge-patch+json',
+    });
+    if (answer.status !== 200) throw new Error(`change refused: ${JSON.stringify(answer.body)}`);
+  }
+
+  async deleteKey(namespace: string, name: string): Promise<void> {
+    await this.kube.request('DELETE', keyPath(namespace, name));
+  }
+
+  /** The entries of a Secret; `undefined` when it is not there. */
+  async readSecret(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined> {
+    const answer = await this.kube.request('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`);
+    if (answer.status !== 200) return undefined;
+    const { data = {} } = answer.body as { data?: Record<string, string> };
+    return Object.fromEntries(Object.entries(data).map(([entry, value]) => [entry, Buffer.from(value, 'base64').toString()]));
+  }
+
+  async deleteSecret(namespace: string, name: string): Promise<void> {
+    await this.kube.request('DELETE', `/api/v1/namespaces/${namespace}/secrets/${name}`);
+  }
+
+  async #create(path: string, body: object): Promise<void> {
+    const answer = await this.kube.request('POST', path, { body });
+    if (answer.status !== 201) throw new Error(`${path} refused: ${JSON.stringify(answer.body)}`);
+  }
+}
+
+function keyPath(namespace: string, name: string): string {
+  return `${group}/namespaces/${namespace}/apikeys/${name}`;
+}
