@@ -1,3 +1,5 @@
+import type { NamespaceSelection } from './namespaces.ts';
+
 /** What an access type reaches: all endpoints, its listed scopes, whatever the owner has now, or what the key selects. */
 export type TypeReach = 'All' | 'Listed' | 'Owner' | 'Selected';
 
@@ -9,6 +11,8 @@ export interface AccessType {
   readonly scopes: readonly string[];
   readonly admin: boolean;
   readonly transactional: boolean;
+  /** The namespaces that such keys may live in; absent = any. No verdict depends on it. */
+  readonly namespaces?: NamespaceSelection;
 }
 
 /** A named group of endpoints. */
@@ -60,6 +64,17 @@ export interface CatalogModel {
     readonly foreignBearer: 'Reject' | 'Ignore';
   };
   readonly policy: { readonly expiredStatus: 401 | 403; readonly requireHttps: boolean };
+  /** What a key may ask for. No verdict depends on it; it is kept so that the last valid rules outlive an invalid edit. */
+  readonly minting?: MintingPolicy;
+}
+
+/** What keys of a catalog may ask for. Lifetimes and overlaps are durations such as `8760h`. */
+export interface MintingPolicy {
+  readonly defaultExpiry: string;
+  readonly maxExpiry: string;
+  readonly neverExpires: 'Forbidden' | 'Allowed';
+  readonly requireContactEmail: boolean;
+  readonly minOverlap: string;
 }
 
 /**

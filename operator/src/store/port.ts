@@ -53,6 +53,8 @@ export interface KeyState {
   readonly key: KeyRow | undefined;
   /** All versions that are not ended. */
   readonly versions: readonly Version[];
+  /** The owner that the newest version is bound to, ended ones included; absent before the first mint. */
+  readonly boundOwnerUid?: string;
   /** 0 before the first mint. */
   readonly highestEpoch: number;
   /** Attempts minted for the highest epoch, ended ones included. */
@@ -115,13 +117,13 @@ export interface UsedVersion {
   readonly at: Instant;
 }
 
-/** Numbers of keys that are not released. */
+/** Numbers of keys that are not released; what is 0 is absent. */
 export interface KeyCounts {
   /** By the catalog's name. */
   readonly byCatalog: ReadonlyMap<string, number>;
   /** By the owner's name. */
   readonly byOwner: ReadonlyMap<string, number>;
-  /** By the destination's uid: keys with a delivery that is not gone. */
+  /** By the destination's uid: keys with a delivery that is not gone, released keys included. */
   readonly byDestination: ReadonlyMap<string, number>;
 }
 
@@ -141,7 +143,17 @@ export interface AuditRow {
   readonly action: string;
   readonly apiKeyUid: string | undefined;
   readonly keyId: string | undefined;
+  /** The uid of the catalog, owner or group that changed; absent for ApiKeys. */
+  readonly subjectUid?: string;
+  /** For a change of rights: path of the member → `from → to`, in names. */
   readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Which audit rows are meant: those that have all members that are given. */
+export interface AuditFilter {
+  readonly apiKeyUid?: string;
+  readonly keyId?: string;
+  readonly subjectUid?: string;
 }
 
 /**
@@ -216,7 +228,10 @@ export interface Store {
    */
   releaseKey(uid: string, now: Instant): Promise<Transition>;
 
-  /** Writes a catalog that is valid as a whole. `already` = the same digest is there. */
+  /**
+   * Writes a catalog that is valid as a whole. `already` = the same digest is there. Of a catalog, owner or group a new uid
+   * under a known name deletes the old row in the same transaction, and a uid that was deleted never comes back (`already`).
+   */
   saveCatalog(row: CatalogRow, now: Instant): Promise<Transition>;
   /** Its keys are unknown (`key_invalid`) from the commit on. */
   deleteCatalog(uid: string, now: Instant): Promise<Transition>;
@@ -228,7 +243,7 @@ export interface Store {
   deleteGroup(uid: string, now: Instant): Promise<Transition>;
   /** How many keys that are not released name each catalog, owner and destination: for status counts. */
   countKeys(): Promise<KeyCounts>;
-  /** The catalog in force whose `requests.hosts` has this host, for a verify that names no catalog. */
+  /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
   findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
   /** Sets first use once and last use if later; needs no fence: authorizers call it. Unknown ids are ignored. */
   recordUse(used: readonly UsedVersion[]): Promise<void>;
@@ -238,7 +253,7 @@ export interface Store {
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
   /** Newest first, at most `limit`. */
-  readAudit(filter: { readonly apiKeyUid?: string; readonly keyId?: string }, limit: number): Promise<readonly AuditRow[]>;
+  readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]>;
   close(): Promise<void>;
 }
 
