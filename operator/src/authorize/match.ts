@@ -1,0 +1,81 @@
+import type { Endpoint } from '../domain/catalog.ts';
+import { decodeSegment } from './target.ts';
+
+/** Where a method of one template leads. */
+export interface Route {
+  /** The endpoint's place in the catalog's list. */
+  readonly number: number;
+  /** The segments that a parameter takes: its name and the segment's place, from 0. */
+  readonly parameters: readonly { readonly name: string; readonly segment: number }[];
+}
+
+/** One segment's depth in the tree of all templates of a catalog. */
+export interface RouteNode {
+  readonly literals: ReadonlyMap<string, RouteNode>;
+  readonly parameter: RouteNode | undefined;
+  readonly routes: ReadonlyMap<string, Route>;
+}
+
+/** Never routed, also when a catalog should list them: the first makes a tunnel, the second echoes the key. */
+const neverRouted: readonly string[] = ['CONNECT', 'TRACE'];
+
+/** Builds the tree of a catalog's templates, once per catalog. Where two entries claim one place, the first has it. */
+export function buildRoutes(endpoints: readonly Endpoint[]): RouteNode {
+  const root = new GrowingNode();
+  endpoints.forEach((endpoint, number) => {
+    if (neverRouted.includes(endpoint.method)) return;
+    const segments = endpoint.path === '/' ? [] : endpoint.path.slice(1).split('/');
+    let node = root;
+    const parameters: { name: string; segment: number }[] = [];
+    segments.forEach((text, segment) => {
+      const name = parameterName(text);
+      if (name !== undefined) parameters.push({ name, segment });
+      node = name === undefined ? node.literal(text) : node.anything();
+    });
+    if (!node.routes.has(endpoint.method)) node.routes.set(endpoint.method, { number, parameters });
+  });
+  return root;
+}
+
+/**
+ * Finds the endpoint of a request by its canonical segments: a literal beats a parameter segment by segment, and where the
+ * literal leads nowhere, also for want of the method, the parameter is tried. HEAD follows GET unless it has its own entry.
+ *
+ * `%40me` is no `@me` to us, but it may be to the API: a target that would lead elsewhere if its remaining escapes were
+ * decoded is refused, or it would be let in by the wrong entry.
+ */
+export function findRoute(root: RouteNode, method: string, segments: readonly string[]): Route | undefined {
+  const route = descend(root, method, segments, 0);
+  if (route === undefined || !segments.some((segment) => segment.includes('%'))) return route;
+  return descend(root, method, segments.map(decodeSegment), 0) === route ? route : undefined;
+}
+
+function descend(node: RouteNode, method: string, segments: readonly string[], depth: number): Route | undefined {
+  const segment = segments[depth];
+  if (segment === undefined) return node.routes.get(method) ?? (method === 'HEAD' ? node.routes.get('GET') : undefined);
+  const literal = node.literals.get(segment);
+  const found = literal === undefined ? undefined : descend(literal, method, segments, depth + 1);
+  if (found !== undefined || node.parameter === undefined) return found;
+  return descend(node.parameter, method, segments, depth + 1);
+}
+
+function parameterName(segment: string): string | undefined {
+  return segment.startsWith('{') && segment.endsWith('}') ? segment.slice(1, -1) : undefined;
+}
+
+class GrowingNode implements RouteNode {
+  readonly literals = new Map<string, GrowingNode>();
+  readonly routes = new Map<string, Route>();
+  parameter: GrowingNode | undefined;
+
+  literal(text: string): GrowingNode {
+    const node = this.literals.get(text) ?? new GrowingNode();
+    this.literals.set(text, node);
+    return node;
+  }
+
+  anything(): GrowingNode {
+    this.parameter ??= new GrowingNode();
+    return this.parameter;
+  }
+}
