@@ -209,7 +209,8 @@ function priorityOf(event: ResourceEvent): Priority {
   return event.initial ? 'low' : 'high';
 }
 
-function signatureOf(kind: string, metadata: ObjectMeta): string {
+/** What of an object's metadata matters: everything but what its status changes. */
+export function signatureOf(kind: string, metadata: ObjectMeta): string {
   // A Secret and a Namespace have no generation that counts every change.
   const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
   return JSON.stringify([

@@ -156,7 +156,8 @@ export function backOffUntil(resource: ApiKey): Instant | undefined {
   return parseInstant(status.failures.retryAt);
 }
 
-function sameStatus(a: ApiKeyStatus | undefined, b: ApiKeyStatus): boolean {
+/** Whether two statuses say the same, whatever the order of members and entries. */
+export function sameStatus(a: unknown, b: unknown): boolean {
   return JSON.stringify(ordered(a)) === JSON.stringify(ordered(b));
 }
 

@@ -97,7 +97,8 @@ function conditionsOf(
   );
 }
 
-function conditionOf(
+/** One condition; its lastTransitionTime stays while its status stays. */
+export function conditionOf(
   type: ConditionType,
   statement: Statement,
   previous: readonly Condition[],
