@@ -11,6 +11,10 @@ import type { MintRequestChanges } from '../../builders/mintrequest.ts';
 export interface StoreDatabase {
   /** Another store on the same database, as another process would have. It has not taken the fence. */
   open(): Store;
+  /** Puts so many keys of this owner there, past the store; their key ids. */
+  fill(count: number, owner: { readonly uid: string; readonly name: string }): Promise<readonly string[]>;
+  /** How many rows a piece of work wrote, by table; without the head of the feed. */
+  rowsWrittenBy(work: () => Promise<void>): Promise<Readonly<Record<string, number>>>;
   close(): Promise<void>;
 }
 
@@ -578,7 +582,13 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
     describe('verify', () => {
       test('finds a version with its key by key id, and nothing for an unknown one', async () => {
         const { ref, settings, version } = await minted();
-        expect(await store.findByKeyId(version.keyId)).toEqual({ version, key: { ref, settings } });
+        expect(await store.findByKeyId(version.keyId)).toEqual({
+          version,
+          key: { ref, settings },
+          owner: undefined,
+          groups: [],
+          catalog: undefined,
+        });
         expect(await store.findByKeyId('nobody')).toBeUndefined();
       });
     });
