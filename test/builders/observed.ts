@@ -12,6 +12,7 @@ import type { Observed, Sight, ValueSight } from '../../operator/src/reconcile/o
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
+import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
 /** A version: its key id is `K<epoch>` unless given. Instants are durations from now: `-24h`, `1h`. */
@@ -115,6 +116,8 @@ export function observed(given: ObservedCase): Observed {
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
     catalog: isMissing('catalog') ? undefined : catalog,
+    model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
+    rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
     targets: resolveTargets(resource, { name: 'payments', labels: {} }, () =>
       isMissing('destination') ? undefined : destination,
     ),

@@ -2,7 +2,6 @@ import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
 import { openDestinations } from '../destinations/registry.ts';
-import type { Controller } from '../reconcile/controller.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -18,7 +17,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
-import { createController } from './engine.ts';
+import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
 export interface UpOptions {
@@ -159,7 +158,7 @@ async function listen(port: number, parts: Pick<VerifyServerInput, 'authorize' |
 }
 
 interface Parts {
-  readonly controller: Controller;
+  readonly controller: Engine;
   readonly resources: FilesResources;
   readonly model: () => TableModel;
 }

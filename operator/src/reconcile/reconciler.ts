@@ -11,6 +11,7 @@ import { openTargets, sightOf, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
+import { readyOf } from './verdict.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
 const maxSteps = 40;
@@ -20,6 +21,8 @@ export interface Pass {
   readonly next: Next;
   /** Every location was looked at: a comparison that was due is done. */
   readonly compared: boolean;
+  /** The ApiKey is Ready. */
+  readonly ready: boolean;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
@@ -35,12 +38,13 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
       durationMs: deps.clock.monotonicMs() - started,
     });
     const next: Next = decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
-    return { next, compared: openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined) };
+    const compared = openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined);
+    return { next, compared, ready: readyOf(observed, decided).status === 'True' };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false };
+    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    return { next: await fail(deps, resource, error), compared: false };
+    return { next: await fail(deps, resource, error), compared: false, ready: false };
   }
 }
 

@@ -148,6 +148,7 @@ export class MemoryStore implements Store {
         .sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0) || own.indexOf(b) - own.indexOf(a));
       const revoked = ended.filter((one) => one.endedReason === 'revoked').slice(0, 16);
       const [last] = ended;
+      const newest = own.findLast((one) => one.epoch === highestEpoch);
       const key = keys.get(uid);
       const lastEnded =
         last?.endedReason === undefined || last.endedAt === undefined
@@ -157,6 +158,7 @@ export class MemoryStore implements Store {
         key: key === undefined || key.released ? undefined : publicKey(key),
         versions: own.filter((one) => one.state !== 'ended').sort((a, b) => a.epoch - b.epoch),
         highestEpoch,
+        ...(newest === undefined ? {} : { boundOwnerUid: newest.ownerUid }),
         attemptsOfHighestEpoch: own.filter((one) => one.epoch === highestEpoch).length,
         revokedKeyIds: revoked.map((one) => one.keyId),
         ...(lastEnded === undefined ? {} : { lastEnded }),
