@@ -4,17 +4,8 @@ import type { ApiKeyRef } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, EndedReason } from '../../domain/version.ts';
 import type { AuditFilter, AuditRow, CatalogRow, FeedRow, GroupRow, KeyCounts, KeyRecord, KeyState, OwnerRow } from '../port.ts';
-import {
-  catalogJson,
-  deliveryJson,
-  groupJson,
-  keyJson,
-  ownerJson,
-  toDelivery,
-  toKeyRow,
-  toVersion,
-  versionJson,
-} from './rows.ts';
+import type { CatalogHeadJson } from './models.ts';
+import { deliveryJson, groupJson, keyJson, ownerJson, toDelivery, toKeyRow, toVersion, versionJson } from './rows.ts';
 import type { DeliveryJson, KeyJson, VersionJson } from './rows.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
@@ -24,7 +15,7 @@ interface KeyRecordRow {
   readonly key: KeyJson;
   readonly owner: OwnerRow | null;
   readonly groups: readonly GroupRow[] | null;
-  readonly catalog: CatalogRow | null;
+  readonly catalog: CatalogHeadJson | null;
 }
 
 interface KeyStateRow {
@@ -90,13 +81,14 @@ export async function listWithdrawing(
 
 /** See {@link Store.findByKeyId}. */
 export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
+  const catalog = context.models.reading('c');
   const query = sql<KeyRecordRow>`
     select ${versionJson} as version, ${keyJson} as key,
       case when o.uid is not null then ${ownerJson('o')} end as owner,
       (select json_agg(${groupJson('g')} order by named.position)
        from jsonb_array_elements_text(o.groups) with ordinality named (name, position)
        join keywright.owner_group g on g.name = named.name and g.deleted_at is null) as groups,
-      case when c.uid is not null then ${catalogJson('c')} end as catalog
+      case when c.uid is not null then ${catalog.json} end as catalog
     from keywright.version v
     join keywright.apikey k on k.uid = v.apikey_uid
     left join keywright.owner o on o.uid = v.owner_uid and o.deleted_at is null
@@ -109,7 +101,7 @@ export async function findByKeyId(context: StoreContext, keyId: string): Promise
     key: toKeyRow(row.key),
     owner: row.owner ?? undefined,
     groups: row.groups ?? [],
-    catalog: row.catalog ?? undefined,
+    catalog: row.catalog === null ? undefined : catalog.complete(row.catalog),
   };
 }
 
@@ -119,9 +111,11 @@ export async function findCatalog(
   by: { readonly host: string } | { readonly name: string },
 ): Promise<CatalogRow | undefined> {
   const which = 'name' in by ? sql`c.name = ${by.name}` : sql`${by.host} = any(c.hosts)`;
-  const query = sql<{ catalog: CatalogRow }>`
-    select ${catalogJson('c')} as catalog from keywright.catalog c where c.deleted_at is null and ${which} order by c.seq limit 1`;
-  return (await attempt(context, 'findCatalog', () => query.execute(context.db))).rows[0]?.catalog;
+  const catalog = context.models.reading('c');
+  const query = sql<{ catalog: CatalogHeadJson }>`
+    select ${catalog.json} as catalog from keywright.catalog c where c.deleted_at is null and ${which} order by c.seq limit 1`;
+  const row = (await attempt(context, 'findCatalog', () => query.execute(context.db))).rows[0];
+  return row === undefined ? undefined : catalog.complete(row.catalog);
 }
 
 /** See {@link Store.countKeys}. One statement, so one snapshot. */

@@ -7,6 +7,7 @@ import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOw
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, endVersions, mint, revokeAll, saveSettings } from './keys.ts';
+import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
 import { countKeys, findByKeyId, findCatalog, listKeys, listWithdrawing, readAudit, readFeed, readKey } from './reads.ts';
@@ -37,7 +38,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
   });
   let fence: number | undefined;
-  const context: StoreContext = { db, clock, actor, fence: () => fence };
+  const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
   return {
     installationId: () => installationId(context),
     schemaVersion: () => schemaVersion(context),

@@ -5,6 +5,7 @@ import type { Clock, Instant } from '../../domain/time.ts';
 import { FenceLost } from '../port.ts';
 import type { Actor, AuditRow, ClaimOutcome, FeedRow } from '../port.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
+import type { CatalogModels } from './models.ts';
 import { at } from './tables.ts';
 import type { Tables } from './tables.ts';
 
@@ -15,6 +16,7 @@ export type Tx = Transaction<Tables>;
 export interface StoreContext {
   readonly db: Kysely<Tables>;
   readonly clock: Clock;
+  readonly models: CatalogModels;
   /** Who the audit names where the caller does not. */
   readonly actor: Actor;
   /** The fence that this instance took; `undefined` = it never led, and may not change anything. */
