@@ -26,8 +26,8 @@ export function authRequest(changes: Partial<AuthRequest> = {}): AuthRequest {
   };
 }
 
-/** What a look-up gives for a key whose value was presented to the catalog `addressed` (the key's own unless given). */
-export function knownKey(record: KeyRecord, addressed: CatalogRow | undefined = record.catalog): Lookup {
+/** What a look-up gives for a key whose value was presented to the catalog `addressed`; absent = to a host of none. */
+export function knownKey(record: KeyRecord, addressed: CatalogRow | undefined): Lookup {
   const compiled = new Map<CatalogRow, CompiledCatalog>();
   const compile = (row: CatalogRow): CompiledCatalog => {
     const found = compiled.get(row) ?? compileCatalog(row);
@@ -44,5 +44,5 @@ export function knownKey(record: KeyRecord, addressed: CatalogRow | undefined = 
 
 /** Decides a request with a key that was proven. */
 export function decideRecord(record: KeyRecord, request: Partial<AuthRequest>, now: Instant): Verdict {
-  return decide(knownKey(record), authRequest(request), now);
+  return decide(knownKey(record, record.catalog), authRequest(request), now);
 }
