@@ -59,6 +59,8 @@ export interface Standalone {
   readonly ended: Promise<Ended>;
   /** Waits that long; whether it ended meanwhile. */
   endsWithin(ms: number): Promise<boolean>;
+  /** As if typed, for a command that reads its standard input. */
+  type(text: string): void;
   /** SIGINT to the whole process group, as a terminal sends it. */
   ctrlC(): Promise<Ended>;
   /** SIGKILL to the whole process group. Harmless when it is gone. */
@@ -89,8 +91,9 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     cwd,
     env: { PATH: process.env['PATH'], HOME: options.home ?? cwd, LANG: 'C', ...options.env },
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  child.stdin.on('error', () => {});
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -111,6 +114,7 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     url: () => waitFor(() => /(http:\/\/127\.0\.0\.1:[0-9]+)\/v1\/verify answers/.exec(output)?.[1], 'where it answers'),
     says: async (text) => void (await waitFor(() => (output.includes(text) ? true : undefined), JSON.stringify(text))),
     endsWithin: (ms) => Promise.race([ended.then(() => true), delay(ms, false)]),
+    type: (text) => void child.stdin.write(text),
     ctrlC: () => signalGroup(child, 'SIGINT', ended),
     killAll: () => signalGroup(child, 'SIGKILL', ended),
   };
