@@ -1,8 +1,8 @@
-import { cpSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { noteUse } from '../harness/parts.ts';
+import { noteUse, usePostgres } from '../harness/parts.ts';
 import { fingerprint, verify } from '../harness/program.ts';
 import {
   playground,
@@ -104,6 +104,40 @@ describe('npm start -- --once', () => {
     const blind = await runStandalone({ args: argsOf(nothing, '--once') });
     expect(blind.code).toBe(1);
     expect(blind.output()).toContain(`! ${away} the folder is not there`);
+  });
+});
+
+describe('npm start -- --once on another database, and other folders', () => {
+  let place: Playground;
+  let env = { KEYWRIGHT_DATABASE_URL: '' };
+  beforeAll(async () => {
+    place = playground();
+    env = { KEYWRIGHT_DATABASE_URL: (await (await usePostgres()).createDatabase({ migrated: false })).url };
+  });
+  afterAll(() => place.remove());
+
+  it('works on the database of KEYWRIGHT_DATABASE_URL, and starts none of its own', async () => {
+    const { code, output } = await runStandalone({ args: argsOf(place, '--once'), env });
+    expect({ code, output: output() }).toMatchObject({ code: 0 });
+    expect(output()).toContain('default/billing-sync  READY=True  Available');
+    expect(existsSync(join(place.data, 'postgres'))).toBe(false);
+    expect(readFileSync(join(place.data, 'keywright.log'), 'utf8')).not.toContain(env.KEYWRIGHT_DATABASE_URL);
+  });
+
+  it('keeps and lists what another manifests folder lacks, until it is told to prune', async () => {
+    const other = { ...place, manifests: join(place.dir, 'other') };
+    mkdirSync(other.manifests);
+    for (const name of ['catalog.yaml', 'owner.yaml', 'billing-sync.yaml'])
+      cpSync(join(place.manifests, name), join(other.manifests, name));
+    const before = fingerprints(place.data);
+    const kept = await runStandalone({ args: argsOf(other, '--once'), env });
+    expect(kept.output()).toContain(
+      `- ${place.manifests}/newsletter-tests.yaml ApiKey default/newsletter-tests is not in this manifests folder, and kept; --prune deletes it`,
+    );
+    expect(fingerprints(place.data)).toEqual(before);
+    const pruned = await runStandalone({ args: argsOf(other, '--once', '--prune'), env });
+    expect({ code: pruned.code, output: pruned.output() }).toMatchObject({ code: 0 });
+    expect(fingerprints(place.data)).toEqual([before[0], undefined]);
   });
 });
 
