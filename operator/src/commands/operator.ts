@@ -76,16 +76,18 @@ interface WorkInput {
 async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const { config, clock, log, signal } = context;
   const { store, resources, peppers, metrics, readiness, onLost } = input;
-  const election = resources.elect({
-    namespace: context.environment.namespace,
-    name: leaseName,
-    identity: `${context.environment.hostname}_${systemId()}`,
-    leaseDurationMs: config.leaseDurationMs,
-    onLost,
-  });
-  const elected = config.leaderElection === 'on';
+  const election =
+    config.leaderElection === 'off'
+      ? undefined
+      : resources.elect({
+          namespace: context.environment.namespace,
+          name: leaseName,
+          identity: `${context.environment.hostname}_${systemId()}`,
+          leaseDurationMs: config.leaseDurationMs,
+          onLost,
+        });
   const assertLeading = (): void => {
-    if (elected && !election.holds()) throw transient('ConflictRetry', 'the lease may have run out; nothing is changed');
+    if (election?.holds() === false) throw transient('ConflictRetry', 'the lease may have run out; nothing is changed');
   };
   const destinations = openDestinations({
     resources,
@@ -115,7 +117,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   readiness.synced = true;
   log.info('synced', { count: resources.list('ApiKey').length });
   try {
-    if (elected) await election.acquire(signal);
+    await election?.acquire(signal);
     await whenReachable(context, () => store.takeFence());
     await admission.start(signal);
     metrics.recorder.leading(true);
@@ -125,7 +127,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     log.info(drained ? 'drained' : 'not drained in time', { durationMs: drainMs });
   } finally {
     metrics.recorder.leading(false);
-    await election.release();
+    await election?.release();
     await destinations.close();
   }
 }

@@ -75,6 +75,8 @@ async function writeStatus(deps: Dependencies, o: Observed, decided: Plan): Prom
   if (o.resource.metadata.deletionTimestamp !== undefined && decided.blocker === undefined) return;
   const status = statusOf(o, decided);
   if (sameStatus(o.resource.status, status)) return;
+  // A leader that was paused until another one worked would write what it knew back then.
+  deps.assertLeading();
   announce(deps, o.resource, status);
   await deps.resources.applyStatus('ApiKey', o.resource.metadata, status);
 }
@@ -95,6 +97,7 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
     retryInMs: at - now,
   });
   const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
+  deps.assertLeading();
   announce(deps, resource, status);
   await deps.resources.applyStatus('ApiKey', resource.metadata, status);
   return { kind: 'at', at };

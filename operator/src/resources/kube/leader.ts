@@ -196,7 +196,8 @@ export class LeaderElection {
 
   /** A call that hangs must leave time for another one before the deadline. */
   #callMs(): number {
-    return (this.#leaseMs * renewShare) / 2;
+    // Whole milliseconds: a timeout takes nothing else.
+    return Math.floor((this.#leaseMs * renewShare) / 2);
   }
 
   #retryMs(): number {

@@ -67,6 +67,7 @@ class ApiServer implements KubeResources {
   readonly #listeners = new Set<(event: ResourceEvent) => void>();
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
+  #election: LeaderElection | undefined;
 
   constructor(init: KubeResourcesInit, client: KubeClient) {
     this.#init = init;
@@ -138,6 +139,8 @@ class ApiServer implements KubeResources {
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#applyStatusAt(kind, { ...metadata, resourceVersion }, status);
       if (outcome === 'written' || attempt === statusTries) return outcome;
+      // Whoever leads now may be the one that was quicker: its status is the newer one.
+      if (this.#election?.holds() === false) return 'lost';
       // Another field of the object may have changed, which does not matter; or the object itself.
       const answer = await this.#client.send({ verb: 'get', kind, path, accept: partialObject });
       const current = answer.status === 200 ? (answer.body as { metadata: ObjectMeta }).metadata : undefined;
@@ -168,7 +171,8 @@ class ApiServer implements KubeResources {
 
   elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection {
     const { clock, log, random } = this.#init;
-    return new LeaderElection({ ...init, client: this.#client, clock, log, random });
+    this.#election = new LeaderElection({ ...init, client: this.#client, clock, log, random });
+    return this.#election;
   }
 
   async close(): Promise<void> {

@@ -72,7 +72,12 @@ const sentences: Readonly<Record<string, string>> = {
   busy: 'all our connections to the database are in use',
 };
 
+/** The database is there, and something in it was held: what held it ends within seconds, by its own limits. */
+const briefCodes = new Set(['55P03', '57014', '40001', '40P01', 'busy']);
+const briefRetryMs = 3_000;
+
 /** The failure that callers of the store see; {@link DatabaseFault} stays inside. */
 export function storeUnavailable(fault: DatabaseFault): Failure {
-  return waiting('StoreUnavailable', `${sentences[fault.code] ?? 'the database does not answer'} (${fault.code})`);
+  const message = `${sentences[fault.code] ?? 'the database does not answer'} (${fault.code})`;
+  return waiting('StoreUnavailable', message, briefCodes.has(fault.code) ? briefRetryMs : undefined);
 }

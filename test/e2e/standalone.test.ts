@@ -1,0 +1,351 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { noteUse, usePostgres } from '../harness/parts.ts';
+import { fingerprint, verify } from '../harness/program.ts';
+import {
+  playground,
+  readEntry,
+  runStandalone,
+  startStandalone,
+  type Playground,
+  type Standalone,
+  type StandaloneOptions,
+} from '../harness/standalone.ts';
+import { until } from '../harness/until.ts';
+
+const secrets = ['billing-api-key', 'newsletter-api-key'];
+
+beforeAll(() => noteUse('PostgreSQL 18.4 (embedded)'));
+
+/** The arguments for a playground; a port that is free. */
+function argsOf({ manifests, data }: Playground, ...more: readonly string[]): readonly string[] {
+  return ['--manifests', manifests, '--data', data, '--port', '0', ...more];
+}
+
+function modeOf(path: string): string {
+  return (statSync(path).mode & 0o777).toString(8);
+}
+
+function fingerprints(data: string): readonly (string | undefined)[] {
+  return secrets.map((secret) => fingerprint(readEntry(data, secret)));
+}
+
+function textsOf(folder: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+}
+
+describe('npm start -- --once', () => {
+  let place: Playground;
+  beforeAll(() => {
+    place = playground();
+  });
+  afterAll(() => place.remove());
+
+  it('delivers the quickstart and ends with 0; everything it makes lies where the reference says [S0-20]', async () => {
+    const manifests = textsOf(place.manifests);
+    const { code, output, errors } = await runStandalone({ args: argsOf(place, '--once') });
+    expect({ code, errors: errors() }).toEqual({ code: 0, errors: '' });
+    expect(output()).toContain('default/billing-sync  READY=True  Available');
+    expect(output()).toContain('default/newsletter-tests  READY=True  Available');
+    expect(output()).toContain(`value in ${place.data}/secrets/default/billing-api-key/api-key`);
+    expect(modeOf(join(place.data, 'database.json'))).toBe('600');
+    expect(modeOf(join(place.data, 'pepper.json'))).toBe('600');
+    for (const file of ['ApiKey/default/billing-sync', 'ApiCatalog/_cluster/default', 'KeyOwner/_cluster/payments-team'])
+      expect(modeOf(join(place.data, 'status', `${file}.yaml`))).toBe('600');
+    const mounted = join(place.data, 'secrets', 'default', 'billing-api-key');
+    const entries = readdirSync(mounted).filter((name) => !name.startsWith('.'));
+    expect(entries.sort()).toEqual(['api-key', 'expires-at', 'header', 'key-id', 'provider', 'type']);
+    expect(modeOf(mounted)).toBe('700');
+    expect(modeOf(join(mounted, 'api-key'))).toBe('600');
+    expect(textsOf(place.manifests)).toEqual(manifests);
+  });
+
+  it('goes on with the same values at the next start, also with paths from the caller’s folder', async () => {
+    const before = fingerprints(place.data);
+    const args = ['--manifests', 'manifests', '--data', 'data', '--port', '0', '--once'];
+    const { code, output } = await runStandalone({ args, cwd: place.dir });
+    expect(code).toBe(0);
+    expect(output()).toContain('value in data/secrets/default/billing-api-key/api-key');
+    expect(fingerprints(place.data)).toEqual(before);
+    expect(before).not.toContain(undefined);
+  });
+
+  it('ends with 1 while a key is not Ready, and says why', async () => {
+    const manifest = join(place.manifests, 'orphan.yaml');
+    const text = readFileSync(join(place.manifests, 'billing-sync.yaml'), 'utf8');
+    const changes = {
+      'name: billing-sync': 'name: orphan',
+      'owner: payments-team': 'owner: nobody',
+      'billing-api-key': 'orphan-api-key',
+    };
+    writeFileSync(
+      manifest,
+      Object.entries(changes).reduce((all, [from, to]) => all.replace(from, to), text),
+    );
+    const { code, output } = await runStandalone({ args: argsOf(place, '--once') });
+    rmSync(manifest);
+    expect(code).toBe(1);
+    expect(output()).toContain('default/orphan  READY=False  OwnerNotFound');
+    expect(readEntry(place.data, 'orphan-api-key')).toBeUndefined();
+  });
+
+  it('names a manifests folder that is not there, and takes it for no deletion', async () => {
+    const before = fingerprints(place.data);
+    const away = join(place.dir, 'away');
+    renameSync(place.manifests, away);
+    const { output } = await runStandalone({ args: argsOf(place, '--once') });
+    renameSync(away, place.manifests);
+    expect(output()).toContain(`! ${place.manifests} the folder is not there`);
+    expect(output()).not.toContain('gone');
+    expect(fingerprints(place.data)).toEqual(before);
+    const nothing = { ...place, manifests: away, data: join(place.dir, 'new-data') };
+    const blind = await runStandalone({ args: argsOf(nothing, '--once') });
+    expect(blind.code).toBe(1);
+    expect(blind.output()).toContain(`! ${away} the folder is not there`);
+  });
+});
+
+describe('npm start -- --once on another database, and other folders', () => {
+  let place: Playground;
+  let env = { KEYWRIGHT_DATABASE_URL: '' };
+  beforeAll(async () => {
+    place = playground();
+    env = { KEYWRIGHT_DATABASE_URL: (await (await usePostgres()).createDatabase({ migrated: false })).url };
+  });
+  afterAll(() => place.remove());
+
+  it('works on the database of KEYWRIGHT_DATABASE_URL, and starts none of its own', async () => {
+    const { code, output } = await runStandalone({ args: argsOf(place, '--once'), env });
+    expect({ code, output: output() }).toMatchObject({ code: 0 });
+    expect(output()).toContain('default/billing-sync  READY=True  Available');
+    expect(existsSync(join(place.data, 'postgres'))).toBe(false);
+    expect(readFileSync(join(place.data, 'keywright.log'), 'utf8')).not.toContain(env.KEYWRIGHT_DATABASE_URL);
+  });
+
+  it('keeps and lists what another manifests folder lacks, until it is told to prune', async () => {
+    const other = { ...place, manifests: join(place.dir, 'other') };
+    mkdirSync(other.manifests);
+    for (const name of ['catalog.yaml', 'owner.yaml', 'billing-sync.yaml'])
+      cpSync(join(place.manifests, name), join(other.manifests, name));
+    const before = fingerprints(place.data);
+    const kept = await runStandalone({ args: argsOf(other, '--once'), env });
+    expect(kept.output()).toContain(
+      `- ${place.manifests}/newsletter-tests.yaml ApiKey default/newsletter-tests is not in this manifests folder, and kept; --prune deletes it`,
+    );
+    expect(fingerprints(place.data)).toEqual(before);
+    const pruned = await runStandalone({ args: argsOf(other, '--once', '--prune'), env });
+    expect({ code: pruned.code, output: pruned.output() }).toMatchObject({ code: 0 });
+    expect(fingerprints(place.data)).toEqual([before[0], undefined]);
+  });
+});
+
+describe('npm start that cannot start', () => {
+  let place: Playground;
+  beforeAll(() => {
+    place = playground();
+  });
+  afterAll(() => place.remove());
+
+  const cases: readonly (readonly [title: string, args: readonly string[], message: RegExp, env?: Record<string, string>])[] = [
+    ['an unknown option', ['--dta', 'x'], /unknown option '--dta'/],
+    ['a port that is none', ['--port', '99999'], /a port is a whole number from 0 to 65535/],
+    ['a data folder that is a file', ['--data', process.execPath, '--port', '0'], /the data folder .* cannot be made or opened/],
+    ['an unknown variable', ['--data', 'data', '--port', '0'], /KEYWRIGHT_COLOUR/, { KEYWRIGHT_COLOUR: 'red' }],
+  ];
+  for (const [title, args, message, env] of cases) {
+    it(`ends with 2 and one clear message on ${title}`, async () => {
+      const options: StandaloneOptions = { args, cwd: place.dir, ...(env === undefined ? {} : { env }) };
+      const { code, errors } = await runStandalone(options);
+      expect({ code, errors: errors() }).toEqual({ code: 2, errors: expect.stringMatching(message) as string });
+      expect(errors()).not.toMatch(/^\s+at /m);
+    });
+  }
+
+  it('ends with 2 on a port that somebody has, and leaves no database running', async () => {
+    const squatter = createServer();
+    const port = await new Promise<number>((resolve) => {
+      squatter.listen(0, '127.0.0.1', () => {
+        const address = squatter.address();
+        resolve(address !== null && typeof address === 'object' ? address.port : 0);
+      });
+    });
+    const { code, errors } = await runStandalone({ args: [...argsOf(place), '--port', String(port)] });
+    squatter.close();
+    expect({ code, errors: errors() }).toEqual({
+      code: 2,
+      errors: `keywright: port ${port} of 127.0.0.1 is in use; choose another one with --port\n`,
+    });
+    expect(await place.isDeserted()).toBe(true);
+  });
+});
+
+describe('npm start, live', () => {
+  let place: Playground;
+  let program: Standalone;
+  let url = '';
+  const key = (secret: string): string => readEntry(place.data, secret) ?? '';
+  const edit = (name: string, from: string | RegExp, to: string): void => {
+    const path = join(place.manifests, name);
+    const text = readFileSync(path, 'utf8');
+    const changed = text.replace(from, to);
+    expect(changed).not.toBe(text);
+    writeFileSync(path, changed);
+  };
+  const codeBecomes = (value: string, code: string, deadlineMs: number): Promise<unknown> =>
+    until(async () => (await verify(url, value)).code === code, { what: code, deadlineMs, everyMs: 25 });
+
+  beforeAll(async () => {
+    place = playground();
+    program = startStandalone({ args: argsOf(place) });
+    url = await program.url();
+    await program.says('default/billing-sync  READY=True');
+    await program.says('default/newsletter-tests  READY=True');
+  });
+  afterAll(async () => {
+    await program.killAll();
+    await place.remove();
+  });
+
+  it('answers for a living key, and for none that it does not know', async () => {
+    const living = await verify(url, key('billing-api-key'));
+    expect(living).toMatchObject({
+      allowed: false,
+      code: 'endpoint_not_allowed',
+      keyId: readEntry(place.data, 'billing-api-key', 'key-id'),
+    });
+    expect(await verify(url, `${key('billing-api-key').slice(0, -1)}x`)).toMatchObject({ status: 401, code: 'key_invalid' });
+  });
+
+  it('refuses a second start on the same data folder with one line that names the first', async () => {
+    const { code, output } = await runStandalone({ args: argsOf(place) });
+    expect(code).toBe(2);
+    expect(output()).toMatch(
+      /^keywright: process [0-9]+ already runs on the data folder \S+; stop it first, or choose another folder with --data\n$/,
+    );
+  });
+
+  it('follows an edit: a suspended key is refused, and lives again', async () => {
+    const value = key('newsletter-api-key');
+    edit('newsletter-tests.yaml', /^ {2}suspend: false$/m, '  suspend: true');
+    await codeBecomes(value, 'key_suspended', 2_000);
+    await program.says('default/newsletter-tests  READY=False  Suspended');
+    edit('newsletter-tests.yaml', /^ {2}suspend: true$/m, '  suspend: false');
+    await codeBecomes(value, 'endpoint_not_allowed', 2_000);
+    expect(fingerprint(key('newsletter-api-key'))).toBe(fingerprint(value));
+  });
+
+  it('keeps the last good version of a broken manifest, and names file and line until it is repaired', async () => {
+    const value = key('billing-api-key');
+    edit('billing-sync.yaml', 'accessType: Integrations', 'accessType: [Integrations');
+    await program.says('! billing-sync.yaml:');
+    expect(program.output()).toMatch(/^! billing-sync\.yaml:\d+ is no valid YAML/m);
+    expect(await verify(url, value)).toMatchObject({ code: 'endpoint_not_allowed' });
+    edit('billing-sync.yaml', 'accessType: [Integrations', 'accessType: Integrations');
+    await program.says('settled: ! billing-sync.yaml:');
+    expect(fingerprint(key('billing-api-key'))).toBe(fingerprint(value));
+  });
+
+  it('loses nothing to an editor that empties a file while it saves, nor to one that removes and writes anew', async () => {
+    const path = join(place.manifests, 'billing-sync.yaml');
+    const text = readFileSync(path, 'utf8');
+    const value = key('billing-api-key');
+    writeFileSync(path, '');
+    await program.says('the file is empty, which deletes nothing');
+    writeFileSync(path, text);
+    for (let round = 0; round < 3; round += 1) {
+      rmSync(path);
+      writeFileSync(path, text);
+    }
+    await program.says('settled: - billing-sync.yaml the file is empty');
+    expect(fingerprint(key('billing-api-key'))).toBe(fingerprint(value));
+    expect(await verify(url, value)).toMatchObject({ code: 'endpoint_not_allowed' });
+  });
+
+  it('names the second of two manifests with one name, and unknown fields, each with its line', async () => {
+    const value = key('billing-api-key');
+    cpSync(join(place.manifests, 'billing-sync.yaml'), join(place.manifests, 'copy.yaml'));
+    await program.says(
+      '! copy.yaml:3 ApiKey default/billing-sync is already declared in billing-sync.yaml:3, which counts; this one is ignored',
+    );
+    rmSync(join(place.manifests, 'copy.yaml'));
+    edit('newsletter-tests.yaml', /^ {2}suspend: false$/m, '  suspended: false');
+    const line =
+      readFileSync(join(place.manifests, 'newsletter-tests.yaml'), 'utf8').split('\n').indexOf('  suspended: false') + 1;
+    await program.says(`! newsletter-tests.yaml:${line} spec`);
+    edit('newsletter-tests.yaml', /^ {2}suspended: false$/m, '  suspend: false');
+    await program.says(`settled: ! newsletter-tests.yaml:${line} spec`);
+    expect(fingerprint(key('billing-api-key'))).toBe(fingerprint(value));
+  });
+
+  it('refuses a key within two seconds after its manifest is deleted, and takes its files along', async () => {
+    const value = key('newsletter-api-key');
+    rmSync(join(place.manifests, 'newsletter-tests.yaml'));
+    await codeBecomes(value, 'key_invalid', 2_000);
+    await program.says('default/newsletter-tests  gone');
+    expect(existsSync(join(place.data, 'secrets', 'default', 'newsletter-api-key'))).toBe(false);
+    expect(existsSync(join(place.data, 'status', 'ApiKey', 'default', 'newsletter-tests.yaml'))).toBe(false);
+    expect(await verify(url, key('billing-api-key'))).toMatchObject({ code: 'endpoint_not_allowed' });
+  });
+
+  it('stops on Ctrl-C with 0, and the database with it', async () => {
+    expect(await program.ctrlC()).toEqual({ code: 0, signal: null });
+    expect(program.output()).toMatch(/\nstopped; the next start goes on from here\n$/);
+    expect(program.errors()).toBe('');
+    expect(await place.isDeserted()).toBe(true);
+  });
+});
+
+describe('npm start, killed', () => {
+  const lives = process.env['CI'] === 'true' ? 8 : 1;
+  /** What it has said when the instant of a kill begins to run: while initdb works, while it comes up, while it mints. */
+  const instants: readonly (readonly [milestone: string, withinMs: number])[] = [
+    ['starting the database', 1_200],
+    ['starting the database', 3_000],
+    ['/v1/verify answers', 120],
+    ['starting the database', 3_000],
+  ];
+  let place: Playground;
+  let program: Standalone | undefined;
+  afterEach(async () => {
+    await program?.killAll();
+    await place.remove();
+  });
+
+  /** Values that were there once must stay; returns what is there now. */
+  function keeps(known: ReadonlyMap<string, string | undefined>): Map<string, string | undefined> {
+    const now = new Map(secrets.map((secret) => [secret, fingerprint(readEntry(place.data, secret))]));
+    for (const [secret, value] of known) if (value !== undefined) expect(now.get(secret), secret).toBe(value);
+    return now;
+  }
+
+  for (let life = 1; life <= lives; life += 1) {
+    it(`goes on after SIGKILL of everything at random instants, the first start included, and leaves no database (${life})`, async () => {
+      place = playground();
+      let known: Map<string, string | undefined> = new Map();
+      for (const [milestone, withinMs] of instants) {
+        program = startStandalone({ args: argsOf(place) });
+        await program.says(milestone);
+        const delayMs = Math.floor(Math.random() * withinMs);
+        expect(await program.endsWithin(delayMs), `after ${delayMs} ms:\n${program.output()}`).toBe(false);
+        await program.killAll();
+        known = keeps(known);
+      }
+      program = startStandalone({ args: argsOf(place) });
+      const url = await program.url();
+      for (const name of ['billing-sync', 'newsletter-tests']) await program.says(`default/${name}  READY=True`);
+      keeps(known);
+      for (const [at, name] of ['billing-sync', 'newsletter-tests'].entries()) {
+        const secret = secrets[at] ?? '';
+        const status = readFileSync(join(place.data, 'status', 'ApiKey', 'default', `${name}.yaml`), 'utf8');
+        expect(status).toMatch(/^ {4}epoch: 1$/m);
+        const keyId = readEntry(place.data, secret, 'key-id');
+        expect(await verify(url, readEntry(place.data, secret) ?? '')).toMatchObject({ code: 'endpoint_not_allowed', keyId });
+      }
+      expect(await place.isDeserted()).toBe(false);
+      await program.killAll();
+      await until(() => place.isDeserted(), { what: 'the end of the database' });
+    });
+  }
+});
