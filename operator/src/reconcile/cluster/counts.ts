@@ -12,6 +12,7 @@ export class Counts {
   #counted: KeyCounts | undefined;
   #readyByOwner: ReadonlyMap<string, number> = new Map();
   #at: Instant = 0;
+  #refreshed = false;
 
   constructor(store: Pick<Store, 'countKeys'>, clock: Clock) {
     this.#store = store;
@@ -44,12 +45,18 @@ export class Counts {
   }> {
     const [before, readyBefore] = [this.#counted, this.#readyByOwner];
     const after = await this.#count();
+    this.#refreshed = true;
     const empty = new Map<string, number>();
     return {
       owners: [...new Set([...changed(before?.byOwner ?? empty, after.byOwner), ...changed(readyBefore, this.#readyByOwner)])],
       catalogs: changed(before?.byCatalog ?? empty, after.byCatalog),
       destinations: changed(before?.byDestination ?? empty, after.byDestination),
     };
+  }
+
+  /** Passes over the keys were counted: before that the last status knows better who is Ready. */
+  get refreshed(): boolean {
+    return this.#refreshed;
   }
 
   /** Of an owner's keys, those that are Ready. */

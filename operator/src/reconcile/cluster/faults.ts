@@ -14,14 +14,11 @@ export interface CatalogFault {
  */
 export function catalogFaults(spec: ApiCatalogSpec): readonly CatalogFault[] {
   return [
-    ...duplicates('accessTypes', 'name', spec.accessTypes),
     ...typeFaults(spec),
-    ...duplicates('scopes', 'name', spec.scopes),
+    ...duplicates('scopes', spec.scopes),
     ...scopeFaults(spec),
-    ...duplicates('endpoints', 'name', spec.endpoints),
+    ...duplicates('endpoints', spec.endpoints),
     ...endpointFaults(spec),
-    ...duplicates('applications', 'slug', spec.applications),
-    ...duplicates('channels', 'slug', spec.channels),
     ...requestFaults(spec),
   ];
 }
@@ -31,19 +28,15 @@ export function formatFault(fault: CatalogFault): string {
   return `${fault.path}: ${fault.message}`;
 }
 
-function duplicates<K extends 'name' | 'slug'>(
-  list: string,
-  member: K,
-  entries: readonly Readonly<Record<K, string>>[],
-): readonly CatalogFault[] {
+/** Lists with a key of their own (types, applications, channels) are looked at by the schema. */
+function duplicates(list: 'scopes' | 'endpoints', entries: readonly { readonly name: string }[]): readonly CatalogFault[] {
   const first = new Map<string, number>();
-  return entries.flatMap((entry, at) => {
-    const value = entry[member];
-    const before = first.get(value);
-    if (before === undefined) first.set(value, at);
+  return entries.flatMap(({ name }, at) => {
+    const before = first.get(name);
+    if (before === undefined) first.set(name, at);
     return before === undefined
       ? []
-      : [{ path: `spec.${list}[${at}].${member}`, message: `${value} is taken by spec.${list}[${before}]` }];
+      : [{ path: `spec.${list}[${at}].name`, message: `${name} is taken by spec.${list}[${before}]` }];
   });
 }
 

@@ -217,7 +217,8 @@ function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
       inForce.setOwner(name, undefined);
     },
     mark: (name) => markOf(inForce.owner(name)),
-    status: async ({ metadata }) => {
+    status: async ({ metadata, status }) => {
+      if (!counts.refreshed && status?.keys !== undefined) return { keys: status.keys };
       const total = (await counts.current()).byOwner.get(metadata.name) ?? 0;
       return { keys: { total, ready: Math.min(counts.readyOf(metadata.name), total) } };
     },
@@ -239,7 +240,8 @@ function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
       inForce.setGroup(name, undefined);
     },
     mark: (name) => markOf(inForce.group(name)),
-    status: async ({ metadata }) => {
+    status: async ({ metadata, status }) => {
+      if (!counts.refreshed && status?.keys !== undefined) return { keys: status.keys };
       const { byOwner } = await counts.current();
       const members = inForce.membersOf(metadata.name);
       const total = members.reduce((sum, owner) => sum + (byOwner.get(owner) ?? 0), 0);
