@@ -22,12 +22,12 @@ export function isWithin(networks: Networks, sourceIp: string | undefined): bool
 }
 
 /**
- * Strict: the library also takes `10.1`, `0x0a000001` and octal `010.0.0.1`, which other programs read differently. An
- * IPv4-mapped IPv6 address is the IPv4 address.
+ * Strict: the library also takes `10.1`, `0x0a000001` and octal `010.0.0.1`, which other programs read differently, and it
+ * reads `::10.0.0.1`, which RFC 4291 2.5.5.1 retired, as mapped. An IPv4-mapped IPv6 address is the IPv4 address.
  */
 function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
-  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  if (!/^[0-9A-Fa-f:.]+$/.test(text) || /^::[0-9]+\./.test(text) || !ipaddr.IPv6.isValid(text)) return undefined;
   const address = ipaddr.IPv6.parse(text);
   return address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
 }
