@@ -502,6 +502,27 @@ describe('a change', () => {
     await store.close();
   });
 
+  test('of an owner that is not there yet waits for the one before it', async () => {
+    const store = open();
+    await store.takeFence();
+    const row = ownerRow({ name: 'twice' });
+    const outcomes = await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.feed_head for update');
+      const first = store.saveOwner(row, testStart);
+      await lockWaiters(1);
+      const others = [store.saveOwner(row, testStart), store.saveOwner({ ...row, disabled: true }, testStart)];
+      await lockWaiters(3);
+      await holder.query('rollback');
+      return await Promise.all([first, ...others]);
+    });
+    expect(outcomes[0]).toBe('done');
+    const actions = (await store.readAudit({ subjectUid: row.uid }, 10)).map((line) => line.action).reverse();
+    expect(actions[0]).toBe('create');
+    expect(new Set(actions.slice(1))).toEqual(new Set(['edit']));
+    await store.close();
+  });
+
   test('waits for a free connection only so long', async () => {
     const store = open({ poolSize: 1, limits: { ...storeLimits, connectMs: 200, lockMs: 2_000 } });
     await store.takeFence();

@@ -161,7 +161,7 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
         expect(await store.saveOwner(reordered, later)).toBe('already');
       });
 
-      test('of 10,000 keys changes in one row and one feed entry [S1-3]', async () => {
+      test('[S1-3] of 10,000 keys changes in one row and one feed entry', async () => {
         const own = await createDatabase();
         const leader = own.open();
         await leader.takeFence();
@@ -292,7 +292,7 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
     });
 
     describe('use', () => {
-      test('is dated by its first and its latest sight, in whatever order they come', async () => {
+      test('[S0-26] is dated by its first and its latest sight, in whatever order they come', async () => {
         const { ref, version } = await minted();
         const { keyId } = version;
         const reader = database.open();
