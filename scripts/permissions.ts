@@ -72,7 +72,7 @@ export function permissionsPage(): string {
     '',
     ...ruleTable(operatorOwnRules),
     '',
-    `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator looks the policy and its binding up at the start and each minute. While one of them is missing it mints nothing new: Ready=False, \`AdmissionPolicyMissing\`. Keys that exist go on working, are repaired, and can be revoked.`,
+    `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator looks the policy and its binding up at the start and each minute. While one of them is missing it mints nothing new: Ready=False, \`AdmissionPolicyMissing\`. Keys that exist go on working, are copied to where they are missing, and can be revoked; no new version takes the place of one that is lost or due for rotation.`,
     '',
   ].join('\n');
 }
