@@ -91,7 +91,13 @@ beforeAll(async () => {
     apiVersion: 'keywright.dev/v1alpha1',
     kind: 'KeyOwner',
     metadata: { name: 'everybody' },
-    spec: { type: 'Team', displayName: 'Everybody', email: 'team@example.com', allowedNamespaces: { all: true } },
+    spec: {
+      type: 'Team',
+      displayName: 'Everybody',
+      email: 'team@example.com',
+      allowedNamespaces: { all: true },
+      grants: ['default', 'late'].map((catalog) => ({ catalog, accessTypes: ['*'] })),
+    },
   };
   await kube.kubectl(['apply', '-f', '-'], { input: everybody });
   await kube.kubectl(['apply', '-f', join(samples, 'apicatalog.yaml')]);
