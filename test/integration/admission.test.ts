@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
@@ -293,6 +296,12 @@ describe('a new ApiKey', () => {
     expectRefused(await create('without-rotate', paused, '&dryRun=All'), refusals.rotate);
   });
 
+  it('may leave its name to the server', async () => {
+    const body = manifest('unused', { suspend: true }, { name: undefined, generateName: 'made-' });
+    expectAllowed(await create('all', body, '&dryRun=All'));
+    expectRefused(await create('without-revoke', body, '&dryRun=All'), `${refusals.revoke}made-`);
+  });
+
   it('is refused through server-side apply, too', async () => {
     const input = manifest('applied');
     const apply = ['apply', '--server-side', '-f', '-'];
@@ -472,6 +481,30 @@ describe('programs', () => {
     }
   });
 
+  it('a GitOps account that impersonates a tenant has the rights of that tenant only', async () => {
+    kube = await withServiceAccount(kube, namespace, 'argocd');
+    const tenant = `system:serviceaccount:${namespace}:tenant`;
+    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'argocd', namespace }, [
+      writing,
+      ...Object.values(rights),
+      { apiGroups: [''], resources: ['serviceaccounts'], resourceNames: ['tenant'], verbs: ['impersonate'] },
+    ]);
+    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'tenant', namespace }, [
+      writing,
+      { ...rights.grant, resourceNames: ['default:Integrations'] },
+      { ...rights.own, resourceNames: ['payments-team'] },
+      rights.deliver,
+    ]);
+    const apply = (spec: Json) =>
+      kube.kubectl(['apply', '--as', tenant, '-f', '-'], {
+        input: manifest('as-tenant', spec),
+        user: 'argocd',
+        allowFailure: true,
+      });
+    expect(await apply({})).toMatchObject({ code: 0 });
+    expect((await apply({ accessType: 'Admin' })).stderr).toContain(`user "${tenant}" has no right to "grant"`);
+  });
+
   it('a migration of the storage rewrites every object as it is', async () => {
     await present(
       'stored',
@@ -482,6 +515,20 @@ describe('programs', () => {
     const answer = await kube.request('PUT', path('stored'), { body, user: 'nobody' });
     expectAllowed(answer);
   });
+});
+
+it('`keywright policies` prints what the API server takes: the policy, its binding and the roles', async () => {
+  const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
+  const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
+  const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
+  expect(stdout.trim().split('\n')).toEqual([
+    'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
+    'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
+    ...['admin', 'grantor', 'responder', 'viewer', 'operator'].map(
+      (role) => `clusterrole.rbac.authorization.k8s.io/keywright-${role}`,
+    ),
+    'role.rbac.authorization.k8s.io/keywright-operator',
+  ]);
 });
 
 it('the API server finds no fault with the types of the policy', async () => {

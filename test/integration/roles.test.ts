@@ -242,6 +242,13 @@ describe('the list of keys', () => {
     expect(own.stdout).toContain('apikey.keywright.dev/one');
   });
 
+  it.each(apiKinds)('prints the columns of %s, by its short name', async (kind) => {
+    const { shortNames, columns } = kindTable[kind];
+    const { stdout } = await kube.kubectl(['get', ...shortNames, '-n', namespace], { user: userOf('viewer') });
+    const shown = columns.filter(({ priority }) => priority === undefined).map(({ name }) => name.toUpperCase());
+    expect((stdout.split('\n')[0] ?? '').trim().split(/\s{2,}/)).toEqual(['NAME', ...shown]);
+  });
+
   it('knows all five kinds by their category', async () => {
     const { stdout } = await kube.kubectl(['get', 'keywright', '-n', namespace, '-o', 'name'], { user: userOf('viewer') });
     for (const kind of apiKinds) expect(stdout).toContain(`${kindTable[kind].singular}.keywright.dev/present`);
