@@ -1,6 +1,7 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
+import { Usage } from '../authorize/usage.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
@@ -124,7 +125,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         ended.abort();
       },
     });
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
+    const usage = new Usage({ store, clock, log });
+    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
     const listener = await listen(places.port, { authorize, clock, log });
     try {
       // With --once nobody answers any more when the table is read.
@@ -135,6 +137,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       return fenceLost ? exitCodes.leadershipLost : code;
     } finally {
       await listener.close(drainMs);
+      await usage.close();
       await resources.idle();
     }
   } finally {
