@@ -1,6 +1,5 @@
 import { includesName, sorted } from '../domain/grants.ts';
 import type { Coverage, Names, Reach } from '../domain/grants.ts';
-import { formatRef } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { KeyRecord } from '../store/port.ts';
 import type { CompiledCatalog } from './catalog.ts';
@@ -33,10 +32,8 @@ function requiresHttps(catalog: CompiledCatalog | undefined): boolean {
 }
 
 /** Whether a proven key is one of the catalog that the request addresses; if not, it answers as if it had never been. */
-function isServed({ record, catalog }: ProvenKey, addressed: CompiledCatalog | undefined, now: Instant): boolean {
-  if (addressed?.uid !== catalog.uid || addressed.name !== record.key.settings.catalog || hasEnded(record, now)) return false;
-  const { prefix, environment } = catalog.index.model.key;
-  return record.version.display === `${prefix}_${environment}_${record.version.keyId}`;
+function isServed({ record, catalog, inCatalog }: ProvenKey, addressed: CompiledCatalog | undefined, now: Instant): boolean {
+  return addressed?.uid === catalog.uid && inCatalog && !hasEnded(record, now);
 }
 
 /** Revoked, retired, abandoned, or past its overlap. */
@@ -82,11 +79,10 @@ interface Place {
 function locate({ catalog, rights }: ProvenKey, request: AuthRequest): Place | undefined {
   const target = parseTarget(request.path);
   if (target.kind === 'refused') return undefined;
-  const { segments } = target;
-  const route = findRoute(catalog.routes, request.method, segments);
+  const route = findRoute(catalog.routes, request.method, target);
   const reach = route === undefined ? undefined : rights.reach(route.number);
   if (route === undefined || reach === undefined || (request.upgrade === true && !reach.endpoint.upgrade)) return undefined;
-  return { reach, route, segments };
+  return { reach, route, segments: target.segments };
 }
 
 /** Which application a request is about; `name` absent = it names none, or the endpoint does not ask. */
@@ -132,7 +128,7 @@ function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): 
     return deny('attribute_not_allowed', keyId);
   return new Allow({
     keyId,
-    apiKey: formatRef(record.key.ref),
+    apiKey: key.apiKey,
     owner: record.key.settings.owner,
     clientApplication: record.key.settings.clientApplication,
     accessType: record.key.settings.accessType,

@@ -44,9 +44,13 @@ export function buildRoutes(endpoints: readonly Endpoint[]): RouteNode {
  * `%40me` is no `@me` to us, but it may be to the API: a target that would lead elsewhere if its remaining escapes were
  * decoded is refused, or it would be let in by the wrong entry.
  */
-export function findRoute(root: RouteNode, method: string, segments: readonly string[]): Route | undefined {
+export function findRoute(
+  root: RouteNode,
+  method: string,
+  { segments, escaped }: { readonly segments: readonly string[]; readonly escaped: boolean },
+): Route | undefined {
   const route = descend(root, method, segments, 0);
-  if (route === undefined || !segments.some((segment) => segment.includes('%'))) return route;
+  if (route === undefined || !escaped) return route;
   return descend(root, method, segments.map(decodeSegment), 0) === route ? route : undefined;
 }
 

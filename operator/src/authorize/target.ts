@@ -14,10 +14,17 @@ export type TargetFault =
 
 /** A target cut into its segments, or why it is refused. `/` has none. */
 export type Target =
-  { readonly kind: 'path'; readonly segments: readonly string[] } | { readonly kind: 'refused'; readonly fault: TargetFault };
+  | {
+      readonly kind: 'path';
+      readonly segments: readonly string[];
+      /** Whether a segment still holds an escape. */
+      readonly escaped: boolean;
+    }
+  | { readonly kind: 'refused'; readonly fault: TargetFault };
 
 const slash = 0x2f;
 const percent = 0x25;
+const question = 0x3f;
 /** RFC 3986, 3.3 `pchar` without `pct-encoded`, and without `;`, which some servers cut off as a path parameter. */
 const plain = charset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@");
 /** RFC 3986, 2.3: what means the same encoded and not. */
@@ -31,29 +38,38 @@ const encodedDelimiters = charset('/\\;?#%');
  * The query, from the first `?` on, is not looked at.
  */
 export function parseTarget(raw: string): Target {
-  if (raw.includes('#')) return refused('fragment');
-  const query = raw.indexOf('?');
-  const path = query === -1 ? raw : raw.slice(0, query);
-  if (path.charCodeAt(0) !== slash) return refused('not a path');
+  if (raw.charCodeAt(0) !== slash) return refused(raw.includes('#') ? 'fragment' : 'not a path');
   const segments: string[] = [];
-  if (path.length === 1) return { kind: 'path', segments };
   let start = 1;
   let hasEscape = false;
-  for (let at = 1; at <= path.length; at += 1) {
-    const code = at === path.length ? slash : path.charCodeAt(at);
-    if (code === slash) {
-      const segment = readSegment(path.slice(start, at), hasEscape);
-      if (typeof segment !== 'string') return segment;
-      segments.push(segment);
-      start = at + 1;
-      hasEscape = false;
-    } else if (code === percent) {
+  let escaped = false;
+  for (let at = 1; ; at += 1) {
+    // Behind the end there is no code (NaN), which ends the path as a `?` does.
+    const code = raw.charCodeAt(at);
+    if (plain[code] === 1) continue;
+    if (code === percent) {
       hasEscape = true;
-    } else if (plain[code] !== 1) {
-      return refused(code === 0x3b ? 'semicolon' : code === 0x5c ? 'backslash' : 'character');
+      continue;
     }
+    const ends = at >= raw.length || code === question;
+    if (!ends && code !== slash) return refused(faultOf(code));
+    if (ends && at === 1) break;
+    const segment = readSegment(raw.slice(start, at), hasEscape);
+    if (typeof segment !== 'string') return segment;
+    segments.push(segment);
+    escaped ||= hasEscape && segment.includes('%');
+    if (ends) break;
+    start = at + 1;
+    hasEscape = false;
   }
-  return { kind: 'path', segments };
+  return raw.includes('#', start) ? refused('fragment') : { kind: 'path', segments, escaped };
+}
+
+/** What is wrong with a character that no segment may have. */
+function faultOf(code: number): TargetFault {
+  if (code === 0x23) return 'fragment';
+  if (code === 0x3b) return 'semicolon';
+  return code === 0x5c ? 'backslash' : 'character';
 }
 
 /** A segment with its remaining escapes decoded: what an API that decodes more than we do would take it for. */

@@ -126,7 +126,8 @@ export class Reach {
    */
   under(application: string | undefined): Coverage | undefined {
     const asked = this.endpoint.perApplication ? application : undefined;
-    if (this.#coverages.has(asked)) return this.#coverages.get(asked);
+    const known = this.#coverages.get(asked);
+    if (known !== undefined || this.#coverages.has(asked)) return known;
     // Only listed applications are kept, so that strangers' words cannot fill the memory.
     if (asked !== undefined && !this.#input.index.applications.has(asked)) return undefined;
     const coverage = this.#cover(asked);
@@ -154,7 +155,7 @@ export class Reach {
 export class Rights {
   readonly #input: RightsInput;
   readonly #type: AccessType | undefined;
-  readonly #reaches: (Reach | false | undefined)[] = [];
+  readonly #reaches = new Map<number, Reach | undefined>();
   /** Whether the owner may hold the key's access type, and the catalog has it. */
   readonly holdsType: boolean;
 
@@ -166,10 +167,10 @@ export class Rights {
 
   /** The endpoint of this number, when the key reaches it. It does not ask whether the type is held. */
   reach(number: number): Reach | undefined {
-    const known = this.#reaches[number];
-    if (known !== undefined) return known === false ? undefined : known;
+    const known = this.#reaches.get(number);
+    if (known !== undefined || this.#reaches.has(number)) return known;
     const found = this.#find(number);
-    this.#reaches[number] = found ?? false;
+    this.#reaches.set(number, found);
     return found;
   }
 
