@@ -68,6 +68,7 @@ describe('the examples in a cluster', () => {
       peppersFile: makePeppersFile(),
       kubeconfig: kube.kubeconfig(),
     };
+    await kube.kubectl(['create', 'namespace', 'keywright-system']);
     operator = await startOperator(options);
     authorizer = await startAuthorizer(options);
     for (const name of exampleNames) await kube.kubectl(['apply', '-f', manifestsOf(name)]);
