@@ -60,7 +60,7 @@ export class Realm {
   async create<K extends ClusterKind>(kind: K, name: string, spec: object, metadata: object = {}): Promise<void> {
     const parsed = parseManifestObject(kind, { apiVersion: 'keywright.dev/v1alpha1', kind, metadata: { name }, spec });
     if (!parsed.ok) throw new Error(`the test's ${kind} is invalid: ${JSON.stringify(parsed.errors)}`);
-    this.world.resources.create(kind, { metadata: { ...metadata, name }, spec: parsed.object.spec as Specs[K] as never });
+    this.world.resources.create(kind, { metadata: { ...metadata, name }, spec: parsed.object.spec });
     await this.quiet();
   }
 

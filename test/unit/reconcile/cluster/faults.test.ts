@@ -180,7 +180,7 @@ describe('a catalog in the store', () => {
 
   it('gives the specification back that it was made from, so that the last valid one outlives a restart', () => {
     expect(toCatalogSpec(toCatalogModel(full))).toEqual(full);
-    expect(toCatalogSpec(JSON.parse(JSON.stringify(toCatalogModel(full))))).toEqual(full);
+    expect(toCatalogSpec(structuredClone(toCatalogModel(full)))).toEqual(full);
   });
 
   it('has one digest however its members are ordered, and another for another policy', () => {
