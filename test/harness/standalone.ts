@@ -59,7 +59,7 @@ export interface Standalone {
   readonly ended: Promise<Ended>;
   /** Waits that long; whether it ended meanwhile. */
   endsWithin(ms: number): Promise<boolean>;
-  /** As if typed, for a command that reads its standard input. */
+  /** As if typed; only with a keyboard. */
   type(text: string): void;
   /** SIGINT to the whole process group, as a terminal sends it. */
   ctrlC(): Promise<Ended>;
@@ -74,6 +74,7 @@ export interface StandaloneOptions {
   readonly args?: readonly string[];
   readonly cwd?: string;
   readonly home?: string;
+  readonly hasKeyboard?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Only root may ask for another account than its own. */
   readonly account?: Account;
@@ -91,13 +92,14 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     cwd,
     env: { PATH: process.env['PATH'], HOME: options.home ?? cwd, LANG: 'C', ...options.env },
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    // Without a keyboard none at all: from a pipe a shell would read its own settings first.
+    stdio: [options.hasKeyboard === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
-  child.stdin.on('error', () => {});
+  child.stdin?.on('error', () => {});
   let output = '';
   let errors = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => {
     output += chunk.toString();
     errors += chunk.toString();
   });
@@ -114,7 +116,7 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     url: () => waitFor(() => /(http:\/\/127\.0\.0\.1:[0-9]+)\/v1\/verify answers/.exec(output)?.[1], 'where it answers'),
     says: async (text) => void (await waitFor(() => (output.includes(text) ? true : undefined), JSON.stringify(text))),
     endsWithin: (ms) => Promise.race([ended.then(() => true), delay(ms, false)]),
-    type: (text) => void child.stdin.write(text),
+    type: (text) => void child.stdin?.write(text),
     ctrlC: () => signalGroup(child, 'SIGINT', ended),
     killAll: () => signalGroup(child, 'SIGKILL', ended),
   };
