@@ -49,22 +49,22 @@ export interface Ended {
 /** `npm start`, as it runs. */
 export interface Standalone {
   /** All that it printed, standard error included. */
-  output(): string;
+  readonly output: () => string;
   /** What it printed on standard error. */
-  errors(): string;
+  readonly errors: () => string;
   /** Where the verify API answers, once it says so. */
-  url(): Promise<string>;
+  readonly url: () => Promise<string>;
   /** Waits until the output holds this text. */
-  says(text: string): Promise<void>;
+  readonly says: (text: string) => Promise<void>;
   readonly ended: Promise<Ended>;
   /** Waits that long; whether it ended meanwhile. */
-  endsWithin(ms: number): Promise<boolean>;
+  readonly endsWithin: (ms: number) => Promise<boolean>;
   /** As if typed; only with a keyboard. */
-  type(text: string): void;
+  readonly type: (text: string) => void;
   /** SIGINT to the whole process group, as a terminal sends it. */
-  ctrlC(): Promise<Ended>;
+  readonly ctrlC: () => Promise<Ended>;
   /** SIGKILL to the whole process group. Harmless when it is gone. */
-  killAll(): Promise<Ended>;
+  readonly killAll: () => Promise<Ended>;
 }
 
 /** What {@link startStandalone} and {@link runCommand} are given. */
