@@ -95,7 +95,7 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
     const namespace = await plane.kube.createNamespace('vault');
     const { url } = await shared.createDatabase();
     const peppersFile = makePeppersFile();
-    await startFor([namespace], url, { KEYWRIGHT_PEPPERS_FILE: peppersFile });
+    const operator = await startFor([namespace], url, { KEYWRIGHT_PEPPERS_FILE: peppersFile });
     const proxies = new Map<string, VaultProxy>();
     for (const [name, [mood]] of Object.entries(moods)) {
       const proxy = await VaultProxy.start(openbao.address);
@@ -123,6 +123,7 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
         expect(ready).toMatchObject({ status: 'False', message: `vault: ${sentence}` });
         expect(await scene.verdict(namespace, key, 'Stalled')).toMatch(/^False /);
       }
+      expect(operator.log()).toContain(`"message":"vault: ${sentence}","event":"not ready"`);
       // What cannot be looked at gets nothing; where a sibling answers, one version waits.
       expect(await versionsOf(url, namespace, `only-${name}`)).toBe(0);
       expect(await versionsOf(url, namespace, `both-${name}`)).toBe(1);
