@@ -200,17 +200,24 @@ export class ConfigFault extends Error {
   }
 }
 
+/** What a command cannot do without: names of {@link Config} whose variables have no default. */
+export type Needs = readonly (keyof Config)[];
+
 /**
- * Reads the environment once. An empty variable counts as absent. Throws {@link ConfigFault}; a name that begins with
- * `KEYWRIGHT_` and is none of ours is a fault, because a mistyped name would silently do nothing.
+ * Reads the environment once. An empty variable counts as absent. Throws {@link ConfigFault}, also for what is needed
+ * and not there; a name that begins with `KEYWRIGHT_` and is none of ours is a fault, because a mistyped name would
+ * silently do nothing.
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(environment: Readonly<Record<string, string | undefined>>, needs: Needs = []): Config {
   const faults = unknownNames(environment).map((name) => `${name}: there is no such variable`);
   const values: Record<string, unknown> = {};
   for (const [field, variable] of Object.entries(variables) as [string, Variable<unknown>][]) {
     const text = environment[variable.name] ?? '';
     const effective = text === '' ? variable.fallback : text;
-    if (effective === undefined) continue;
+    if (effective === undefined) {
+      if (needs.includes(field as keyof Config)) faults.push(`${variable.name}: must be set, to ${variable.form}`);
+      continue;
+    }
     const result = variable.schema.safeParse(effective);
     if (result.success) values[field] = result.data;
     else faults.push(`${variable.name}: must be ${variable.form}`);

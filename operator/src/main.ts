@@ -8,7 +8,7 @@ import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
 import { runPolicies } from './commands/policies.ts';
 import { runUp } from './commands/up.ts';
-import { ConfigFault, readConfig } from './config.ts';
+import { ConfigFault, readConfig, type Needs } from './config.ts';
 import { systemClock } from './domain/time.ts';
 import { PepperFault } from './keys/pepper.ts';
 import { CallerTokensFault } from './server/callers.ts';
@@ -18,6 +18,9 @@ import { createLog } from './telemetry/pino.ts';
 
 const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 const defaultNamespace = 'keywright-system';
+
+/** Both roles work on a database that they share, and prove keys with the same peppers. */
+const serviceNeeds: Needs = ['databaseUrl', 'peppersFile'];
 
 /** Errors whose sentence is meant for whoever configured the process. */
 const faults = [ConfigFault, CommandFault, PepperFault, CallerTokensFault, ServerFault, StandaloneFault];
@@ -45,17 +48,20 @@ async function main(args: readonly string[]): Promise<void> {
 function program(signal: AbortSignal): Command {
   const command = new Command('keywright').description('API keys as a Kubernetes resource.').exitOverride();
   const run =
-    <Options>(act: Run<Options>) =>
+    <Options>(act: Run<Options>, needs: Needs = []) =>
     async (options: Options): Promise<void> => {
-      process.exitCode = await act(await openContext(signal), options);
+      process.exitCode = await act(await openContext(signal, needs), options);
     };
-  command.command('operator').description('watch a cluster: mint, deliver, repair and revoke').action(run(runOperator));
-  command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer));
+  command
+    .command('operator')
+    .description('watch a cluster: mint, deliver, repair and revoke')
+    .action(run(runOperator, serviceNeeds));
+  command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer, serviceNeeds));
   command
     .command('migrate')
     .description('bring the database to this version')
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
-    .action(run(runMigrate));
+    .action(run(runMigrate, ['databaseUrl']));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
   command.command('policies').description('print the admission policy, its binding and the roles').action(run(runPolicies));
   command
@@ -76,8 +82,8 @@ function parsePort(text: string): number {
   return port;
 }
 
-async function openContext(signal: AbortSignal): Promise<CommandContext> {
-  const config = readConfig(process.env);
+async function openContext(signal: AbortSignal, needs: Needs): Promise<CommandContext> {
+  const config = readConfig(process.env, needs);
   return {
     config,
     clock: systemClock,

@@ -74,7 +74,7 @@ describe('the README', () => {
     expect(readme).toContain(`\`npm start -- --port ${readmePort + 1}\``);
   });
 
-  it('shows with npm start where the values are, and asks with curl whether a key is alive [S0-1]', async () => {
+  it('shows with npm start where the values are, and asks with curl whether a key is alive [S2-14]', async () => {
     const { output } = await start();
     const file = '.keywright/secrets/default/billing-api-key/api-key';
     expect(output()).toContain(`value in ${file}`);
@@ -96,7 +96,7 @@ describe('the README', () => {
     expect((await ask()).code).toBe('endpoint_not_allowed');
   });
 
-  it('refuses a key after its manifest was deleted, and its files go', async () => {
+  it('refuses a key after its manifest was deleted, and its files go [S2-17]', async () => {
     const script = block('sh', 'curl').replaceAll(String(readmePort), String(port));
     const [assignment = '', ...question] = script.split('\n');
     const key = (await runStandalone({ command: shell(`${assignment}; printf %s "$KEY"`), cwd: home })).output();

@@ -16,7 +16,7 @@ let program: Standalone;
 function startIn(columns: number, rows: number): Standalone {
   const words = [...startCommand, '--manifests', place.manifests, '--data', place.data, '--port', '0'];
   const line = `stty cols ${columns} rows ${rows}; exec ${words.map((word) => `'${word}'`).join(' ')}`;
-  return startStandalone({ command: ['script', '-qefc', line, '/dev/null'], cwd: place.dir });
+  return startStandalone({ command: ['script', '-qefc', line, '/dev/null'], cwd: place.dir, hasKeyboard: true });
 }
 
 /** The lines of the picture that was drawn last. */

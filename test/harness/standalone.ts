@@ -49,22 +49,22 @@ export interface Ended {
 /** `npm start`, as it runs. */
 export interface Standalone {
   /** All that it printed, standard error included. */
-  output(): string;
+  readonly output: () => string;
   /** What it printed on standard error. */
-  errors(): string;
+  readonly errors: () => string;
   /** Where the verify API answers, once it says so. */
-  url(): Promise<string>;
+  readonly url: () => Promise<string>;
   /** Waits until the output holds this text. */
-  says(text: string): Promise<void>;
+  readonly says: (text: string) => Promise<void>;
   readonly ended: Promise<Ended>;
   /** Waits that long; whether it ended meanwhile. */
-  endsWithin(ms: number): Promise<boolean>;
-  /** As if typed, for a command that reads its standard input. */
-  type(text: string): void;
+  readonly endsWithin: (ms: number) => Promise<boolean>;
+  /** As if typed; only with a keyboard. */
+  readonly type: (text: string) => void;
   /** SIGINT to the whole process group, as a terminal sends it. */
-  ctrlC(): Promise<Ended>;
+  readonly ctrlC: () => Promise<Ended>;
   /** SIGKILL to the whole process group. Harmless when it is gone. */
-  killAll(): Promise<Ended>;
+  readonly killAll: () => Promise<Ended>;
 }
 
 /** What {@link startStandalone} and {@link runCommand} are given. */
@@ -74,6 +74,7 @@ export interface StandaloneOptions {
   readonly args?: readonly string[];
   readonly cwd?: string;
   readonly home?: string;
+  readonly hasKeyboard?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Only root may ask for another account than its own. */
   readonly account?: Account;
@@ -91,13 +92,14 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     cwd,
     env: { PATH: process.env['PATH'], HOME: options.home ?? cwd, LANG: 'C', ...options.env },
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    // Without a keyboard none at all: from a pipe a shell would read its own settings first.
+    stdio: [options.hasKeyboard === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
-  child.stdin.on('error', () => {});
+  child.stdin?.on('error', () => {});
   let output = '';
   let errors = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => {
     output += chunk.toString();
     errors += chunk.toString();
   });
@@ -114,7 +116,7 @@ export function startStandalone(options: StandaloneOptions): Standalone {
     url: () => waitFor(() => /(http:\/\/127\.0\.0\.1:[0-9]+)\/v1\/verify answers/.exec(output)?.[1], 'where it answers'),
     says: async (text) => void (await waitFor(() => (output.includes(text) ? true : undefined), JSON.stringify(text))),
     endsWithin: (ms) => Promise.race([ended.then(() => true), delay(ms, false)]),
-    type: (text) => void child.stdin.write(text),
+    type: (text) => void child.stdin?.write(text),
     ctrlC: () => signalGroup(child, 'SIGINT', ended),
     killAll: () => signalGroup(child, 'SIGKILL', ended),
   };

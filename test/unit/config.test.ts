@@ -113,6 +113,16 @@ describe('the configuration', () => {
     expect(faultsOf({ [name]: text })).toEqual([expect.stringMatching(new RegExp(`^${name}: must be `))]);
   });
 
+  test('names what a command cannot do without, in the same message as the other faults', () => {
+    const needs = ['databaseUrl', 'peppersFile'] as const;
+    const environment = { KEYWRIGHT_PEPPERS_FILE: '', KEYWRIGHT_DATABASE_UR: 'x', KEYWRIGHT_CONCURRENCY: '0' };
+    expect(() => readConfig(environment, needs)).toThrow(
+      /4 faults:\n.*_UR: there is no such variable\n.*_URL: must be set.*\n.*_FILE: must be set.*\n.*CONCURRENCY: must be /,
+    );
+    const given = { KEYWRIGHT_DATABASE_URL: 'postgres://a/b', KEYWRIGHT_PEPPERS_FILE: 'p.json' };
+    expect(readConfig(given, needs).peppersFile).toBe('p.json');
+  });
+
   test('counts an empty variable as absent', () => {
     expect(readConfig({ KEYWRIGHT_LOG_LEVEL: '', KEYWRIGHT_DATABASE_URL: '' })).toEqual(readConfig({}));
   });

@@ -1,4 +1,5 @@
 import { Failure } from '../domain/failure.ts';
+import { reasons } from '../domain/reason.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
 
@@ -12,22 +13,24 @@ export interface AdmissionGateInit {
 }
 
 const lookUpEveryMs = 60_000;
+/** While it is missing whoever installs it waits. */
+const lookUpMissingEveryMs = 5_000;
 
 /**
  * Whether anything new may be minted: with `required` only while the admission policy and its binding exist, looked up
- * at the start and each minute. Not knowing counts as no: without the policy anybody who may write an ApiKey grants
- * himself what he likes.
+ * at the start and each minute, more often while they are missing. Not knowing counts as no: without the policy anybody
+ * who may write an ApiKey grants himself what he likes.
  */
 export class AdmissionGate {
   readonly #init: AdmissionGateInit;
-  #present = false;
+  #present: boolean | undefined;
 
   constructor(init: AdmissionGateInit) {
     this.#init = init;
   }
 
   isOpen(): boolean {
-    return this.#init.mode === 'off' || this.#present;
+    return this.#init.mode === 'off' || this.#present === true;
   }
 
   /** Looks once, then goes on looking until the signal is aborted. */
@@ -39,7 +42,7 @@ export class AdmissionGate {
 
   async #lookForEver(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#init.clock.sleep(lookUpEveryMs, signal).catch(() => undefined);
+      await this.#init.clock.sleep(this.#present === true ? lookUpEveryMs : lookUpMissingEveryMs, signal).catch(() => undefined);
       if (!signal.aborted) await this.#look();
     }
   }
@@ -48,12 +51,17 @@ export class AdmissionGate {
     const { lookUp, log } = this.#init;
     try {
       const present = await lookUp();
-      if (!present && this.#present)
-        log.error('the admission policy is gone: nothing new is minted', { reason: 'AdmissionPolicyMissing' });
+      if (present !== this.#present) this.#tell(present);
       this.#present = present;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      log.warn('the admission policy could not be looked up', { reason: error.reason, message: error.message });
+      log.warn('admission policy not looked up', { reason: error.reason, message: error.message });
     }
+  }
+
+  #tell(present: boolean): void {
+    const { log } = this.#init;
+    if (present) log.info('admission policy found');
+    else log.error('admission policy missing', { reason: 'AdmissionPolicyMissing', message: reasons.AdmissionPolicyMissing });
   }
 }

@@ -1,6 +1,6 @@
 import { createAuthorize } from '../authorize/authorize.ts';
 import { Usage } from '../authorize/usage.ts';
-import { readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
+import { listening, readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
@@ -32,7 +32,8 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     const peppers = await openPeppers(context, store, peppersFile);
     const usage = new Usage({ store, clock, log });
     const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
-    const listener = await startVerifyServer({ address: config.listenAddress, protection, authorize, clock, log });
+    const address = config.listenAddress;
+    const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
     try {
       await aborted(signal);
     } finally {

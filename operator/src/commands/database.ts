@@ -1,4 +1,5 @@
 import { Failure } from '../domain/failure.ts';
+import { PepperFault } from '../keys/pepper.ts';
 import { PepperFile, watchPeppers } from '../keys/pepperfile.ts';
 import type { Store } from '../store/port.ts';
 import { migrate } from '../store/postgres/migrate.ts';
@@ -54,7 +55,9 @@ export async function openPeppers(context: CommandContext, store: Store, path: s
   const { clock, log, signal } = context;
   const peppers = await whenReachable(context, () =>
     PepperFile.open({ path, check: (id, check) => store.checkPepper(id, check) }),
-  );
+  ).catch((error: unknown) => {
+    throw error instanceof PepperFault ? new PepperFault(`${path}: ${error.message}`) : error;
+  });
   void watchPeppers(peppers, {
     clock,
     everyMs: pepperRefreshMs,

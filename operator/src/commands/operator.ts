@@ -7,7 +7,16 @@ import type { Listener } from '../server/listener.ts';
 import type { Store } from '../store/port.ts';
 import { measured } from '../telemetry/measured.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
-import { aborted, exitCodes, required, systemChance, systemId, type CommandContext, type ExitCode } from './command.ts';
+import {
+  CommandFault,
+  aborted,
+  exitCodes,
+  required,
+  systemChance,
+  systemId,
+  type CommandContext,
+  type ExitCode,
+} from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
@@ -35,8 +44,11 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const readiness: Readiness = { synced: false };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const store = openStore(inner, database);
-  const health = await serveHealth(inner, store, metrics, readiness);
   const resources = await openResources(inner, metrics);
+  const health = await serveHealth(inner, store, metrics, readiness).catch(async (error: unknown) => {
+    await resources.close();
+    throw error;
+  });
   try {
     await migrateWhenReachable(inner, database);
     const peppers = await openPeppers(inner, store, peppersFile);
@@ -132,9 +144,9 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   }
 }
 
-function openResources(context: CommandContext, metrics: MetricsRegistry): Promise<KubeResources> {
+async function openResources(context: CommandContext, metrics: MetricsRegistry): Promise<KubeResources> {
   const { config, clock, log, environment } = context;
-  return openKubeResources({
+  const opened = openKubeResources({
     clock,
     log,
     identity: environment.hostname,
@@ -148,6 +160,15 @@ function openResources(context: CommandContext, metrics: MetricsRegistry): Promi
         durationMs,
       });
     },
+  });
+  return await opened.catch((error: unknown) => {
+    // Its text is about a file of the user's, which may hold tokens: only the place is said.
+    log.debug('kubeconfig refused', { failure: error instanceof Error ? error.name : 'unknown' });
+    throw new CommandFault(
+      environment.kubeconfig === undefined
+        ? 'there is no cluster to work on: set KUBECONFIG, or run in a Pod with a ServiceAccount'
+        : `KUBECONFIG=${environment.kubeconfig} cannot be used: it must be a readable kubeconfig with a current context`,
+    );
   });
 }
 

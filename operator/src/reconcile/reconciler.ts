@@ -147,13 +147,17 @@ function tell(deps: Dependencies, o: Observed, action: Action): void {
   }
 }
 
-/** A Warning when Ready is lost or says something new that needs a person; a Normal event when it comes. */
+/** A Warning when Ready is lost or says something new that needs a person; a Normal event when it comes. The log has both. */
 function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus): void {
   const before = resource.status?.conditions.find((condition) => condition.type === 'Ready');
   const after = status.conditions.find((condition) => condition.type === 'Ready');
   if (after === undefined || (before?.status === after.status && before.reason === after.reason)) return;
   const type = after.status === 'True' || ['Minting', 'Delivering', 'Suspended'].includes(after.reason) ? 'Normal' : 'Warning';
   deps.resources.recordEvent('ApiKey', resource.metadata, { type, reason: after.reason, message: after.message });
+  const apiKey = formatRef({ namespace: resource.metadata.namespace ?? '', name: resource.metadata.name });
+  const { reason, message } = after;
+  if (type === 'Warning') deps.log.warn('not ready', { apiKey, reason, message });
+  else deps.log.info(after.status === 'True' ? 'ready' : 'under way', { apiKey, reason, message });
 }
 
 /** The instant until which a persisted back-off asks to wait, if it still counts: a changed spec resets it. */

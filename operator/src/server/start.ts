@@ -83,8 +83,27 @@ export async function startHealthServer(
   input: HealthApi & { readonly address: ListenAddress; readonly log: Log },
 ): Promise<Listener> {
   const { address, log, ...api } = input;
-  return await startListener({ address, handler: healthHandler(api), clock: api.clock, log });
+  return await listening(address, startListener({ address, handler: healthHandler(api), clock: api.clock, log }));
 }
+
+/** A listener that is being started, or a {@link ServerFault} that says why there can be none at this address. */
+export async function listening(address: ListenAddress, listener: Promise<Listener>): Promise<Listener> {
+  try {
+    return await listener;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const why = listenFaults[code];
+    if (why === undefined) throw error;
+    throw new ServerFault(`cannot listen on ${formatAddress(address)}: ${why}`);
+  }
+}
+
+const listenFaults: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process does',
+  EACCES: 'this user may not',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'the name of the host is unknown',
+};
 
 async function readText(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;

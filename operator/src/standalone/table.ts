@@ -154,12 +154,12 @@ function expiryOf(key: ApiKey, now: Instant): Pick<Row, 'expires' | 'left'> {
   const at = parseInstant(current.expiresAt);
   if (at === undefined) return alone(current.expiresAt);
   const remainingMs = at - now;
-  // Rounded up: a key of 90 days has 90 days when it was just made.
+  // A key of 90 days has 90 days when it was just made, although its end was rounded up to a whole second.
   const left =
     remainingMs <= 0
       ? 'over'
       : remainingMs > 48 * hourMs
-        ? `in ${Math.ceil(remainingMs / (24 * hourMs))} d`
+        ? `in ${Math.round(remainingMs / (24 * hourMs))} d`
         : `in ${Math.ceil(remainingMs / hourMs)} h`;
   return { expires: `${current.expiresAt.slice(0, 10)} (${left})`, left };
 }

@@ -1,60 +1,69 @@
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { AdmissionGate } from '../../../operator/src/commands/admission.ts';
 import { transient } from '../../../operator/src/domain/failure.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 
-const minuteMs = 60_000;
-const clock = new FakeClock();
-let stop = new AbortController();
+const stop: AbortController[] = [];
 afterEach(() => {
-  stop.abort();
-  stop = new AbortController();
+  for (const one of stop.splice(0)) one.abort();
 });
 
-function gate(lookUp: () => Promise<boolean>, mode: 'required' | 'off' = 'required'): AdmissionGate {
-  return new AdmissionGate({ mode, lookUp, clock, log: silentLog });
+async function gate(answers: { present: boolean | Error }, mode: 'required' | 'off' = 'required') {
+  const clock = new FakeClock();
+  const told: string[] = [];
+  const log = { ...silentLog, error: (event: string) => told.push(event), info: (event: string) => told.push(event) };
+  let looks = 0;
+  const lookUp = (): Promise<boolean> => {
+    looks += 1;
+    return answers.present instanceof Error ? Promise.reject(answers.present) : Promise.resolve(answers.present);
+  };
+  const opened = new AdmissionGate({ mode, lookUp, clock, log });
+  const ended = new AbortController();
+  stop.push(ended);
+  await opened.start(ended.signal);
+  return { opened, clock, told, looks: () => looks };
 }
 
-it('is closed until the policy has been seen', async () => {
-  const one = gate(async () => true);
-  expect(one.isOpen()).toBe(false);
-  await one.start(stop.signal);
-  expect(one.isOpen()).toBe(true);
-});
-
-it('opens and closes within a minute of the policy', async () => {
-  let present = false;
-  const one = gate(async () => present);
-  await one.start(stop.signal);
-  expect(one.isOpen()).toBe(false);
-  for (const next of [true, false, true]) {
-    present = next;
-    await clock.advance(minuteMs);
-    expect(one.isOpen()).toBe(next);
-  }
-});
-
-it('stays as it was while the API server does not answer, and goes on looking', async () => {
-  const answers: readonly (boolean | undefined)[] = [undefined, true, undefined, false];
-  let at = -1;
-  const one = gate(async () => {
-    at += 1;
-    const answer = answers[at];
-    if (answer === undefined) throw transient('InternalError', 'no answer');
-    return answer;
+describe('the admission gate', () => {
+  it('is open without a look where nothing is required', async () => {
+    const { opened, looks } = await gate({ present: false }, 'off');
+    expect([opened.isOpen(), looks()]).toEqual([true, 0]);
   });
-  await one.start(stop.signal);
-  const seen = [one.isOpen()];
-  for (let round = 1; round < answers.length; round += 1) {
-    await clock.advance(minuteMs);
-    seen.push(one.isOpen());
-  }
-  expect(seen).toEqual([false, true, true, false]);
-});
 
-it('asks for nothing when it is off', async () => {
-  const one = gate(async () => expect.unreachable(), 'off');
-  await one.start(stop.signal);
-  expect(one.isOpen()).toBe(true);
+  it('opens within seconds of the policy, and says each change once', async () => {
+    const answers = { present: false };
+    const { opened, clock, told } = await gate(answers);
+    await clock.advance(20_000);
+    expect([opened.isOpen(), told]).toEqual([false, ['admission policy missing']]);
+    answers.present = true;
+    await clock.advance(5_000);
+    expect([opened.isOpen(), told.slice(1)]).toEqual([true, ['admission policy found']]);
+  });
+
+  it('looks once a minute while the policy is there, and closes when it is gone', async () => {
+    const answers = { present: true };
+    const { opened, clock, told, looks } = await gate(answers);
+    await clock.advance(59_000);
+    expect(looks()).toBe(1);
+    answers.present = false;
+    await clock.advance(1_000);
+    expect([opened.isOpen(), told.at(-1)]).toEqual([false, 'admission policy missing']);
+  });
+
+  it('stays closed when the first look fails', async () => {
+    const { opened } = await gate({ present: transient('InternalError', 'no answer') });
+    expect(opened.isOpen()).toBe(false);
+  });
+
+  it('stays as it was while the API server does not answer', async () => {
+    const answers: { present: boolean | Error } = { present: true };
+    const { opened, clock } = await gate(answers);
+    answers.present = transient('InternalError', 'no answer');
+    await clock.advance(60_000);
+    expect(opened.isOpen()).toBe(true);
+    answers.present = false;
+    await clock.advance(60_000);
+    expect(opened.isOpen()).toBe(false);
+  });
 });

@@ -78,6 +78,12 @@ describe('the table', () => {
     ]);
   });
 
+  it('counts 90 days from the first second of a key to its twelfth hour', () => {
+    const key = keyNamed('billing', statusWith('True', 'Available'));
+    for (const at of [now - 999, now, now + 11 * 3_600_000])
+      expect(renderTable(modelOf([key], { now: at }))[1]).toContain('2026-04-01 (in 90 d)');
+  });
+
   it('leaves out in a narrow window what one can do without, and wraps no row of 80 columns', () => {
     const model = modelOf([keyNamed('newsletter-tests', statusWith('True', 'Available'))]);
     expect(renderTable(model, 90).slice(0, 2)).toEqual([

@@ -51,3 +51,11 @@ test('keeps nothing of what the database quotes', () => {
   expect(`${fault.message} ${fault.stack ?? ''} ${JSON.stringify(fault)}`).not.toContain('secret');
   expect(storeUnavailable(classifyDriverError(databaseError('57014')))).toBeInstanceOf(Failure);
 });
+
+test.each([
+  ['55P03', 3_000],
+  ['57014', 3_000],
+  ['08006', undefined],
+])('comes back after a held row within seconds, after a lost server when the caller decides: %s', (code, retryAfterMs) => {
+  expect(storeUnavailable(classifyDriverError(databaseError(code))).retryAfterMs).toBe(retryAfterMs);
+});

@@ -92,7 +92,10 @@ async function readConfig(kubeconfig: string | undefined): Promise<KubeConfig> {
       config.mergeConfig(other, true);
     }
   }
-  if (config.getCurrentCluster() === null) throw new Error('the kubeconfig names no cluster in its current context');
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new Error('the kubeconfig names no cluster in its current context');
+  // Outside of a Pod client-node makes up a server `https://undefined:undefined`, which would be waited for.
+  if (!URL.canParse(cluster.server)) throw new Error('the address of the cluster is no URL');
   return config;
 }
 

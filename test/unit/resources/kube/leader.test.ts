@@ -174,3 +174,28 @@ describe('leader election', () => {
     expect(a.state.leads).toBe(true);
   });
 });
+
+it.each([5_000, 7_001, 15_000, 600_000])('gives its calls whole milliseconds with a lease of %i ms', async (leaseDurationMs) => {
+  const server = new LeaseServer();
+  const timeouts: (number | undefined)[] = [];
+  const election = new LeaderElection({
+    client: {
+      sendRaw: (request: KubeRequest) => {
+        timeouts.push(request.timeoutMs);
+        return server.sendRaw(request);
+      },
+    },
+    clock: new FakeClock(),
+    log: silentLog,
+    random: () => 0.5,
+    namespace: 'keywright-system',
+    name: 'keywright',
+    identity: 'a',
+    leaseDurationMs,
+    onLost: () => undefined,
+  });
+  stops.push(() => election.release());
+  await election.acquire(abort.signal);
+  expect(timeouts.length).toBeGreaterThan(0);
+  expect(timeouts.every((timeoutMs) => Number.isInteger(timeoutMs))).toBe(true);
+});

@@ -1,0 +1,72 @@
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { ownControlPlane, usePostgres } from '../harness/parts.ts';
+import { freePort } from '../harness/process.ts';
+import { checkout, playground, startStandalone, type Standalone } from '../harness/standalone.ts';
+import { until } from '../harness/until.ts';
+
+const plane = await ownControlPlane({ crds: false });
+const { kube } = plane;
+const { url: databaseUrl } = await (await usePostgres()).createDatabase({ migrated: false });
+const place = playground();
+let operator: Standalone | undefined;
+
+afterAll(async () => {
+  await operator?.killAll();
+  await place.remove();
+  await kube.close();
+  await plane.stop();
+});
+
+/** What a newcomer has: a home with a kubeconfig, and kubectl on the path. */
+async function newcomer(): Promise<Readonly<Record<string, string>>> {
+  mkdirSync(join(place.dir, '.kube'));
+  cpSync(kube.kubeconfig(), join(place.dir, '.kube', 'config'));
+  return {
+    PATH: [dirname(kube.handle.kubectl), process.env['PATH']].join(delimiter),
+    // Its own default may be taken on this machine.
+    KEYWRIGHT_METRICS_ADDRESS: `127.0.0.1:${await freePort()}`,
+  };
+}
+
+it('runs in a cluster with the commands that the README gives', async () => {
+  const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
+  const [, block = ''] = /^```sh\n(kubectl create namespace.*?)^```$/ms.exec(readme) ?? [];
+  expect(block).toContain('KEYWRIGHT_DATABASE_URL=postgres://…');
+  const script = block.replace('postgres://…', databaseUrl);
+  operator = startStandalone({ command: ['/bin/bash', '-euc', script], cwd: checkout, home: place.dir, env: await newcomer() });
+  await operator.says('customresourcedefinition.apiextensions.k8s.io/apikeys.keywright.dev');
+
+  await kube.kubectl(['apply', '-f', join(checkout, 'crds', 'samples', 'apicatalog.yaml')]);
+  await kube.kubectl(['apply', '-f', '-'], {
+    input: {
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'KeyOwner',
+      metadata: { name: 'ana' },
+      spec: { type: 'User', displayName: 'Ana', email: 'ana@example.com', allowedNamespaces: { all: true } },
+    },
+  });
+  const namespace = await kube.createNamespace('readme');
+  await kube.kubectl(['apply', '-f', '-'], {
+    input: {
+      apiVersion: 'keywright.dev/v1alpha1',
+      kind: 'ApiKey',
+      metadata: { name: 'first', namespace },
+      spec: {
+        displayName: 'First',
+        catalog: 'default',
+        owner: 'ana',
+        contactEmail: 'ana@example.com',
+        accessType: 'Integrations',
+        deliverTo: [{ name: 'local', secret: { name: 'first' } }],
+      },
+    },
+  });
+  const waited = kube.kubectl(['wait', '--for=condition=Ready', 'apikey/first', '-n', namespace, '--timeout=40s'], {
+    allowFailure: true,
+  });
+  expect((await waited).stdout, operator.output()).toContain('condition met');
+  expect((await operator.ctrlC()).code).toBe(0);
+  await until(() => operator?.output().includes('"drained"') === true, { what: 'an orderly end' });
+});
