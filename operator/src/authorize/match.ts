@@ -3,17 +3,20 @@ import { decodeSegment } from './target.ts';
 
 /** Where a method of one template leads. */
 export interface Route {
+  readonly method: string;
   /** The endpoint's place in the catalog's list. */
   readonly number: number;
   /** The segments that a parameter takes: its name and the segment's place, from 0. */
   readonly parameters: readonly { readonly name: string; readonly segment: number }[];
+  /** Another method of the same place. A chain, because nearly every place has one or two: it is shorter than a map's way. */
+  readonly next: Route | undefined;
 }
 
 /** One segment's depth in the tree of all templates of a catalog. */
 export interface RouteNode {
-  readonly literals: ReadonlyMap<string, RouteNode>;
+  readonly literals: ReadonlyMap<string, RouteNode> | undefined;
   readonly parameter: RouteNode | undefined;
-  readonly routes: ReadonlyMap<string, Route>;
+  readonly route: Route | undefined;
 }
 
 /** Never routed, also when a catalog should list them: the first makes a tunnel, the second echoes the key. */
@@ -22,9 +25,9 @@ const neverRouted: readonly string[] = ['CONNECT', 'TRACE'];
 /** Builds the tree of a catalog's templates, once per catalog. Where two entries claim one place, the first has it. */
 export function buildRoutes(endpoints: readonly Endpoint[]): RouteNode {
   const root = new GrowingNode();
-  endpoints.forEach((endpoint, number) => {
-    if (neverRouted.includes(endpoint.method)) return;
-    const segments = endpoint.path === '/' ? [] : endpoint.path.slice(1).split('/');
+  endpoints.forEach(({ method, path }, number) => {
+    if (neverRouted.includes(method)) return;
+    const segments = path === '/' ? [] : path.slice(1).split('/');
     let node = root;
     const parameters: { name: string; segment: number }[] = [];
     segments.forEach((text, segment) => {
@@ -32,7 +35,7 @@ export function buildRoutes(endpoints: readonly Endpoint[]): RouteNode {
       if (name !== undefined) parameters.push({ name, segment });
       node = name === undefined ? node.literal(text) : node.anything();
     });
-    if (!node.routes.has(endpoint.method)) node.routes.set(endpoint.method, { number, parameters });
+    if (routeOf(node, method) === undefined) node.route = { method, number, parameters, next: node.route };
   });
   return root;
 }
@@ -56,11 +59,17 @@ export function findRoute(
 
 function descend(node: RouteNode, method: string, segments: readonly string[], depth: number): Route | undefined {
   const segment = segments[depth];
-  if (segment === undefined) return node.routes.get(method) ?? (method === 'HEAD' ? node.routes.get('GET') : undefined);
-  const literal = node.literals.get(segment);
+  if (segment === undefined) return routeOf(node, method) ?? (method === 'HEAD' ? routeOf(node, 'GET') : undefined);
+  const literal = node.literals?.get(segment);
   const found = literal === undefined ? undefined : descend(literal, method, segments, depth + 1);
   if (found !== undefined || node.parameter === undefined) return found;
   return descend(node.parameter, method, segments, depth + 1);
+}
+
+function routeOf(node: RouteNode, method: string): Route | undefined {
+  let route = node.route;
+  while (route !== undefined && route.method !== method) route = route.next;
+  return route;
 }
 
 function parameterName(segment: string): string | undefined {
@@ -68,11 +77,12 @@ function parameterName(segment: string): string | undefined {
 }
 
 class GrowingNode implements RouteNode {
-  readonly literals = new Map<string, GrowingNode>();
-  readonly routes = new Map<string, Route>();
-  parameter: GrowingNode | undefined;
+  literals: Map<string, GrowingNode> | undefined = undefined;
+  parameter: GrowingNode | undefined = undefined;
+  route: Route | undefined = undefined;
 
   literal(text: string): GrowingNode {
+    this.literals ??= new Map();
     const node = this.literals.get(text) ?? new GrowingNode();
     this.literals.set(text, node);
     return node;

@@ -44,14 +44,14 @@ export function parseTarget(raw: string): Target {
   let hasEscape = false;
   let escaped = false;
   for (let at = 1; ; at += 1) {
-    // Behind the end there is no code (NaN), which ends the path as a `?` does.
-    const code = raw.charCodeAt(at);
+    // The end of the text ends the path as a `?` does.
+    const code = at < raw.length ? raw.charCodeAt(at) : question;
     if (plain[code] === 1) continue;
     if (code === percent) {
       hasEscape = true;
       continue;
     }
-    const ends = at >= raw.length || code === question;
+    const ends = code === question;
     if (!ends && code !== slash) return refused(faultOf(code));
     if (ends && at === 1) break;
     const segment = readSegment(raw.slice(start, at), hasEscape);

@@ -186,7 +186,7 @@ describe('a path', () => {
   test('a literal that leads nowhere gives way to the parameter beside it', () => {
     const tree = buildRoutes([endpointAt('GET', '/a/b/c', 'literal'), endpointAt('GET', '/{x}/b/{y}', 'parameter')]);
     expect(findRoute(tree, 'GET', path(['a', 'b', 'c']))?.number).toBe(0);
-    expect(findRoute(tree, 'GET', path(['a', 'b', 'd']))).toEqual({
+    expect(findRoute(tree, 'GET', path(['a', 'b', 'd']))).toMatchObject({
       number: 1,
       parameters: [
         { name: 'x', segment: 0 },
