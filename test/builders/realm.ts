@@ -1,7 +1,7 @@
 import type { CommandContext } from '../../operator/src/commands/command.ts';
 import { createController, type Engine } from '../../operator/src/commands/engine.ts';
 import type { ApiCatalogSpec, KeyOwner } from '../../operator/src/api/kinds.ts';
-import { parseManifestObject, type Specs } from '../../operator/src/api/parse.ts';
+import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import type { ObjectRef } from '../../operator/src/api/meta.ts';
 import type { WatchedKind } from '../../operator/src/resources/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
