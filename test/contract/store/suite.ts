@@ -84,6 +84,19 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
     });
 
     describe('mint', () => {
+      test('[S2-6] remembers which owner the newest version is bound to, also when all have ended', async () => {
+        expect((await store.readKey(randomUUID())).boundOwnerUid).toBeUndefined();
+        const first = await minted({ version: { ownerUid: 'first-owner' } }, true);
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('first-owner');
+        const second = await minted({ ref: first.ref, version: { epoch: 2, ownerUid: 'second-owner' } });
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('second-owner');
+        const again = { version: { epoch: 2, ownerUid: 'third-owner' }, lostKeyIds: [second.version.keyId] };
+        await minted({ ref: first.ref, ...again });
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('third-owner');
+        await store.revokeAll(first.ref.uid, { actor: 'operator', detail: 'test' }, later);
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('third-owner');
+      });
+
       test('keeps every member of the version, the settings and the intents', async () => {
         const target = uniqueTarget('vault');
         const settings = keySettings({
