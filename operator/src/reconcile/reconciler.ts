@@ -30,6 +30,7 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
   const started = deps.clock.monotonicMs();
   try {
     const { observed, decided } = await runSteps(deps, resource, driftDue);
+    await dropLostOwner(deps, observed);
     await writeStatus(deps, observed, decided);
     const { blocker } = decided;
     deps.metrics.reconciled({
@@ -68,6 +69,19 @@ async function runSteps(
     if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+}
+
+/**
+ * An owner whose finalizer was taken away by force while no operator ran is still in the store, and its keys would still
+ * be allowed. Looked at once, when the key first finds it missing.
+ */
+async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
+  const bound = o.store.boundOwnerUid;
+  const told = o.resource.status?.conditions.find(({ type }) => type === 'OwnerActive')?.reason;
+  if (o.owner !== undefined || bound === undefined || told === 'OwnerNotFound') return;
+  if ((await deps.resources.readLive('KeyOwner', { name: o.resource.spec.owner })) !== undefined) return;
+  deps.assertLeading();
+  await deps.store.deleteOwner(bound, o.now);
 }
 
 /** Writes the status when it says something new; a resource on its last step has none any more. */

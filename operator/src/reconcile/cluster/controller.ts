@@ -24,6 +24,8 @@ export interface ClusterControllerInit {
 const kinds: readonly ClusterKind[] = ['ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination'];
 /** Not an object: the counting of keys, at most once a minute. */
 const counting = 'counts';
+/** Not an object: the search for catalogs in the store that went while nobody looked. */
+const strays = 'strays';
 const concurrency = 4;
 /** The database is asked again sooner than another dependency: everything waits for it. */
 const storeRetryMs = 5_000;
@@ -82,6 +84,7 @@ export class ClusterController {
       }
     }
     if (this.#outstanding.size === 0) this.#settle();
+    this.#queue.add(strays, { priority: 'low' });
     this.#queue.start();
   }
 
@@ -179,6 +182,7 @@ export class ClusterController {
 
   async #handle(item: string): Promise<Next> {
     if (item === counting) return this.#count();
+    if (item === strays) return this.#findStrays();
     const [kind = '', name = ''] = item.split('/');
     if (!isClusterKind(kind)) throw new RangeError(`no cluster kind: ${kind}`);
     const { next, changed } = await passOver(this.#deps, kind, name);
@@ -191,6 +195,16 @@ export class ClusterController {
     this.#init.onChanged([...changed, ...members.map((owner): Dependency => `KeyOwner/${owner}`)]);
     // What is in force is another than when they were looked at.
     for (const other of this.#concerned(kind, name)) this.#queue.add(other, { priority: 'low' });
+  }
+
+  /** A catalog whose finalizer was taken away by force while no operator ran is still in the store. */
+  async #findStrays(): Promise<Next> {
+    const { counts, resources } = this.#deps;
+    const declared = new Set(resources.list('ApiCatalog').map(({ name }) => name));
+    for (const name of (await counts.current()).byCatalog.keys()) {
+      if (!declared.has(name)) this.#queue.add(`ApiCatalog/${name}`, { priority: 'low' });
+    }
+    return { kind: 'awaitChange' };
   }
 
   async #count(): Promise<Next> {

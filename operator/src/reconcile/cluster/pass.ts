@@ -43,8 +43,8 @@ const maxSteps = 4;
 
 /** What of one kind differs: how it is planned, and how it comes into force and out of it. */
 interface Handling<K extends ClusterKind> {
-  /** Of this name, in force now; absent = none. */
-  uidInForce(name: string): string | undefined;
+  /** Of this name, in force or in the store now; absent = none is known. */
+  uidInForce(name: string): Promise<string | undefined>;
   plan(resource: Kinds[K]): Promise<ClusterPlan>;
   /** Into the store, and in force. */
   save(resource: Kinds[K]): Promise<void>;
@@ -86,7 +86,7 @@ async function run<K extends ClusterKind>(
     const resource = await deps.resources.readLive(kind, { name });
     if (resource === undefined) {
       // Taken away by force: what it gave goes all the same.
-      const uid = handling.uidInForce(name);
+      const uid = await handling.uidInForce(name);
       deps.assertLeading();
       if (uid !== undefined) await handling.remove(uid, name);
       return passed({ kind: 'awaitChange' });
@@ -147,7 +147,7 @@ async function writeStatus(
 function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
   const { store, clock, inForce, counts } = deps;
   return {
-    uidInForce: (name) => inForce.catalog(name)?.catalog.metadata.uid,
+    uidInForce: async (name) => inForce.catalog(name)?.catalog.metadata.uid ?? (await store.findCatalog({ name }))?.uid,
     plan: async (resource) => {
       await recallCatalog(deps, resource);
       const { name, uid } = resource.metadata;
@@ -206,7 +206,7 @@ function claimsBeside({ resources, inForce }: ClusterDependencies, uid: string):
 function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
   const { store, clock, inForce, counts } = deps;
   return {
-    uidInForce: (name) => inForce.owner(name)?.metadata.uid,
+    uidInForce: async (name) => inForce.owner(name)?.metadata.uid,
     plan: async (resource) => planOwner(resource, toOwnerRow(resource).rules, namesOf(deps)),
     save: async (owner) => {
       await store.saveOwner(toOwnerRow(owner), clock.now());
@@ -229,7 +229,7 @@ function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
 function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
   const { store, clock, inForce, counts } = deps;
   return {
-    uidInForce: (name) => inForce.group(name)?.metadata.uid,
+    uidInForce: async (name) => inForce.group(name)?.metadata.uid,
     plan: async (resource) => planGroup(resource, toGroupRow(resource).rules, namesOf(deps)),
     save: async (group) => {
       await store.saveGroup(toGroupRow(group), clock.now());
@@ -256,7 +256,7 @@ function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
   const { store, clock } = deps;
   let failure: Failure | undefined;
   return {
-    uidInForce: () => undefined,
+    uidInForce: async () => undefined,
     plan: async ({ metadata }) => {
       if (metadata.deletionTimestamp === undefined) failure = await probe(deps, metadata.uid);
       const keys =

@@ -408,6 +408,20 @@ describe('the rights of a key', () => {
   });
 });
 
+describe('what is taken away by force while no operator runs', () => {
+  it.each(['KeyOwner', 'ApiCatalog'] as const)('is out of the store when the next one starts: %s', async (kind) => {
+    const realm = await ready();
+    const name = kind === 'KeyOwner' ? 'payments-team' : 'default';
+    await realm.engine.drain(1000);
+    realm.world.resources.update(kind, { name }, (object) => ({ ...object, metadata: { ...object.metadata, finalizers: [] } }));
+    realm.world.resources.delete(kind, { name });
+    expect((await realm.record())?.[kind === 'KeyOwner' ? 'owner' : 'catalog']).toBeDefined();
+    await realm.restart();
+    expect((await realm.record())?.[kind === 'KeyOwner' ? 'owner' : 'catalog']).toBeUndefined();
+    expect(realm.world.condition('Ready')).toBe(kind === 'KeyOwner' ? 'False OwnerNotFound' : 'False CatalogNotFound');
+  });
+});
+
 describe('a store that does not answer', () => {
   it('brings nothing into force, and everything when it is back', async () => {
     const realm = await Realm.open();
