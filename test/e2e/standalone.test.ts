@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noteUse, usePostgres } from '../harness/parts.ts';
 import { fingerprint, verify } from '../harness/program.ts';
 import {
@@ -100,10 +100,23 @@ describe('npm start -- --once', () => {
     expect(output()).toContain(`! ${place.manifests} the folder is not there`);
     expect(output()).not.toContain('gone');
     expect(fingerprints(place.data)).toEqual(before);
-    const nothing = { ...place, manifests: away, data: join(place.dir, 'new-data') };
-    const blind = await runStandalone({ args: argsOf(nothing, '--once') });
-    expect(blind.code).toBe(1);
-    expect(blind.output()).toContain(`! ${away} the folder is not there`);
+  });
+
+  it('ends with 2 on a port that somebody has, and leaves no database running', async () => {
+    const squatter = createServer();
+    const port = await new Promise<number>((resolve) => {
+      squatter.listen(0, '127.0.0.1', () => {
+        const address = squatter.address();
+        resolve(address !== null && typeof address === 'object' ? address.port : 0);
+      });
+    });
+    const { code, errors } = await runStandalone({ args: [...argsOf(place), '--port', String(port)] });
+    squatter.close();
+    expect({ code, errors: errors() }).toEqual({
+      code: 2,
+      errors: `keywright: port ${port} of 127.0.0.1 is in use; choose another one with --port\n`,
+    });
+    expect(await place.isDeserted()).toBe(true);
   });
 });
 
@@ -122,6 +135,15 @@ describe('npm start -- --once on another database, and other folders', () => {
     expect(output()).toContain('default/billing-sync  READY=True  Available');
     expect(existsSync(join(place.data, 'postgres'))).toBe(false);
     expect(readFileSync(join(place.data, 'keywright.log'), 'utf8')).not.toContain(env.KEYWRIGHT_DATABASE_URL);
+  });
+
+  it('ends with 1 where there is no manifest to read', async () => {
+    const nothing = { ...place, manifests: join(place.dir, 'nowhere'), data: join(place.dir, 'new-data') };
+    const fresh = { KEYWRIGHT_DATABASE_URL: (await (await usePostgres()).createDatabase({ migrated: false })).url };
+    const { code, output } = await runStandalone({ args: argsOf(nothing, '--once'), env: fresh });
+    expect(code).toBe(1);
+    expect(output()).toContain(`no ApiKey in ${nothing.manifests} yet`);
+    expect(output()).toContain(`! ${nothing.manifests} the folder is not there`);
   });
 
   it('keeps and lists what another manifests folder lacks, until it is told to prune', async () => {
@@ -162,23 +184,6 @@ describe('npm start that cannot start', () => {
       expect(errors()).not.toMatch(/^\s+at /m);
     });
   }
-
-  it('ends with 2 on a port that somebody has, and leaves no database running', async () => {
-    const squatter = createServer();
-    const port = await new Promise<number>((resolve) => {
-      squatter.listen(0, '127.0.0.1', () => {
-        const address = squatter.address();
-        resolve(address !== null && typeof address === 'object' ? address.port : 0);
-      });
-    });
-    const { code, errors } = await runStandalone({ args: [...argsOf(place), '--port', String(port)] });
-    squatter.close();
-    expect({ code, errors: errors() }).toEqual({
-      code: 2,
-      errors: `keywright: port ${port} of 127.0.0.1 is in use; choose another one with --port\n`,
-    });
-    expect(await place.isDeserted()).toBe(true);
-  });
 });
 
 describe('npm start, live', () => {
@@ -295,57 +300,4 @@ describe('npm start, live', () => {
     expect(program.errors()).toBe('');
     expect(await place.isDeserted()).toBe(true);
   });
-});
-
-describe('npm start, killed', () => {
-  const lives = process.env['CI'] === 'true' ? 5 : 1;
-  /** What it has said when the instant of a kill begins to run: while initdb works, while it comes up, while it mints. */
-  const instants: readonly (readonly [milestone: string, withinMs: number])[] = [
-    ['starting the database', 1_200],
-    ['starting the database', 3_000],
-    ['/v1/verify answers', 120],
-    ['starting the database', 3_000],
-  ];
-  let place: Playground;
-  let program: Standalone | undefined;
-  afterEach(async () => {
-    await program?.killAll();
-    await place.remove();
-  });
-
-  /** Values that were there once must stay; returns what is there now. */
-  function keeps(known: ReadonlyMap<string, string | undefined>): Map<string, string | undefined> {
-    const now = new Map(secrets.map((secret) => [secret, fingerprint(readEntry(place.data, secret))]));
-    for (const [secret, value] of known) if (value !== undefined) expect(now.get(secret), secret).toBe(value);
-    return now;
-  }
-
-  for (let life = 1; life <= lives; life += 1) {
-    it(`goes on after SIGKILL of everything at random instants, the first start included, and leaves no database (${life})`, async () => {
-      place = playground();
-      let known: Map<string, string | undefined> = new Map();
-      for (const [milestone, withinMs] of instants) {
-        program = startStandalone({ args: argsOf(place) });
-        await program.says(milestone);
-        const delayMs = Math.floor(Math.random() * withinMs);
-        expect(await program.endsWithin(delayMs), `after ${delayMs} ms:\n${program.output()}`).toBe(false);
-        await program.killAll();
-        known = keeps(known);
-      }
-      program = startStandalone({ args: argsOf(place) });
-      const url = await program.url();
-      for (const name of ['billing-sync', 'newsletter-tests']) await program.says(`default/${name}  READY=True`);
-      keeps(known);
-      for (const [at, name] of ['billing-sync', 'newsletter-tests'].entries()) {
-        const secret = secrets[at] ?? '';
-        const status = readFileSync(join(place.data, 'status', 'ApiKey', 'default', `${name}.yaml`), 'utf8');
-        expect(status).toMatch(/^ {4}epoch: 1$/m);
-        const keyId = readEntry(place.data, secret, 'key-id');
-        expect(await verify(url, readEntry(place.data, secret) ?? '')).toMatchObject({ code: 'endpoint_not_allowed', keyId });
-      }
-      expect(await place.isDeserted()).toBe(false);
-      await program.killAll();
-      await until(() => place.isDeserted(), { what: 'the end of the database' });
-    });
-  }
 });
