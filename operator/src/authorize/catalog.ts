@@ -19,12 +19,14 @@ const defaultCustomerPattern = '^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$';
 
 /** Builds what verdicts ask of a catalog. It takes milliseconds for thousands of endpoints: keep the result. */
 export function compileCatalog({ uid, name, model }: Pick<CatalogRow, 'uid' | 'name' | 'model'>): CompiledCatalog {
+  const { application } = model.requests;
+  const applicationParameter = application !== undefined && 'pathParam' in application ? application.pathParam : undefined;
   const pattern = wholePattern(model.requests.customer?.pattern ?? defaultCustomerPattern);
   return {
     uid,
     name,
     index: indexCatalog(model),
-    routes: buildRoutes(model.endpoints),
+    routes: buildRoutes(model.endpoints, applicationParameter),
     fitsCustomer: (customer) => customer.length <= customerMaxLength && pattern?.test(customer) === true,
   };
 }

@@ -63,7 +63,7 @@ function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdi
   if (sources !== undefined && !isWithin(sources, request.sourceIp)) return deny('source_not_allowed', keyId);
   const place = locate(key, request);
   if (place === undefined) return deny('endpoint_not_allowed', keyId);
-  const application = applicationOf(place, catalog, request);
+  const application = applicationOf(place, request);
   const coverage = application.kind === 'contradicting' ? undefined : place.reach.under(application.name);
   if (coverage === undefined || application.kind === 'contradicting') return deny('application_not_allowed', keyId);
   return decideContent(key, request, { reach: place.reach, application: application.name, coverage });
@@ -89,17 +89,13 @@ function locate({ catalog, rights }: ProvenKey, request: AuthRequest): Place | u
 type RequestApplication = { readonly kind: 'named'; readonly name: string | undefined } | { readonly kind: 'contradicting' };
 
 /** The application comes from the catalog's one place; a path that says one thing and the caller another is refused. */
-function applicationOf({ reach, route, segments }: Place, catalog: CompiledCatalog, request: AuthRequest): RequestApplication {
+function applicationOf({ reach, route, segments }: Place, request: AuthRequest): RequestApplication {
   if (!reach.endpoint.perApplication) return { kind: 'named', name: undefined };
-  const place = catalog.index.model.requests.application;
   let name = request.application;
-  if (place !== undefined && 'pathParam' in place) {
-    for (const parameter of route.parameters) {
-      if (parameter.name !== place.pathParam) continue;
-      const inPath = segments[parameter.segment];
-      if (name !== undefined && name !== inPath) return { kind: 'contradicting' };
-      name = inPath;
-    }
+  for (const at of route.applicationAt) {
+    const inPath = segments[at];
+    if (name !== undefined && name !== inPath) return { kind: 'contradicting' };
+    name = inPath;
   }
   return { kind: 'named', name };
 }

@@ -6,8 +6,8 @@ export interface Route {
   readonly method: string;
   /** The endpoint's place in the catalog's list. */
   readonly number: number;
-  /** The segments that a parameter takes: its name and the segment's place, from 0. */
-  readonly parameters: readonly { readonly name: string; readonly segment: number }[];
+  /** The places, from 0, of the segments that name the application. */
+  readonly applicationAt: readonly number[];
   /** Another method of the same place. A chain, because nearly every place has one or two: it is shorter than a map's way. */
   readonly next: Route | undefined;
 }
@@ -22,20 +22,23 @@ export interface RouteNode {
 /** Never routed, also when a catalog should list them: the first makes a tunnel, the second echoes the key. */
 const neverRouted: readonly string[] = ['CONNECT', 'TRACE'];
 
-/** Builds the tree of a catalog's templates, once per catalog. Where two entries claim one place, the first has it. */
-export function buildRoutes(endpoints: readonly Endpoint[]): RouteNode {
+/**
+ * Builds the tree of a catalog's templates, once per catalog. Where two entries claim one place, the first has it.
+ * `applicationParameter` is the path parameter that names the application, where one does.
+ */
+export function buildRoutes(endpoints: readonly Endpoint[], applicationParameter?: string): RouteNode {
   const root = new GrowingNode();
   endpoints.forEach(({ method, path }, number) => {
     if (neverRouted.includes(method)) return;
     const segments = path === '/' ? [] : path.slice(1).split('/');
     let node = root;
-    const parameters: { name: string; segment: number }[] = [];
+    const applicationAt: number[] = [];
     segments.forEach((text, segment) => {
       const name = parameterName(text);
-      if (name !== undefined) parameters.push({ name, segment });
+      if (name !== undefined && name === applicationParameter) applicationAt.push(segment);
       node = name === undefined ? node.literal(text) : node.anything();
     });
-    if (routeOf(node, method) === undefined) node.route = { method, number, parameters, next: node.route };
+    if (routeOf(node, method) === undefined) node.route = { method, number, applicationAt, next: node.route };
   });
   return root;
 }
