@@ -255,17 +255,21 @@ function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
 function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
   const { store, clock } = deps;
   let failure: Failure | undefined;
+  let healed = false;
   return {
     uidInForce: async () => undefined,
-    plan: async ({ metadata }) => {
+    plan: async ({ metadata, status }) => {
       if (metadata.deletionTimestamp === undefined) failure = await probe(deps, metadata.uid);
+      const failed = status?.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'False') === true;
+      healed = failed && failure === undefined && metadata.deletionTimestamp === undefined;
       const keys =
         metadata.deletionTimestamp === undefined ? 0 : ((await store.countKeys()).byDestination.get(metadata.uid) ?? 0);
       return planDestination({ metadata } as Kinds['KeyDestination'], { keys, failure });
     },
     save: async () => {},
     remove: async () => {},
-    mark: () => undefined,
+    // One that answers again wakes the keys that wait for it.
+    mark: () => (healed ? 'healed' : undefined),
     status: async (resource, plan) => {
       const now = clock.now();
       const checked = plan.kind === 'hold' ? resource.status?.lastCheckedAt : checkedAt(resource, plan, now);

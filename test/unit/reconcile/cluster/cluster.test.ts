@@ -300,6 +300,19 @@ describe('a destination', () => {
     expect(realm.ready('KeyDestination', 'prod-vault')).toBe('True Available');
   });
 
+  it('that answers again wakes the keys that wait for it', async () => {
+    const realm = await ready();
+    realm.world.vault.failNext({ count: 1000 });
+    realm.world.updateKey({ deliverTo: [{ name: 'vault', destination: 'prod-vault', path: 'moved' }] });
+    await realm.advance(310_000);
+    expect(realm.ready('KeyDestination', 'prod-vault')).toBe('False DestinationUnavailable');
+    expect(realm.world.condition('Ready')).toBe('False DestinationUnavailable');
+    realm.world.vault.heal();
+    await realm.advance(15_000);
+    expect(realm.ready('KeyDestination', 'prod-vault')).toBe('True Available');
+    expect(realm.world.condition('Ready')).toBe('True Available');
+  });
+
   it('stays while keys are delivered to it, and goes with the last one', async () => {
     const realm = await ready();
     await realm.remove('KeyDestination', 'prod-vault');
