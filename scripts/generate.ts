@@ -2,15 +2,21 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { admissionPolicy, admissionPolicyBinding } from '../operator/src/api/admission/policy.ts';
+import { roleManifests } from '../operator/src/api/admission/roles.ts';
 import { toCrd } from '../operator/src/api/crd.ts';
 import { toEditorSchema } from '../operator/src/api/editor.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { group } from '../operator/src/api/meta.ts';
 import { configurationPage, verdictsPage } from './configreference.ts';
+import { permissionsPage } from './permissions.ts';
 import { conditionsPage, indexPage, kindPage } from './reference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = 'Made by `npm run generate` from operator/src: edit there.';
+const chartFolder = 'charts/keywright/generated';
+/** Where the operator runs unless somebody says otherwise. */
+const operatorNamespace = 'keywright-system';
 
 /** Every generated file: path from the root → content. The same input gives the same bytes. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -23,12 +29,16 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   files.set('docs/reference/conditions.md', toMarkdown(conditionsPage()));
   files.set('docs/reference/configuration.md', toMarkdown(configurationPage()));
   files.set('docs/reference/verdicts.md', toMarkdown(verdictsPage()));
+  files.set('docs/reference/permissions.md', toMarkdown(permissionsPage()));
   files.set('docs/reference/README.md', toMarkdown(indexPage()));
+  files.set(`${chartFolder}/policies.yaml`, toYaml(admissionPolicy(), admissionPolicyBinding()));
+  files.set(`${chartFolder}/roles.yaml`, toYaml(...roleManifests(operatorNamespace)));
   return files;
 }
 
-function toYaml(value: unknown): string {
-  return `# ${source}\n${stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+function toYaml(...documents: readonly unknown[]): string {
+  const written = documents.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false }));
+  return `# ${source}\n${written.join('---\n')}`;
 }
 
 function toMarkdown(page: string): string {
@@ -38,6 +48,7 @@ function toMarkdown(page: string): string {
 /** Folders whose files of this ending are all generated: one that nothing makes any more is drift, too. */
 const ownedFolders = [
   { folder: 'crds', ending: '.yaml' },
+  { folder: chartFolder, ending: '.yaml' },
   { folder: 'docs/reference', ending: '.md' },
   { folder: 'docs/reference/schemas', ending: '.json' },
 ] as const;

@@ -66,6 +66,7 @@ export function indexPage(): string {
     ...apiKinds.map((kind) => `- [${kind}](${kind.toLowerCase()}.md): ${lowerFirst(kindTable[kind].description)}`),
     '- [Conditions and reasons](conditions.md): what a status says, and what each word means.',
     '- [Configuration](configuration.md): the environment variables of a process.',
+    '- [Permissions](permissions.md): who may do what, and the roles.',
     '- [Verdicts](verdicts.md): the codes of `POST /v1/verify`.',
     '',
     'An editor with the YAML language server completes and checks a manifest that begins with a line such as',

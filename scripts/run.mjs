@@ -19,6 +19,7 @@ const COMMANDS = {
   up: ['operator/src/main.ts', 'up'],
   keywright: ['operator/src/main.ts'],
   test: ['scripts/test.ts'],
+  bench: ['scripts/bench.ts'],
   generate: ['scripts/generate.ts'],
   requirements: ['scripts/requirements.ts'],
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '--log-level=warn', '.'],

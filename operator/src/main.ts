@@ -6,6 +6,7 @@ import { CommandFault, exitCodes, type CommandContext, type Environment, type Ex
 import { runCrds } from './commands/crds.ts';
 import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
+import { runPolicies } from './commands/policies.ts';
 import { runUp } from './commands/up.ts';
 import { ConfigFault, readConfig, type Needs } from './config.ts';
 import { systemClock } from './domain/time.ts';
@@ -62,6 +63,7 @@ function program(signal: AbortSignal): Command {
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
     .action(run(runMigrate, ['databaseUrl']));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
+  command.command('policies').description('print the admission policy, its binding and the roles').action(run(runPolicies));
   command
     .command('up')
     .description('standalone: a folder of manifests, an embedded PostgreSQL, and the verify API on loopback')

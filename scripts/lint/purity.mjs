@@ -1,7 +1,12 @@
 import { sourcePath } from './place.mjs';
 
 /** What decides: tested without a clock, a server or luck. `domain/time` holds the real clock. */
-const PURE = [/^domain\/(?!time$)/, /^reconcile\/(observed|plan|action)$/, /^reconcile\/rules\//, /^authorize\/(match|decide)$/];
+const PURE = [
+  /^domain\/(?!time$)/,
+  /^reconcile\/(observed|plan|action)$/,
+  /^reconcile\/rules\//,
+  /^authorize\/(target|match|source|host|provenkey|decide)$/,
+];
 const IMPURE_MODULES =
   /^node:(crypto|fs|net|http|https|timers|child_process|perf_hooks|process)(\/|$)|^pino$|telemetry\/(log|pino)\.ts$/;
 const IMPURE_GLOBALS = [

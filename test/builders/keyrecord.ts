@@ -3,6 +3,7 @@ import type { Version } from '../../operator/src/domain/version.ts';
 import { mintToken } from '../../operator/src/keys/mint.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { KeyRecord, KeyRow, KeySettings } from '../../operator/src/store/port.ts';
+import { catalogRow, ownerRow } from './clusterrows.ts';
 
 /** A ring of one pepper, the same in every test. */
 export const testPeppers: PepperRing = PepperRing.parse(
@@ -14,6 +15,11 @@ export interface KeyRecordChanges {
   readonly version?: Partial<Version>;
   readonly settings?: Partial<KeySettings>;
   readonly key?: Partial<KeyRow>;
+  /** Other than an owner who may do everything; `undefined` = deleted. */
+  readonly owner?: KeyRecord['owner'];
+  readonly groups?: KeyRecord['groups'];
+  /** Other than the catalog of {@link catalogRow}; `undefined` = deleted. */
+  readonly catalog?: KeyRecord['catalog'];
   readonly peppers?: PepperRing;
   /** Another seed gives another key id and secret. */
   readonly seed?: number;
@@ -47,7 +53,14 @@ export function keyRecord(changes: KeyRecordChanges = {}): { readonly record: Ke
     ...changes.settings,
   };
   const key: KeyRow = { ref: { namespace: 'payments', name: 'billing-sync', uid: 'uid-1' }, settings, ...changes.key };
-  return { record: { version, key }, token: minted.token };
+  const record: KeyRecord = {
+    version,
+    key,
+    owner: 'owner' in changes ? changes.owner : ownerRow({ uid: version.ownerUid, name: settings.owner }),
+    groups: changes.groups ?? [],
+    catalog: 'catalog' in changes ? changes.catalog : catalogRow({ uid: 'catalog-1', name: settings.catalog }),
+  };
+  return { record, token: minted.token };
 }
 
 /** Bytes that look random and are the same for the same seed. */

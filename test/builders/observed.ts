@@ -1,9 +1,18 @@
-import type { ApiCatalog, ApiKey, ApiKeyStatus, Condition, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
+import type {
+  ApiCatalog,
+  ApiKey,
+  ApiKeyStatus,
+  Condition,
+  ConditionType,
+  KeyDestination,
+  KeyOwner,
+} from '../../operator/src/api/kinds.ts';
 import { finalizer } from '../../operator/src/api/meta.ts';
 import type { Reading } from '../../operator/src/destinations/port.ts';
 import { durationMs } from '../../operator/src/domain/duration.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../operator/src/domain/key.ts';
+import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
@@ -12,6 +21,7 @@ import type { Observed, Sight, ValueSight } from '../../operator/src/reconcile/o
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
+import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
 /** A version: its key id is `K<epoch>` unless given. Instants are durations from now: `-24h`, `1h`. */
@@ -60,6 +70,8 @@ export interface ObservedCase {
   readonly catalog?: object;
   readonly owner?: object;
   readonly destination?: object;
+  /** The key is bound to an earlier owner of this name. */
+  readonly ownerReplaced?: boolean;
   readonly missing?: readonly ('catalog' | 'owner' | 'destination')[];
   readonly annotations?: Readonly<Record<string, string>>;
   readonly deleting?: boolean;
@@ -79,6 +91,9 @@ export interface ObservedCase {
   readonly settingsDiffer?: boolean;
   readonly status?: {
     readonly epoch?: number;
+    /** OwnerActive said OwnerReplaced. */
+    readonly replaced?: boolean;
+    readonly handledRotation?: string;
     readonly revoked?: readonly string[];
     readonly faults?: readonly string[];
     readonly undelivered?: string;
@@ -115,6 +130,8 @@ export function observed(given: ObservedCase): Observed {
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
     catalog: isMissing('catalog') ? undefined : catalog,
+    model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
+    rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
     targets: resolveTargets(resource, { name: 'payments', labels: {} }, () =>
       isMissing('destination') ? undefined : destination,
     ),
@@ -214,27 +231,27 @@ function keyOf(given: ObservedCase): ApiKey {
 
 function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
   if (given.fresh === true && given.status === undefined) return undefined;
-  const { epoch = 1, revoked, faults = [], undelivered } = given.status ?? {};
+  const { epoch = 1, revoked, faults = [], undelivered, replaced, handledRotation } = given.status ?? {};
   const currentKey = { id: `K${epoch}`, display: `acme_live_K${epoch}`, epoch, issuedAt: '2025-12-31T00:00:00Z' };
-  const conditions: readonly Condition[] =
-    undelivered === undefined
-      ? []
-      : [
-          {
-            type: 'Delivered',
-            status: 'False',
-            reason: 'DestinationUnavailable',
-            message: 'it does not answer',
-            observedGeneration: 1,
-            lastTransitionTime: formatInstant(at(undelivered)),
-          },
-        ];
+  const failing = (type: ConditionType, reason: Reason, since: Instant): Condition => ({
+    type,
+    status: 'False',
+    reason,
+    message: 'as it was',
+    observedGeneration: 1,
+    lastTransitionTime: formatInstant(since),
+  });
+  const conditions: readonly Condition[] = [
+    ...(undelivered === undefined ? [] : [failing('Delivered', 'DestinationUnavailable', at(undelivered))]),
+    ...(replaced === true ? [failing('OwnerActive', 'OwnerReplaced', now)] : []),
+  ];
   const destinations = faults.map((at) => ({ name: at, location: locationOf(at).path, reason: 'DestinationUnavailable' }));
   return {
     observedGeneration: 1,
     conditions,
     currentKey,
     destinations,
+    ...(handledRotation === undefined ? {} : { lastHandledRotation: handledRotation }),
     ...(revoked === undefined ? {} : { revokedKeyIds: revoked }),
   };
 }
@@ -254,6 +271,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
           },
     versions,
     highestEpoch,
+    ...(highestEpoch === 0 ? {} : { boundOwnerUid: given.ownerReplaced === true ? 'an-earlier-uid' : 'payments-team-uid' }),
     attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,
     revokedKeyIds: [],
     ...(lastEnded === undefined ? {} : { lastEnded: { keyId: 'K0', reason: lastEnded, at: now } }),

@@ -3,7 +3,9 @@ import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
+import { toCatalogModel, toGroupRow, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import type { Limits } from '../../operator/src/reconcile/observed.ts';
+import type { References } from '../../operator/src/reconcile/references.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
@@ -57,6 +59,18 @@ export function catalogSpec(changes: object = {}): ApiCatalog['spec'] {
   });
 }
 
+/** A rule for everything that the catalog of {@link keySpec} lists. */
+export const everyRight = {
+  catalog: 'default',
+  admin: true,
+  accessTypes: ['*'],
+  scopes: ['*'],
+  endpoints: ['*'],
+  applications: ['*'],
+  channels: ['*'],
+  attributes: ['*'],
+};
+
 /** The owner of {@link keySpec}, with changes. */
 export function ownerSpec(changes: object = {}): KeyOwner['spec'] {
   return parsed('KeyOwner', 'payments-team', undefined, {
@@ -64,6 +78,7 @@ export function ownerSpec(changes: object = {}): KeyOwner['spec'] {
     displayName: 'Payments',
     email: 'payments@example.com',
     allowedNamespaces: { names: ['payments'] },
+    grants: [everyRight],
     ...changes,
   });
 }
@@ -80,6 +95,27 @@ export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
     },
     ...changes,
   });
+}
+
+/** Catalogs and owners as they are declared, as if all were valid and in the store at once. */
+export function declaredReferences(resources: FakeResources): References {
+  const present = <T extends { readonly metadata: { readonly deletionTimestamp?: string } }>(
+    found: T | undefined,
+  ): T | undefined => (found?.metadata.deletionTimestamp === undefined ? found : undefined);
+  return {
+    catalog: (name) => {
+      const catalog = present(resources.get('ApiCatalog', { name }));
+      return catalog === undefined ? undefined : { catalog, model: toCatalogModel(catalog.spec) };
+    },
+    owner: (name) => present(resources.get('KeyOwner', { name })),
+    rules: (owner) => [
+      ...toOwnerRow(owner).rules,
+      ...owner.spec.groups.flatMap((name) => {
+        const group = present(resources.get('KeyOwnerGroup', { name }));
+        return group === undefined ? [] : toGroupRow(group).rules;
+      }),
+    ],
+  };
 }
 
 /** A world in memory: API server, store, two destinations, a clock that a test moves, and a key. */
@@ -132,6 +168,7 @@ export class World {
   get deps(): Dependencies {
     return {
       resources: this.resources,
+      references: declaredReferences(this.resources),
       store: this.store,
       destinations: new FakeDestinations({ 'vault-uid': this.vault, secret: this.secret }),
       peppers: this.peppers,

@@ -37,6 +37,7 @@ it('runs in a cluster with the commands that the README gives', async () => {
   const script = block.replace('postgres://…', databaseUrl);
   operator = startStandalone({ command: ['/bin/bash', '-euc', script], cwd: checkout, home: place.dir, env: await newcomer() });
   await operator.says('customresourcedefinition.apiextensions.k8s.io/apikeys.keywright.dev');
+  await operator.says('validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright');
 
   await kube.kubectl(['apply', '-f', join(checkout, 'crds', 'samples', 'apicatalog.yaml')]);
   await kube.kubectl(['apply', '-f', '-'], {
@@ -44,7 +45,13 @@ it('runs in a cluster with the commands that the README gives', async () => {
       apiVersion: 'keywright.dev/v1alpha1',
       kind: 'KeyOwner',
       metadata: { name: 'ana' },
-      spec: { type: 'User', displayName: 'Ana', email: 'ana@example.com', allowedNamespaces: { all: true } },
+      spec: {
+        type: 'User',
+        displayName: 'Ana',
+        email: 'ana@example.com',
+        allowedNamespaces: { all: true },
+        grants: [{ catalog: 'default', accessTypes: ['Integrations'], scopes: ['*'] }],
+      },
     },
   });
   const namespace = await kube.createNamespace('readme');

@@ -150,12 +150,13 @@ export interface VerifyAnswer {
   readonly keyId?: string;
 }
 
-/** Asks whether a key is alive: `endpoint_not_allowed` with its key id = it is, while rights are not answered yet. */
-export async function verify(url: string, key: string): Promise<VerifyAnswer> {
+/** Asks about `GET /v1/campaigns`, or another request. An answer with a key id means that the key is known and its value right. */
+export async function verify(url: string, key: string, asked: Readonly<Record<string, string>> = {}): Promise<VerifyAnswer> {
+  const about = { host: 'api.example.com', method: 'GET', path: '/v1/campaigns', scheme: 'https', ...asked };
   const answer = await request(`${url}/v1/verify`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ key, request: { host: 'api.example.com', method: 'GET', path: '/v1/campaigns', scheme: 'https' } }),
+    body: JSON.stringify({ key, request: about }),
     signal: AbortSignal.timeout(10_000),
   });
   return (await answer.body.json()) as VerifyAnswer;

@@ -46,12 +46,15 @@ export class Scene {
     await this.declare('ApiCatalog', 'default', {
       key: { prefix: 'acme', environment: 'live' },
       accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
+      // No endpoints: a living key is told apart by `endpoint_not_allowed`.
+      requests: { hosts: ['api.example.com'] },
     });
     await this.declare('KeyOwner', 'everybody', {
       type: 'Team',
       displayName: 'Everybody',
       email: 'team@example.com',
       allowedNamespaces: { all: true },
+      grants: [{ catalog: 'default', accessTypes: ['*'] }],
     });
   }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../operator/src/domain/time.ts';
-import { admissionPolicyName, openKubeResources } from '../../operator/src/resources/kube/resources.ts';
+import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
+import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { ResourceEvent } from '../../operator/src/resources/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';

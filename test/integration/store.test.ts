@@ -2,17 +2,22 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
+import { Kysely, PostgresDialect } from 'kysely';
+import { Migrator } from 'kysely/migration';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { Failure } from '../../operator/src/domain/failure.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
+import { foundation } from '../../operator/src/store/migrations/0001-foundation.ts';
+import { programSchemaVersion } from '../../operator/src/store/migrations/index.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { WritablePool, storeLimits } from '../../operator/src/store/postgres/pool.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
 import { freePort, isAlive, privateDir } from '../harness/process.ts';
@@ -169,7 +174,8 @@ describe('a database in trouble', () => {
     const id = await store.installationId();
     const pid = await session(async (client) => {
       const { rows } = await client.query<{ pid: number }>(
-        "select pid from pg_stat_activity where application_name = 'keywright'",
+        // The newest: a session of the test before may still be ending.
+        "select pid from pg_stat_activity where application_name = 'keywright' order by backend_start desc",
       );
       return rows[0]?.pid ?? 0;
     });
@@ -365,6 +371,52 @@ describe('migrations', () => {
     expect(await may('keywright_authorizer', 'select', 'version')).toBe(true);
     expect(await may('keywright_authorizer', 'update', 'version')).toBe(false);
     expect(await may('keywright_authorizer', 'select', 'audit')).toBe(false);
+    for (const table of ['catalog', 'owner', 'owner_group']) {
+      expect(await may('keywright_operator', 'insert', table)).toBe(true);
+      expect(await may('keywright_authorizer', 'select', table)).toBe(true);
+      expect(await may('keywright_authorizer', 'update', table)).toBe(false);
+    }
+    const mayRecord = (role: string): Promise<boolean> =>
+      session(async (client) => {
+        const right = `select has_function_privilege($1, 'keywright.record_use(text[], float8[])', 'execute') as may`;
+        return (await client.query<{ may: boolean }>(right, [role])).rows[0]?.may === true;
+      });
+    expect(await mayRecord('keywright_authorizer')).toBe(true);
+    await session((client) => client.query('create role somebody'));
+    expect(await mayRecord('somebody')).toBe(false);
+  });
+
+  test('bring a database of the first release along with its keys, and its program still writes', async () => {
+    await session((client) => client.query('create database first_release'));
+    const address = new URL(url);
+    address.pathname = '/first_release';
+    const request = mintRequest();
+    const db = new Kysely<unknown>({
+      dialect: new PostgresDialect({
+        pool: new WritablePool({ address: { url: address.href }, limits: storeLimits, size: 2, log: silentLog }),
+      }),
+    });
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: () => Promise.resolve({ '0001-foundation': foundation }) },
+      migrationTableSchema: 'keywright',
+      migrationTableName: 'migration',
+      migrationLockTableName: 'migration_lock',
+    });
+    expect((await migrator.migrateToLatest()).error).toBeUndefined();
+    await db.destroy();
+    const insertKey = `insert into keywright.apikey (uid, namespace, name, display_name, catalog, owner, access_type, suspended, selections, created_at)
+      values ($1, 'payments', 'old', 'Old', 'default', 'payments-team', 'Integrations', false, '{}', now())`;
+    const insertAudit = `insert into keywright.audit (at, actor, action, apikey_uid, key_id, detail) values (now(), 'operator', 'old', $1, null, '{}')`;
+    await session((client) => client.query(insertKey, [request.ref.uid]), address.href);
+    expect(await migrate(address.href)).toMatchObject({ from: 1, to: programSchemaVersion });
+    await session((client) => client.query(insertAudit, [request.ref.uid]), address.href);
+    const store = open({ url: address.href });
+    expect((await store.listKeys()).map((ref) => ref.uid)).toEqual([request.ref.uid]);
+    expect(await store.readAudit({ apiKeyUid: request.ref.uid }, 10)).toMatchObject([{ action: 'old' }]);
+    await store.takeFence();
+    expect(await store.saveOwner(ownerRow(), testStart)).toBe('done');
+    await store.close();
   });
 
   test('print the statements that their own role may not run', async () => {
@@ -450,6 +502,27 @@ describe('a change', () => {
     await store.close();
   });
 
+  test('of an owner that is not there yet waits for the one before it', async () => {
+    const store = open();
+    await store.takeFence();
+    const row = ownerRow({ name: 'twice' });
+    const outcomes = await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.feed_head for update');
+      const first = store.saveOwner(row, testStart);
+      await lockWaiters(1);
+      const others = [store.saveOwner(row, testStart), store.saveOwner({ ...row, disabled: true }, testStart)];
+      await lockWaiters(3);
+      await holder.query('rollback');
+      return await Promise.all([first, ...others]);
+    });
+    expect(outcomes[0]).toBe('done');
+    const actions = (await store.readAudit({ subjectUid: row.uid }, 10)).map((line) => line.action).reverse();
+    expect(actions[0]).toBe('create');
+    expect(new Set(actions.slice(1))).toEqual(new Set(['edit']));
+    await store.close();
+  });
+
   test('waits for a free connection only so long', async () => {
     const store = open({ poolSize: 1, limits: { ...storeLimits, connectMs: 200, lockMs: 2_000 } });
     await store.takeFence();
@@ -470,21 +543,57 @@ describe('a change', () => {
   });
 });
 
+describe('a catalog', () => {
+  test('is read in full once, again after an edit, and rightly however many there are', async () => {
+    const store = open();
+    await store.takeFence();
+    const rows = Array.from({ length: 70 }, (_, index) =>
+      catalogRow({ name: `many-${index}`, model: catalogModel({ requests: { hosts: [`many-${index}.example.com`] } }) }),
+    );
+    for (const row of rows) await store.saveCatalog(row, testStart);
+    for (let round = 0; round < 2; round += 1) {
+      for (const row of rows) expect(await store.findCatalog({ host: row.model.requests.hosts[0] ?? '' })).toEqual(row);
+    }
+    const last = rows[69] ?? catalogRow();
+    const read = await store.findCatalog({ name: last.name });
+    expect((await store.findCatalog({ name: last.name }))?.model).toBe(read?.model);
+    const edited = catalogRow({ uid: last.uid, name: last.name, model: catalogModel({ channels: [] }) });
+    const other = open();
+    await other.takeFence();
+    await other.saveCatalog(edited, testStart);
+    expect(await store.findCatalog({ name: last.name })).toEqual(edited);
+    await other.close();
+    await store.close();
+  });
+});
+
 describe('a reader', () => {
-  test('with the authorizer role finds keys and compares peppers', async () => {
+  test('with the authorizer role finds keys, rights and catalogs, records use and compares peppers', async () => {
     await session((client) => client.query("create role reader login password 'reader' in role keywright_authorizer"));
     await session((client) => client.query('grant usage on schema keywright to keywright_authorizer'));
     await migrate(url);
     const writer = open();
     await writer.takeFence();
-    const request = mintRequest();
+    const group = groupRow({ name: 'readers' });
+    const owner = ownerRow({ name: 'reader', groups: [group.name] });
+    const catalog = catalogRow({ name: 'read' });
+    const request = mintRequest({ settings: { catalog: catalog.name }, version: { ownerUid: owner.uid } });
     await writer.mint(request);
+    await writer.saveOwner(owner, testStart);
+    await writer.saveGroup(group, testStart);
+    await writer.saveCatalog(catalog, testStart);
     await writer.checkPepper('reader-test', Buffer.from('right'));
     const readerUrl = new URL(url);
     readerUrl.username = 'reader';
     readerUrl.password = 'reader';
     const reader = open({ url: readerUrl.href });
-    expect((await reader.findByKeyId(request.version.keyId))?.version).toEqual(request.version);
+    const found = await reader.findByKeyId(request.version.keyId);
+    expect(found).toMatchObject({ version: request.version, owner, groups: [group], catalog });
+    expect(await reader.findCatalog({ name: catalog.name })).toEqual(catalog);
+    await reader.recordUse([{ keyId: request.version.keyId, at: testStart + 1 }]);
+    expect((await writer.readKey(request.ref.uid)).versions).toMatchObject([
+      { firstUsedAt: testStart + 1, lastUsedAt: testStart + 1 },
+    ]);
     expect(await reader.checkPepper('reader-test', Buffer.from('wrong'))).toBe('wrong');
     expect(await reader.installationId()).toBe(await writer.installationId());
     await expect(reader.takeFence()).rejects.toMatchObject(unavailable);

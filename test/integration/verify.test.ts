@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createAuthorize } from '../../operator/src/authorize/authorize.ts';
+import { Usage } from '../../operator/src/authorize/usage.ts';
 import type { ApiKeyRef } from '../../operator/src/domain/key.ts';
 import type { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
@@ -15,6 +16,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { testPeppers } from '../builders/keyrecord.ts';
 import { keySettings, mintRequest } from '../builders/mintrequest.ts';
 import { MemoryStore } from '../harness/fakes/store.ts';
@@ -23,6 +25,8 @@ import { until } from '../harness/until.ts';
 
 const now = Date.now();
 const hourMs = 3_600_000;
+const catalog = catalogRow({ uid: 'catalog-1' });
+const owner = ownerRow({ uid: 'owner-1' });
 const own = await ownPostgres();
 afterAll(own.stop);
 
@@ -37,43 +41,63 @@ interface Issued {
 class Authorizer {
   readonly store: Store;
   readonly #listener: Listener;
+  readonly #usage: Usage;
 
-  private constructor(store: Store, listener: Listener) {
+  private constructor(store: Store, listener: Listener, usage: Usage) {
     this.store = store;
     this.#listener = listener;
+    this.#usage = usage;
   }
 
   static async start(store: Store): Promise<Authorizer> {
     await store.takeFence();
+    await store.saveCatalog(catalog, now);
+    await store.saveOwner(owner, now);
     const common = { clock: systemClock, log: silentLog };
-    const authorize = createAuthorize({ ...common, store, peppers: testPeppers, timeoutMs: 1_000, metrics: silentMetrics });
+    const usage = new Usage({ ...common, store, flushMs: 20 });
+    const authorize = createAuthorize({
+      ...common,
+      store,
+      usage,
+      peppers: testPeppers,
+      timeoutMs: 1_000,
+      metrics: silentMetrics,
+    });
     const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-    return new Authorizer(store, await startVerifyServer({ ...common, address, protection: noProtection, authorize }));
+    const listener = await startVerifyServer({ ...common, address, protection: noProtection, authorize });
+    return new Authorizer(store, listener, usage);
   }
 
   async issue(changes: { readonly expiresAt?: number } = {}): Promise<Issued> {
     const { token, keyId, display } = mintToken({ prefix: 'acme', environment: 'live', random: randomBytes });
     const expiresAt = changes.expiresAt ?? now + hourMs;
-    const request = mintRequest({ now: now - hourMs, version: { keyId, display, expiresAt, ...testPeppers.hash(token) } });
+    const request = mintRequest({
+      now: now - hourMs,
+      version: { keyId, display, expiresAt, ownerUid: owner.uid, ...testPeppers.hash(token) },
+    });
     expect(await this.store.mint(request)).toBe('done');
     return { ref: request.ref, keyId, token };
   }
 
-  /** `403 endpoint_not_allowed`: a key that is alive; anything else says why it is not. */
-  async ask(token: Plaintext): Promise<string> {
-    const body = JSON.stringify({ key: token.reveal(), request: { host: 'api.example.com', method: 'GET', path: '/' } });
+  /** `allowed <endpoint>`, or status and code of what it is not. */
+  async ask(token: Plaintext, changes: object = {}): Promise<string> {
+    const request = { host: 'api.example.com', method: 'GET', path: '/v1/subscribers', scheme: 'https', ...changes };
+    const body = JSON.stringify({ key: token.reveal(), request });
     const response = await fetch(`${this.#listener.url}/v1/verify`, { method: 'POST', body });
-    const verdict = (await response.json()) as { readonly status: number; readonly code: string };
-    return `${String(verdict.status)} ${verdict.code}`;
+    const verdict = (await response.json()) as { readonly [member: string]: unknown };
+    return verdict['allowed'] === true
+      ? `allowed ${String(verdict['endpoint'])}`
+      : `${String(verdict['status'])} ${String(verdict['code'])}`;
   }
 
   async stop(): Promise<void> {
     await this.#listener.close(1_000);
+    await this.#usage.close();
     await this.store.close();
   }
 }
 
-const alive = '403 endpoint_not_allowed';
+const alive = 'allowed list-subscribers';
 const dead = '401 key_invalid';
 
 describe.each<[string, () => Promise<Store>]>([
@@ -123,6 +147,38 @@ describe.each<[string, () => Promise<Store>]>([
     expect(await authorizer.ask(token)).toBe('403 key_expired');
     expect(await authorizer.store.releaseKey(ref.uid, now)).toBe('done');
     expect(await authorizer.ask(token)).toBe(dead);
+  });
+
+  test('follows the owner, its groups and the catalog on the next request, without touching the key [S1-2] [S1-3] [S2-6]', async () => {
+    const { store } = authorizer;
+    const { token } = await authorizer.issue();
+    const read = { accessTypes: ['Integrations'], scopes: ['subscribers:read'], endpoints: [] };
+    await store.saveOwner({ ...owner, groups: ['readers'], rules: [] }, now);
+    expect(await authorizer.ask(token)).toBe('403 access_type_not_allowed');
+    await store.saveGroup(groupRow({ uid: 'group-1', name: 'readers', rules: [grantRule(read)] }), now);
+    expect(await authorizer.ask(token)).toBe(alive);
+    await store.saveGroup(groupRow({ uid: 'group-1', name: 'readers', rules: [grantRule({ ...read, scopes: [] })] }), now);
+    expect(await authorizer.ask(token)).toBe('403 endpoint_not_allowed');
+    await store.saveOwner({ ...owner, disabled: true }, now);
+    expect(await authorizer.ask(token)).toBe('403 owner_inactive');
+    await store.saveOwner(owner, now);
+    expect(await authorizer.ask(token)).toBe(alive);
+    const model = catalogModel({ scopes: [] });
+    await store.saveCatalog(catalogRow({ ...catalog, digest: 'without scopes', model }), now);
+    expect(await authorizer.ask(token)).toBe('403 endpoint_not_allowed');
+    await store.saveCatalog(catalog, now);
+    expect(await authorizer.ask(token)).toBe(alive);
+    expect(await authorizer.ask(token, { host: 'other.example.com' })).toBe(dead);
+  });
+
+  test('records the use of a proven key, and of no other [S0-26] [S4-6]', async () => {
+    const { token, ref } = await authorizer.issue();
+    const other = await authorizer.issue();
+    await authorizer.ask(token);
+    const lastUsedAt = async (uid: string): Promise<number | undefined> =>
+      (await authorizer.store.readKey(uid)).versions[0]?.lastUsedAt;
+    await until(async () => (await lastUsedAt(ref.uid)) !== undefined, { what: 'the use to be recorded' });
+    expect(await lastUsedAt(other.ref.uid)).toBeUndefined();
   });
 
   test('a key that the store has never seen is invalid', async () => {

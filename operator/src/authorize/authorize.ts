@@ -2,31 +2,39 @@ import { Failure } from '../domain/failure.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { CatalogCache } from './catalog.ts';
 import { decide } from './decide.ts';
 import { lookup } from './lookup.ts';
 import type { Lookup, LookupSources } from './lookup.ts';
 import type { AuthRequest } from './request.ts';
+import type { Usage } from './usage.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Decides one request. Never rejects: what fails inside is `authorizer_stale`. */
 export type Authorize = (request: AuthRequest) => Promise<Verdict>;
 
 /** What {@link createAuthorize} needs. */
-export interface AuthorizeSources extends LookupSources {
+export interface AuthorizeSources extends Omit<LookupSources, 'catalogs'> {
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'verified'>;
+  /** Absent = nobody keeps what was used. */
+  readonly usage?: Pick<Usage, 'note'>;
 }
 
 /** Joins lookup and decision. A log line says what failed, never what was presented. */
 export function createAuthorize(sources: AuthorizeSources): Authorize {
-  const { clock, log, metrics } = sources;
+  const { clock, log, metrics, usage } = sources;
+  const catalogs = new CatalogCache();
   const staleness = new StalenessLog(clock, log);
   return async (request) => {
     const startedMs = clock.monotonicMs();
-    const found = await lookup(request.credential, sources);
+    const found = await lookup(request, { ...sources, catalogs });
     staleness.note(found);
-    const verdict = decide(found, request, clock.now());
-    metrics.verified({ code: verdict.code, durationMs: clock.monotonicMs() - startedMs });
+    const now = clock.now();
+    const verdict = decide(found, request, now);
+    // A wrong secret is no use of a key: ids are public.
+    if (found.kind === 'known') usage?.note(found.keyId, now);
+    metrics.verified({ code: verdict.allowed ? 'allowed' : verdict.code, durationMs: clock.monotonicMs() - startedMs });
     return verdict;
   };
 }

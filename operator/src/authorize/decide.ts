@@ -1,37 +1,42 @@
+import { includesName, sorted } from '../domain/grants.ts';
+import type { Coverage, Names, Reach } from '../domain/grants.ts';
 import type { Instant } from '../domain/time.ts';
 import type { KeyRecord } from '../store/port.ts';
+import type { CompiledCatalog } from './catalog.ts';
 import type { Lookup } from './lookup.ts';
+import { findRoute } from './match.ts';
+import type { Route } from './match.ts';
+import type { ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
+import { isWithin } from './source.ts';
+import { parseTarget } from './target.ts';
+import { Allow } from './verdict.ts';
 import type { Denial, DenyCode, Verdict } from './verdict.ts';
 
 /**
- * Decides one request. The order of the questions is the contract (a client with two faults hears of the first):
- * stale → credential present → known, proven, not revoked, within its catalog → not expired → not suspended → rights.
- * Rights are not known yet, so that a key that is alive hears `endpoint_not_allowed`, with its key id.
+ * Decides one request. The order of the questions is the contract (a client with two faults hears of the first): stale →
+ * scheme → credential present → known, proven, not revoked, within its catalog → not expired → not suspended → owner active
+ * → access type held → source → endpoint → application → customer and channels → attributes.
  */
-export function decide(found: Lookup, request: Pick<AuthRequest, 'catalog'>, now: Instant): Verdict {
-  switch (found.kind) {
-    case 'stale':
-      return deny('authorizer_stale');
-    case 'missing':
-      return deny('key_missing');
-    case 'unknown':
-      return deny('key_invalid');
-    case 'known':
-      return decideKnown(found.record, request, now);
-  }
+export function decide(found: Lookup, request: AuthRequest, now: Instant): Verdict {
+  if (found.kind === 'stale') return deny('authorizer_stale');
+  if (request.scheme !== 'https' && requiresHttps(found.catalog)) return deny('https_required');
+  if (found.kind === 'missing') return deny('key_missing');
+  if (found.kind === 'unknown' || found.key === undefined || !isServed(found.key, found.catalog, now)) return deny('key_invalid');
+  return decideProven(found.key, request, now);
 }
 
-function decideKnown(record: KeyRecord, request: Pick<AuthRequest, 'catalog'>, now: Instant): Verdict {
-  const { version, key } = record;
-  if (hasEnded(record, now)) return deny('key_invalid');
-  if (request.catalog !== undefined && request.catalog !== key.settings.catalog) return deny('key_invalid');
-  if (isExpired(record, now)) return deny('key_expired', version.keyId);
-  if (key.settings.suspended) return deny('key_suspended', version.keyId);
-  return deny('endpoint_not_allowed', version.keyId);
+/** A host of no catalog meets the default policy. */
+function requiresHttps(catalog: CompiledCatalog | undefined): boolean {
+  return catalog?.index.model.policy.requireHttps !== false;
 }
 
-/** Revoked, retired, abandoned, or past its overlap: such a key answers as if it had never been. */
+/** Whether a proven key is one of the catalog that the request addresses; if not, it answers as if it had never been. */
+function isServed({ record, catalog, inCatalog }: ProvenKey, addressed: CompiledCatalog | undefined, now: Instant): boolean {
+  return addressed?.uid === catalog.uid && inCatalog && !hasEnded(record, now);
+}
+
+/** Revoked, retired, abandoned, or past its overlap. */
 function hasEnded({ version, key }: KeyRecord, now: Instant): boolean {
   if (key.revokedReason !== undefined) return true;
   if (version.state === 'ended') return version.endedReason !== 'expired';
@@ -41,6 +46,119 @@ function hasEnded({ version, key }: KeyRecord, now: Instant): boolean {
 /** An expired version stays known as long as its ApiKey exists, so that its client hears what to do. */
 function isExpired({ version }: KeyRecord, now: Instant): boolean {
   return version.state === 'ended' || (version.expiresAt !== undefined && now >= version.expiresAt);
+}
+
+/** The version is bound to an owner's uid: another owner of the same name is a stranger. */
+function isOwnerActive({ owner, version }: KeyRecord): boolean {
+  return owner !== undefined && owner.uid === version.ownerUid && !owner.disabled;
+}
+
+function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdict {
+  const { record, catalog, rights, sources } = key;
+  const { keyId } = record.version;
+  if (isExpired(record, now)) return { ...deny('key_expired', keyId), expiredStatus: catalog.index.model.policy.expiredStatus };
+  if (record.key.settings.suspended) return deny('key_suspended', keyId);
+  if (!isOwnerActive(record)) return deny('owner_inactive', keyId);
+  if (!rights.holdsType) return deny('access_type_not_allowed', keyId);
+  if (sources !== undefined && !isWithin(sources, request.sourceIp)) return deny('source_not_allowed', keyId);
+  const place = locate(key, request);
+  if (place === undefined) return deny('endpoint_not_allowed', keyId);
+  const application = applicationOf(place, request);
+  const coverage = application.kind === 'contradicting' ? undefined : place.reach.under(application.name);
+  if (coverage === undefined || application.kind === 'contradicting') return deny('application_not_allowed', keyId);
+  return decideContent(key, request, { reach: place.reach, application: application.name, coverage });
+}
+
+/** The endpoint that a request reaches, and the segments that led there. */
+interface Place {
+  readonly reach: Reach;
+  readonly route: Route;
+  readonly segments: readonly string[];
+}
+
+function locate({ catalog, rights }: ProvenKey, request: AuthRequest): Place | undefined {
+  const target = parseTarget(request.path);
+  if (target.kind === 'refused') return undefined;
+  const route = findRoute(catalog.routes, request.method, target);
+  const reach = route === undefined ? undefined : rights.reach(route.number);
+  if (route === undefined || reach === undefined || (request.upgrade === true && !reach.endpoint.upgrade)) return undefined;
+  return { reach, route, segments: target.segments };
+}
+
+/** Which application a request is about; `name` absent = it names none, or the endpoint does not ask. */
+type RequestApplication = { readonly kind: 'named'; readonly name: string | undefined } | { readonly kind: 'contradicting' };
+
+/** The application comes from the catalog's one place; a path that says one thing and the caller another is refused. */
+function applicationOf({ reach, route, segments }: Place, request: AuthRequest): RequestApplication {
+  if (!reach.endpoint.perApplication) return { kind: 'named', name: undefined };
+  let name = request.application;
+  for (const at of route.applicationAt) {
+    const inPath = segments[at];
+    if (name !== undefined && name !== inPath) return { kind: 'contradicting' };
+    name = inPath;
+  }
+  return { kind: 'named', name };
+}
+
+/** What is known of a request that may reach its endpoint. */
+interface Entered {
+  readonly reach: Reach;
+  readonly application: string | undefined;
+  readonly coverage: Coverage;
+}
+
+function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): Verdict {
+  const { record, catalog } = key;
+  const { keyId } = record.version;
+  const { index } = catalog;
+  const { customer, targetChannels } = request;
+  if (customer !== undefined && !catalog.fitsCustomer(customer)) return { ...deny('invalid_request', keyId), fault: 'customer' };
+  if (targetChannels?.length === 0) return { ...deny('invalid_request', keyId), fault: 'target channels' };
+  const channels = heldToRows(entered.coverage.channels, record, index.channels, customer);
+  const violating = targetChannels?.filter((slug) => !includesName(channels, index.channels, slug)) ?? [];
+  if (violating.length > 0) return { ...deny('channel_not_assigned', keyId), violatingChannels: [...new Set(violating)] };
+  const { attributes } = entered.coverage;
+  // A caller that names no attribute asks for what there is.
+  const wanted = request.attributes?.length === 0 ? undefined : request.attributes;
+  if (wanted?.some((name) => !includesName(attributes, index.attributes, name)) === true)
+    return deny('attribute_not_allowed', keyId);
+  return new Allow({
+    keyId,
+    apiKey: key.apiKey,
+    owner: record.key.settings.owner,
+    clientApplication: record.key.settings.clientApplication,
+    accessType: record.key.settings.accessType,
+    catalog: catalog.name,
+    environment: index.model.key.environment,
+    endpoint: entered.reach.endpoint.name,
+    channels: targetChannels === undefined ? channels : sorted(targetChannels),
+    attributes: wanted === undefined ? attributes : sorted(wanted),
+    applications: entered.reach.applications,
+    requestApplication: entered.application,
+    expiresAt: endOf(record),
+  });
+}
+
+/**
+ * A customer with a row is held to it too. A request without a customer is held to all rows, so that leaving the header out
+ * gains nothing.
+ */
+function heldToRows(channels: Names, record: KeyRecord, listed: ReadonlySet<string>, customer: string | undefined): Names {
+  const rows = record.key.settings.selections.customerChannels;
+  if (rows === undefined) return channels;
+  const held = customer === undefined ? rows : rows.filter((row) => row.customer === customer);
+  const [first] = held;
+  if (first === undefined) return channels;
+  const kept = (channels === 'All' ? first.channels : channels).filter(
+    (slug) => listed.has(slug) && held.every((row) => row.channels.includes(slug)),
+  );
+  return sorted(kept);
+}
+
+/** The earlier of expiry and the end of the overlap. */
+function endOf({ version: { expiresAt, notAfter } }: KeyRecord): Instant | undefined {
+  if (expiresAt === undefined || notAfter === undefined) return expiresAt ?? notAfter;
+  return Math.min(expiresAt, notAfter);
 }
 
 function deny(code: DenyCode, keyId?: string): Denial {

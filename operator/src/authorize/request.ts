@@ -21,4 +21,6 @@ export interface AuthRequest {
   readonly attributes: readonly string[] | undefined;
   /** The client's address; absent = unknown. */
   readonly sourceIp: string | undefined;
+  /** Whether the client asks to switch protocols; absent = no. */
+  readonly upgrade?: boolean;
 }

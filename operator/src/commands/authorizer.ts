@@ -1,4 +1,5 @@
 import { createAuthorize } from '../authorize/authorize.ts';
+import { Usage } from '../authorize/usage.ts';
 import { listening, readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -29,13 +30,15 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   });
   try {
     const peppers = await openPeppers(context, store, peppersFile);
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
+    const usage = new Usage({ store, clock, log });
+    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
     const address = config.listenAddress;
     const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
     try {
       await aborted(signal);
     } finally {
       await listener.close(drainMs);
+      await usage.close();
     }
     return exitCodes.stopped;
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { Destinations } from '../destinations/port.ts';
 import type { Peppers } from '../keys/pepper.ts';
+import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
@@ -19,21 +20,59 @@ export interface EngineParts {
   readonly onFenceLost: () => void;
 }
 
-/** The reconciler over these parts: the same in a cluster and standalone. */
-export function createController(context: CommandContext, parts: EngineParts): Controller {
+/** The reconcilers of all kinds as one: see {@link Controller}, whose words these are. */
+export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'depth' | 'inFlight'>;
+
+/** The reconcilers over these parts: the same in a cluster and standalone. */
+export function createController(context: CommandContext, parts: EngineParts): Engine {
   const { config, clock, log } = context;
   const { onFenceLost, ...ports } = parts;
   const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs } = config;
-  return new Controller({
+  const shared = { ...ports, random: systemRandom, clock, log };
+  const cluster = new ClusterController({
+    dependencies: shared,
+    onChanged: (dependencies) => {
+      keys.wake(dependencies);
+    },
+    onFenceLost,
+  });
+  const keys: Controller = new Controller({
     dependencies: {
-      ...ports,
-      random: systemRandom,
+      ...shared,
+      references: cluster.references,
       newId: systemId,
-      clock,
-      log,
       limits: { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs },
     },
     concurrency: config.concurrency,
     onFenceLost,
+    onPass: (apiKey, found) => {
+      cluster.noteKey(apiKey, found);
+    },
   });
+  return bothOf(cluster, keys);
+}
+
+/** Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. */
+function bothOf(cluster: ClusterController, keys: Controller): Engine {
+  let draining = false;
+  return {
+    listen: () => {
+      cluster.listen();
+      keys.listen();
+    },
+    start: () => {
+      cluster.start();
+      void cluster.settled().then(() => {
+        if (!draining) keys.start();
+      });
+    },
+    drain: async (timeoutMs) => {
+      draining = true;
+      const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
+      return drained.every(Boolean);
+    },
+    idle: () => cluster.idle() && keys.idle(),
+    depth: () => cluster.depth() + keys.depth(),
+    inFlight: () => cluster.inFlight() + keys.inFlight(),
+  };
 }

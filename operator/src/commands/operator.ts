@@ -1,3 +1,4 @@
+import { leaseName } from '../api/admission/roles.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { transient } from '../domain/failure.ts';
 import { openKubeResources, type KubeResources } from '../resources/kube/resources.ts';
@@ -22,7 +23,6 @@ import { AdmissionGate } from './admission.ts';
 
 const drainMs = 20_000;
 const closeMs = 2_000;
-const leaseName = 'keywright-operator';
 
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {

@@ -1,8 +1,8 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
+import { Usage } from '../authorize/usage.ts';
 import { openDestinations } from '../destinations/registry.ts';
-import type { Controller } from '../reconcile/controller.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -18,7 +18,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
-import { createController } from './engine.ts';
+import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
 export interface UpOptions {
@@ -125,7 +125,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         ended.abort();
       },
     });
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder });
+    const usage = new Usage({ store, clock, log });
+    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
     const listener = await listen(places.port, { authorize, clock, log });
     try {
       // With --once nobody answers any more when the table is read.
@@ -136,6 +137,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       return fenceLost ? exitCodes.leadershipLost : code;
     } finally {
       await listener.close(drainMs);
+      await usage.close();
       await resources.idle();
     }
   } finally {
@@ -159,7 +161,7 @@ async function listen(port: number, parts: Pick<VerifyServerInput, 'authorize' |
 }
 
 interface Parts {
-  readonly controller: Controller;
+  readonly controller: Engine;
   readonly resources: FilesResources;
   readonly model: () => TableModel;
 }

@@ -49,6 +49,7 @@ export const reasons = {
   DestinationDrift: 'A location was changed or lost outside Keywright.',
   StoreBehind: 'The store is older than a location or the status says: it was restored.',
   HostConflict: 'Another catalog claims the host.',
+  UnknownName: 'Something that is named does not exist; it grants nothing.',
 
   Withdrawn: 'A value was removed from a location.',
   Retired: 'An old version has ended.',

@@ -20,6 +20,8 @@ export interface ControllerInit {
   readonly concurrency: number;
   /** Leadership is gone: the process must end. Called once. */
   readonly onFenceLost: () => void;
+  /** What a pass found, for counts; without `found` the ApiKey is gone. */
+  readonly onPass?: (apiKey: string, found: { readonly owner: string; readonly ready: boolean } | undefined) => void;
 }
 
 const sweepEveryMs = 60_000;
@@ -78,6 +80,14 @@ export class Controller {
     this.#unsubscribe?.();
     this.#stop.abort();
     return this.#queue.drain(timeoutMs);
+  }
+
+  /** What is in force changed: who named it is looked at. */
+  wake(dependencies: readonly Dependency[]): void {
+    for (const key of dependencies.flatMap((dependency) => this.#dependents.of(dependency))) {
+      this.#changed.add(key);
+      this.#queue.add(key);
+    }
   }
 
   /** Nothing is queued or in flight: what is left waits for a later instant or a change. */
@@ -152,6 +162,7 @@ export class Controller {
     const resource = await resources.readLive('ApiKey', { namespace, name });
     if (resource === undefined) {
       this.#forget(key);
+      this.#init.onPass?.(key, undefined);
       return { kind: 'awaitChange' };
     }
     // Before the pass, so that a change that comes during it wakes us again.
@@ -160,7 +171,8 @@ export class Controller {
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const last = this.#comparedAt.get(key) ?? this.#startedAt;
     const due = this.#driftAsked.delete(key) || driftInstantAfter(resource.metadata.uid, limits.driftIntervalMs, last) <= now;
-    const { next, compared } = await reconcile(this.#deps, resource, due);
+    const { next, compared, ready } = await reconcile(this.#deps, resource, due);
+    this.#init.onPass?.(key, { owner: resource.spec.owner, ready });
     // A comparison that a failure stopped is still owed: the change that asked for it does not come again.
     if (due && compared) this.#comparedAt.set(key, now);
     else if (due) this.#driftAsked.add(key);
@@ -209,7 +221,8 @@ function priorityOf(event: ResourceEvent): Priority {
   return event.initial ? 'low' : 'high';
 }
 
-function signatureOf(kind: string, metadata: ObjectMeta): string {
+/** What of an object's metadata matters: everything but what its status changes. */
+export function signatureOf(kind: string, metadata: ObjectMeta): string {
   // A Secret and a Namespace have no generation that counts every change.
   const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
   return JSON.stringify([

@@ -7,10 +7,13 @@ import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Limits } from './observed.ts';
+import type { References } from './references.ts';
 
 /** Everything that a reconcile may touch: ports and sources of time, chance and ids. */
 export interface Dependencies {
   readonly resources: Resources;
+  /** Catalogs and owners as they are in force, which may be another state than what is declared. */
+  readonly references: References;
   readonly store: Store;
   readonly destinations: Destinations;
   readonly peppers: Peppers;

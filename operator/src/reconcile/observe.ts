@@ -1,4 +1,5 @@
 import type { ApiKey } from '../api/kinds.ts';
+import { rulesFor } from '../domain/grants.ts';
 import { Failure, stalled } from '../domain/failure.ts';
 import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
@@ -18,7 +19,12 @@ export async function observe(deps: Dependencies, resource: ApiKey, sights: Sigh
   const { resources } = deps;
   const namespace = resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
-  const catalog = resources.get('ApiCatalog', { name: resource.spec.catalog });
+  const { references } = deps;
+  const found = references.catalog(resource.spec.catalog);
+  const catalog = found?.catalog;
+  const owner = references.owner(resource.spec.owner);
+  const rules = owner === undefined ? [] : rulesFor(resource.spec.catalog, { rules: references.rules(owner) }, []);
+  const unusable = catalog === undefined && resources.get('ApiCatalog', { name: resource.spec.catalog }) !== undefined;
   return {
     now: deps.clock.now(),
     installationId: deps.installationId,
@@ -26,8 +32,11 @@ export async function observe(deps: Dependencies, resource: ApiKey, sights: Sigh
     resource,
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
-    owner: resources.get('KeyOwner', { name: resource.spec.owner }),
+    owner,
     catalog,
+    model: found?.model,
+    rules,
+    ...(unusable ? { catalogUnusable: true } : {}),
     targets: resolveTargets(resource, { name: ref.namespace, labels }, (name) => resources.get('KeyDestination', { name })),
     store,
     sights,

@@ -1,4 +1,5 @@
 import type { ApiCatalog, ApiKey, KeyOwner } from '../api/kinds.ts';
+import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
 import type { Reading } from '../destinations/port.ts';
 import type { Failure, FailureKind } from '../domain/failure.ts';
 import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
@@ -61,8 +62,16 @@ export interface Observed {
   readonly resource: ApiKey;
   readonly namespaceTerminating: boolean;
   readonly namespaceLabels: Readonly<Record<string, string>>;
+  /** In force: committed to the store. */
   readonly owner: KeyOwner | undefined;
+  /** The last valid one; in force. */
   readonly catalog: ApiCatalog | undefined;
+  /** What the store has of the catalog. */
+  readonly model: CatalogModel | undefined;
+  /** The owner's rules for this catalog, those of its groups included; none without an owner. */
+  readonly rules: readonly GrantRule[];
+  /** The catalog is declared, but not in force. */
+  readonly catalogUnusable?: true;
   readonly targets: readonly Target[];
   readonly store: KeyState;
   /** By {@link formatLocation}. */
@@ -89,6 +98,17 @@ export function activeVersion(o: Observed): Version | undefined {
 /** Every version that authenticates now. */
 export function liveVersions(o: Observed): readonly Version[] {
   return o.store.versions.filter((version) => isLive(version, o.now));
+}
+
+/** The versions that authenticate now and are bound to the present owner; the others are refused. */
+export function usableVersions(o: Observed): readonly Version[] {
+  return liveVersions(o).filter((version) => o.owner === undefined || version.ownerUid === o.owner.metadata.uid);
+}
+
+/** The key is bound to an owner that was deleted; another one has its name. */
+export function isOwnerReplaced(o: Observed): boolean {
+  const bound = o.store.boundOwnerUid;
+  return o.owner !== undefined && bound !== undefined && bound !== o.owner.metadata.uid;
 }
 
 /** Targets that have a place and are not blocked. */

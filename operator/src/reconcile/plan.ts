@@ -11,8 +11,8 @@ import { nextInstant, stalledRetryMs, waitingRetryMs } from './wake.ts';
  * no reference, permission or valid spec. Pure: the same observation gives the same plan.
  *
  * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
- * Progress: paused → namespaceTerminating → finalizing → references → validity → pendingEpoch → nothingLive → drift →
- * envelope → steady.
+ * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → pendingEpoch → nothingLive →
+ * drift → envelope → steady.
  */
 export function plan(o: Observed): Plan {
   for (const [rule, decide] of [...Object.entries(safetyRules), ...Object.entries(progressRules)]) {

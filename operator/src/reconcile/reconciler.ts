@@ -11,6 +11,7 @@ import { openTargets, sightOf, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
+import { readyOf } from './verdict.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
 const maxSteps = 40;
@@ -20,6 +21,8 @@ export interface Pass {
   readonly next: Next;
   /** Every location was looked at: a comparison that was due is done. */
   readonly compared: boolean;
+  /** The ApiKey is Ready. */
+  readonly ready: boolean;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
@@ -27,6 +30,7 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
   const started = deps.clock.monotonicMs();
   try {
     const { observed, decided } = await runSteps(deps, resource, driftDue);
+    await dropLostOwner(deps, observed);
     await writeStatus(deps, observed, decided);
     const { blocker } = decided;
     deps.metrics.reconciled({
@@ -35,12 +39,13 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
       durationMs: deps.clock.monotonicMs() - started,
     });
     const next: Next = decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
-    return { next, compared: openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined) };
+    const compared = openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined);
+    return { next, compared, ready: readyOf(observed, decided).status === 'True' };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false };
+    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    return { next: await fail(deps, resource, error), compared: false };
+    return { next: await fail(deps, resource, error), compared: false, ready: false };
   }
 }
 
@@ -64,6 +69,19 @@ async function runSteps(
     if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+}
+
+/**
+ * An owner whose finalizer was taken away by force while no operator ran is still in the store, and its keys would still
+ * be allowed. Looked at once, when the key first finds it missing.
+ */
+async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
+  const bound = o.store.boundOwnerUid;
+  const told = o.resource.status?.conditions.find(({ type }) => type === 'OwnerActive')?.reason;
+  if (o.owner !== undefined || bound === undefined || told === 'OwnerNotFound') return;
+  if ((await deps.resources.readLive('KeyOwner', { name: o.resource.spec.owner })) !== undefined) return;
+  deps.assertLeading();
+  await deps.store.deleteOwner(bound, o.now);
 }
 
 /** Writes the status when it says something new; a resource on its last step has none any more. */
@@ -163,7 +181,8 @@ export function backOffUntil(resource: ApiKey): Instant | undefined {
   return parseInstant(status.failures.retryAt);
 }
 
-function sameStatus(a: ApiKeyStatus | undefined, b: ApiKeyStatus): boolean {
+/** Whether two statuses say the same, whatever the order of members and entries. */
+export function sameStatus(a: unknown, b: unknown): boolean {
   return JSON.stringify(ordered(a)) === JSON.stringify(ordered(b));
 }
 

@@ -2,8 +2,11 @@ import type { ApiKeyStatus, Condition, ConditionType, DestinationStatus } from '
 import type { Failure } from '../domain/failure.ts';
 import { formatInstant, type Instant } from '../domain/time.ts';
 import { type Version } from '../domain/version.ts';
+import { effectiveOf } from '../domain/grants.ts';
 import type { Plan } from './action.ts';
+import { handledRotation } from './handled.ts';
 import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
+import { settingsOf } from './settings.ts';
 import {
   deliveredOf,
   holdsOneOf,
@@ -25,11 +28,13 @@ export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
   const previous = o.resource.status;
   const { reconciling, stalled } = progressOf(o, plan);
   const expired = issuedOf(o).reason === 'Expired' || plan.blocker?.reason === 'Expired';
+  const owner = ownerOf(o);
+  const rotation = handledRotation(o, owner.reason);
   const statements: Readonly<Partial<Record<ConditionType, Statement>>> = {
     Ready: readyOf(o, plan),
     Issued: issuedOf(o),
     Delivered: deliveredOf(o),
-    OwnerActive: ownerOf(o),
+    OwnerActive: owner,
     Expired: expired ? yes('Expired') : no('Steady', 'The key has not expired.'),
     Reconciling: reconciling,
     Stalled: stalled,
@@ -38,7 +43,9 @@ export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
   const older = o.store.versions.find((version) => version.state === 'retiring' && !version.lost);
   const secret = boundSecret(o);
   return {
-    ...kept(previous),
+    ...(previous?.lastHandledCompromise === undefined ? {} : { lastHandledCompromise: previous.lastHandledCompromise }),
+    ...(rotation === undefined ? {} : { lastHandledRotation: rotation }),
+    ...effectiveStatusOf(o),
     ...generationOf(o),
     conditions: conditionsOf(statements, previous?.conditions ?? [], o),
     ...(current === undefined ? {} : { currentKey: currentKeyOf(current) }),
@@ -79,12 +86,15 @@ export function failedStatusOf(
   };
 }
 
-/** What a later rule writes and this projection does not know. */
-function kept(previous: ApiKeyStatus | undefined): Pick<ApiKeyStatus, 'lastHandledRotation' | 'lastHandledCompromise'> {
-  return {
-    ...(previous?.lastHandledRotation === undefined ? {} : { lastHandledRotation: previous.lastHandledRotation }),
-    ...(previous?.lastHandledCompromise === undefined ? {} : { lastHandledCompromise: previous.lastHandledCompromise }),
-  };
+/** As many scopes as the status may name. */
+const mostScopes = 200;
+
+/** What the key may do now: access type ∩ selection ∩ owner, spelled out. Nothing can be said without a catalog. */
+function effectiveStatusOf(o: Observed): Pick<ApiKeyStatus, 'effective'> {
+  if (o.model === undefined) return {};
+  const { accessType, selections } = settingsOf(o.resource.spec);
+  const found = effectiveOf({ model: o.model, accessType, selections, rules: o.rules });
+  return { effective: { ...found, scopes: found.scopes.slice(0, mostScopes) } };
 }
 
 function conditionsOf(
@@ -97,7 +107,8 @@ function conditionsOf(
   );
 }
 
-function conditionOf(
+/** One condition; its lastTransitionTime stays while its status stays. */
+export function conditionOf(
   type: ConditionType,
   statement: Statement,
   previous: readonly Condition[],

@@ -1,7 +1,10 @@
 import { durationMs } from '../domain/duration.ts';
 import { ceilToSecond, formatInstant, parseInstant, type Instant } from '../domain/time.ts';
 import { selectsNamespace } from '../domain/namespaces.ts';
+import { holdsAccessType } from '../domain/grants.ts';
 import type { Blocker, Observed } from './observed.ts';
+import { selectionFault } from './selections.ts';
+import { notHeldMessage } from './verdict.ts';
 
 function invalid(message: string): Blocker {
   return { kind: 'stalled', reason: 'InvalidSpec', message };
@@ -12,7 +15,7 @@ function invalid(message: string): Blocker {
  * and value; `undefined` = valid. Callers have made sure that the catalog is there.
  */
 export function validate(o: Observed): Blocker | undefined {
-  return validateAccess(o) ?? validateExpiry(o) ?? validateRotation(o);
+  return validateAccess(o) ?? validateSelections(o) ?? validateExpiry(o) ?? validateRotation(o);
 }
 
 function validateAccess(o: Observed): Blocker | undefined {
@@ -26,6 +29,11 @@ function validateAccess(o: Observed): Blocker | undefined {
     return invalid(`spec.contactEmail: catalog ${spec.catalog} requires one`);
   }
   return undefined;
+}
+
+function validateSelections(o: Observed): Blocker | undefined {
+  const fault = o.model === undefined ? undefined : selectionFault(o.model, o.resource.spec);
+  return fault === undefined ? undefined : invalid(fault);
 }
 
 function validateExpiry(o: Observed): Blocker | undefined {
@@ -72,7 +80,7 @@ function validateRotation(o: Observed): Blocker | undefined {
   return undefined;
 }
 
-/** Whether the owner may be named from this namespace. */
+/** Whether the owner and the type may be named from this namespace, and the owner may hold the type. */
 export function validatePermission(o: Observed): Blocker | undefined {
   const namespace = { name: o.ref.namespace, labels: o.namespaceLabels };
   if (o.owner !== undefined && !selectsNamespace(o.owner.spec.allowedNamespaces, namespace)) {
@@ -89,6 +97,10 @@ export function validatePermission(o: Observed): Blocker | undefined {
       reason: 'NotPermitted',
       message: `spec.accessType: ${type.name} keys of catalog ${o.resource.spec.catalog} are not allowed in namespace ${o.ref.namespace}`,
     };
+  }
+  const { owner, accessType, catalog } = o.resource.spec;
+  if (o.owner !== undefined && !holdsAccessType(o.rules, accessType)) {
+    return { kind: 'stalled', reason: 'NotPermitted', message: notHeldMessage(owner, accessType, catalog) };
   }
   return undefined;
 }

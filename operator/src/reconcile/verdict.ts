@@ -1,3 +1,5 @@
+import { annotations } from '../api/meta.ts';
+import { holdsAccessType } from '../domain/grants.ts';
 import { formatLocation, type Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
@@ -5,8 +7,10 @@ import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  isOwnerReplaced,
   liveVersions,
   pendingVersion,
+  usableVersions,
   type Blocker,
   type Observed,
   type Target,
@@ -106,7 +110,7 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
 }
 
 function undeliveredOf(o: Observed): Statement | undefined {
-  const live = liveVersions(o).map((version) => version.keyId);
+  const live = usableVersions(o).map((version) => version.keyId);
   const lacking = o.targets.filter((target) => !holdsOneOf(o, target, live));
   if (lacking.length === 0) return live.length > 0 ? undefined : no('Minting');
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
@@ -135,15 +139,26 @@ export function deliveredOf(o: Observed): Statement {
     : no(fault.reason, fault.message);
 }
 
-/** OwnerActive: the owner exists with the UID that the key is bound to, and is enabled. */
+/** OwnerActive: the owner exists with the UID that the key is bound to, is enabled, and may hold the access type. */
 export function ownerOf(o: Observed): Statement {
   const { owner } = o;
   const name = o.resource.spec.owner;
   if (owner === undefined) return no('OwnerNotFound', `KeyOwner ${name} does not exist`);
-  const bound = (activeVersion(o) ?? pendingVersion(o))?.ownerUid;
-  if (bound !== undefined && bound !== owner.metadata.uid)
-    return no('OwnerReplaced', `KeyOwner ${name} was deleted and created anew`);
-  return owner.spec.disabled ? no('OwnerDisabled', `KeyOwner ${name} is disabled`) : yes('Enabled');
+  if (isOwnerReplaced(o)) return no('OwnerReplaced', replacedMessage(name));
+  if (owner.spec.disabled) return no('OwnerDisabled', `KeyOwner ${name} is disabled`);
+  const { accessType, catalog } = o.resource.spec;
+  if (o.catalog === undefined || holdsAccessType(o.rules, accessType)) return yes('Enabled');
+  return no('NotPermitted', notHeldMessage(name, accessType, catalog));
+}
+
+/** What a key says whose owner was deleted and created anew. */
+export function replacedMessage(owner: string): string {
+  return `KeyOwner ${owner} was deleted and created anew; a new value of the annotation ${annotations.rotate} binds the key to the present one`;
+}
+
+/** What a key says whose owner may not hold its access type. */
+export function notHeldMessage(owner: string, accessType: string, catalog: string): string {
+  return `spec.accessType: no rule of KeyOwner ${owner} or its groups lists ${accessType} of catalog ${catalog}`;
 }
 
 /** kstatus: Reconciling while work is under way or awaited, Stalled when a person must act, never both, neither when all is as declared. */

@@ -1,4 +1,4 @@
-import type { DenyCode } from '../authorize/verdict.ts';
+import type { Denial, DenyCode, RequestFault } from '../authorize/verdict.ts';
 
 /** What a denial is in HTTP. */
 export interface CodeEntry {
@@ -26,3 +26,22 @@ export const codes: Readonly<Record<DenyCode, CodeEntry>> = {
   rate_limited: { status: 429, detail: 'The API key has reached its rate limit.' },
   authorizer_stale: { status: 503, detail: 'The authorizer cannot decide now; try again.' },
 };
+
+const faults: Readonly<Record<RequestFault, string>> = {
+  customer: 'The customer is not spelled as the API documents it.',
+  'target channels': 'The list of target channels is empty; omit it for all assigned channels.',
+};
+
+/** How many channels a sentence names; all of them are in the answer's own list. */
+const namedMaxCount = 5;
+const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** The sentence for one denial: the table's, or a closer one that repeats only what the request named. */
+export function detailOf({ code, fault, violatingChannels = [] }: Denial): string {
+  if (fault !== undefined) return faults[fault];
+  // Only what looks like a slug is repeated: a key that was sent in the wrong place must not come back in a sentence.
+  const slugs = violatingChannels.filter((slug) => slugPattern.test(slug)).slice(0, namedMaxCount);
+  if (slugs.length === 0) return codes[code].detail;
+  const more = violatingChannels.length > slugs.length ? ', …' : '';
+  return `The API key does not give access to these channels: ${slugs.join(', ')}${more}.`;
+}

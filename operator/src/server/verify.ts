@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Authorize } from '../authorize/authorize.ts';
-import type { Verdict } from '../authorize/verdict.ts';
+import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
+import { formatInstant } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
 import { badRequest, readJson } from './body.ts';
 import { isAdmitted } from './callers.ts';
 import type { CallerTokens } from './callers.ts';
-import { codes } from './codes.ts';
+import { codes, detailOf } from './codes.ts';
 import type { Handler } from './listener.ts';
 import { respondJson, respondProblem } from './respond.ts';
 import { parseBatch, parseVerify } from './verifyrequest.ts';
@@ -76,8 +77,25 @@ async function verifyBatch(body: unknown, api: VerifyApi, response: ServerRespon
 }
 
 function answer(verdict: Verdict): Readonly<Record<string, unknown>> {
-  const { status, detail } = codes[verdict.code];
-  return { allowed: false, status, code: verdict.code, detail, ...(verdict.keyId === undefined ? {} : { keyId: verdict.keyId }) };
+  return verdict.allowed ? describeGrant(verdict.grant) : describeDenial(verdict);
+}
+
+/** Members that say nothing (`undefined`) are left out by the serialiser. */
+function describeGrant(grant: Grant): Readonly<Record<string, unknown>> {
+  const { keyId, apiKey, owner, clientApplication, accessType, catalog, environment, endpoint } = grant;
+  const { channels, attributes, applications, requestApplication, expiresAt } = grant;
+  return {
+    ...{ allowed: true, keyId, apiKey, owner, clientApplication, accessType, catalog, environment, endpoint },
+    ...{ channels, attributes, applications, requestApplication },
+    // The same word as in a delivered record.
+    expiresAt: expiresAt === undefined ? 'never' : formatInstant(expiresAt),
+  };
+}
+
+function describeDenial(denial: Denial): Readonly<Record<string, unknown>> {
+  const { code, expiredStatus, violatingChannels, keyId } = denial;
+  const { status } = codes[code];
+  return { allowed: false, status: expiredStatus ?? status, code, detail: detailOf(denial), violatingChannels, keyId };
 }
 
 function cutQuery(target: string): string {

@@ -1,17 +1,32 @@
+import type { CatalogModel, GrantRule, Selections } from '../domain/catalog.ts';
 import type { ApiKeyRef, Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
 
-/** The selections of one ApiKey, as the authorizer needs them. Absent = not selected (see api.md for what that means). */
-export interface Selections {
-  readonly scopes?: readonly string[];
-  readonly endpoints?: readonly string[];
-  readonly applications?: readonly string[];
-  readonly channels?: readonly string[];
-  readonly customerChannels?: readonly { readonly customer: string; readonly channels: readonly string[] }[];
-  readonly attributes?: readonly string[];
-  readonly rateLimit?: { readonly requests: number; readonly perMs: number };
-  readonly allowedSources?: readonly string[];
+/** A catalog in force, as the authorizer needs it. One row and one feed entry per change. */
+export interface CatalogRow {
+  /** The resource's. A catalog that was deleted and created anew is another one. */
+  readonly uid: string;
+  readonly name: string;
+  /** SHA-256 of the model, hex: what compiled forms are cached by. */
+  readonly digest: string;
+  readonly model: CatalogModel;
+}
+
+/** An owner: whose rights are the ceiling of its keys. Keys are bound to the uid, not to the name. */
+export interface OwnerRow {
+  readonly uid: string;
+  readonly name: string;
+  readonly disabled: boolean;
+  readonly groups: readonly string[];
+  readonly rules: readonly GrantRule[];
+}
+
+/** Rules that many owners share; owners name it. */
+export interface GroupRow {
+  readonly uid: string;
+  readonly name: string;
+  readonly rules: readonly GrantRule[];
 }
 
 /** What the store keeps of an ApiKey besides its versions: everything that a verdict may depend on. */
@@ -38,6 +53,8 @@ export interface KeyState {
   readonly key: KeyRow | undefined;
   /** All versions that are not ended. */
   readonly versions: readonly Version[];
+  /** The owner that the newest version is bound to, ended ones included; absent before the first mint. */
+  readonly boundOwnerUid?: string;
   /** 0 before the first mint. */
   readonly highestEpoch: number;
   /** Attempts minted for the highest epoch, ended ones included. */
@@ -86,6 +103,28 @@ export type Actor = string;
 export interface KeyRecord {
   readonly version: Version;
   readonly key: KeyRow;
+  /** The owner of the uid that the version is bound to; absent = deleted. */
+  readonly owner: OwnerRow | undefined;
+  /** Of the owner's groups, those that exist. */
+  readonly groups: readonly GroupRow[];
+  /** The catalog that the key names; absent = deleted, or never valid. */
+  readonly catalog: CatalogRow | undefined;
+}
+
+/** A version was seen in use. */
+export interface UsedVersion {
+  readonly keyId: string;
+  readonly at: Instant;
+}
+
+/** Numbers of keys that are not released; what is 0 is absent. */
+export interface KeyCounts {
+  /** By the catalog's name. */
+  readonly byCatalog: ReadonlyMap<string, number>;
+  /** By the owner's name. */
+  readonly byOwner: ReadonlyMap<string, number>;
+  /** By the destination's uid: keys with a delivery that is not gone, released keys included. */
+  readonly byDestination: ReadonlyMap<string, number>;
 }
 
 /** One row of the change feed. `id` is random: a restored or failed-over database shows by it. */
@@ -104,7 +143,17 @@ export interface AuditRow {
   readonly action: string;
   readonly apiKeyUid: string | undefined;
   readonly keyId: string | undefined;
+  /** The uid of the catalog, owner or group that changed; absent for ApiKeys. */
+  readonly subjectUid?: string;
+  /** For a change of rights: path of the member → `from → to`, in names. */
   readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Which audit rows are meant: those that have all members that are given. */
+export interface AuditFilter {
+  readonly apiKeyUid?: string;
+  readonly keyId?: string;
+  readonly subjectUid?: string;
 }
 
 /**
@@ -179,12 +228,32 @@ export interface Store {
    */
   releaseKey(uid: string, now: Instant): Promise<Transition>;
 
+  /**
+   * Writes a catalog that is valid as a whole. `already` = the same digest is there. Of a catalog, owner or group a new uid
+   * under a known name deletes the old row in the same transaction, and a uid that was deleted never comes back (`already`).
+   */
+  saveCatalog(row: CatalogRow, now: Instant): Promise<Transition>;
+  /** Its keys are unknown (`key_invalid`) from the commit on. */
+  deleteCatalog(uid: string, now: Instant): Promise<Transition>;
+  /** One row and one feed entry however many keys the owner has. `already` = nothing differs. */
+  saveOwner(row: OwnerRow, now: Instant): Promise<Transition>;
+  /** Its keys answer `owner_inactive` from the commit on; an owner of the same name later has another uid. */
+  deleteOwner(uid: string, now: Instant): Promise<Transition>;
+  saveGroup(row: GroupRow, now: Instant): Promise<Transition>;
+  deleteGroup(uid: string, now: Instant): Promise<Transition>;
+  /** How many keys that are not released name each catalog, owner and destination: for status counts. */
+  countKeys(): Promise<KeyCounts>;
+  /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
+  findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
+  /** Sets first use once and last use if later; needs no fence: authorizers call it. Unknown ids are ignored. */
+  recordUse(used: readonly UsedVersion[]): Promise<void>;
+
   /** For a verify. `undefined` = unknown key id. */
   findByKeyId(keyId: string): Promise<KeyRecord | undefined>;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
   /** Newest first, at most `limit`. */
-  readAudit(filter: { readonly apiKeyUid?: string; readonly keyId?: string }, limit: number): Promise<readonly AuditRow[]>;
+  readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]>;
   close(): Promise<void>;
 }
 
@@ -195,6 +264,8 @@ export class FenceLost extends Error {
     this.name = 'FenceLost';
   }
 }
+
+export type { Selections };
 
 /** Why a version was minted, told to {@link Store.mint} in `version.cause`. */
 export type { MintCause };

@@ -11,6 +11,10 @@ import type { MintRequestChanges } from '../../builders/mintrequest.ts';
 export interface StoreDatabase {
   /** Another store on the same database, as another process would have. It has not taken the fence. */
   open(): Store;
+  /** Puts so many keys of this owner there, past the store; their key ids. */
+  fill(count: number, owner: { readonly uid: string; readonly name: string }): Promise<readonly string[]>;
+  /** How many rows a piece of work wrote, by table; without the head of the feed. */
+  rowsWrittenBy(work: () => Promise<void>): Promise<Readonly<Record<string, number>>>;
   close(): Promise<void>;
 }
 
@@ -80,6 +84,19 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
     });
 
     describe('mint', () => {
+      test('[S2-6] remembers which owner the newest version is bound to, also when all have ended', async () => {
+        expect((await store.readKey(randomUUID())).boundOwnerUid).toBeUndefined();
+        const first = await minted({ version: { ownerUid: 'first-owner' } }, true);
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('first-owner');
+        const second = await minted({ ref: first.ref, version: { epoch: 2, ownerUid: 'second-owner' } });
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('second-owner');
+        const again = { version: { epoch: 2, ownerUid: 'third-owner' }, lostKeyIds: [second.version.keyId] };
+        await minted({ ref: first.ref, ...again });
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('third-owner');
+        await store.revokeAll(first.ref.uid, { actor: 'operator', detail: 'test' }, later);
+        expect((await store.readKey(first.ref.uid)).boundOwnerUid).toBe('third-owner');
+      });
+
       test('keeps every member of the version, the settings and the intents', async () => {
         const target = uniqueTarget('vault');
         const settings = keySettings({
@@ -578,7 +595,13 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
     describe('verify', () => {
       test('finds a version with its key by key id, and nothing for an unknown one', async () => {
         const { ref, settings, version } = await minted();
-        expect(await store.findByKeyId(version.keyId)).toEqual({ version, key: { ref, settings } });
+        expect(await store.findByKeyId(version.keyId)).toEqual({
+          version,
+          key: { ref, settings },
+          owner: undefined,
+          groups: [],
+          catalog: undefined,
+        });
         expect(await store.findByKeyId('nobody')).toBeUndefined();
       });
     });

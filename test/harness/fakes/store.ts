@@ -6,25 +6,35 @@ import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
 import type { Clock, Instant } from '../../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Version } from '../../../operator/src/domain/version.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
+import { catalogChange, groupChange, ownerChange, settingsChange } from '../../../operator/src/store/changes.ts';
+import type { ChangeDetail } from '../../../operator/src/store/changes.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
   Actor,
+  AuditFilter,
   AuditRow,
+  CatalogRow,
   ClaimOutcome,
   FeedRow,
+  GroupRow,
   HeldValue,
+  KeyCounts,
   KeyRecord,
   KeyRow,
   KeySettings,
   KeyState,
   MintRequest,
+  OwnerRow,
   Store,
   Transition,
+  UsedVersion,
 } from '../../../operator/src/store/port.ts';
 
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
 type StoredKey = Changing<KeyRow> & { released: boolean };
-type Audited = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'actor' | 'keyId' | 'detail'>>;
+type Audited = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'actor' | 'keyId' | 'subjectUid' | 'detail'>>;
+/** A catalog, owner or group, and whether it was deleted. By uid, in the order of their first saving. */
+type Cluster<T> = Map<string, { readonly row: T; readonly deleted: boolean }>;
 
 /** The rows; a transaction works on a copy, so that abandoning it leaves nothing. */
 interface Rows {
@@ -32,6 +42,9 @@ interface Rows {
   /** In the order of their minting, as are deliveries. */
   versions: Version[];
   deliveries: Delivery[];
+  catalogs: Cluster<CatalogRow>;
+  owners: Cluster<OwnerRow>;
+  groups: Cluster<GroupRow>;
   feed: FeedRow[];
   audit: AuditRow[];
 }
@@ -51,7 +64,16 @@ export class MemoryDatabase {
   clusterUid: string | undefined;
   fence = 0;
   readonly peppers: Map<string, Uint8Array> = new Map();
-  rows: Rows = { keys: new Map(), versions: [], deliveries: [], feed: [], audit: [] };
+  rows: Rows = {
+    keys: new Map(),
+    versions: [],
+    deliveries: [],
+    catalogs: new Map(),
+    owners: new Map(),
+    groups: new Map(),
+    feed: [],
+    audit: [],
+  };
 }
 
 /** What {@link MemoryStore} may be told. */
@@ -126,6 +148,7 @@ export class MemoryStore implements Store {
         .sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0) || own.indexOf(b) - own.indexOf(a));
       const revoked = ended.filter((one) => one.endedReason === 'revoked').slice(0, 16);
       const [last] = ended;
+      const newest = own.findLast((one) => one.epoch === highestEpoch);
       const key = keys.get(uid);
       const lastEnded =
         last?.endedReason === undefined || last.endedAt === undefined
@@ -135,6 +158,7 @@ export class MemoryStore implements Store {
         key: key === undefined || key.released ? undefined : publicKey(key),
         versions: own.filter((one) => one.state !== 'ended').sort((a, b) => a.epoch - b.epoch),
         highestEpoch,
+        ...(newest === undefined ? {} : { boundOwnerUid: newest.ownerUid }),
         attemptsOfHighestEpoch: own.filter((one) => one.epoch === highestEpoch).length,
         revokedKeyIds: revoked.map((one) => one.keyId),
         ...(lastEnded === undefined ? {} : { lastEnded }),
@@ -290,7 +314,7 @@ export class MemoryStore implements Store {
       const key = inUse(rows, uid);
       if (canonical(key.settings) === canonical(settings)) throw new Abandon('already');
       rows.keys.set(uid, { ...key, settings: structuredClone(settings) });
-      return { uid, revises: [uid], audit: [{ action: 'edit', detail: { suspended: settings.suspended } }] };
+      return { uid, revises: [uid], audit: [{ action: 'edit', detail: settingsChange(key.settings, settings) }] };
     });
   }
 
@@ -339,12 +363,80 @@ export class MemoryStore implements Store {
     });
   }
 
+  async saveCatalog(row: CatalogRow, now: Instant): Promise<Transition> {
+    const same = (known: CatalogRow): boolean => known.digest === row.digest && known.name === row.name;
+    return await this.#plain('saveCatalog', now, ({ catalogs }) => save(catalogs, row, same, 'ApiCatalog', catalogChange));
+  }
+
+  async deleteCatalog(uid: string, now: Instant): Promise<Transition> {
+    return await this.#plain('deleteCatalog', now, ({ catalogs }) => remove(catalogs, uid, 'ApiCatalog', catalogChange));
+  }
+
+  async saveOwner(row: OwnerRow, now: Instant): Promise<Transition> {
+    const same = (known: OwnerRow): boolean => canonical(known) === canonical(row);
+    return await this.#plain('saveOwner', now, ({ owners }) => save(owners, row, same, 'KeyOwner', ownerChange));
+  }
+
+  async deleteOwner(uid: string, now: Instant): Promise<Transition> {
+    return await this.#plain('deleteOwner', now, ({ owners }) => remove(owners, uid, 'KeyOwner', ownerChange));
+  }
+
+  async saveGroup(row: GroupRow, now: Instant): Promise<Transition> {
+    const same = (known: GroupRow): boolean => canonical(known) === canonical(row);
+    return await this.#plain('saveGroup', now, ({ groups }) => save(groups, row, same, 'KeyOwnerGroup', groupChange));
+  }
+
+  async deleteGroup(uid: string, now: Instant): Promise<Transition> {
+    return await this.#plain('deleteGroup', now, ({ groups }) => remove(groups, uid, 'KeyOwnerGroup', groupChange));
+  }
+
+  async countKeys(): Promise<KeyCounts> {
+    return await this.#read('countKeys', ({ keys, deliveries }) => {
+      const kept = [...keys.values()].filter((key) => !key.released);
+      const held = deliveries.filter((one) => one.state !== 'gone');
+      const pairs = new Map(held.map((one) => [`${one.location.destinationUid}\n${one.apiKeyUid}`, one.location.destinationUid]));
+      return {
+        byCatalog: tally(kept.map((key) => key.settings.catalog)),
+        byOwner: tally(kept.map((key) => key.settings.owner)),
+        byDestination: tally([...pairs.values()]),
+      };
+    });
+  }
+
+  async findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined> {
+    return await this.#read('findCatalog', ({ catalogs }) =>
+      inForce(catalogs).find((row) => ('name' in by ? row.name === by.name : row.model.requests.hosts.includes(by.host))),
+    );
+  }
+
+  async recordUse(used: readonly UsedVersion[]): Promise<void> {
+    await this.#read('recordUse', () => {
+      const { versions } = this.database.rows;
+      for (const keyId of new Set(used.map((one) => one.keyId))) {
+        const version = versions.find((one) => one.keyId === keyId);
+        if (version === undefined) continue;
+        const instants = used.filter((one) => one.keyId === keyId).map((one) => one.at);
+        const firstUsedAt = version.firstUsedAt ?? Math.min(...instants);
+        replace(versions, version, { ...version, firstUsedAt, lastUsedAt: Math.max(version.lastUsedAt ?? 0, ...instants) });
+      }
+    });
+  }
+
   async findByKeyId(keyId: string): Promise<KeyRecord | undefined> {
-    return await this.#read('findByKeyId', ({ keys, versions }) => {
+    return await this.#read('findByKeyId', ({ keys, versions, owners, groups, catalogs }) => {
       const version = versions.find((one) => one.keyId === keyId);
       if (version === undefined) return undefined;
       const key = existing(keys, version.apiKeyUid);
-      return key.released ? undefined : { version, key: publicKey(key) };
+      if (key.released) return undefined;
+      const owner = inForce(owners).find((row) => row.uid === version.ownerUid);
+      const known = inForce(groups);
+      return {
+        version,
+        key: publicKey(key),
+        owner,
+        groups: (owner?.groups ?? []).flatMap((name) => known.filter((row) => row.name === name)),
+        catalog: inForce(catalogs).find((row) => row.name === key.settings.catalog),
+      };
     });
   }
 
@@ -352,12 +444,13 @@ export class MemoryStore implements Store {
     return await this.#read('readFeed', ({ feed }) => feed.filter((row) => row.rev >= from).slice(0, limit));
   }
 
-  async readAudit(filter: { readonly apiKeyUid?: string; readonly keyId?: string }, limit: number): Promise<readonly AuditRow[]> {
+  async readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]> {
     return await this.#read('readAudit', ({ audit }) => {
       const found = audit.filter(
         (row) =>
           (filter.apiKeyUid === undefined || row.apiKeyUid === filter.apiKeyUid) &&
-          (filter.keyId === undefined || row.keyId === filter.keyId),
+          (filter.keyId === undefined || row.keyId === filter.keyId) &&
+          (filter.subjectUid === undefined || row.subjectUid === filter.subjectUid),
       );
       return found.reverse().slice(0, limit);
     });
@@ -392,13 +485,12 @@ export class MemoryStore implements Store {
     if (this.#fence === undefined) throw new FenceLost();
     const rows = structuredClone(this.database.rows);
     try {
-      const { uid, revises, audit } = body(rows);
+      const { uid, kind = 'ApiKey', revises, audit } = body(rows);
       if (this.#fence !== this.database.fence) throw new FenceLost();
       rows.audit.push(
         ...audit.map((one) => ({ at: now, actor: this.#actor, apiKeyUid: uid, keyId: undefined, detail: {}, ...one })),
       );
-      for (const subjectUid of revises)
-        rows.feed.push({ rev: rows.feed.length + 1, id: randomUUID(), kind: 'ApiKey', subjectUid });
+      for (const subjectUid of revises) rows.feed.push({ rev: rows.feed.length + 1, id: randomUUID(), kind, subjectUid });
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
       throw error;
@@ -411,9 +503,54 @@ export class MemoryStore implements Store {
 }
 
 interface Change {
-  readonly uid: string;
+  /** The ApiKey's. */
+  readonly uid?: string;
+  /** What `revises` are uids of; ApiKeys without. */
+  readonly kind?: FeedRow['kind'];
   readonly revises: readonly string[];
   readonly audit: readonly Audited[];
+}
+
+type Describe<T> = (from: T | undefined, to: T | undefined) => ChangeDetail;
+
+function save<T extends { readonly uid: string; readonly name: string }>(
+  all: Cluster<T>,
+  row: T,
+  isSame: (known: T) => boolean,
+  kind: FeedRow['kind'],
+  describe: Describe<T>,
+): Change {
+  const known = all.get(row.uid);
+  if (known !== undefined && (known.deleted || isSame(known.row))) throw new Abandon('already');
+  const replaced = inForce(all).filter((other) => other.name === row.name && other.uid !== row.uid);
+  for (const other of replaced) all.set(other.uid, { row: other, deleted: true });
+  all.set(row.uid, { row: structuredClone(row), deleted: false });
+  const action = known === undefined ? 'create' : 'edit';
+  return {
+    kind,
+    revises: [...replaced.map((other) => other.uid), row.uid],
+    audit: [
+      ...replaced.map((other) => ({ action: 'delete', subjectUid: other.uid, detail: describe(other, undefined) })),
+      { action, subjectUid: row.uid, detail: describe(known?.row, row) },
+    ],
+  };
+}
+
+function remove<T>(all: Cluster<T>, uid: string, kind: FeedRow['kind'], describe: Describe<T>): Change {
+  const known = all.get(uid);
+  if (known === undefined || known.deleted) throw new Abandon('already');
+  all.set(uid, { ...known, deleted: true });
+  return { kind, revises: [uid], audit: [{ action: 'delete', subjectUid: uid, detail: describe(known.row, undefined) }] };
+}
+
+function inForce<T>(all: Cluster<T>): readonly T[] {
+  return [...all.values()].filter((one) => !one.deleted).map((one) => one.row);
+}
+
+function tally(names: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }
 
 function inUse(rows: Rows, uid: string): StoredKey {

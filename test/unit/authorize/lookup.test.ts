@@ -2,20 +2,26 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
+import { CatalogCache } from '../../../operator/src/authorize/catalog.ts';
+import { normaliseHost } from '../../../operator/src/authorize/host.ts';
 import { lookup } from '../../../operator/src/authorize/lookup.ts';
-import type { LookupSources } from '../../../operator/src/authorize/lookup.ts';
+import type { Lookup, LookupSources } from '../../../operator/src/authorize/lookup.ts';
 import type { AuthRequest } from '../../../operator/src/authorize/request.ts';
 import { waiting } from '../../../operator/src/domain/failure.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { mintToken } from '../../../operator/src/keys/mint.ts';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
-import type { KeyRecord } from '../../../operator/src/store/port.ts';
+import type { KeyRecord, Store } from '../../../operator/src/store/port.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
+import { authRequest } from '../../builders/authrequest.ts';
+import { catalogRow } from '../../builders/clusterrows.ts';
 import { keyRecord, seededBytes, testPeppers } from '../../builders/keyrecord.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 
-const { record, token } = keyRecord();
+const catalog = catalogRow({ uid: 'catalog-1' });
+const { record, token } = keyRecord({ catalog });
 
 function sources(
   find: (keyId: string) => Promise<KeyRecord | undefined>,
@@ -25,7 +31,21 @@ function sources(
     asked.push(keyId);
     return find(keyId);
   };
-  return { store: { findByKeyId }, peppers: testPeppers, clock: new FakeClock(), timeoutMs: 2_000, asked };
+  const findCatalog: Store['findCatalog'] = (by) => {
+    asked.push(JSON.stringify(by));
+    const found = 'name' in by ? by.name === catalog.name : catalog.model.requests.hosts.includes(by.host);
+    return Promise.resolve(found ? catalog : undefined);
+  };
+  const store = { findByKeyId, findCatalog };
+  return { store, peppers: testPeppers, clock: new FakeClock(), catalogs: new CatalogCache(), timeoutMs: 2_000, asked };
+}
+
+function present(
+  credential: AuthRequest['credential'],
+  from: LookupSources,
+  changes: Partial<AuthRequest> = {},
+): Promise<Lookup> {
+  return lookup(authRequest({ ...changes, credential }), from);
 }
 
 const holding = (): ReturnType<typeof sources> =>
@@ -33,22 +53,29 @@ const holding = (): ReturnType<typeof sources> =>
 
 describe('lookup', () => {
   test('finds the record that the whole token proves', async () => {
-    expect(await lookup(token, holding())).toEqual({ kind: 'known', record });
+    const { catalogs: cache, ...from } = holding();
+    const compiled = cache.get(catalog);
+    expect(await present(token, { ...from, catalogs: cache })).toMatchObject({
+      kind: 'known',
+      keyId: record.version.keyId,
+      catalog: compiled,
+      key: { record, catalog: compiled },
+    });
   });
 
   test('takes no value and an empty one as nothing presented', async () => {
-    expect(await lookup(undefined, holding())).toEqual({ kind: 'missing' });
-    expect(await lookup(new Plaintext(''), holding())).toEqual({ kind: 'missing' });
+    expect(await present(undefined, holding())).toEqual({ kind: 'missing' });
+    expect(await present(new Plaintext(''), holding())).toEqual({ kind: 'missing' });
   });
 
   test('refuses what is no token without asking the store', async () => {
     const from = holding();
     await fc.assert(
       fc.asyncProperty(fc.string({ minLength: 1 }), async (text) => {
-        expect(await lookup(new Plaintext(text), from)).toEqual({ kind: 'unknown' });
+        expect(await present(new Plaintext(text), from)).toEqual({ kind: 'unknown' });
       }),
     );
-    expect(await lookup('malformed', from)).toEqual({ kind: 'unknown' });
+    expect(await present('malformed', from)).toEqual({ kind: 'unknown' });
     expect(from.asked).toEqual([]);
   });
 
@@ -58,15 +85,16 @@ describe('lookup', () => {
     const from = sources(() =>
       Promise.resolve({ ...record, version: { ...record.version, keyId: impostor.record.version.keyId } }),
     );
-    expect(await lookup(stranger.token, holding())).toEqual({ kind: 'unknown' });
-    expect(await lookup(impostor.token, from)).toEqual({ kind: 'unknown' });
+    const unknown = { kind: 'unknown', catalog: expect.objectContaining({ uid: catalog.uid }) as unknown };
+    expect(await present(stranger.token, holding())).toEqual(unknown);
+    expect(await present(impostor.token, from)).toEqual(unknown);
   });
 
   test('is stale when this process lacks the pepper of the version', async () => {
     const other = PepperRing.parse(
       JSON.stringify({ current: 'later', peppers: { later: Buffer.alloc(32, 2).toString('base64') } }),
     );
-    expect(await lookup(token, { ...holding(), peppers: other })).toMatchObject({
+    expect(await present(token, { ...holding(), peppers: other })).toMatchObject({
       kind: 'stale',
       error: { message: expect.stringContaining('pepper') as unknown },
     });
@@ -75,7 +103,7 @@ describe('lookup', () => {
   test('is stale when the store fails', async () => {
     const error = waiting('StoreUnavailable', 'the database does not answer');
     expect(
-      await lookup(
+      await present(
         token,
         sources(() => Promise.reject(error)),
       ),
@@ -84,29 +112,83 @@ describe('lookup', () => {
 
   test('is stale when the store does not answer in time, and leaves no timer behind otherwise', async () => {
     const silent = sources(() => new Promise(() => {}));
-    const answer = lookup(token, silent);
+    const answer = present(token, silent);
     await silent.clock.advance(2_000);
     expect(await answer).toMatchObject({ kind: 'stale', error: { reason: 'StoreUnavailable' } });
     const quick = holding();
-    await lookup(token, quick);
+    await present(token, quick);
     expect(quick.clock.sleepers()).toBe(0);
+  });
+
+  describe('finds the catalog that a request addresses', () => {
+    const addressed = async (changes: Partial<AuthRequest>): Promise<string | undefined> => {
+      const found = await present(token, holding(), changes);
+      return found.kind === 'known' ? found.catalog?.name : found.kind;
+    };
+
+    test.each<[string, string | undefined, string | undefined]>([
+      ['api.example.com', undefined, 'default'],
+      ['API.Example.COM', undefined, 'default'],
+      ['api.example.com:8443', undefined, 'default'],
+      ['api.example.com.', undefined, 'default'],
+      ['api.example.com.:443', undefined, 'default'],
+      ['api.example.com', 'default', 'default'],
+      ['other.example.com', undefined, undefined],
+      ['other.example.com', 'default', undefined],
+      ['api.example.com', 'other', undefined],
+      ['sub.api.example.com', undefined, undefined],
+      ['api.example.com..', undefined, undefined],
+      ['api.example.com:', undefined, undefined],
+      ['api.example.com:80:80', undefined, undefined],
+      ['user@api.example.com', undefined, undefined],
+      ['api.example.com/x', undefined, undefined],
+      ['*.example.com', undefined, undefined],
+      ['*', undefined, undefined],
+      ['', undefined, undefined],
+      ['', 'default', undefined],
+      ['api.example.com\n', undefined, undefined],
+    ])('host %j, named %j: %s', async (host, named, expected) => {
+      expect(await addressed({ host, catalog: named })).toBe(expected);
+    });
+
+    test('and folds no letters beyond ASCII: a Kelvin sign is no k', () => {
+      expect(normaliseHost('\u212aey.example.com')).toBeUndefined();
+      expect(normaliseHost('\u0130.example.com')).toBeUndefined();
+    });
+
+    test('for what is no token only when its policy matters: over plain HTTP', async () => {
+      const from = holding();
+      expect(await present(undefined, from, { scheme: 'http' })).toMatchObject({ kind: 'missing', catalog: { name: 'default' } });
+      expect(await present('malformed', from, { scheme: 'http', host: 'h' })).toEqual({ kind: 'unknown' });
+      expect(from.asked).toEqual(['{"host":"api.example.com"}', '{"host":"h"}']);
+    });
+
+    test('and compiles it once for equal contents', async () => {
+      const from = holding();
+      const [first, second] = [await present(token, from), await present(token, from)];
+      if (first.kind !== 'known' || second.kind !== 'known') throw new Error('not known');
+      expect(second.catalog).toBe(first.catalog);
+      expect(second.key?.catalog).toBe(first.catalog);
+    });
+  });
+});
+
+describe('the catalogs that are kept', () => {
+  test('are as many as allowed, and another content or name is another catalog', () => {
+    const cache = new CatalogCache(2);
+    const rows = ['a', 'b', 'c'].map((name) => catalogRow({ uid: name, name }));
+    const [a, b, c] = rows.map((row) => cache.get(row));
+    expect(rows.map((row) => cache.get(row) === { a, b, c }[row.name as 'a'])).toEqual([false, false, false]);
+    const [last] = rows.slice(-1);
+    if (last === undefined) throw new Error('no row');
+    expect(cache.get(last)).toBe(cache.get({ ...last }));
+    expect(cache.get({ ...last, digest: 'other' })).not.toBe(cache.get(last));
+    expect(cache.get({ ...last, name: 'renamed' }).name).toBe('renamed');
   });
 });
 
 describe('authorize', () => {
-  const request: AuthRequest = {
-    credential: token,
-    catalog: undefined,
-    scheme: 'https',
-    host: 'api.example.com',
-    method: 'GET',
-    path: '/',
-    application: undefined,
-    customer: undefined,
-    targetChannels: undefined,
-    attributes: undefined,
-    sourceIp: undefined,
-  };
+  const request = authRequest({ credential: token });
 
   test('never logs the presented key, and counts by code only', async () => {
     const lines: string[] = [];
@@ -141,5 +223,17 @@ describe('authorize', () => {
     await authorize(request);
     await authorize(request);
     expect(told()).toMatchObject([{ level: 'info', event: 'verify answers again', count: 6 }]);
+  });
+
+  test('notes the use of a proven key, whatever the verdict, and of nothing else', async () => {
+    const noted: string[] = [];
+    const usage = { note: (keyId: string): void => void noted.push(keyId) };
+    const from = { ...holding(), log: silentLog, metrics: silentMetrics, usage };
+    const authorize = createAuthorize(from);
+    expect((await authorize(request)).allowed).toBe(true);
+    expect((await authorize({ ...request, path: '/nowhere' })).allowed).toBe(false);
+    await authorize({ ...request, credential: undefined });
+    await authorize({ ...request, credential: keyRecord({ seed: 5 }).token });
+    expect(noted).toEqual([record.version.keyId, record.version.keyId]);
   });
 });

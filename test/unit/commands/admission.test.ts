@@ -55,4 +55,15 @@ describe('the admission gate', () => {
     const { opened } = await gate({ present: transient('InternalError', 'no answer') });
     expect(opened.isOpen()).toBe(false);
   });
+
+  it('stays as it was while the API server does not answer', async () => {
+    const answers: { present: boolean | Error } = { present: true };
+    const { opened, clock } = await gate(answers);
+    answers.present = transient('InternalError', 'no answer');
+    await clock.advance(60_000);
+    expect(opened.isOpen()).toBe(true);
+    answers.present = false;
+    await clock.advance(60_000);
+    expect(opened.isOpen()).toBe(false);
+  });
 });

@@ -8,12 +8,15 @@ import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { noProtection, startVerifyServer } from '../../../operator/src/server/start.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
-import type { KeyRecord } from '../../../operator/src/store/port.ts';
+import type { KeyRecord, Store } from '../../../operator/src/store/port.ts';
 import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
+import { catalogModel, catalogRow } from '../../builders/clusterrows.ts';
 import { keyRecord, testPeppers } from '../../builders/keyrecord.ts';
+import type { KeyRecordChanges } from '../../builders/keyrecord.ts';
 
-const { record, token } = keyRecord();
+const catalog = catalogRow({ uid: 'catalog-1' });
+const { record, token } = keyRecord({ catalog });
 const request = { host: 'api.example.com', method: 'GET', path: '/v1/subscribers', scheme: 'https' };
 
 let stored: Map<string, KeyRecord>;
@@ -25,7 +28,10 @@ beforeEach(async () => {
   stored = new Map([[record.version.keyId, record]]);
   lines = [];
   const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
-  const store = { findByKeyId: (keyId: string): Promise<KeyRecord | undefined> => Promise.resolve(stored.get(keyId)) };
+  const findCatalog: Store['findCatalog'] = (by) =>
+    Promise.resolve('host' in by && catalog.model.requests.hosts.includes(by.host) ? catalog : undefined);
+  const findByKeyId: Store['findByKeyId'] = (keyId) => Promise.resolve(stored.get(keyId));
+  const store = { findByKeyId, findCatalog };
   const authorize = createAuthorize({
     store,
     peppers: testPeppers,
@@ -63,17 +69,105 @@ async function post(
 const verify = (body: unknown): ReturnType<typeof post> => post('/v1/verify', JSON.stringify(body));
 
 describe('POST /v1/verify', () => {
-  test('answers a key that is alive with 200, and endpoint_not_allowed inside', async () => {
-    expect(await verify({ key: token.reveal(), request })).toMatchObject({
-      status: 200,
-      type: 'application/json',
-      body: {
-        allowed: false,
-        status: 403,
-        code: 'endpoint_not_allowed',
-        keyId: record.version.keyId,
-        detail: 'The API key does not give access to this endpoint.',
-      },
+  test('answers a request that may pass with everything its API needs to know [S0-1] [S0-2]', async () => {
+    stored.set(
+      record.version.keyId,
+      keyRecord({
+        catalog,
+        version: { expiresAt: Date.parse('2099-01-01T00:00:00.5Z') },
+        settings: { clientApplication: 'billing', selections: { channels: ['sms', 'email'] } },
+      }).record,
+    );
+    const path = '/v1/apps/shop-eu/subscribers/7?expand=1';
+    expect((await verify({ key: token.reveal(), request: { ...request, path } })).body).toEqual({
+      allowed: true,
+      keyId: record.version.keyId,
+      apiKey: 'payments/billing-sync',
+      owner: 'ana',
+      clientApplication: 'billing',
+      accessType: 'Personal',
+      catalog: 'default',
+      environment: 'live',
+      endpoint: 'get-subscriber',
+      channels: ['email', 'sms'],
+      attributes: 'All',
+      applications: 'All',
+      requestApplication: 'shop-eu',
+      expiresAt: '2099-01-01T00:00:00Z',
+    });
+  });
+
+  test('leaves out what does not apply, and says never where nothing ends the key', async () => {
+    const { body } = await verify({ key: token.reveal(), request });
+    expect(body).toMatchObject({ allowed: true, endpoint: 'list-subscribers', expiresAt: 'never' });
+    expect(Object.keys(body as object)).not.toContain('requestApplication');
+    expect(Object.keys(body as object)).not.toContain('clientApplication');
+  });
+
+  const strict = catalogRow({ uid: 'catalog-1', model: catalogModel({ policy: { expiredStatus: 401, requireHttps: true } }) });
+  test.each<[code: string, status: number, changes: KeyRecordChanges, request: Record<string, unknown>, detail: string]>([
+    ['https_required', 403, {}, { scheme: 'http' }, 'The request must use HTTPS.'],
+    ['key_expired', 403, { version: { expiresAt: 1 } }, {}, 'The API key has expired.'],
+    ['key_expired', 401, { version: { expiresAt: 1 }, catalog: strict }, {}, 'The API key has expired.'],
+    ['key_suspended', 403, { settings: { suspended: true } }, {}, 'The API key is suspended.'],
+    ['owner_inactive', 403, { owner: undefined }, {}, 'The owner of the API key is not active.'],
+    [
+      'access_type_not_allowed',
+      403,
+      { settings: { accessType: 'Gone' } },
+      {},
+      'The owner of the API key may not hold its access type.',
+    ],
+    [
+      'source_not_allowed',
+      403,
+      { settings: { selections: { allowedSources: ['10.0.0.0/8'] } } },
+      {},
+      'The API key may not be used from this address.',
+    ],
+    ['endpoint_not_allowed', 403, {}, { path: '/v1/subscribers/' }, 'The API key does not give access to this endpoint.'],
+    [
+      'application_not_allowed',
+      403,
+      {},
+      { path: '/v1/apps/other/subscribers/7' },
+      'The API key does not give access to this application.',
+    ],
+    [
+      'channel_not_assigned',
+      403,
+      {},
+      { targetChannels: ['fax', 'sms', 'Not A Slug'] },
+      'The API key does not give access to these channels: fax, ….',
+    ],
+    ['attribute_not_allowed', 403, {}, { attributes: ['iban'] }, 'The API key does not give access to all of these attributes.'],
+    ['invalid_request', 422, {}, { customer: '007' }, 'The customer is not spelled as the API documents it.'],
+    [
+      'invalid_request',
+      422,
+      {},
+      { targetChannels: [] },
+      'The list of target channels is empty; omit it for all assigned channels.',
+    ],
+  ])('answers %s as %i', async (code, status, changes, asked, detail) => {
+    stored.set(record.version.keyId, keyRecord({ catalog, ...changes }).record);
+    const { body } = await verify({ key: token.reveal(), request: { ...request, ...asked } });
+    expect(body).toMatchObject({ allowed: false, status, code, detail });
+    // Before the key is proven to the request's own catalog nothing of its record leaves.
+    expect('keyId' in (body as object)).toBe(code !== 'https_required');
+  });
+
+  test('names every channel that is not assigned, and says so in words [S3-17] [S3-18]', async () => {
+    stored.set(record.version.keyId, keyRecord({ catalog, settings: { selections: { channels: ['email'] } } }).record);
+    expect(
+      (await verify({ key: token.reveal(), request: { ...request, targetChannels: ['email', 'sms', 'fax'] } })).body,
+    ).toEqual({
+      allowed: false,
+      status: 403,
+      code: 'channel_not_assigned',
+      detail: 'The API key does not give access to these channels: sms, fax.',
+      violatingChannels: ['sms', 'fax'],
+      keyId: record.version.keyId,
     });
   });
 
@@ -82,15 +176,21 @@ describe('POST /v1/verify', () => {
       stored.set(record.version.keyId, next);
       return (await verify({ key: token.reveal(), request })).body;
     };
-    expect(await ask(keyRecord({ settings: { suspended: true } }).record)).toMatchObject({ status: 403, code: 'key_suspended' });
-    expect(await ask(keyRecord({ version: { expiresAt: 1 } }).record)).toMatchObject({ status: 403, code: 'key_expired' });
-    expect(await ask(keyRecord({ version: { state: 'ended', endedReason: 'revoked' } }).record)).toMatchObject({
+    expect(await ask(keyRecord({ catalog, settings: { suspended: true } }).record)).toMatchObject({
+      status: 403,
+      code: 'key_suspended',
+    });
+    expect(await ask(keyRecord({ catalog, version: { expiresAt: 1 } }).record)).toMatchObject({
+      status: 403,
+      code: 'key_expired',
+    });
+    expect(await ask(keyRecord({ catalog, version: { state: 'ended', endedReason: 'revoked' } }).record)).toMatchObject({
       status: 401,
       code: 'key_invalid',
     });
   });
 
-  test('answers malformed, unknown, wrong secret and revoked byte for byte alike, and nothing of the record leaves', async () => {
+  test('answers malformed, unknown, wrong secret, revoked and another catalog byte for byte alike, and nothing of the record leaves', async () => {
     const answers = new Set<string>();
     const swap = (text: string): string => (text === 'a' ? 'b' : 'a');
     answers.add((await verify({ key: 'nonsense', request })).text);
@@ -104,7 +204,12 @@ describe('POST /v1/verify', () => {
       version: { ...record.version, display: stranger.record.version.display },
     });
     answers.add((await verify({ key: stranger.token.reveal(), request })).text);
-    stored.set(record.version.keyId, keyRecord({ key: { revokedReason: 'leaked' } }).record);
+    stored.set(record.version.keyId, keyRecord({ catalog, key: { revokedReason: 'leaked' } }).record);
+    answers.add((await verify({ key: token.reveal(), request })).text);
+    stored.set(record.version.keyId, record);
+    answers.add((await verify({ key: token.reveal(), request: { ...request, host: 'other.example.com' } })).text);
+    answers.add((await verify({ key: token.reveal(), catalog: 'other', request })).text);
+    stored.set(record.version.keyId, keyRecord({ catalog: undefined }).record);
     answers.add((await verify({ key: token.reveal(), request })).text);
     expect([...answers]).toEqual(['{"allowed":false,"status":401,"code":"key_invalid","detail":"The API key is not valid."}']);
   });
@@ -214,7 +319,7 @@ describe('POST /v1/verify/batch', () => {
     const answer = await batch([{ key: token.reveal(), request }, { request }, { key: 'nonsense', request }]);
     expect(answer).toMatchObject({
       status: 200,
-      body: { results: [{ code: 'endpoint_not_allowed' }, { code: 'key_missing' }, { code: 'key_invalid' }] },
+      body: { results: [{ allowed: true }, { code: 'key_missing' }, { code: 'key_invalid' }] },
     });
   });
 

@@ -101,7 +101,8 @@ export function lossBrake(o: Observed): Instant | 'stalled' {
   return newest + Math.min(10 * 60_000 * 2 ** (losses.length - 1), 6 * 3_600_000);
 }
 
-function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
+/** The one way to a new attempt: not while the admission policy is missing, and only where a location could be read. */
+export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
   if (!o.mintAllowed)
     return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
   const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? asWriteTarget(o, target) : []));
@@ -132,7 +133,7 @@ function anotherAttempt(o: Observed, pending: Version): Decision {
 }
 
 /** When the whole key is over: expired for good, or its expiry lies in the past. */
-function endOfKey(o: Observed): Decision | undefined {
+export function endOfKey(o: Observed): Decision | undefined {
   const { expiry, rotation } = o.resource.spec;
   const at = expiry?.at === undefined ? undefined : parseInstant(expiry.at);
   if (at !== undefined && at <= o.now)
@@ -147,7 +148,7 @@ function endOfKey(o: Observed): Decision | undefined {
  * The next epoch is above everything that was ever seen: the store's, a mark's, the status'. A mark or a status that is
  * ahead of the store means a restored database, whose own counting would repeat an epoch.
  */
-function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintCause } {
+export function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintCause } {
   const marked = openTargets(o).map((target) => {
     const holding = holdingAt(o, target.location);
     return holding.kind === 'ours' && holding.reading.kind === 'marked' && isOurs(o, holding.reading.mark)

@@ -3,6 +3,7 @@ import { act, hold, type Decision } from '../action.ts';
 import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
 import { drift, envelope } from './delivery.ts';
+import { ownerBinding } from './binding.ts';
 import { nothingLive, pendingEpoch } from './minting.ts';
 
 /** `keywright.dev/paused: "true"`: nothing moves on; the safety rules above ran already. */
@@ -28,7 +29,11 @@ export function finalizing(o: Observed): Decision | undefined {
 export function references(o: Observed): Decision | undefined {
   const { spec } = o.resource;
   if (o.catalog === undefined)
-    return hold('waiting', 'CatalogNotFound', `spec.catalog: ApiCatalog ${spec.catalog} does not exist`);
+    return hold(
+      'waiting',
+      'CatalogNotFound',
+      `spec.catalog: ApiCatalog ${spec.catalog} ${o.catalogUnusable === true ? 'is not in force; its status says why' : 'does not exist'}`,
+    );
   if (o.owner === undefined) return hold('waiting', 'OwnerNotFound', `spec.owner: KeyOwner ${spec.owner} does not exist`);
   if (openTargets(o).length > 0) return undefined;
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
@@ -48,6 +53,7 @@ export const progressRules = {
   finalizing,
   references,
   validity,
+  ownerBinding,
   pendingEpoch,
   nothingLive,
   drift,

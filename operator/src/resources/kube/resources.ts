@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ObjectMeta, ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
@@ -46,8 +47,6 @@ export interface KubeResources extends Resources {
   close(): Promise<void>;
 }
 
-/** What the chart calls the policy that checks who grants what, and its binding. */
-export const admissionPolicyName = 'keywright';
 /** The object may change under a status write; more often than this in a row it is looked at again first. */
 const statusTries = 3;
 const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];

@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely/migration';
 
 import { foundation } from './0001-foundation.ts';
+import { rights } from './0002-rights.ts';
 
 /**
  * All migrations by name; the number in front is the schema's version. Rules: never edit one that was released, only
@@ -8,6 +9,7 @@ import { foundation } from './0001-foundation.ts';
  */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-foundation': foundation,
+  '0002-rights': rights,
 };
 
 /** The number in front of a migration's name; 0 for a name without one. */

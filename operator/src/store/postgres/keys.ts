@@ -4,8 +4,10 @@ import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { EndedReason } from '../../domain/version.ts';
+import { settingsChange } from '../changes.ts';
 import type { Actor, ClaimOutcome, KeySettings, MintRequest, Transition } from '../port.ts';
-import { settingsColumns } from './rows.ts';
+import { keyJson, settingsColumns, toKeyRow } from './rows.ts';
+import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
 import { Abandon, transition } from './transaction.ts';
 import type { AuditEntry, StoreContext, Tx } from './transaction.ts';
@@ -244,6 +246,7 @@ function reasonDetail(reason: string | undefined): Readonly<Record<string, strin
 export async function saveSettings(context: StoreContext, uid: string, settings: KeySettings, now: Instant): Promise<Transition> {
   const outcome = await transition(context, 'saveSettings', now, async (tx) => {
     await lockKey(tx, uid);
+    const known = await sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k where k.uid = ${uid}`.execute(tx);
     const columns = settingsColumns(settings);
     const saved = await tx
       .withSchema('keywright')
@@ -257,7 +260,8 @@ export async function saveSettings(context: StoreContext, uid: string, settings:
       )
       .executeTakeFirst();
     if (saved.numUpdatedRows !== 1n) throw new Abandon('already');
-    return { revises: [uid], audit: [{ action: 'edit', apiKeyUid: uid, detail: { suspended: settings.suspended } }] };
+    const detail = known.rows.map(({ key }) => settingsChange(toKeyRow(key).settings, settings));
+    return { revises: [uid], audit: detail.map((one) => ({ action: 'edit', apiKeyUid: uid, detail: one })) };
   });
   return plain(outcome);
 }

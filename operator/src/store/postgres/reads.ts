@@ -3,16 +3,26 @@ import { sql } from 'kysely';
 import type { ApiKeyRef } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, EndedReason } from '../../domain/version.ts';
-import type { AuditRow, FeedRow, KeyRecord, KeyState } from '../port.ts';
-import { deliveryJson, keyJson, toDelivery, toKeyRow, toVersion, versionJson } from './rows.ts';
+import type { AuditFilter, AuditRow, CatalogRow, FeedRow, GroupRow, KeyCounts, KeyRecord, KeyState, OwnerRow } from '../port.ts';
+import type { CatalogHeadJson } from './models.ts';
+import { deliveryJson, groupJson, keyJson, ownerJson, toDelivery, toKeyRow, toVersion, versionJson } from './rows.ts';
 import type { DeliveryJson, KeyJson, VersionJson } from './rows.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
+
+interface KeyRecordRow {
+  readonly version: VersionJson;
+  readonly key: KeyJson;
+  readonly owner: OwnerRow | null;
+  readonly groups: readonly GroupRow[] | null;
+  readonly catalog: CatalogHeadJson | null;
+}
 
 interface KeyStateRow {
   readonly key: KeyJson | null;
   readonly versions: readonly VersionJson[] | null;
   readonly highestEpoch: number;
+  readonly boundOwnerUid: string | null;
   readonly attempts: number;
   readonly revokedKeyIds: readonly string[] | null;
   readonly lastEnded: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant } | null;
@@ -26,6 +36,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
       (select ${keyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
       (select json_agg(${versionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
       coalesce(top.epoch, 0) as "highestEpoch",
+      (select v.owner_uid from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch order by v.seq desc limit 1) as "boundOwnerUid",
       (select count(*)::int from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch) as attempts,
       (select json_agg(r.key_id order by r.ended_at desc, r.seq desc) from (
          select v.key_id, v.ended_at, v.seq from keywright.version v where v.apikey_uid = ${uid} and v.ended_reason = 'revoked'
@@ -40,6 +51,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
     key: row.key === null ? undefined : toKeyRow(row.key),
     versions: (row.versions ?? []).map(toVersion),
     highestEpoch: row.highestEpoch,
+    ...(row.boundOwnerUid === null ? {} : { boundOwnerUid: row.boundOwnerUid }),
     attemptsOfHighestEpoch: row.attempts,
     revokedKeyIds: row.revokedKeyIds ?? [],
     ...(row.lastEnded === null ? {} : { lastEnded: row.lastEnded }),
@@ -69,12 +81,54 @@ export async function listWithdrawing(
 
 /** See {@link Store.findByKeyId}. */
 export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
-  const query = sql<{ version: VersionJson; key: KeyJson }>`
-    select ${versionJson} as version, ${keyJson} as key
-    from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid
+  const catalog = context.models.reading('c');
+  const query = sql<KeyRecordRow>`
+    select ${versionJson} as version, ${keyJson} as key,
+      case when o.uid is not null then ${ownerJson('o')} end as owner,
+      (select json_agg(${groupJson('g')} order by named.position)
+       from jsonb_array_elements_text(o.groups) with ordinality named (name, position)
+       join keywright.owner_group g on g.name = named.name and g.deleted_at is null) as groups,
+      case when c.uid is not null then ${catalog.json} end as catalog
+    from keywright.version v
+    join keywright.apikey k on k.uid = v.apikey_uid
+    left join keywright.owner o on o.uid = v.owner_uid and o.deleted_at is null
+    left join keywright.catalog c on c.name = k.catalog and c.deleted_at is null
     where v.key_id = ${keyId} and k.released_at is null`;
   const row = (await attempt(context, 'findByKeyId', () => query.execute(context.db))).rows[0];
-  return row === undefined ? undefined : { version: toVersion(row.version), key: toKeyRow(row.key) };
+  if (row === undefined) return undefined;
+  return {
+    version: toVersion(row.version),
+    key: toKeyRow(row.key),
+    owner: row.owner ?? undefined,
+    groups: row.groups ?? [],
+    catalog: row.catalog === null ? undefined : catalog.complete(row.catalog),
+  };
+}
+
+/** See {@link Store.findCatalog}. */
+export async function findCatalog(
+  context: StoreContext,
+  by: { readonly host: string } | { readonly name: string },
+): Promise<CatalogRow | undefined> {
+  const which = 'name' in by ? sql`c.name = ${by.name}` : sql`${by.host} = any(c.hosts)`;
+  const catalog = context.models.reading('c');
+  const query = sql<{ catalog: CatalogHeadJson }>`
+    select ${catalog.json} as catalog from keywright.catalog c where c.deleted_at is null and ${which} order by c.seq limit 1`;
+  const row = (await attempt(context, 'findCatalog', () => query.execute(context.db))).rows[0];
+  return row === undefined ? undefined : catalog.complete(row.catalog);
+}
+
+/** See {@link Store.countKeys}. One statement, so one snapshot. */
+export async function countKeys(context: StoreContext): Promise<KeyCounts> {
+  const query = sql<{ by: keyof KeyCounts; name: string; keys: number }>`
+    select 'byCatalog' as by, catalog as name, count(*)::int as keys from keywright.apikey where released_at is null group by catalog
+    union all
+    select 'byOwner', owner, count(*)::int from keywright.apikey where released_at is null group by owner
+    union all
+    select 'byDestination', destination_uid, count(distinct apikey_uid)::int from keywright.delivery where state <> 'gone' group by destination_uid`;
+  const { rows } = await attempt(context, 'countKeys', () => query.execute(context.db));
+  const counts = (by: keyof KeyCounts) => new Map(rows.filter((row) => row.by === by).map((row) => [row.name, row.keys]));
+  return { byCatalog: counts('byCatalog'), byOwner: counts('byOwner'), byDestination: counts('byDestination') };
 }
 
 /** See {@link Store.readFeed}. */
@@ -85,23 +139,27 @@ export async function readFeed(context: StoreContext, from: number, limit: numbe
   return (await attempt(context, 'readFeed', () => query.execute(context.db))).rows.map(({ row }) => row);
 }
 
-interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId'> {
+interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid'> {
   readonly apiKeyUid: string | null;
   readonly keyId: string | null;
+  readonly subjectUid: string | null;
 }
 
 /** See {@link Store.readAudit}. */
-export async function readAudit(
-  context: StoreContext,
-  filter: { readonly apiKeyUid?: string; readonly keyId?: string },
-  limit: number,
-): Promise<readonly AuditRow[]> {
+export async function readAudit(context: StoreContext, filter: AuditFilter, limit: number): Promise<readonly AuditRow[]> {
   const query = sql<{ row: AuditJson }>`
-    select json_build_object('at', keywright.ms(at), 'actor', actor, 'action', action, 'apiKeyUid', apikey_uid, 'keyId', key_id, 'detail', detail) as row
+    select json_build_object('at', keywright.ms(at), 'actor', actor, 'action', action, 'apiKeyUid', apikey_uid, 'keyId', key_id,
+      'subjectUid', subject_uid, 'detail', detail) as row
     from keywright.audit
     where (${filter.apiKeyUid ?? null}::text is null or apikey_uid = ${filter.apiKeyUid ?? null})
       and (${filter.keyId ?? null}::text is null or key_id = ${filter.keyId ?? null})
+      and (${filter.subjectUid ?? null}::text is null or subject_uid = ${filter.subjectUid ?? null})
     order by seq desc limit ${limit}`;
   const { rows } = await attempt(context, 'readAudit', () => query.execute(context.db));
-  return rows.map(({ row }) => ({ ...row, apiKeyUid: row.apiKeyUid ?? undefined, keyId: row.keyId ?? undefined }));
+  return rows.map(({ row: { apiKeyUid, keyId, subjectUid, ...rest } }) => ({
+    ...rest,
+    apiKeyUid: apiKeyUid ?? undefined,
+    keyId: keyId ?? undefined,
+    ...(subjectUid === null ? {} : { subjectUid }),
+  }));
 }

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState } from '../../domain/version.ts';
-import type { KeyRow, KeySettings, Selections } from '../port.ts';
+import type { CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections } from '../port.ts';
 
 /** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
 export interface VersionJson {
@@ -77,6 +77,25 @@ export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id'
   'destinationUid', d.destination_uid, 'path', d.path, 'heldKeyId', d.held_key_id, 'heldVersion', d.held_version,
   'heldEnvelope', d.held_envelope, 'intendedKeyId', d.intended_key_id, 'state', d.state,
   'deliveredAt', keywright.ms(d.delivered_at), 'withdrawingSince', keywright.ms(d.withdrawing_since))`;
+
+/** A row of `catalog` under this alias, as it is used outside. */
+export function catalogJson(alias: string): RawBuilder<CatalogRow> {
+  return rowJson(alias, ['uid', 'name', 'digest', 'model']);
+}
+
+/** A row of `owner` under this alias, as it is used outside. */
+export function ownerJson(alias: string): RawBuilder<OwnerRow> {
+  return rowJson(alias, ['uid', 'name', 'disabled', 'groups', 'rules']);
+}
+
+/** A row of `owner_group` under this alias, as it is used outside. */
+export function groupJson(alias: string): RawBuilder<GroupRow> {
+  return rowJson(alias, ['uid', 'name', 'rules']);
+}
+
+function rowJson<T>(alias: string, columns: readonly (keyof T & string)[]): RawBuilder<T> {
+  return sql<T>`json_build_object(${sql.join(columns.flatMap((column) => [sql.lit(column), sql.ref(`${alias}.${column}`)]))})`;
+}
 
 type Present<T> = { readonly [K in keyof T]?: Exclude<T[K], null> };
 

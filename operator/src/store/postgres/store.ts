@@ -3,14 +3,17 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
+import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, endVersions, mint, revokeAll, saveSettings } from './keys.ts';
+import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
-import { findByKeyId, listKeys, listWithdrawing, readAudit, readFeed, readKey } from './reads.ts';
+import { countKeys, findByKeyId, findCatalog, listKeys, listWithdrawing, readAudit, readFeed, readKey } from './reads.ts';
 import type { Tables } from './tables.ts';
 import type { StoreContext } from './transaction.ts';
+import { recordUse } from './use.ts';
 
 /** What {@link openPostgresStore} needs. */
 export interface PostgresStoreOptions extends DatabaseAddress {
@@ -35,7 +38,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
   });
   let fence: number | undefined;
-  const context: StoreContext = { db, clock, actor, fence: () => fence };
+  const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
   return {
     installationId: () => installationId(context),
     schemaVersion: () => schemaVersion(context),
@@ -57,6 +60,15 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
     takeOver: (ref, now) => takeOver(context, ref, now),
     releaseKey: (uid, now) => releaseKey(context, uid, now),
+    saveCatalog: (row, now) => saveCatalog(context, row, now),
+    deleteCatalog: (uid, now) => deleteCatalog(context, uid, now),
+    saveOwner: (row, now) => saveOwner(context, row, now),
+    deleteOwner: (uid, now) => deleteOwner(context, uid, now),
+    saveGroup: (row, now) => saveGroup(context, row, now),
+    deleteGroup: (uid, now) => deleteGroup(context, uid, now),
+    countKeys: () => countKeys(context),
+    findCatalog: (by) => findCatalog(context, by),
+    recordUse: (used) => recordUse(context, used),
     findByKeyId: (keyId) => findByKeyId(context, keyId),
     readFeed: (from, limit) => readFeed(context, from, limit),
     readAudit: (filter, limit) => readAudit(context, filter, limit),

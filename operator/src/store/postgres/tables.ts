@@ -81,6 +81,7 @@ export interface Tables {
     action: string;
     apikey_uid: string | null;
     key_id: string | null;
+    subject_uid: string | null;
     detail: ColumnType<Record<string, unknown>, string, string>;
   };
 }

@@ -5,6 +5,7 @@ import type { Clock, Instant } from '../../domain/time.ts';
 import { FenceLost } from '../port.ts';
 import type { Actor, AuditRow, ClaimOutcome, FeedRow } from '../port.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
+import type { CatalogModels } from './models.ts';
 import { at } from './tables.ts';
 import type { Tables } from './tables.ts';
 
@@ -15,6 +16,7 @@ export type Tx = Transaction<Tables>;
 export interface StoreContext {
   readonly db: Kysely<Tables>;
   readonly clock: Clock;
+  readonly models: CatalogModels;
   /** Who the audit names where the caller does not. */
   readonly actor: Actor;
   /** The fence that this instance took; `undefined` = it never led, and may not change anything. */
@@ -33,11 +35,14 @@ export class Abandon extends Error {
 }
 
 /** One audit line of a change; instant and actor are the transaction's. */
-export type AuditEntry = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'apiKeyUid' | 'keyId' | 'detail' | 'actor'>>;
+export type AuditEntry = Pick<AuditRow, 'action'> &
+  Partial<Pick<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid' | 'detail' | 'actor'>>;
 
 /** What a change tells the world about itself. */
 export interface Change {
-  /** Uids of ApiKeys whose verdict may have changed; one feed row each. Empty: nobody's, and no revision is taken. */
+  /** What `revises` are uids of; ApiKeys without. */
+  readonly kind?: FeedRow['kind'];
+  /** Uids of those on which a verdict may depend and that changed; one feed row each. Empty: none, and no revision is taken. */
   readonly revises: readonly string[];
   readonly audit: readonly AuditEntry[];
 }
@@ -73,7 +78,7 @@ function outward(fault: DatabaseFault, operation: string): Error {
 }
 
 /**
- * One transition: READ COMMITTED, `body` locks the ApiKey's row first and re-checks its preconditions (throwing
+ * One transition: READ COMMITTED, `body` locks the row of what changes first and re-checks its preconditions (throwing
  * {@link Abandon}), then the audit, and last the revision, because its row lock is the one that all writers share.
  * Not retried once `body` has begun, but after a conflict: a commit whose answer was lost may have happened.
  */
@@ -91,7 +96,7 @@ export async function transition(
     const change = await body(tx);
     await writeAudit(tx, context.actor, now, change.audit);
     if (change.revises.length === 0) await checkFence(tx, fence);
-    for (const uid of change.revises) await takeRevision(tx, fence, 'ApiKey', uid, now);
+    for (const uid of change.revises) await takeRevision(tx, fence, change.kind ?? 'ApiKey', uid, now);
   };
   return await attempt(context, operation, async (): Promise<ClaimOutcome> => {
     begun = false;
@@ -117,6 +122,7 @@ async function writeAudit(tx: Tx, actor: Actor, now: Instant, entries: readonly 
     action: entry.action,
     apikey_uid: entry.apiKeyUid ?? null,
     key_id: entry.keyId ?? null,
+    subject_uid: entry.subjectUid ?? null,
     detail: JSON.stringify(entry.detail ?? {}),
   }));
   await tx.withSchema('keywright').insertInto('audit').values(rows).execute();

@@ -1,0 +1,33 @@
+import ipaddr from 'ipaddr.js';
+
+/** Networks that a key may be used from. */
+export type Networks = readonly (readonly [ipaddr.IPv4 | ipaddr.IPv6, number])[];
+
+/** Reads networks in CIDR notation. What is none stands for no address: it narrows and never widens. */
+export function parseNetworks(cidrs: readonly string[]): Networks {
+  return cidrs.flatMap((cidr) => {
+    const at = cidr.indexOf('/');
+    const address = parseAddress(cidr.slice(0, at));
+    const bits = /^[0-9]{1,3}$/.test(cidr.slice(at + 1)) ? Number(cidr.slice(at + 1)) : undefined;
+    if (at === -1 || address === undefined || bits === undefined) return [];
+    return bits <= (address.kind() === 'ipv4' ? 32 : 128) ? [[address, bits] as const] : [];
+  });
+}
+
+/** Whether the address is in one of the networks; an unknown one (`undefined`), or what is no address, is in none. */
+export function isWithin(networks: Networks, sourceIp: string | undefined): boolean {
+  const address = sourceIp === undefined ? undefined : parseAddress(sourceIp);
+  if (address === undefined) return false;
+  return networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
+}
+
+/**
+ * Strict: the library also takes `10.1`, `0x0a000001` and octal `010.0.0.1`, which other programs read differently, and it
+ * reads `::10.0.0.1`, which RFC 4291 2.5.5.1 retired, as mapped. An IPv4-mapped IPv6 address is the IPv4 address.
+ */
+function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  if (!/^[0-9A-Fa-f:.]+$/.test(text) || /^::[0-9]+\./.test(text) || !ipaddr.IPv6.isValid(text)) return undefined;
+  const address = ipaddr.IPv6.parse(text);
+  return address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
+}

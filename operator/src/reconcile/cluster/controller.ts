@@ -1,0 +1,255 @@
+import { Failure } from '../../domain/failure.ts';
+import { WorkQueue, type Next, type Priority } from '../../queue/queue.ts';
+import type { ResourceEvent } from '../../resources/port.ts';
+import { FenceLost } from '../../store/port.ts';
+import { signatureOf } from '../controller.ts';
+import type { Dependencies } from '../dependencies.ts';
+import type { Dependency } from '../dependents.ts';
+import type { References } from '../references.ts';
+import { retryAt } from '../retry.ts';
+import { Counts } from './counts.ts';
+import { InForce } from './inforce.ts';
+import { passOver, type ClusterDependencies, type ClusterKind } from './pass.ts';
+
+/** What a {@link ClusterController} is made of besides its ports. */
+export interface ClusterControllerInit {
+  readonly dependencies: Omit<ClusterDependencies, 'inForce' | 'counts'> & Pick<Dependencies, 'random'>;
+  /** What is in force changed: the ApiKeys that named it are to be looked at. */
+  readonly onChanged: (dependencies: readonly Dependency[]) => void;
+  /** Leadership is gone: the process must end. Called once. */
+  readonly onFenceLost: () => void;
+}
+
+/** Those that keys depend on come first, so that a start says nothing that the next moment takes back. */
+const kinds: readonly ClusterKind[] = ['ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination'];
+/** Not an object: the counting of keys, at most once a minute. */
+const counting = 'counts';
+/** Not an object: the search for catalogs in the store that went while nobody looked. */
+const strays = 'strays';
+const concurrency = 4;
+/** The database is asked again sooner than another dependency: everything waits for it. */
+const storeRetryMs = 5_000;
+
+/**
+ * Brings catalogs, owners and groups into force (valid, then committed to the store, then told to the ApiKeys), tries
+ * destinations, and writes the status of all four kinds.
+ */
+export class ClusterController {
+  /** What ApiKeys are planned with. */
+  readonly references: References;
+  readonly #init: ClusterControllerInit;
+  readonly #deps: ClusterDependencies;
+  readonly #queue: WorkQueue<string>;
+  readonly #signatures = new Map<string, string>();
+  readonly #failures = new Map<string, number>();
+  /** What was there at the start and is not in force yet. */
+  readonly #outstanding = new Set<string>();
+  readonly #settled: Promise<void>;
+  #settle: () => void = () => {};
+  #unsubscribe: (() => void) | undefined;
+  #fenceLost = false;
+
+  constructor(init: ClusterControllerInit) {
+    this.#init = init;
+    const { store, clock } = init.dependencies;
+    const inForce = new InForce();
+    this.references = inForce;
+    this.#deps = { ...init.dependencies, inForce, counts: new Counts(store, clock) };
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#queue = new WorkQueue<string>({
+      clock,
+      concurrency,
+      handle: (item) => this.#attempt(item),
+      onError: (item, error) => {
+        this.#report(item, error);
+      },
+    });
+  }
+
+  /** Listens from now on. Call it before the resources start. */
+  listen(): void {
+    this.#unsubscribe = this.#deps.resources.subscribe((event) => {
+      this.#onEvent(event);
+    });
+  }
+
+  /** Begins to work: after the first lists. */
+  start(): void {
+    for (const kind of kinds) {
+      for (const { name } of this.#deps.resources.list(kind)) {
+        if (kind !== 'KeyDestination') this.#outstanding.add(`${kind}/${name}`);
+        this.#queue.add(`${kind}/${name}`);
+      }
+    }
+    if (this.#outstanding.size === 0) this.#settle();
+    this.#queue.add(strays, { priority: 'low' });
+    this.#queue.start();
+  }
+
+  /** Everything that was there at the start was looked at, with a database that answered. */
+  settled(): Promise<void> {
+    return this.#settled;
+  }
+
+  /** What a pass over an ApiKey found, for the counts; without `found` the key is gone. */
+  noteKey(apiKey: string, found: { readonly owner: string; readonly ready: boolean } | undefined): void {
+    if (this.#deps.counts.note(apiKey, found)) this.#queue.add(counting, { at: this.#deps.counts.nextAt(), priority: 'low' });
+  }
+
+  /** Stops taking work and waits for what is in flight; false when that took longer. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#unsubscribe?.();
+    return this.#queue.drain(timeoutMs);
+  }
+
+  idle(): boolean {
+    return this.#queue.idle();
+  }
+
+  depth(): number {
+    return this.#queue.depth();
+  }
+
+  inFlight(): number {
+    return this.#queue.inFlight();
+  }
+
+  #onEvent(event: ResourceEvent): void {
+    const { kind, metadata, type } = event;
+    if (!isClusterKind(kind)) return;
+    const item = `${kind}/${metadata.name}`;
+    const signature = type === 'delete' ? '' : signatureOf(kind, metadata);
+    if ((this.#signatures.get(item) ?? '') === signature) return;
+    if (type === 'delete') this.#signatures.delete(item);
+    else this.#signatures.set(item, signature);
+    this.#failures.delete(item);
+    const priority: Priority = event.initial ? 'low' : 'high';
+    this.#queue.add(item, { priority });
+    // A first list brings everybody anyway.
+    if (event.initial) return;
+    for (const other of this.#concerned(kind, metadata.name)) this.#queue.add(other, { priority });
+  }
+
+  /** Objects of these kinds whose own status speaks of another one. */
+  #concerned(kind: ClusterKind, name: string): readonly string[] {
+    const { resources } = this.#deps;
+    const those = <K extends ClusterKind>(
+      of: K,
+      speaks: (found: NonNullable<ReturnType<typeof resources.get<K>>>) => boolean,
+    ): readonly string[] =>
+      resources.list(of).flatMap((metadata) => {
+        const found = resources.get(of, metadata);
+        return found !== undefined && speaks(found) ? [`${of}/${metadata.name}`] : [];
+      });
+    if (kind === 'KeyOwnerGroup') return those('KeyOwner', ({ spec }) => spec.groups.includes(name));
+    if (kind !== 'ApiCatalog') return [];
+    return [
+      // A host may have become free, or be claimed.
+      ...those('ApiCatalog', ({ metadata }) => metadata.name !== name),
+      ...those('KeyOwnerGroup', ({ spec }) => spec.grants.some(({ catalog }) => catalog === name)),
+      ...those('KeyOwner', ({ spec }) => spec.grants.some(({ catalog }) => catalog === name)),
+    ];
+  }
+
+  /** A failure is tried again; what was in force meanwhile stays so. */
+  async #attempt(item: string): Promise<Next> {
+    try {
+      const next = await this.#handle(item);
+      this.#failures.delete(item);
+      this.#finish(item);
+      return next;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
+      if (error.reason !== 'StoreUnavailable') this.#finish(item);
+      return { kind: 'at', at: this.#retry(item, error) };
+    }
+  }
+
+  #retry(item: string, failure: Failure): number {
+    const { clock, log } = this.#deps;
+    const { random } = this.#init.dependencies;
+    const earlier = this.#failures.get(item) ?? 0;
+    this.#failures.set(item, earlier + 1);
+    const [kind = '', name = ''] = item.split('/');
+    log.warn('pass not finished', { kind, name, failure: failure.kind, reason: failure.reason, message: failure.message });
+    const now = clock.now();
+    if (failure.reason === 'StoreUnavailable') return now + Math.max(failure.retryAfterMs ?? 0, storeRetryMs);
+    return retryAt(failure, earlier, now, (random(1)[0] ?? 0) / 256);
+  }
+
+  async #handle(item: string): Promise<Next> {
+    if (item === counting) return this.#count();
+    if (item === strays) return this.#findStrays();
+    const [kind = '', name = ''] = item.split('/');
+    if (!isClusterKind(kind)) throw new RangeError(`no cluster kind: ${kind}`);
+    const { next, changed } = await passOver(this.#deps, kind, name);
+    if (changed.length > 0) this.#tell(kind, name, changed);
+    return next;
+  }
+
+  #tell(kind: ClusterKind, name: string, changed: readonly Dependency[]): void {
+    const members = kind === 'KeyOwnerGroup' ? this.#deps.inForce.membersOf(name) : [];
+    this.#init.onChanged([...changed, ...members.map((owner): Dependency => `KeyOwner/${owner}`)]);
+    // What is in force is another than when they were looked at.
+    for (const other of this.#concerned(kind, name)) this.#queue.add(other, { priority: 'low' });
+  }
+
+  /** A catalog whose finalizer was taken away by force while no operator ran is still in the store. */
+  async #findStrays(): Promise<Next> {
+    const { counts, resources } = this.#deps;
+    const declared = new Set(resources.list('ApiCatalog').map(({ name }) => name));
+    for (const name of (await counts.current()).byCatalog.keys()) {
+      if (!declared.has(name)) this.#queue.add(`ApiCatalog/${name}`, { priority: 'low' });
+    }
+    return { kind: 'awaitChange' };
+  }
+
+  async #count(): Promise<Next> {
+    const { counts, resources, inForce } = this.#deps;
+    const { owners, catalogs, destinations } = await counts.refresh();
+    const uids = new Set(destinations);
+    const moved = new Set(owners);
+    const groups = new Set(owners.flatMap((name) => inForce.owner(name)?.spec.groups ?? []));
+    const items = [
+      ...catalogs.map((name) => `ApiCatalog/${name}`),
+      ...[...moved].map((name) => `KeyOwner/${name}`),
+      ...[...groups].map((name) => `KeyOwnerGroup/${name}`),
+      // Only one on its way out waits for its keys.
+      ...resources
+        .list('KeyDestination')
+        .filter(({ uid, deletionTimestamp }) => uids.has(uid) && deletionTimestamp !== undefined)
+        .map(({ name }) => `KeyDestination/${name}`),
+    ];
+    for (const item of items) this.#queue.add(item, { priority: 'low' });
+    return { kind: 'awaitChange' };
+  }
+
+  #finish(item: string): void {
+    this.#outstanding.delete(item);
+    if (this.#outstanding.size === 0) this.#settle();
+  }
+
+  #report(item: string, error: unknown): void {
+    const [kind = '', name = ''] = item.split('/');
+    if (error instanceof FenceLost) {
+      if (this.#fenceLost) return;
+      this.#fenceLost = true;
+      this.#deps.log.error('leadership lost in the store', { kind, name });
+      this.#init.onFenceLost();
+      return;
+    }
+    // One object's defect must not keep the keys of the others waiting.
+    this.#finish(item);
+    // Said with its place, without its message, which may quote what it stumbled over.
+    const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
+    const failure = error instanceof Error ? error.name : 'unknown';
+    this.#deps.log.error('defect', { kind, name, reason: 'InternalError', stack, failure });
+  }
+}
+
+function isClusterKind(kind: string): kind is ClusterKind {
+  return kinds.some((one) => one === kind);
+}

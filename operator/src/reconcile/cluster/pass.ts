@@ -1,0 +1,326 @@
+import type { KubeObject } from '../../api/meta.ts';
+import { finalizer } from '../../api/meta.ts';
+import type { Condition } from '../../api/kinds.ts';
+import { Failure, transient } from '../../domain/failure.ts';
+import { formatInstant, type Instant } from '../../domain/time.ts';
+import type { Next } from '../../queue/queue.ts';
+import type { Kinds } from '../../resources/port.ts';
+import type { Dependencies } from '../dependencies.ts';
+import type { Dependency } from '../dependents.ts';
+import { sameStatus } from '../reconciler.ts';
+import { conditionOf } from '../status.ts';
+import type { Statement } from '../verdict.ts';
+import type { Counts } from './counts.ts';
+import { catalogFaults, type Claim } from './faults.ts';
+import type { InForce } from './inforce.ts';
+import { toCatalogModel, toCatalogRow, toCatalogSpec, toGroupRow, toOwnerRow } from './model.ts';
+import { planCatalog, planDestination, planGroup, planOwner, type ClusterPlan, type Names } from './plan.ts';
+
+/** The kinds that belong to no namespace and have a status of ours. */
+export type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
+
+/** What a pass over an object of a cluster kind may touch. */
+export interface ClusterDependencies extends Pick<
+  Dependencies,
+  'resources' | 'store' | 'destinations' | 'clock' | 'log' | 'assertLeading'
+> {
+  readonly inForce: InForce;
+  readonly counts: Counts;
+}
+
+/** What came of one pass. */
+export interface ClusterPass {
+  readonly next: Next;
+  /** What is in force is another: who depends on it must be looked at. */
+  readonly changed: readonly Dependency[];
+}
+
+/** A working destination is tried this often, and its status says when. */
+const probeEveryMs = 300_000;
+/** One that does not answer, or that waits for its keys to leave. */
+const retryEveryMs = 15_000;
+const maxSteps = 4;
+
+/** What of one kind differs: how it is planned, and how it comes into force and out of it. */
+interface Handling<K extends ClusterKind> {
+  /** Of this name, in force or in the store now; absent = none is known. */
+  uidInForce(name: string): Promise<string | undefined>;
+  plan(resource: Kinds[K]): Promise<ClusterPlan>;
+  /** Into the store, and in force. */
+  save(resource: Kinds[K]): Promise<void>;
+  /** Out of force, and out of the store. */
+  remove(uid: string, name: string): Promise<void>;
+  /** What tells one declaration in force from another; absent = nothing is in force. */
+  mark(name: string): string | undefined;
+  /** Besides the conditions. */
+  status(resource: Kinds[K], plan: ClusterPlan): Promise<object>;
+  next(plan: ClusterPlan): Next;
+}
+
+/** One object of a cluster kind, one pass: plan, then the store, then what is in force, then the status. */
+export async function passOver(deps: ClusterDependencies, kind: ClusterKind, name: string): Promise<ClusterPass> {
+  switch (kind) {
+    case 'ApiCatalog':
+      return run(deps, kind, name, catalogs(deps));
+    case 'KeyOwner':
+      return run(deps, kind, name, owners(deps));
+    case 'KeyOwnerGroup':
+      return run(deps, kind, name, groups(deps));
+    case 'KeyDestination':
+      return run(deps, kind, name, destinations(deps));
+  }
+}
+
+async function run<K extends ClusterKind>(
+  deps: ClusterDependencies,
+  kind: K,
+  name: string,
+  handling: Handling<K>,
+): Promise<ClusterPass> {
+  const before = handling.mark(name);
+  const passed = (next: Next): ClusterPass => ({
+    next,
+    changed: handling.mark(name) === before ? [] : [`${kind}/${name}`],
+  });
+  for (let step = 0; step < maxSteps; step += 1) {
+    const resource = await deps.resources.readLive(kind, { name });
+    if (resource === undefined) {
+      // Taken away by force: what it gave goes all the same.
+      const uid = await handling.uidInForce(name);
+      deps.assertLeading();
+      if (uid !== undefined) await handling.remove(uid, name);
+      return passed({ kind: 'awaitChange' });
+    }
+    const plan = await handling.plan(resource);
+    if (plan.kind === 'finalize') {
+      await setFinalizers(deps, kind, resource, (given) => [...given, finalizer]);
+      continue;
+    }
+    deps.assertLeading();
+    const { uid } = resource.metadata;
+    if (plan.kind === 'save') await handling.save(resource);
+    if (plan.kind === 'withdraw' || plan.kind === 'remove') await handling.remove(uid, name);
+    if (plan.kind === 'remove') {
+      if (resource.metadata.finalizers?.includes(finalizer) === true)
+        await setFinalizers(deps, kind, resource, (given) => given.filter((one) => one !== finalizer));
+      return passed({ kind: 'awaitChange' });
+    }
+    await writeStatus(deps, kind, resource, plan.ready, await handling.status(resource, plan));
+    return passed(handling.next(plan));
+  }
+  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+}
+
+async function setFinalizers(
+  deps: ClusterDependencies,
+  kind: ClusterKind,
+  { metadata }: KubeObject,
+  change: (given: readonly string[]) => readonly string[],
+): Promise<void> {
+  deps.assertLeading();
+  const outcome = await deps.resources.setFinalizers(kind, metadata, change(metadata.finalizers ?? []));
+  if (outcome === 'lost') throw transient('ConflictRetry', 'the object was changed by somebody else; looked at again');
+}
+
+/** Writes the status when it says something new, and an event when Ready does. */
+async function writeStatus(
+  deps: ClusterDependencies,
+  kind: ClusterKind,
+  resource: KubeObject,
+  ready: Statement,
+  extra: object,
+): Promise<void> {
+  const { metadata } = resource;
+  const previous = resource.status as { readonly conditions?: readonly Condition[] } | undefined;
+  const before = previous?.conditions?.find(({ type }) => type === 'Ready');
+  const condition = conditionOf('Ready', ready, previous?.conditions ?? [], deps.clock.now(), metadata.generation);
+  const generation = metadata.generation === undefined ? {} : { observedGeneration: metadata.generation };
+  const status = { ...generation, conditions: [condition], ...extra };
+  if (sameStatus(previous, status)) return;
+  if (before?.status !== ready.status || before.reason !== ready.reason || before.message !== ready.message) {
+    const type = ready.status === 'True' ? 'Normal' : 'Warning';
+    deps.resources.recordEvent(kind, metadata, { type, reason: ready.reason, message: ready.message });
+  }
+  await deps.resources.applyStatus(kind, metadata, status);
+}
+
+function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
+  const { store, clock, inForce, counts } = deps;
+  return {
+    uidInForce: async (name) => inForce.catalog(name)?.catalog.metadata.uid ?? (await store.findCatalog({ name }))?.uid,
+    plan: async (resource) => {
+      await recallCatalog(deps, resource);
+      const { name, uid } = resource.metadata;
+      return planCatalog({ resource, inForce: inForce.catalog(name), others: claimsBeside(deps, uid) });
+    },
+    save: async (catalog) => {
+      const row = toCatalogRow(catalog);
+      await store.saveCatalog(row, clock.now());
+      inForce.setCatalog(row.name, { catalog, model: row.model });
+    },
+    remove: async (uid, name) => {
+      await store.deleteCatalog(uid, clock.now());
+      inForce.setCatalog(name, undefined);
+    },
+    mark: (name) => markOf(inForce.catalog(name)?.catalog),
+    status: async ({ metadata }) => {
+      const found = inForce.catalog(metadata.name);
+      const keys = (await counts.current()).byCatalog.get(metadata.name) ?? 0;
+      return { keys, ...(found === undefined ? {} : { digest: toCatalogRow(found.catalog).digest }) };
+    },
+    next: () => ({ kind: 'awaitChange' }),
+  };
+}
+
+/**
+ * After a start the last valid specification is in the store only. A catalog of this name with another uid is an earlier
+ * one that was taken away by force: nothing of it stays.
+ */
+async function recallCatalog(deps: ClusterDependencies, resource: Kinds['ApiCatalog']): Promise<void> {
+  const { store, inForce, clock, assertLeading } = deps;
+  const { name, uid } = resource.metadata;
+  if (inForce.catalog(name)?.catalog.metadata.uid === uid) return;
+  const row = await store.findCatalog({ name });
+  inForce.setCatalog(name, undefined);
+  if (row === undefined) return;
+  if (row.uid !== uid) {
+    assertLeading();
+    await store.deleteCatalog(row.uid, clock.now());
+    return;
+  }
+  const spec = toCatalogSpec(row.model);
+  if (spec !== undefined) inForce.setCatalog(name, { catalog: { ...resource, spec }, model: row.model });
+}
+
+/** An invalid edit claims nothing; what is in force still does. */
+function claimsBeside({ resources, inForce }: ClusterDependencies, uid: string): readonly Claim[] {
+  return resources.list('ApiCatalog').flatMap((metadata): readonly Claim[] => {
+    if (metadata.uid === uid || metadata.deletionTimestamp !== undefined) return [];
+    const spec = resources.get('ApiCatalog', metadata)?.spec;
+    if (spec !== undefined && catalogFaults(spec).length === 0) return [{ metadata, hosts: spec.requests.hosts }];
+    const found = inForce.catalog(metadata.name);
+    return found === undefined ? [] : [{ metadata, hosts: found.model.requests.hosts }];
+  });
+}
+
+function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
+  const { store, clock, inForce, counts } = deps;
+  return {
+    uidInForce: async (name) => inForce.owner(name)?.metadata.uid,
+    plan: async (resource) => planOwner(resource, toOwnerRow(resource).rules, namesOf(deps)),
+    save: async (owner) => {
+      await store.saveOwner(toOwnerRow(owner), clock.now());
+      inForce.setOwner(owner.metadata.name, owner);
+    },
+    remove: async (uid, name) => {
+      await store.deleteOwner(uid, clock.now());
+      inForce.setOwner(name, undefined);
+    },
+    mark: (name) => markOf(inForce.owner(name)),
+    status: async ({ metadata, status }) => {
+      if (!counts.refreshed && status?.keys !== undefined) return { keys: status.keys };
+      const total = (await counts.current()).byOwner.get(metadata.name) ?? 0;
+      return { keys: { total, ready: Math.min(counts.readyOf(metadata.name), total) } };
+    },
+    next: () => ({ kind: 'awaitChange' }),
+  };
+}
+
+function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
+  const { store, clock, inForce, counts } = deps;
+  return {
+    uidInForce: async (name) => inForce.group(name)?.metadata.uid,
+    plan: async (resource) => planGroup(resource, toGroupRow(resource).rules, namesOf(deps)),
+    save: async (group) => {
+      await store.saveGroup(toGroupRow(group), clock.now());
+      inForce.setGroup(group.metadata.name, group);
+    },
+    remove: async (uid, name) => {
+      await store.deleteGroup(uid, clock.now());
+      inForce.setGroup(name, undefined);
+    },
+    mark: (name) => markOf(inForce.group(name)),
+    status: async ({ metadata, status }) => {
+      if (!counts.refreshed && status?.keys !== undefined) return { keys: status.keys };
+      const { byOwner } = await counts.current();
+      const members = inForce.membersOf(metadata.name);
+      const total = members.reduce((sum, owner) => sum + (byOwner.get(owner) ?? 0), 0);
+      const ready = members.reduce((sum, owner) => sum + counts.readyOf(owner), 0);
+      return { keys: { total, ready: Math.min(ready, total) } };
+    },
+    next: () => ({ kind: 'awaitChange' }),
+  };
+}
+
+function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
+  const { store, clock } = deps;
+  let failure: Failure | undefined;
+  let healed = false;
+  return {
+    uidInForce: async () => undefined,
+    plan: async ({ metadata, status }) => {
+      if (metadata.deletionTimestamp === undefined) failure = await probe(deps, metadata.uid);
+      const failed = status?.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'False') === true;
+      healed = failed && failure === undefined && metadata.deletionTimestamp === undefined;
+      const keys =
+        metadata.deletionTimestamp === undefined ? 0 : ((await store.countKeys()).byDestination.get(metadata.uid) ?? 0);
+      return planDestination({ metadata } as Kinds['KeyDestination'], { keys, failure });
+    },
+    save: async () => {},
+    remove: async () => {},
+    // One that answers again wakes the keys that wait for it.
+    mark: () => (healed ? 'healed' : undefined),
+    status: async (resource, plan) => {
+      const now = clock.now();
+      const checked = plan.kind === 'hold' ? resource.status?.lastCheckedAt : checkedAt(resource, plan, now);
+      return checked === undefined ? {} : { lastCheckedAt: checked };
+    },
+    next: (plan) => ({
+      kind: 'at',
+      at: clock.now() + (plan.kind === 'save' && plan.ready.status === 'True' ? probeEveryMs : retryEveryMs),
+    }),
+  };
+}
+
+/** A failing destination is tried often; its status says so only every five minutes, or when something is new. */
+function checkedAt(resource: Kinds['KeyDestination'], plan: ClusterPlan, now: Instant): string {
+  const last = resource.status?.lastCheckedAt;
+  const before = resource.status?.conditions.find(({ type }) => type === 'Ready');
+  const same =
+    'ready' in plan &&
+    before?.reason === plan.ready.reason &&
+    before.message === plan.ready.message &&
+    resource.status?.observedGeneration === resource.metadata.generation;
+  return same && last !== undefined && now < Date.parse(last) + probeEveryMs ? last : formatInstant(now);
+}
+
+async function probe({ destinations }: ClusterDependencies, uid: string): Promise<Failure | undefined> {
+  try {
+    await (await destinations.open(uid)).probe();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+}
+
+/** What rules may name: as it is in force, or, before its first pass, as it is declared. */
+function namesOf({ resources, inForce }: ClusterDependencies): Names {
+  return {
+    catalog: (name) => {
+      const found = inForce.catalog(name);
+      if (found !== undefined) return found.model;
+      const declared = resources.get('ApiCatalog', { name });
+      const usable = declared?.metadata.deletionTimestamp === undefined && declared !== undefined;
+      return usable && catalogFaults(declared.spec).length === 0 ? toCatalogModel(declared.spec) : undefined;
+    },
+    hasGroup: (name) => {
+      const group = resources.get('KeyOwnerGroup', { name });
+      return group !== undefined && group.metadata.deletionTimestamp === undefined;
+    },
+  };
+}
+
+function markOf(object: KubeObject | undefined): string | undefined {
+  return object === undefined ? undefined : `${object.metadata.uid} ${object.metadata.generation ?? 0}`;
+}

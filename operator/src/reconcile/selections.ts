@@ -1,0 +1,63 @@
+import type { ApiKeySpec } from '../api/kinds.ts';
+import type { AccessType, CatalogModel } from '../domain/catalog.ts';
+import { indexCatalog, type CatalogIndex } from '../domain/catalogindex.ts';
+import { typeReaches } from '../domain/grants.ts';
+
+/**
+ * The first thing that is wrong with what a key selects, with its field and value; `undefined` = nothing. The catalog is
+ * the one in force. An unknown name grants nothing; here it is also told, because somebody expects something of it.
+ */
+export function selectionFault(model: CatalogModel, spec: ApiKeySpec): string | undefined {
+  const index = indexCatalog(model);
+  const type = index.types.get(spec.accessType);
+  return (
+    unknownName(spec, index) ??
+    (type === undefined ? undefined : (unreachable(spec, type, index) ?? notPerApplication(spec, index)))
+  );
+}
+
+function unknownName(spec: ApiKeySpec, index: CatalogIndex): string | undefined {
+  const lists = [
+    ['scopes', 'scope', spec.scopes, index.scopes],
+    ['endpoints', 'endpoint', spec.endpoints, index.numbers],
+    ['applications', 'application', spec.applications, index.applications],
+    ['channels', 'channel', spec.channels, index.channels],
+    ...(spec.customerChannels ?? []).map(
+      ({ channels }, at) => [`customerChannels[${at}].channels`, 'channel', channels, index.channels] as const,
+    ),
+    ['attributes', 'attribute', spec.attributes, index.attributes],
+  ] as const;
+  for (const [field, what, names, known] of lists) {
+    const at = names?.findIndex((name) => !known.has(name)) ?? -1;
+    if (at >= 0) return `spec.${field}[${at}]: catalog ${spec.catalog} has no ${what} ${names?.[at] ?? ''}`;
+  }
+  return undefined;
+}
+
+/** What the access type does not reach would be selected in vain. */
+function unreachable(spec: ApiKeySpec, type: AccessType, index: CatalogIndex): string | undefined {
+  const isReached = (number: number | undefined): boolean => number !== undefined && typeReaches(type, index, number);
+  return firstWithout(spec, index, isReached, `access type ${type.name} reaches`);
+}
+
+/** With applications selected, only endpoints that work with one application remain. */
+function notPerApplication(spec: ApiKeySpec, index: CatalogIndex): string | undefined {
+  if (spec.applications === undefined) return undefined;
+  const works = (number: number | undefined): boolean =>
+    number !== undefined && index.model.endpoints[number]?.perApplication === true;
+  return firstWithout(spec, index, works, 'with spec.applications set, a key reaches only endpoints that work per application:');
+}
+
+/** The first endpoint that does not fit, or the first scope of which nothing fits. */
+function firstWithout(
+  spec: ApiKeySpec,
+  index: CatalogIndex,
+  fits: (number: number | undefined) => boolean,
+  rule: string,
+): string | undefined {
+  const membersOf = new Map(index.model.scopes.map(({ name, endpoints }) => [name, endpoints]));
+  const scopeAt = spec.scopes?.findIndex((scope) => !membersOf.get(scope)?.some((name) => fits(index.numbers.get(name)))) ?? -1;
+  if (scopeAt >= 0) return `spec.scopes[${scopeAt}]: ${rule} no endpoint of scope ${spec.scopes?.[scopeAt] ?? ''}`;
+  const at = spec.endpoints?.findIndex((name) => !fits(index.numbers.get(name))) ?? -1;
+  return at < 0 ? undefined : `spec.endpoints[${at}]: ${rule} not ${spec.endpoints?.[at] ?? ''}`;
+}

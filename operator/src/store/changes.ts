@@ -1,0 +1,103 @@
+import type { CatalogRow, GroupRow, KeySettings, OwnerRow } from './port.ts';
+
+/** What an audit row says of a change: path of the member → `from → to`, in names. */
+export type ChangeDetail = Readonly<Record<string, string | number>>;
+
+/** A catalog has thousands of entries; an edit that touches more than these says how many more. */
+const maxLines = 200;
+/** Lists beyond this many characters are told by what was added and taken away. */
+const maxListLength = 1_000;
+const absent = 'absent';
+
+/** `undefined` = was not there before, or is not there any more. */
+export function ownerChange(from: OwnerRow | undefined, to: OwnerRow | undefined): ChangeDetail {
+  return { ...subject('KeyOwner', from ?? to), ...difference(rights(from), rights(to)) };
+}
+
+/** See {@link ownerChange}. */
+export function groupChange(from: GroupRow | undefined, to: GroupRow | undefined): ChangeDetail {
+  return { ...subject('KeyOwnerGroup', from ?? to), ...difference(rights(from), rights(to)) };
+}
+
+/** See {@link ownerChange}; a new or deleted catalog is told by its digest, which stands for thousands of entries. */
+export function catalogChange(from: CatalogRow | undefined, to: CatalogRow | undefined): ChangeDetail {
+  const digest = difference({ digest: from?.digest }, { digest: to?.digest });
+  const edit = from === undefined || to === undefined ? {} : difference(from.model, to.model);
+  return { ...subject('ApiCatalog', from ?? to), ...digest, ...edit };
+}
+
+/** What of a key's settings changed. */
+export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail {
+  const { selections: selectedBefore, ...before } = from;
+  const { selections: selectedAfter, ...after } = to;
+  return difference({ ...before, ...selectedBefore }, { ...after, ...selectedAfter });
+}
+
+function subject(kind: string, row: { readonly name: string } | undefined): ChangeDetail {
+  return { kind, name: row?.name ?? absent };
+}
+
+function rights(row: OwnerRow | GroupRow | undefined): object {
+  if (row === undefined) return {};
+  const { uid: _uid, name: _name, ...kept } = row;
+  return kept;
+}
+
+function difference(from: object, to: object): ChangeDetail {
+  const lines = compareMembers('', from, to);
+  const told = Object.fromEntries(lines.slice(0, maxLines));
+  return lines.length > maxLines ? { ...told, more: lines.length - maxLines } : told;
+}
+
+type Line = readonly [path: string, text: string];
+
+function compareMembers(path: string, from: object, to: object): readonly Line[] {
+  const [before, after] = [members(from), members(to)];
+  const names = [...new Set([...before.keys(), ...after.keys()])];
+  return names.flatMap((name) => compare(path === '' ? name : `${path}.${name}`, before.get(name), after.get(name)));
+}
+
+function compare(path: string, from: unknown, to: unknown): readonly Line[] {
+  if (isObject(from) && isObject(to) && !isListOfNames(from) && !isListOfNames(to)) return compareMembers(path, from, to);
+  const [before, after] = [show(from), show(to)];
+  if (before === after) return [];
+  if (isListOfNames(from) && isListOfNames(to) && before.length + after.length > maxListLength) {
+    const [old, now] = [new Set(from), new Set(to)];
+    const added = to.filter((one) => !old.has(one));
+    const removed = from.filter((one) => !now.has(one));
+    return [[path, `added ${show(added)}, removed ${show(removed)}`]];
+  }
+  return [[path, `${before} → ${after}`]];
+}
+
+/** Entries of a list go by their own name where they have one, so that an insertion does not move all behind it. */
+function members(value: object): ReadonlyMap<string, unknown> {
+  if (!Array.isArray(value)) return new Map(Object.entries(value).filter(([, member]) => member !== undefined));
+  return new Map(value.map((entry: unknown, index) => [entryName(entry) ?? String(index + 1), entry]));
+}
+
+function entryName(entry: unknown): string | undefined {
+  if (!isObject(entry)) return undefined;
+  const name = 'name' in entry ? entry.name : 'customer' in entry ? entry.customer : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function isListOfNames(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && !value.some(isObject);
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return absent;
+  if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
+  if (isObject(value)) {
+    return `{${[...members(value)]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => `${name}: ${show(member)}`)
+      .join(', ')}}`;
+  }
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

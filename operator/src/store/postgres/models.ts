@@ -1,0 +1,48 @@
+import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+
+import type { CatalogModel } from '../../domain/catalog.ts';
+import type { CatalogRow } from '../port.ts';
+import { catalogJson } from './rows.ts';
+
+/** More catalogs than this are read in full again and again, which is slow and right. */
+const capacity = 64;
+
+/** A row of `catalog` as JSON; `model` is null where the reader has it. */
+export type CatalogHeadJson = Omit<CatalogRow, 'model'> & { readonly model: CatalogModel | null };
+
+/**
+ * The models that this process has read. A model has hundreds of kilobytes and changes rarely; each reading says which ones
+ * it has, in the same round trip, and gets only those that it lacks. What is in force is always the database's answer.
+ */
+export class CatalogModels {
+  /** By uid and digest: a digest stands for one model of one catalog. In the order of their reading. */
+  readonly #models: Map<string, CatalogModel> = new Map();
+
+  /** A query of `catalog` under this alias, and what turns its result into a row. */
+  reading(alias: string): {
+    readonly json: RawBuilder<CatalogHeadJson>;
+    readonly complete: (row: CatalogHeadJson) => CatalogRow;
+  } {
+    // A copy: the answer counts on what was offered, whatever other readings do meanwhile.
+    const offered = new Map(this.#models);
+    const key = sql`${sql.ref(`${alias}.uid`)} || ' ' || ${sql.ref(`${alias}.digest`)}`;
+    return {
+      json: sql<CatalogHeadJson>`case when ${key} = any(${[...offered.keys()]}::text[])
+        then json_build_object('uid', ${sql.ref(`${alias}.uid`)}, 'name', ${sql.ref(`${alias}.name`)}, 'digest', ${sql.ref(`${alias}.digest`)}, 'model', null)
+        else ${catalogJson(alias)} end`,
+      complete: ({ uid, name, digest, model }) => {
+        const known = model ?? offered.get(`${uid} ${digest}`);
+        if (known === undefined) throw new TypeError('a catalog without the model that was asked for');
+        if (model !== null) this.#keep(`${uid} ${digest}`, model);
+        return { uid, name, digest, model: known };
+      },
+    };
+  }
+
+  #keep(key: string, model: CatalogModel): void {
+    this.#models.set(key, model);
+    const [eldest] = this.#models.keys();
+    if (this.#models.size > capacity && eldest !== undefined) this.#models.delete(eldest);
+  }
+}

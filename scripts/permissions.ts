@@ -1,0 +1,132 @@
+import { stringify } from 'yaml';
+import { checks, maxEntries } from '../operator/src/api/admission/checks.ts';
+import { fieldsOf, permissions, qualified } from '../operator/src/api/admission/permissions.ts';
+import { admissionPolicyName } from '../operator/src/api/admission/policy.ts';
+import type { PolicyRule } from '../operator/src/api/admission/roles.ts';
+import { operatorOwnRules, operatorRoleName, operatorRules, userRoles } from '../operator/src/api/admission/roles.ts';
+import { annotations, group } from '../operator/src/api/meta.ts';
+
+/** `docs/reference/permissions.md`: who may do what, from the tables that the policy and the roles are made of. */
+export function permissionsPage(): string {
+  return [
+    '# Permissions',
+    '',
+    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policy, its binding and the roles.`,
+    '',
+    'An account that may write ApiKeys but has none of these verbs can change nothing that matters, and no account is exempt: what changes nothing needs nothing, so GitOps, a migration of the storage and the operator itself go on without them.',
+    '',
+    '## Verbs',
+    '',
+    '| verb | resource | name | whoever has it may |',
+    '|---|---|---|---|',
+    ...Object.values(permissions).map(
+      ({ verb, resource, name, allows }) => `| \`${verb}\` | \`${qualified(resource)}\` | \`${name}\` | ${allows} |`,
+    ),
+    '',
+    '## What needs what',
+    '',
+    'A create counts as a change from nothing: it needs the rights for all that it holds.',
+    '',
+    '| change | verbs |',
+    '|---|---|',
+    ...changeRows().map(([change, verbs]) => `| ${change} | ${verbs} |`),
+    '',
+    'Who deletes needs the verb `delete` of RBAC and nothing else: it ends the key. A refusal is a 403 that names the user, the verb, the resource and its name, one at a time.',
+    '',
+    '```text',
+    `ValidatingAdmissionPolicy '${admissionPolicyName}' with binding '${admissionPolicyName}' denied request: user "ana" has no right to "grant" ${qualified('apicatalogs/accesstypes')} "default:Admin" in the namespace "payments": it is needed to ${checks[0]?.purpose ?? ''}`,
+    '```',
+    '',
+    'Whether somebody has a right, kubectl can say:',
+    '',
+    '```sh',
+    `kubectl auth can-i grant apicatalogs.${group}/default:Admin --subresource=accesstypes -n payments --as ana`,
+    '```',
+    '',
+    '## Roles',
+    '',
+    'ClusterRoles without wildcards, to be bound in one namespace or everywhere. Nothing is aggregated to `view`, `edit` or `admin`. The kinds of the cluster can be seen only by who has a role through a ClusterRoleBinding.',
+    '',
+    ...userRoles.flatMap(({ name, description, rules }) => [`### ${name}`, '', description, '', ...ruleTable(rules), '']),
+    '### A role of your own',
+    '',
+    'A team lead who may declare Integrations keys for one owner, delivered to one destination or one Secret:',
+    '',
+    '```yaml',
+    stringify(leadRole, { lineWidth: 0 }).trimEnd(),
+    '```',
+    '',
+    '## GitOps',
+    '',
+    'One account that applies the manifests of every team must hold the rights of every team: then nobody checks what a team writes. Let Argo CD or Flux impersonate a ServiceAccount per tenant instead, and bind the rights to that.',
+    '',
+    `A manifest that does not name \`suspend\` leaves a suspension on the live key alone. One that says \`suspend: false\` would undo it, and is refused without the verb \`${permissions.rotate.verb}\`.`,
+    '',
+    '## The operator',
+    '',
+    `The ClusterRole \`${operatorRoleName}\`:`,
+    '',
+    ...ruleTable(operatorRules),
+    '',
+    `The Role \`${operatorRoleName}\` in its own namespace:`,
+    '',
+    ...ruleTable(operatorOwnRules),
+    '',
+    `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator looks the policy and its binding up at the start and each minute. While one of them is missing it mints nothing new: Ready=False, \`AdmissionPolicyMissing\`. Keys that exist go on working, are copied to where they are missing, and can be revoked; no new version takes the place of one that is lost or due for rotation.`,
+    '',
+  ].join('\n');
+}
+
+const code = (words: readonly string[]) => words.map((word) => `\`${word}\``).join(', ');
+
+function changeRows(): readonly (readonly [string, string])[] {
+  const { grant, own, deliver, deliverSecret, revoke, rotate } = permissions;
+  return [
+    [`access type, rights, expiry, limits: ${code(fieldsOf('rights'))}`, code([grant.verb, own.verb])],
+    [`description: ${code(fieldsOf('description'))}`, code([own.verb])],
+    [
+      `an added entry of ${code(fieldsOf('delivery'))} (at most ${maxEntries})`,
+      `${code([own.verb])}, and \`${deliver.verb}\` on \`${deliver.resource}\` or \`${deliverSecret.resource}\``,
+    ],
+    [
+      `an added or changed entry of ${code(fieldsOf('consumer'))} (at most ${maxEntries})`,
+      `${code([own.verb])}, and \`patch\` on that workload`,
+    ],
+    [`an entry taken away from ${code([...fieldsOf('delivery'), ...fieldsOf('consumer')])}`, code([own.verb])],
+    [`\`revoked\`, \`suspend: true\`, the annotation \`${annotations.compromised}\``, code([revoke.verb])],
+    [`\`suspend: false\`, the annotations \`${annotations.rotate}\` and \`${annotations.paused}\``, code([rotate.verb])],
+    ['labels, other annotations, finalizers, a spec that stays the same', 'none'],
+  ];
+}
+
+function ruleTable(rules: readonly PolicyRule[]): readonly string[] {
+  return [
+    '| group | resources | names | verbs |',
+    '|---|---|---|---|',
+    ...rules.map(
+      ({ apiGroups, resources, resourceNames = [], verbs }) =>
+        `| ${code(apiGroups.map((one) => (one === '' ? 'v1' : one)))} | ${code(resources)} | ${code(resourceNames)} | ${code(verbs)} |`,
+    ),
+  ];
+}
+
+const lead = (resources: string, verb: string, resourceNames: readonly string[]) => ({
+  apiGroups: [group],
+  resources: [resources],
+  resourceNames,
+  verbs: [verb],
+});
+
+/** The example of the page; a test tries it on an API server. */
+export const leadRole = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'Role',
+  metadata: { name: 'payments-keys', namespace: 'payments' },
+  rules: [
+    { apiGroups: [group], resources: ['apikeys'], verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] },
+    lead(permissions.grant.resource, permissions.grant.verb, ['default:Integrations']),
+    lead(permissions.own.resource, permissions.own.verb, ['payments-team']),
+    lead(permissions.deliver.resource, permissions.deliver.verb, ['prod-vault']),
+    lead(permissions.deliverSecret.resource, permissions.deliverSecret.verb, ['billing-api-key']),
+  ],
+};

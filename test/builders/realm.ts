@@ -1,0 +1,133 @@
+import type { CommandContext } from '../../operator/src/commands/command.ts';
+import { createController, type Engine } from '../../operator/src/commands/engine.ts';
+import type { ApiCatalogSpec, KeyOwner } from '../../operator/src/api/kinds.ts';
+import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import type { ObjectRef } from '../../operator/src/api/meta.ts';
+import type { WatchedKind } from '../../operator/src/resources/port.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { World } from './world.ts';
+
+type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
+
+/** A {@link World} that the program's own reconcilers work in, wired as the commands wire them. */
+export class Realm {
+  readonly world: World;
+  engine: Engine;
+  fenceLost = 0;
+
+  private constructor(world: World) {
+    this.world = world;
+    this.engine = this.#createEngine();
+  }
+
+  /** Everything that the world has at the start is worked off. */
+  static async open(options: Parameters<typeof World.open>[0] = {}): Promise<Realm> {
+    const realm = new Realm(await World.open(options));
+    await realm.start();
+    return realm;
+  }
+
+  async start(): Promise<void> {
+    this.engine.listen();
+    this.world.resources.resync();
+    this.engine.start();
+    await this.quiet();
+  }
+
+  /** The operator ends, and another one begins with what the store and the resources know. */
+  async restart(): Promise<void> {
+    await this.engine.drain(1000);
+    this.engine = this.#createEngine();
+    await this.start();
+  }
+
+  /** Until nothing is queued or in flight; what waits for an instant keeps waiting. */
+  async quiet(): Promise<void> {
+    for (let calm = 0, turns = 0; calm < 5; turns += 1) {
+      if (turns > 5000) throw new Error('the controllers do not come to rest');
+      await new Promise((resolve) => setImmediate(resolve));
+      calm = this.engine.idle() ? calm + 1 : 0;
+    }
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.world.clock.advance(ms);
+    await this.quiet();
+  }
+
+  /** Declares an object of a cluster kind, and waits until it is worked off. */
+  async create<K extends ClusterKind>(kind: K, name: string, spec: object, metadata: object = {}): Promise<void> {
+    const parsed = parseManifestObject(kind, { apiVersion: 'keywright.dev/v1alpha1', kind, metadata: { name }, spec });
+    if (!parsed.ok) throw new Error(`the test's ${kind} is invalid: ${JSON.stringify(parsed.errors)}`);
+    this.world.resources.create(kind, { metadata: { ...metadata, name }, spec: parsed.object.spec });
+    await this.quiet();
+  }
+
+  /** Changes members of a specification, and waits until that is worked off. */
+  async edit(kind: WatchedKind, name: string | ObjectRef, changes: object): Promise<void> {
+    const ref = typeof name === 'string' ? { name } : name;
+    this.world.resources.update(kind, ref, (object) => ({ ...object, spec: { ...(object.spec as object), ...changes } }));
+    await this.quiet();
+  }
+
+  async remove(kind: WatchedKind, name: string): Promise<void> {
+    this.world.resources.delete(kind, { name });
+    await this.quiet();
+  }
+
+  /** `True Available` and the like, of an object of a cluster kind. */
+  ready(kind: ClusterKind, name: string): string {
+    const condition = this.#ready(kind, name);
+    return condition === undefined ? 'absent' : `${condition.status} ${condition.reason}`;
+  }
+
+  message(kind: ClusterKind, name: string): string {
+    return this.#ready(kind, name)?.message ?? '';
+  }
+
+  keyMessage(type = 'Ready'): string {
+    return this.world.status().conditions.find((condition) => condition.type === type)?.message ?? '';
+  }
+
+  catalog(name = 'default'): ApiCatalogSpec {
+    const found = this.world.resources.peek('ApiCatalog', { name });
+    if (found === undefined) throw new Error(`no ApiCatalog ${name}`);
+    return found.spec;
+  }
+
+  owner(name = 'payments-team'): KeyOwner {
+    const found = this.world.resources.peek('KeyOwner', { name });
+    if (found === undefined) throw new Error(`no KeyOwner ${name}`);
+    return found;
+  }
+
+  /** What a verify reads of the key's current version. */
+  async record() {
+    return this.world.store.findByKeyId(this.world.status().currentKey?.id ?? '');
+  }
+
+  #ready(kind: ClusterKind, name: string) {
+    const status = this.world.resources.peek(kind, { name })?.status;
+    return status?.conditions.find(({ type }) => type === 'Ready');
+  }
+
+  #createEngine(): Engine {
+    const { deps, clock, limits } = this.world;
+    const context = { config: { ...limits, concurrency: 2 }, clock, log: silentLog } as unknown as CommandContext;
+    const { resources, store, destinations, peppers, installationId } = deps;
+    return createController(context, {
+      resources,
+      store,
+      destinations,
+      peppers,
+      metrics: silentMetrics,
+      installationId,
+      mintAllowed: () => true,
+      assertLeading: () => {},
+      onFenceLost: () => {
+        this.fenceLost += 1;
+      },
+    });
+  }
+}

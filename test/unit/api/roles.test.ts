@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import {
+  leaseName,
+  operatorOwnRules,
+  operatorRules,
+  roleManifests,
+  userRoles,
+} from '../../../operator/src/api/admission/roles.ts';
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly rules: readonly { readonly apiGroups: string[]; readonly resources: string[]; readonly verbs: string[] }[];
+}
+
+const manifests = roleManifests('somewhere') as unknown as readonly Manifest[];
+
+describe('the roles', () => {
+  it('are four for users and two for the operator', () => {
+    expect(manifests.map(({ kind, metadata }) => [kind, metadata.name, metadata.namespace])).toEqual([
+      ['ClusterRole', 'keywright-admin', undefined],
+      ['ClusterRole', 'keywright-grantor', undefined],
+      ['ClusterRole', 'keywright-responder', undefined],
+      ['ClusterRole', 'keywright-viewer', undefined],
+      ['ClusterRole', 'keywright-operator', undefined],
+      ['Role', 'keywright-operator', 'somewhere'],
+    ]);
+  });
+
+  it('have no wildcard', () => {
+    for (const rule of manifests.flatMap(({ rules }) => rules)) {
+      for (const word of [...rule.apiGroups, ...rule.resources, ...rule.verbs]) expect(word).not.toContain('*');
+    }
+  });
+
+  it('[S2-1] are aggregated to nothing, so that nobody gets one with view, edit or admin', () => {
+    for (const { metadata, ...rest } of manifests) {
+      expect(Object.keys(metadata.labels ?? {}).filter((label) => label.startsWith('rbac.'))).toEqual([]);
+      expect(rest).not.toHaveProperty('aggregationRule');
+    }
+  });
+
+  it('let nobody but the operator write a status, and nobody at all grant, own or deliver by accident', () => {
+    for (const { rules } of userRoles) expect(rules.flatMap(({ resources }) => resources).join()).not.toContain('/status');
+    const verbs = [...operatorRules, ...operatorOwnRules].flatMap((rule) => rule.verbs);
+    for (const verb of ['grant', 'own', 'deliver', 'revoke', 'rotate', 'bind', 'escalate', 'impersonate', 'update']) {
+      expect(verbs).not.toContain(verb);
+    }
+  });
+
+  it('let the operator touch one Lease', () => {
+    const touching = operatorOwnRules.filter(({ verbs }) => !verbs.includes('create'));
+    expect(touching.map(({ resourceNames }) => resourceNames)).toEqual([[leaseName]]);
+  });
+});
