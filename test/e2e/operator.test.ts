@@ -68,6 +68,24 @@ function manifest(namespace: string, name: string, deliverTo: readonly object[])
   };
 }
 
+/** A KeyDestination `vault-<namespace>` for that namespace alone. */
+function vaultFor(namespace: string, tokenSecret: string): object {
+  return {
+    apiVersion: 'keywright.dev/v1alpha1',
+    kind: 'KeyDestination',
+    metadata: { name: `vault-${namespace}` },
+    spec: {
+      allowedNamespaces: { names: [namespace] },
+      vault: {
+        address: openbao.address,
+        mount: 'secret',
+        path: 'keywright/{namespace}/{name}',
+        auth: { token: { secretRef: { name: tokenSecret, key: 'token' } } },
+      },
+    },
+  };
+}
+
 async function conditionOf(namespace: string, name: string, type: string): Promise<string> {
   const { stdout } = await kube.kubectl(['get', 'apikey', name, '-n', namespace, '-o', 'json'], { allowFailure: true });
   if (stdout === '') return 'gone';
@@ -169,21 +187,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
 
   it('brings a Secret back that somebody deleted, with the same value where a sibling has it', async () => {
     const namespace = await kube.createNamespace('drift');
-    const destination = {
-      apiVersion: 'keywright.dev/v1alpha1',
-      kind: 'KeyDestination',
-      metadata: { name: `vault-${namespace}` },
-      spec: {
-        allowedNamespaces: { names: [namespace] },
-        vault: {
-          address: openbao.address,
-          mount: 'secret',
-          path: 'keywright/{namespace}/{name}',
-          auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
-        },
-      },
-    };
-    await kube.kubectl(['apply', '-f', '-'], { input: destination });
+    await kube.kubectl(['apply', '-f', '-'], { input: vaultFor(namespace, 'vault-token') });
     const targets = [
       { name: 'vault', destination: `vault-${namespace}` },
       { name: 'local', secret: { name: 'value' } },
@@ -230,21 +234,7 @@ describe('a kill at the worst moment', () => {
   it('finishes what was minted but not activated: one value, no second version', async () => {
     const namespace = await kube.createNamespace('kill');
     // Vault answers nothing yet: the key is minted, written to the Secret, and waits as pending.
-    const destination = {
-      apiVersion: 'keywright.dev/v1alpha1',
-      kind: 'KeyDestination',
-      metadata: { name: `vault-${namespace}` },
-      spec: {
-        allowedNamespaces: { names: [namespace] },
-        vault: {
-          address: openbao.address,
-          mount: 'secret',
-          path: 'keywright/{namespace}/{name}',
-          auth: { token: { secretRef: { name: `token-${namespace}`, key: 'token' } } },
-        },
-      },
-    };
-    await kube.kubectl(['apply', '-f', '-'], { input: destination });
+    await kube.kubectl(['apply', '-f', '-'], { input: vaultFor(namespace, `token-${namespace}`) });
     const targets = [
       { name: 'vault', destination: `vault-${namespace}` },
       { name: 'local', secret: { name: 'value' } },

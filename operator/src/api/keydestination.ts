@@ -61,7 +61,9 @@ const vault = z.strictObject({
   mount: locationPath(5).describe('The mount of the KV version 2 engine, 1 to 5 segments; immutable.'),
   path: locationTemplate()
     .default('keywright/{namespace}/{name}')
-    .describe('The template of the paths, at most 512 characters; default keywright/{namespace}/{name}; immutable.'),
+    .describe(
+      'The template of the paths, at most 512 characters; default keywright/{namespace}/{name}; immutable. Give two destinations on one server templates that cannot meet.',
+    ),
   auth: vaultAuth.describe('How the operator logs in: kubernetes, appRole or token.'),
   caBundle: z
     .string()
@@ -105,7 +107,9 @@ const aws = z.strictObject({
     .describe('The region, at most 30 characters; immutable.'),
   name: locationTemplate()
     .default('keywright/{namespace}/{name}')
-    .describe('The template of the names, at most 512 characters; default keywright/{namespace}/{name}; immutable.'),
+    .describe(
+      'The template of the names, at most 512 characters; default keywright/{namespace}/{name}; immutable. Give two destinations on one server templates that cannot meet.',
+    ),
   auth: awsAuth.describe('How the operator logs in: irsa, roleArn or secretRef.'),
   kmsKeyId: word(2048)
     .exactOptional()

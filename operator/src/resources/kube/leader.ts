@@ -166,6 +166,7 @@ export class LeaderElection {
       { verb: 'get', kind: 'Lease', path: this.#path(), timeoutMs: this.#callMs() },
       signal,
     );
+    this.#warnOf(answer.status, [200, 404]);
     return answer.status === 200 ? (answer.body as Lease) : undefined;
   }
 
@@ -186,7 +187,16 @@ export class LeaderElection {
     };
     const path = verb === 'create' ? this.#path().replace(/\/[^/]*$/, '') : this.#path();
     const answer: KubeAnswer = await client.sendRaw({ verb, kind: 'Lease', path, body, timeoutMs: this.#callMs() }, signal);
+    this.#warnOf(answer.status, [200, 201, 409, 422]);
     return answer.status < 300 ? (answer.body as Lease) : undefined;
+  }
+
+  /** An answer that no rival explains: the namespace of the Lease is missing, or we may not write there. */
+  #warnOf(status: number, expected: readonly number[]): void {
+    const { log, name, namespace } = this.#init;
+    if (expected.includes(status)) return;
+    const message = status === 404 ? `the namespace ${namespace} does not exist` : `refused in the namespace ${namespace}`;
+    log.warn('lease not reached', { kind: 'Lease', name, failure: String(status), message });
   }
 
   #path(): string {

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { KubeAnswer, KubeRequest } from '../../../../operator/src/resources/kube/client.ts';
 import { KubeFault } from '../../../../operator/src/resources/kube/fault.ts';
 import { LeaderElection } from '../../../../operator/src/resources/kube/leader.ts';
-import { silentLog } from '../../../../operator/src/telemetry/log.ts';
+import { silentLog, type Log } from '../../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../../harness/fakes/clock.ts';
 
 interface Lease {
@@ -18,12 +18,15 @@ type Body = {
 class LeaseServer {
   lease: Lease | undefined;
   isDown = false;
+  /** The namespace of the Lease is there. */
+  hasNamespace = true;
   #version = 0;
 
   sendRaw(request: KubeRequest): Promise<KubeAnswer> {
     if (this.isDown) return Promise.reject(new KubeFault('refused'));
     const { lease } = this;
     if (request.verb === 'get') return answer(lease === undefined ? 404 : 200, lease);
+    if (!this.hasNamespace) return answer(404);
     const body = request.body as Body;
     if (request.verb === 'create' ? lease !== undefined : body.metadata.resourceVersion !== lease?.metadata.resourceVersion)
       return answer(409);
@@ -52,7 +55,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-function candidate(server: LeaseServer, clock: FakeClock, identity: string, wallSkewMs = 0) {
+function candidate(server: LeaseServer, clock: FakeClock, identity: string, wallSkewMs = 0, log: Log = silentLog) {
   const door = server.door();
   const state = { leads: false, losses: 0 };
   const election = new LeaderElection({
@@ -63,7 +66,7 @@ function candidate(server: LeaseServer, clock: FakeClock, identity: string, wall
       monotonicMs: () => clock.monotonicMs(),
       sleep: (ms, signal) => clock.sleep(ms, signal),
     },
-    log: silentLog,
+    log,
     random: () => 0.5,
     namespace: 'keywright-system',
     name: 'keywright',
@@ -88,6 +91,21 @@ describe('leader election', () => {
     expect(b.election.holdsUntil()).toBe(0);
     expect(server.lease?.spec).toMatchObject({ holderIdentity: 'a', leaseDurationSeconds: 15, leaseTransitions: 0 });
     expect(server.lease?.spec['renewTime']).toMatch(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/);
+  });
+
+  it('says why nobody leads when the namespace of the Lease is missing, and leads when it is there', async () => {
+    const clock = new FakeClock();
+    const server = new LeaseServer();
+    server.hasNamespace = false;
+    const told: string[] = [];
+    const log: Log = { ...silentLog, warn: (_event, fields) => told.push(fields?.message ?? '') };
+    const a = candidate(server, clock, 'a', 0, log);
+    void a.acquire();
+    await clock.advance(5_000);
+    expect(told).toContain('the namespace keywright-system does not exist');
+    server.hasNamespace = true;
+    await clock.advance(5_000);
+    expect(a.state.leads).toBe(true);
   });
 
   it('takes over from a silent leader after 15 s, and not before that one knows to have lost', async () => {
@@ -186,7 +204,7 @@ it.each([5_000, 7_001, 15_000, 600_000])('gives its calls whole milliseconds wit
       },
     },
     clock: new FakeClock(),
-    log: silentLog,
+    log,
     random: () => 0.5,
     namespace: 'keywright-system',
     name: 'keywright',
