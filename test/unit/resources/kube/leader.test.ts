@@ -204,7 +204,7 @@ it.each([5_000, 7_001, 15_000, 600_000])('gives its calls whole milliseconds wit
       },
     },
     clock: new FakeClock(),
-    log,
+    log: silentLog,
     random: () => 0.5,
     namespace: 'keywright-system',
     name: 'keywright',
