@@ -4,7 +4,7 @@ import { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { ResourceEvent } from '../resources/port.ts';
-import { FenceLost } from '../store/port.ts';
+import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
 import { Orphans } from './orphans.ts';
@@ -46,12 +46,13 @@ export class Controller {
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
-  #fenceLost = false;
+  readonly #defects: Defects;
 
   constructor(init: ControllerInit) {
     this.#init = init;
     this.#deps = init.dependencies;
     this.#startedAt = this.#deps.clock.now();
+    this.#defects = new Defects(this.#deps.log, init.onFenceLost);
     this.#queue = new WorkQueue<string>({
       clock: this.#deps.clock,
       concurrency: init.concurrency,
@@ -180,22 +181,7 @@ export class Controller {
   }
 
   #report(key: string, error: unknown): void {
-    if (error instanceof FenceLost) {
-      if (this.#fenceLost) return;
-      this.#fenceLost = true;
-      this.#stop.abort();
-      this.#deps.log.error('leadership lost in the store', { apiKey: key });
-      this.#init.onFenceLost();
-      return;
-    }
-    // A defect: said with its place, without its message, which may quote what it stumbled over.
-    const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
-    this.#deps.log.error('defect', {
-      apiKey: key,
-      reason: 'InternalError',
-      stack,
-      failure: error instanceof Error ? error.name : 'unknown',
-    });
+    if (this.#defects.report(error, { apiKey: key }) === 'fence lost') this.#stop.abort();
   }
 
   async #sweepForEver(): Promise<void> {

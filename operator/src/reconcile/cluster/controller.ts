@@ -1,8 +1,8 @@
 import { Failure } from '../../domain/failure.ts';
 import { WorkQueue, type Next, type Priority } from '../../queue/queue.ts';
 import type { ResourceEvent } from '../../resources/port.ts';
-import { FenceLost } from '../../store/port.ts';
 import { signatureOf } from '../controller.ts';
+import { Defects } from '../defects.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import type { References } from '../references.ts';
@@ -47,11 +47,12 @@ export class ClusterController {
   readonly #settled: Promise<void>;
   #settle: () => void = () => {};
   #unsubscribe: (() => void) | undefined;
-  #fenceLost = false;
+  readonly #defects: Defects;
 
   constructor(init: ClusterControllerInit) {
     this.#init = init;
     const { store, clock } = init.dependencies;
+    this.#defects = new Defects(init.dependencies.log, init.onFenceLost);
     const inForce = new InForce();
     this.references = inForce;
     this.#deps = { ...init.dependencies, inForce, counts: new Counts(store, clock) };
@@ -234,19 +235,8 @@ export class ClusterController {
 
   #report(item: string, error: unknown): void {
     const [kind = '', name = ''] = item.split('/');
-    if (error instanceof FenceLost) {
-      if (this.#fenceLost) return;
-      this.#fenceLost = true;
-      this.#deps.log.error('leadership lost in the store', { kind, name });
-      this.#init.onFenceLost();
-      return;
-    }
     // One object's defect must not keep the keys of the others waiting.
-    this.#finish(item);
-    // Said with its place, without its message, which may quote what it stumbled over.
-    const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join('\n') : '';
-    const failure = error instanceof Error ? error.name : 'unknown';
-    this.#deps.log.error('defect', { kind, name, reason: 'InternalError', stack, failure });
+    if (this.#defects.report(error, { kind, name }) === 'defect') this.#finish(item);
   }
 }
 
