@@ -14,11 +14,13 @@ import {
   type AuthorizerProgram,
   type Program,
 } from '../harness/program.ts';
+import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 
 const samples = join(import.meta.dirname, '..', '..', 'crds', 'samples');
 const plane: ControlPlane = await ownControlPlane();
 const kube: Kube = plane.kube;
+const scene = new Scene(kube);
 const openbao: OpenBao = await useOpenBao();
 const database: TestDatabase = await (await usePostgres()).createDatabase({ migrated: false });
 // A killed leader is waited for: five seconds instead of fifteen.
@@ -50,22 +52,6 @@ async function readVault(path: string): Promise<Readonly<Record<string, string>>
 
 async function waitReady(namespace: string, name: string): Promise<void> {
   await kube.kubectl(['wait', '--for=condition=Ready', `apikey/${name}`, '-n', namespace, '--timeout=30s']);
-}
-
-function manifest(namespace: string, name: string, deliverTo: readonly object[]): object {
-  return {
-    apiVersion: 'keywright.dev/v1alpha1',
-    kind: 'ApiKey',
-    metadata: { name, namespace },
-    spec: {
-      displayName: name,
-      catalog: 'default',
-      owner: 'everybody',
-      contactEmail: 'team@example.com',
-      accessType: 'Integrations',
-      deliverTo,
-    },
-  };
 }
 
 /** A KeyDestination `vault-<namespace>` for that namespace alone. */
@@ -155,7 +141,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
 
   it('waits for a catalog that is applied after the key', async () => {
     const namespace = await kube.createNamespace('order');
-    const late = { ...manifest(namespace, 'early', [{ name: 'local', secret: { name: 'early' } }]) };
+    const late = { ...scene.key(namespace, 'early', [{ name: 'local', secret: { name: 'early' } }]) };
     Object.assign((late as { spec: object }).spec, { catalog: 'late' });
     await kube.kubectl(['apply', '-f', '-'], { input: late });
     await until(async () => (await conditionOf(namespace, 'early', 'Ready')) === 'False CatalogNotFound', {
@@ -176,7 +162,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
     const namespace = await kube.createNamespace('foreign');
     await kube.kubectl(['create', 'secret', 'generic', 'taken', '-n', namespace, '--from-literal=password=theirs']);
     await kube.kubectl(['apply', '-f', '-'], {
-      input: manifest(namespace, 'mine', [{ name: 'local', secret: { name: 'taken' } }]),
+      input: scene.key(namespace, 'mine', [{ name: 'local', secret: { name: 'taken' } }]),
     });
     await until(async () => (await conditionOf(namespace, 'mine', 'Stalled')) === 'True ForeignValue', { what: 'ForeignValue' });
     expect(await readSecret(namespace, 'taken')).toEqual({ password: 'theirs' });
@@ -192,7 +178,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
       { name: 'vault', destination: `vault-${namespace}` },
       { name: 'local', secret: { name: 'value' } },
     ];
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'kept', targets) });
+    await kube.kubectl(['apply', '-f', '-'], { input: scene.key(namespace, 'kept', targets) });
     await waitReady(namespace, 'kept');
     const before = await readSecret(namespace, 'value');
     await kube.kubectl(['delete', 'secret', 'value', '-n', namespace]);
@@ -202,8 +188,12 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
 
   it('deletes a whole namespace, and every key in it is refused', async () => {
     const namespace = await kube.createNamespace('whole');
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'one', [{ name: 'local', secret: { name: 'one' } }]) });
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'two', [{ name: 'local', secret: { name: 'two' } }]) });
+    await kube.kubectl(['apply', '-f', '-'], {
+      input: scene.key(namespace, 'one', [{ name: 'local', secret: { name: 'one' } }]),
+    });
+    await kube.kubectl(['apply', '-f', '-'], {
+      input: scene.key(namespace, 'two', [{ name: 'local', secret: { name: 'two' } }]),
+    });
     await waitReady(namespace, 'one');
     await waitReady(namespace, 'two');
     const key = (await readSecret(namespace, 'one'))?.['api-key'] ?? '';
@@ -214,7 +204,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
   it('reports what it does: metrics, health, and events that tell the story', async () => {
     const namespace = await kube.createNamespace('told');
     await kube.kubectl(['apply', '-f', '-'], {
-      input: manifest(namespace, 'told', [{ name: 'local', secret: { name: 'told' } }]),
+      input: scene.key(namespace, 'told', [{ name: 'local', secret: { name: 'told' } }]),
     });
     await waitReady(namespace, 'told');
     const metrics = await (await fetch(`${operator.healthUrl}/metrics`)).text();
@@ -239,7 +229,7 @@ describe('a kill at the worst moment', () => {
       { name: 'vault', destination: `vault-${namespace}` },
       { name: 'local', secret: { name: 'value' } },
     ];
-    await kube.kubectl(['apply', '-f', '-'], { input: manifest(namespace, 'half', targets) });
+    await kube.kubectl(['apply', '-f', '-'], { input: scene.key(namespace, 'half', targets) });
     const written = await until(() => readSecret(namespace, 'value'), { what: 'the Secret' });
     expect(await conditionOf(namespace, 'half', 'Issued')).toMatch(/^(True Minted|absent)$/);
     await operator.kill();
@@ -270,7 +260,7 @@ describe('a kill at the worst moment', () => {
   it('loses nothing and leaves nothing when it is killed again and again while many keys come', async () => {
     const namespace = await kube.createNamespace('storm');
     const names = Array.from({ length: 12 }, (_, at) => `key-${at}`);
-    const items = names.map((name) => manifest(namespace, name, [{ name: 'local', secret: { name } }]));
+    const items = names.map((name) => scene.key(namespace, name, [{ name: 'local', secret: { name } }]));
     await kube.kubectl(['apply', '-f', '-'], { input: { apiVersion: 'v1', kind: 'List', items } });
     for (let round = 0; round < 3; round += 1) {
       const seen = operator.log().length;

@@ -18,25 +18,22 @@ export interface DatabaseInput {
   readonly metrics: Metrics;
 }
 
-/** Migrates, waiting for a database that does not answer yet. Rejects only when the signal is aborted, or with a defect. */
+/**
+ * Migrates, waiting for a database that does not answer yet. Rejects when the signal is aborted, when the time is up (with
+ * the last failure), or with a defect.
+ */
 export async function migrateWhenReachable(
   context: CommandContext,
   input: DatabaseInput,
-  options: { readonly adoptCluster?: boolean } = {},
+  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number } = {},
 ): Promise<void> {
-  const { clock, log, signal } = context;
-  for (;;) {
-    try {
-      const { passwordFile } = input;
-      const outcome = await migrate(input.url, { ...options, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
-      for (const statement of outcome.statements)
-        log.warn('an administrator of the database must run this', { message: statement });
-      return;
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      log.warn('the database is waited for', { reason: error.reason, message: error.message });
-      await clock.sleep(retryMs, signal);
-    }
+  const { log } = context;
+  const { url, passwordFile } = input;
+  const { adoptCluster = false, giveUpAfterMs } = options;
+  const more = passwordFile === undefined ? {} : { passwordFile };
+  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, ...more }), giveUpAfterMs);
+  for (const statement of outcome.statements) {
+    log.warn('an administrator of the database must run this', { message: statement });
   }
 }
 
@@ -75,14 +72,19 @@ export async function openPeppers(context: CommandContext, store: Store, path: s
   return peppers;
 }
 
-/** Repeats a call of the store until the database answers. */
-export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>): Promise<T> {
+/**
+ * Repeats a call until the database, or the API server, answers: for ever, or for `giveUpAfterMs`, after which the last failure is
+ * thrown.
+ */
+export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>, giveUpAfterMs?: number): Promise<T> {
   const { clock, log, signal } = context;
+  const startedMs = clock.monotonicMs();
   for (;;) {
     try {
       return await call();
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === 'stalled') throw error;
+      if (giveUpAfterMs !== undefined && clock.monotonicMs() - startedMs >= giveUpAfterMs) throw error;
       log.warn('waiting', { reason: error.reason, message: error.message });
       await clock.sleep(retryMs, signal);
     }

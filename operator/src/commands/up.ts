@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
 import { Usage } from '../authorize/usage.ts';
 import { openDestinations } from '../destinations/registry.ts';
+import { Failure } from '../domain/failure.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -11,7 +12,7 @@ import { showTable, type Screen } from '../standalone/display.ts';
 import { startEmbeddedPostgres } from '../standalone/embedded.ts';
 import { systemCode } from '../standalone/fault.ts';
 import { ensurePepperFile } from '../standalone/pepper.ts';
-import { decideOnce } from '../standalone/quiescence.ts';
+import { decideOnce, onceLimitMs } from '../standalone/quiescence.ts';
 import { isReady, type TableModel } from '../standalone/table.ts';
 import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -50,9 +51,13 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     const log = createFileLog({ level: context.config.logLevel, path: join(data.path, 'keywright.log') });
     return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder });
   } catch (error) {
-    if (!context.signal.aborted) throw error;
-    context.print(farewell);
-    return exitCodes.stopped;
+    if (context.signal.aborted) {
+      context.print(farewell);
+      return exitCodes.stopped;
+    }
+    if (!(error instanceof Failure)) throw error;
+    context.print(`${error.message}\n`);
+    return exitCodes.failed;
   } finally {
     await data.release();
   }
@@ -89,7 +94,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   const { clock, log, signal } = context;
   const metrics = createMetrics();
   const database = { url: backing.url, passwordFile: backing.passwordFile, metrics: metrics.recorder };
-  await migrateWhenReachable(context, database);
+  // With --once somebody waits for the end: a database that does not answer is one.
+  await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
   const store = openStore(context, database);
   const { manifestsFolder, prune } = places;
   const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune });

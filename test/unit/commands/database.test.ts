@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import type { CommandContext } from '../../../operator/src/commands/command.ts';
+import { whenReachable } from '../../../operator/src/commands/database.ts';
+import { readConfig } from '../../../operator/src/config.ts';
+import { stalled, waiting } from '../../../operator/src/domain/failure.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { FakeClock } from '../../harness/fakes/clock.ts';
+
+const silent = waiting('StoreUnavailable', 'the database does not answer');
+
+function setting() {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const screen = { isTerminal: false, size: () => ({ columns: 80, rows: 24 }) };
+  const environment = { kubeconfig: undefined, namespace: 'keywright-system', hostname: 'test', callerFolder: '/', screen };
+  const context: CommandContext = {
+    config: readConfig({}),
+    clock,
+    log: silentLog,
+    signal: stop.signal,
+    print: () => {},
+    environment,
+  };
+  return { clock, stop, context };
+}
+
+describe('waiting for the database', () => {
+  it('has no end by itself, and gives the answer when it comes', async () => {
+    const { clock, context } = setting();
+    let answers = false;
+    const call = whenReachable(context, () => (answers ? Promise.resolve('here') : Promise.reject(silent)));
+    await clock.advance(3_600_000);
+    answers = true;
+    await clock.advance(1_000);
+    expect(await call).toBe('here');
+  });
+
+  it('gives up with the last failure when somebody waits for the end', async () => {
+    const { clock, context } = setting();
+    let calls = 0;
+    const call = whenReachable(
+      context,
+      () => {
+        calls += 1;
+        return Promise.reject(silent);
+      },
+      60_000,
+    );
+    const ended = expect(call).rejects.toBe(silent);
+    await clock.advance(59_000);
+    expect(calls).toBe(60);
+    await clock.advance(2_000);
+    await ended;
+    expect(calls).toBe(61);
+  });
+
+  it('ends with the wish to stop, and with what no waiting cures', async () => {
+    const { clock, stop, context } = setting();
+    const call = expect(whenReachable(context, () => Promise.reject(silent))).rejects.toThrow('stop');
+    await clock.advance(5_000);
+    stop.abort(new Error('stop'));
+    await call;
+    const broken = stalled('InvalidSpec', 'broken');
+    await expect(whenReachable(setting().context, () => Promise.reject(broken))).rejects.toBe(broken);
+  });
+});
