@@ -135,8 +135,9 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     metrics.recorder.leading(true);
     controller.start();
     await aborted(signal);
+    const drainingMs = clock.monotonicMs();
     const drained = await controller.drain(drainMs);
-    log.info(drained ? 'drained' : 'not drained in time', { durationMs: drainMs });
+    log.info(drained ? 'drained' : 'not drained in time', { durationMs: Math.round(clock.monotonicMs() - drainingMs) });
   } finally {
     metrics.recorder.leading(false);
     await election?.release();
