@@ -241,8 +241,13 @@ describe('the operator under its own role, with KEYWRIGHT_ADMISSION=required', (
     const path = `/apis/coordination.k8s.io/v1/namespaces/${system}/leases/${leaseName}`;
     const { body } = await kube.request('GET', path);
     expect((body as { spec: { holderIdentity: string } }).spec.holderIdentity).not.toBe('');
-    const { stdout } = await kube.kubectl(['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}']);
-    expect(stdout).toContain('AdmissionPolicyMissing');
-    expect(stdout).toContain('Minted');
+    // Events are written beside the status, not before it.
+    await until(
+      async () => {
+        const { stdout } = await kube.kubectl(['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}']);
+        return stdout.includes('AdmissionPolicyMissing') && stdout.includes('Minted');
+      },
+      { what: 'the events of both' },
+    );
   });
 });

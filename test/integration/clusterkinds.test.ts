@@ -206,8 +206,14 @@ describe('the cluster kinds, on a real API server and PostgreSQL', () => {
     await becomes('apicatalog', 'default', 'False InvalidSpec');
     expect((await live('apicatalog', 'default'))?.status?.['digest']).toBe(digest);
     expect(await verdict(value)).toBe('allowed');
-    const { stdout } = await kube.kubectl(['get', 'events', '-A', '--field-selector', 'reason=InvalidSpec', '-o', 'json']);
-    expect(stdout).toContain('the catalog has no endpoint list');
+    // An event is written beside the status, not before it.
+    await until(
+      async () => {
+        const { stdout } = await kube.kubectl(['get', 'events', '-A', '--field-selector', 'reason=InvalidSpec', '-o', 'json']);
+        return stdout.includes('the catalog has no endpoint list');
+      },
+      { what: 'the event about the invalid catalog' },
+    );
     await apply('ApiCatalog', 'younger', { ...catalogSpec, key: { prefix: 'young', environment: 'live' } });
     await becomes('apicatalog', 'younger', 'False HostConflict');
     expect(await verdict(value)).toBe('allowed');
