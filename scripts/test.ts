@@ -112,7 +112,7 @@ async function runLayer(layer: Layer, filters: readonly string[], dir: string, t
   tally.passed += summary.passed;
   tally.failed += summary.failed;
   tally.skipped += summary.skipped;
-  tally.notes.push(...summary.missing);
+  tally.notes.push(...summary.missing, ...summary.failures.map((failure) => `failed: ${failure}`));
   if (code !== 0 && summary.failed === 0 && summary.missing.length === 0) {
     tally.failed++;
     tally.notes.push(`${layer}: the test runner ended with ${code} although no test failed`);

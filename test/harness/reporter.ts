@@ -11,6 +11,8 @@ export interface Summary {
   readonly skipped: number;
   /** Why suites were skipped, a sentence each. */
   readonly missing: readonly string[];
+  /** Each failed test with the first line of its error: said once more at the end of a long run. */
+  readonly failures: readonly string[];
 }
 
 interface Count {
@@ -18,13 +20,14 @@ interface Count {
   failed: number;
   skipped: number;
   missing: Set<string>;
+  failures: string[];
 }
 
 /** Prints each suite with the real parts it ran against, and writes the {@link Summary} for `npm test`. */
 class SuitesReporter implements Reporter {
   async onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): Promise<void> {
     const uses = await readUses(modules);
-    const total: Count = { passed: 0, failed: errors.length, skipped: 0, missing: new Set() };
+    const total: Count = { passed: 0, failed: errors.length, skipped: 0, missing: new Set(), failures: errors.map(firstLine) };
     const lines = modules.map((module) => describe(module, countModule(module), uses));
     for (const module of modules) add(total, countModule(module));
     if (modules.length > 0) process.stdout.write(`\nSuites and the parts they ran against\n${lines.sort().join('\n')}\n`);
@@ -41,12 +44,14 @@ export function suitesReporter(): Reporter {
 }
 
 function countModule(module: TestModule): Count {
-  const count: Count = { passed: 0, failed: 0, skipped: 0, missing: new Set() };
+  const count: Count = { passed: 0, failed: 0, skipped: 0, missing: new Set(), failures: [] };
+  const file = relative(process.cwd(), module.moduleId);
   for (const test of module.children.allTests()) {
-    const { state } = test.result();
+    const { state, errors = [] } = test.result();
     if (state === 'passed') count.passed++;
     else if (state === 'failed') count.failed++;
     else count.skipped++;
+    if (state === 'failed') count.failures.push(`${file} > ${test.fullName}: ${errors.slice(0, 1).map(firstLine).join('')}`);
   }
   for (const error of [...module.errors(), ...suiteErrors([...module.children.allSuites()])]) {
     if (error.name === 'PartMissing') {
@@ -56,9 +61,14 @@ function countModule(module: TestModule): Count {
       if (process.env['CI'] === 'true') count.failed++;
     } else {
       count.failed++;
+      count.failures.push(`${file}: ${firstLine(error)}`);
     }
   }
   return count;
+}
+
+function firstLine(error: SerializedError): string {
+  return (error.message.split('\n')[0] ?? '').slice(0, 300);
 }
 
 function suiteErrors(suites: readonly TestSuite[]): SerializedError[] {
@@ -78,6 +88,7 @@ function add(total: Count, count: Count): void {
   total.failed += count.failed;
   total.skipped += count.skipped;
   for (const message of count.missing) total.missing.add(message);
+  total.failures.push(...count.failures);
 }
 
 /** From the brokers of the projects that ran; a project without one (unit) has no parts. */
