@@ -8,6 +8,8 @@ import type { Mark } from '../domain/version.ts';
  * - `marked`: our mark format is there. Whether it is *ours* (installation, name, uid) is the plan's question.
  *   `carries` is false when the mark does not speak of the value that stands there now: a stranger's write after ours,
  *   or a write of ours that stopped half way.
+ *   `staged`, where a provider has stages (AWS): the value that the mark speaks of is written, but readers still get the
+ *   one before it, until it is promoted. `readValue` gives the staged value then.
  * - `unmarked`: a value without our mark: somebody else's.
  */
 export type Reading =
@@ -16,6 +18,7 @@ export type Reading =
       readonly kind: 'marked';
       readonly mark: Mark;
       readonly carries: boolean;
+      readonly staged?: true;
       readonly providerVersion: string;
       readonly revision: string;
     }
@@ -51,12 +54,16 @@ export interface Destination {
   /** The value and its mark, read at one moment. Absent value = `undefined`. */
   readValue(location: Location): Promise<DeliveredValue | undefined>;
   /**
-   * Writes value and mark on the condition that the location is still as `observed`. After `lost` no value was
-   * changed. The caller may write over `absent` and over what it knows to be ours; never over anything else.
+   * Writes value and mark on the condition that the location is still as `observed`. After `lost` no value that a
+   * reader gets was changed. Where the provider has no conditional write (AWS), the value is only staged, and the
+   * condition is that of {@link Destination.promote}. The caller may write over `absent` and over what it knows to be ours; never over anything else.
    * `attemptId` is the version's uuid (an idempotency token for providers that take one).
    */
   write(location: Location, record: DeliveredRecord, mark: Mark, observed: Reading, attemptId: string): Promise<WriteOutcome>;
-  /** Makes the written value the one that readers get, where the provider has stages (AWS); elsewhere it is already. */
+  /**
+   * Makes the written value the one that readers get, where the provider has stages (AWS), on the condition that they
+   * still get what was observed; elsewhere it is already.
+   */
   promote(location: Location, mark: Mark, observed: Reading): Promise<WriteOutcome>;
   /** Removes our value and mark, conditional on `observed`. Twice is once. */
   withdraw(location: Location, observed: Reading): Promise<'withdrawn' | 'lost'>;
