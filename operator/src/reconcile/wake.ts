@@ -1,5 +1,6 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
 import { openTargets, sightOf, type Observed } from './observed.ts';
+import { phaseOf } from './phase.ts';
 import { lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
@@ -12,8 +13,7 @@ export const stalledRetryMs = 3_600_000;
  * that nothing is remembered over a restart and the keys of a fleet do not come all at once.
  */
 export function driftInstantAfter(uid: string, intervalMs: number, after: Instant): Instant {
-  const phase = Number.parseInt(uid.replaceAll('-', '').slice(0, 8), 16) % intervalMs;
-  const offset = Number.isNaN(phase) ? 0 : phase;
+  const offset = phaseOf(uid) % intervalMs;
   return Math.floor((after - offset) / intervalMs) * intervalMs + offset + intervalMs;
 }
 
