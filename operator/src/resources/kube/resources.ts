@@ -4,7 +4,7 @@ import type { ObjectMeta, ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind } from '../port.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind, Workloads } from '../port.ts';
 import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
@@ -18,6 +18,7 @@ import { Reflector } from './reflector.ts';
 import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
 import type { Kept } from './source.ts';
+import { kubeWorkloads } from './workloads.ts';
 
 /** What {@link openKubeResources} needs. */
 export interface KubeResourcesInit {
@@ -37,6 +38,7 @@ export interface KubeResourcesInit {
 
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
+  readonly workloads: Workloads;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
   /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
@@ -60,6 +62,7 @@ export async function openKubeResources(init: KubeResourcesInit): Promise<KubeRe
 
 class ApiServer implements KubeResources {
   readonly secrets: Secrets;
+  readonly workloads: Workloads;
   readonly #init: KubeResourcesInit;
   readonly #client: KubeClient;
   readonly #events: EventRecorder;
@@ -73,6 +76,7 @@ class ApiServer implements KubeResources {
     this.#init = init;
     this.#client = client;
     this.secrets = kubeSecrets(client);
+    this.workloads = kubeWorkloads(client);
     this.#events = new EventRecorder(client, init.clock, init.log, init.identity);
     this.#reflectors = new Map(kinds.map((kind) => [kind, this.#reflectorsOf(kind)]));
   }
