@@ -590,10 +590,13 @@ describe('a reader', () => {
     const found = await reader.findByKeyId(request.version.keyId);
     expect(found).toMatchObject({ version: request.version, owner, groups: [group], catalog });
     expect(await reader.findCatalog({ name: catalog.name })).toEqual(catalog);
-    await reader.recordUse([{ keyId: request.version.keyId, at: testStart + 1 }]);
-    expect((await writer.readKey(request.ref.uid)).versions).toMatchObject([
-      { firstUsedAt: testStart + 1, lastUsedAt: testStart + 1 },
-    ]);
+    await reader.recordUse([{ keyId: request.version.keyId, ageMs: 0, by: 'curl' }]);
+    const usedBy = [{ by: 'curl', at: expect.any(Number) as number }];
+    expect((await writer.readKey(request.ref.uid)).versions).toMatchObject([{ usedBy }]);
+    await reader.reportReplica({ id: 'reader', flushedThrough: await reader.now(), dropped: 0 });
+    expect(await writer.readUsageHorizon()).toMatchObject({ kind: 'known' });
+    await reader.signOffReplica('reader');
+    expect(await writer.readUsageHorizon()).toEqual({ kind: 'unknown', why: 'no replica' });
     expect(await reader.checkPepper('reader-test', Buffer.from('wrong'))).toBe('wrong');
     expect(await reader.installationId()).toBe(await writer.installationId());
     await expect(reader.takeFence()).rejects.toMatchObject(unavailable);

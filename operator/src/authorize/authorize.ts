@@ -3,9 +3,11 @@ import type { Clock } from '../domain/time.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CatalogCache } from './catalog.ts';
+import { describeClient } from './client.ts';
 import { decide } from './decide.ts';
 import { lookup } from './lookup.ts';
 import type { Lookup, LookupSources } from './lookup.ts';
+import type { ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
 import type { Usage } from './usage.ts';
 import type { Verdict } from './verdict.ts';
@@ -33,10 +35,14 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
     const now = clock.now();
     const verdict = decide(found, request, now);
     // A wrong secret is no use of a key: ids are public.
-    if (found.kind === 'known') usage?.note(found.keyId, now);
+    if (found.kind === 'known') usage?.note(found.keyId, clientOf(found.key, request));
     metrics.verified({ code: verdict.allowed ? 'allowed' : verdict.code, durationMs: clock.monotonicMs() - startedMs });
     return verdict;
   };
+}
+
+function clientOf(key: ProvenKey | undefined, { userAgent, sourceIp }: AuthRequest): string | undefined {
+  return describeClient({ application: key?.record.key.settings.clientApplication, userAgent, sourceIp });
 }
 
 /** The least time between two lines about the same trouble: a dead database under full traffic must not fill the disk. */

@@ -1,7 +1,6 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
-import { Usage } from '../authorize/usage.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { Failure } from '../domain/failure.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
@@ -18,7 +17,7 @@ import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openStore, openUsage, whenReachable } from './database.ts';
 import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
@@ -131,10 +130,11 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         ended.abort();
       },
     });
-    const usage = new Usage({ store, clock, log });
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
-    const listener = await listen(places.port, { authorize, clock, log });
+    const usage = await openUsage(running, store, metrics.recorder);
+    let listener: Listener | undefined;
     try {
+      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
+      listener = await listen(places.port, { authorize, clock, log });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
       const model = (): TableModel => modelOf(context, resources, data, shown);
@@ -142,7 +142,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);
       return fenceLost ? exitCodes.leadershipLost : code;
     } finally {
-      await listener.close(drainMs);
+      await listener?.close(drainMs);
       await usage.close();
       await resources.idle();
     }

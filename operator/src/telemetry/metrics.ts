@@ -35,6 +35,8 @@ export interface Metrics {
   minted(cause: MintCause): void;
   /** `code` is `allowed`, or why not. */
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
+  /** A use of a key was not kept: too many different keys waited for a write. */
+  usageDropped(): void;
   leading(leads: boolean): void;
 }
 
@@ -61,7 +63,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'leading'>;
+type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'usageDropped' | 'leading'>;
 
 function workMetrics(registry: Registry): WorkMetrics {
   const reconcile = histogram(
@@ -76,6 +78,7 @@ function workMetrics(registry: Registry): WorkMetrics {
   const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
   const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
+  const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
   return {
     reconciled: ({ outcome, reason, durationMs }) => {
@@ -91,6 +94,9 @@ function workMetrics(registry: Registry): WorkMetrics {
     verified: ({ code, durationMs }) => {
       verify.observe(durationMs / 1000);
       verdicts.inc({ code });
+    },
+    usageDropped: () => {
+      dropped.inc();
     },
     leading: (leads) => {
       leader.set(leads ? 1 : 0);
@@ -160,5 +166,6 @@ export const silentMetrics: Metrics = {
   apiCalled: () => {},
   minted: () => {},
   verified: () => {},
+  usageDropped: () => {},
   leading: () => {},
 };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
+import type { Instant } from '../../../operator/src/domain/time.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type { HeldValue, MintRequest, Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '../../builders/mintrequest.ts';
@@ -11,6 +12,8 @@ import type { MintRequestChanges } from '../../builders/mintrequest.ts';
 export interface StoreDatabase {
   /** Another store on the same database, as another process would have. It has not taken the fence. */
   open(): Store;
+  /** Sets what the database's clock says; the stores of other tests see it too. */
+  setNow(now: Instant): Promise<void>;
   /** Puts so many keys of this owner there, past the store; their key ids. */
   fill(count: number, owner: { readonly uid: string; readonly name: string }): Promise<readonly string[]>;
   /** How many rows a piece of work wrote, by table; without the head of the feed. */
@@ -165,7 +168,7 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const second = await minted({ ref: first.ref, lostKeyIds: [first.version.keyId] });
         const state = await store.readKey(first.ref.uid);
         expect(state.versions).toEqual([
-          { ...first.version, state: 'retiring', lost: true, notAfter: first.version.expiresAt },
+          { ...first.version, state: 'retiring', lost: true, notAfter: first.version.expiresAt, retiringSince: testStart },
           second.version,
         ]);
         expect(state).toMatchObject({ highestEpoch: 1, attemptsOfHighestEpoch: 2 });
