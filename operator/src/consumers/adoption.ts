@@ -1,3 +1,4 @@
+import type { ApiKeyStatus } from '../api/kinds.ts';
 import type { Failure } from '../domain/failure.ts';
 import type { Reason } from '../domain/reason.ts';
 import { ceilToSecond, formatInstant } from '../domain/time.ts';
@@ -78,6 +79,26 @@ export function areRolledOut(consumers: readonly NamedConsumer[], states: readon
   );
 }
 
+/**
+ * Whether the status already says that this version is adopted, for this specification. Then its consumers are left alone:
+ * a tool that replaces whole objects, and so takes the annotation away, makes them roll by that, and not once more by us.
+ */
+export function wasAdopted(
+  status: ApiKeyStatus | undefined,
+  version: { keyId: string; generation: number | undefined },
+): boolean {
+  const adopted = status?.conditions?.find(({ type }) => type === 'Adopted');
+  return (
+    adopted?.status === 'True' && adopted.observedGeneration === version.generation && status?.currentKey?.id === version.keyId
+  );
+}
+
+/** What Adopted adds where `KEYWRIGHT_CONSUMERS` is off and somebody asked for a restart: it holds nothing up. */
+export function switchedOffMessage(consumers: readonly NamedConsumer[]): string | undefined {
+  const names = consumers.filter(({ restart }) => restart).map(({ kind, name }) => `${kind} ${name}`);
+  return names.length === 0 ? undefined : `KEYWRIGHT_CONSUMERS is off: not restarted: ${names.join(', ')}`;
+}
+
 const leastPauseMs = 5_000;
 const longestPauseMs = 600_000;
 
@@ -148,7 +169,7 @@ function openPointOf({ consumer, due, sight }: ConsumerState, now: Instant): Ope
       return point('RolloutStuck', `waits for a person: ${formatPods(sight.pods)}, and ${heldBack[sight.strategy]}`);
     case 'failed': {
       const { reason, message } = sight.failure;
-      return point(reason === 'NotPermitted' ? reason : 'RolloutInProgress', `cannot be looked after: ${message}`);
+      return point(reason === 'NotPermitted' ? reason : 'RolloutInProgress', `cannot be restarted or followed: ${message}`);
     }
   }
 }

@@ -11,18 +11,19 @@ export interface PodCounts {
 /**
  * How far a workload has come on its way to one version.
  * - `missing`: there is none, or it is being deleted.
- * - `notAsked`: it was not restarted for this version.
+ * - `notAsked`: it was not restarted for this version; `observed` is what its restart is decided on.
  * - `inProgress`: its controller replaces the pods.
  * - `stuck`: its progress deadline has passed; only Deployments have one.
  * - `paused`: its controller replaces nothing until somebody resumes it.
  * - `byHand`: its controller replaces no more pods, by its update strategy: somebody deletes the rest, or lowers the partition.
  */
 export type Rollout =
-  | { readonly kind: 'missing' | 'notAsked' | 'paused' | 'complete' }
+  | { readonly kind: 'missing' | 'paused' | 'complete' }
+  | { readonly kind: 'notAsked'; readonly observed: Workload }
   | { readonly kind: 'inProgress' | 'stuck'; readonly pods: PodCounts }
   | { readonly kind: 'byHand'; readonly pods: PodCounts; readonly strategy: 'OnDelete' | 'partition' };
 
-/** What {@link rolloutOf} looks for. */
+/** Which version, of which ApiKey, a workload should have been restarted for. */
 export interface SoughtVersion {
   readonly apiKeyName: string;
   readonly keyId: string;
@@ -34,7 +35,7 @@ export interface SoughtVersion {
  */
 export function rolloutOf(workload: Workload | undefined, { apiKeyName, keyId }: SoughtVersion): Rollout {
   if (workload === undefined || workload.metadata.deletionTimestamp !== undefined) return { kind: 'missing' };
-  if (restartedKeyId(workload, apiKeyName) !== keyId) return { kind: 'notAsked' };
+  if (restartedKeyId(workload, apiKeyName) !== keyId) return { kind: 'notAsked', observed: workload };
   const { kind, metadata, spec, status } = workload;
   const pods = kind === 'DaemonSet' ? daemonPodsOf(workload) : replicasOf(workload);
   // Until its controller has seen the restart, the counts speak of the template before it.

@@ -7,9 +7,13 @@ import {
   consumersToRestart,
   nextLookAt,
   restartsOf,
+  switchedOffMessage,
+  wasAdopted,
 } from '../../../operator/src/consumers/adoption.ts';
 import type { ConsumerSight, ConsumerState, NamedConsumer } from '../../../operator/src/consumers/adoption.ts';
+import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { transient, waiting } from '../../../operator/src/domain/failure.ts';
+import { workload } from '../../builders/workload.ts';
 
 const activatedAt = Date.parse('2026-01-01T00:00:00Z');
 const second = 1_000;
@@ -19,6 +23,7 @@ const consumer = { kind: 'Deployment', name: 'billing' } as const;
 const named: NamedConsumer = { ...consumer, restart: true, restartAfterMs: 0 };
 const pods = { wanted: 3, updated: 1, available: 2 };
 const state = (sight: ConsumerSight, at = activatedAt): ConsumerState => ({ consumer, due: { kind: 'at', at }, sight });
+const notAsked: ConsumerSight = { kind: 'notAsked', observed: workload() };
 const failed = (failure = waiting('NotPermitted', 'no right')): ConsumerSight => ({ kind: 'failed', failure });
 
 describe('a restart', () => {
@@ -51,7 +56,7 @@ describe('a restart', () => {
     const now = activatedAt;
     expect(consumersToLookAt([state({ kind: 'unseen' })], now)).toEqual([consumer]);
     expect(consumersToRestart([state({ kind: 'unseen' })], now)).toEqual([]);
-    expect(consumersToRestart([state({ kind: 'notAsked' })], now)).toEqual([consumer]);
+    expect(consumersToRestart([state(notAsked)], now)).toEqual([consumer]);
     for (const sight of [{ kind: 'complete' }, { kind: 'missing' }, { kind: 'paused' }, failed()] as const) {
       expect(consumersToRestart([state(sight)], now)).toEqual([]);
       expect(consumersToLookAt([state(sight)], now)).toEqual([]);
@@ -61,7 +66,7 @@ describe('a restart', () => {
   it('neither looks nor restarts before its instant', () => {
     const now = activatedAt - 1;
     expect(consumersToLookAt([state({ kind: 'unseen' })], now)).toEqual([]);
-    expect(consumersToRestart([state({ kind: 'notAsked' })], now)).toEqual([]);
+    expect(consumersToRestart([state(notAsked)], now)).toEqual([]);
   });
 });
 
@@ -89,7 +94,7 @@ describe('the part of Adopted that the rollouts have', () => {
   });
 
   it.each<[string, ConsumerSight, string, string]>([
-    ['is about to begin', { kind: 'notAsked' }, 'RolloutInProgress', 'Deployment billing is about to be restarted'],
+    ['is about to begin', notAsked, 'RolloutInProgress', 'Deployment billing is about to be restarted'],
     [
       'goes on',
       { kind: 'inProgress', pods },
@@ -110,12 +115,12 @@ describe('the part of Adopted that the rollouts have', () => {
       'Deployment billing waits for a person: 1 of 3 pods are new, 2 available, and by the update strategy OnDelete the others keep the old value until somebody deletes them',
     ],
     ['has no workload', { kind: 'missing' }, 'ConsumerNotFound', 'Deployment billing does not exist'],
-    ['is refused', failed(), 'NotPermitted', 'Deployment billing cannot be looked after: no right'],
+    ['is refused', failed(), 'NotPermitted', 'Deployment billing cannot be restarted or followed: no right'],
     [
       'is out of reach',
       failed(transient('InternalError', 'no answer')),
       'RolloutInProgress',
-      'Deployment billing cannot be looked after: no answer',
+      'Deployment billing cannot be restarted or followed: no answer',
     ],
   ])('tells a rollout that %s', (_title, sight, reason, message) => {
     expect(consumersStatement([state(sight)], now)).toEqual({ status: 'False', reason, message });
@@ -135,6 +140,13 @@ describe('the part of Adopted that the rollouts have', () => {
     });
   });
 
+  it('names what is not restarted because restarts are switched off', () => {
+    expect(switchedOffMessage([named, { ...named, kind: 'DaemonSet', restart: false }])).toBe(
+      'KEYWRIGHT_CONSUMERS is off: not restarted: Deployment billing',
+    );
+    expect(switchedOffMessage([{ ...named, restart: false }])).toBeUndefined();
+  });
+
   it('names all that is open, and gives the reason that asks for a person', () => {
     const told = consumersStatement(
       [state({ kind: 'inProgress', pods }), state({ kind: 'complete' }), state({ kind: 'missing' })],
@@ -142,6 +154,30 @@ describe('the part of Adopted that the rollouts have', () => {
     );
     expect(told?.reason).toBe('ConsumerNotFound');
     expect(told?.message.split('; ')).toHaveLength(2);
+  });
+});
+
+describe('a version that is adopted', () => {
+  const condition = {
+    type: 'Adopted',
+    status: 'True',
+    reason: 'SeenInUse',
+    message: '',
+    observedGeneration: 3,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  } as const;
+  const status: ApiKeyStatus = { conditions: [condition], currentKey: { id: 'newKey', display: 'd', epoch: 2, issuedAt: 'i' } };
+  const version = { keyId: 'newKey', generation: 3 };
+
+  it('is known by its status, so that its consumers are left alone', () => {
+    expect(wasAdopted(status, version)).toBe(true);
+  });
+
+  it('is another one after a rotation or an edit, and none without a status', () => {
+    expect(wasAdopted(status, { ...version, keyId: 'newerKey' })).toBe(false);
+    expect(wasAdopted(status, { ...version, generation: 4 })).toBe(false);
+    expect(wasAdopted({ ...status, conditions: [{ ...condition, status: 'False' }] }, version)).toBe(false);
+    expect(wasAdopted(undefined, version)).toBe(false);
   });
 });
 
@@ -199,7 +235,7 @@ describe('the next look', () => {
     fc.assert(
       fc.property(fc.integer({ min: -100 * hour, max: 100 * hour }), fc.integer({ min: 0, max: 999 }), (elapsed, ms) => {
         const now = activatedAt + elapsed + ms;
-        const at = nextLookAt([state({ kind: 'notAsked' })], now) ?? 0;
+        const at = nextLookAt([state(notAsked)], now) ?? 0;
         expect(at).toBeGreaterThan(now);
         expect(at % second).toBe(0);
       }),

@@ -31,9 +31,9 @@ describe.each(kinds)('the rollout of a %s', (kind) => {
 
   it('has not begun without the annotation, or with that of another version or key', () => {
     const complete = rolledOut(workload(kind));
-    expect(rolloutOf(withSpec(complete, { template: {} }), sought)).toEqual({ kind: 'notAsked' });
-    expect(rolloutOf(complete, { ...sought, keyId: 'newerKey' })).toEqual({ kind: 'notAsked' });
-    expect(rolloutOf(complete, { ...sought, apiKeyName: 'search' })).toEqual({ kind: 'notAsked' });
+    expect(rolloutOf(withSpec(complete, { template: {} }), sought)).toMatchObject({ kind: 'notAsked' });
+    expect(rolloutOf(complete, { ...sought, keyId: 'newerKey' })).toMatchObject({ kind: 'notAsked' });
+    expect(rolloutOf(complete, { ...sought, apiKeyName: 'search' })).toMatchObject({ kind: 'notAsked' });
   });
 
   it('does not exist without the workload, or when that is being deleted', () => {
