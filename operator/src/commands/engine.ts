@@ -2,6 +2,7 @@ import type { Destinations } from '../destinations/port.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
+import { FeedFollower } from '../reconcile/feed.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -49,11 +50,23 @@ export function createController(context: CommandContext, parts: EngineParts): E
       cluster.noteKey(apiKey, found);
     },
   });
-  return bothOf(cluster, keys);
+  const feed = new FeedFollower({
+    ...{ store: parts.store, clock, log, pollMs: config.feedPollMs },
+    onForeignChange: (uid) => {
+      keys.wakeUid(uid);
+    },
+    onBreak: () => {
+      keys.wakeAll();
+    },
+  });
+  return together(cluster, keys, feed);
 }
 
-/** Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. */
-function bothOf(cluster: ClusterController, keys: Controller): Engine {
+/**
+ * Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. And when the
+ * feed is followed: what somebody changes in the store after a key's first pass must wake it.
+ */
+function together(cluster: ClusterController, keys: Controller, feed: FeedFollower): Engine {
   let draining = false;
   return {
     listen: () => {
@@ -62,12 +75,14 @@ function bothOf(cluster: ClusterController, keys: Controller): Engine {
     },
     start: () => {
       cluster.start();
-      void cluster.settled().then(() => {
+      feed.start();
+      void Promise.all([cluster.settled(), feed.opened()]).then(() => {
         if (!draining) keys.start();
       });
     },
     drain: async (timeoutMs) => {
       draining = true;
+      feed.stop();
       const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
       return drained.every(Boolean);
     },

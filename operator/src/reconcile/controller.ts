@@ -91,6 +91,22 @@ export class Controller {
     }
   }
 
+  /** What the store has of this ApiKey was changed by somebody else; one that no resource declares is the sweeper's. */
+  wakeUid(uid: string): void {
+    const found = this.#deps.resources.list('ApiKey').find((metadata) => metadata.uid === uid);
+    if (found === undefined) return;
+    this.#changed.add(nameOf(found));
+    this.#queue.add(nameOf(found), { priority: 'high' });
+  }
+
+  /** Anything in the store may be another than it was: every ApiKey is looked at, behind what is urgent. */
+  wakeAll(): void {
+    for (const metadata of this.#deps.resources.list('ApiKey')) {
+      this.#changed.add(nameOf(metadata));
+      this.#queue.add(nameOf(metadata), { priority: 'low' });
+    }
+  }
+
   /** Nothing is queued or in flight: what is left waits for a later instant or a change. */
   idle(): boolean {
     return this.#queue.idle();
