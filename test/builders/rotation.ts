@@ -64,7 +64,7 @@ export const livingKeys = fc
       quietPeriodMs,
       retireOldKey,
       ...(everyMs === null ? {} : { everyMs }),
-      ...(beforeShare === null ? {} : { beforeExpiryMs: Math.ceil((lifetimeMs * beforeShare) / 1000) * 1000 }),
+      ...(beforeShare === null ? {} : { beforeExpiryMs: Math.floor((lifetimeMs * beforeShare) / 1000) * 1000 }),
     });
     const active: ActiveVersion = { issuedAt, activatedAt: issuedAt + deliveringMs, expiresAt: issuedAt + lifetimeMs };
     return { policy, active, lifetimeMs };

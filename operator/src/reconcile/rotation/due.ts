@@ -5,7 +5,7 @@ import type { RotationPolicy } from './policy.ts';
 
 /** A rotation that nobody asked for, before windows and other brakes. */
 export interface RotationDue {
-  /** Whole seconds, never before the activation. */
+  /** Whole seconds, at least one after the activation. */
   readonly at: Instant;
   readonly cause: Extract<MintCause, 'Scheduled' | 'BeforeExpiry'>;
   /** See {@link lastMoment}. No window is waited for beyond it. */
@@ -20,6 +20,8 @@ const defaultShare = 2 / 3;
 /** … and up to a tenth of that later, by its UID: keys that were declared together are not rotated together. */
 const jitterShare = 0.1;
 const longestMarginMs = 3_600_000;
+/** A version whose delivery took most of its life is not replaced in the moment in which it is activated. */
+const shortestMs = 1_000;
 
 /**
  * The last instant at which a rotation may begin so that both versions are valid for the overlap: expiry − overlap − a
@@ -45,7 +47,7 @@ export function rotationDue(policy: RotationPolicy, active: ActiveVersion, uid: 
   const isScheduled = scheduled !== undefined && (saving === undefined || scheduled <= saving);
   const first = isScheduled ? scheduled : saving;
   if (first === undefined) return undefined;
-  const at = Math.max(ceilToSecond(activatedAt), first);
+  const at = Math.max(ceilToSecond(activatedAt) + shortestMs, first);
   if (active.expiresAt !== undefined && at >= active.expiresAt) return undefined;
   const lastAt = lastMoment(policy, active);
   return { at, cause: isScheduled ? 'Scheduled' : 'BeforeExpiry', ...(lastAt === undefined ? {} : { lastAt }) };

@@ -88,7 +88,7 @@ interface Wait {
 function waitOf(input: RetireInput, overlapEnd: Instant, now: Instant): Wait | undefined {
   const { policy, old, current, horizon } = input;
   // A delivery and a rollout wake the key by themselves; use does not, and is asked for ever more rarely.
-  const later = now + Math.min(longestLookMs, Math.max(policy.quietPeriodMs, (now - overlapEnd) / 10));
+  const later = now + Math.min(longestLookMs, Math.max(policy.quietPeriodMs, (now - current.activatedAt) / 10));
   if (input.deliveredAt === undefined) return { why: 'Delivering', lookAt: later };
   if (now < overlapEnd) return { why: 'OverlapRunning', lookAt: overlapEnd };
   if (current.firstUsedAt === undefined && !input.rolledOut)
