@@ -11,15 +11,20 @@ export function workloadPath({ kind, namespace, name }: WorkloadRef): string {
 /** How a workload is made; a DaemonSet has its pods from the nodes with the label `test/pods` of this name. */
 export interface WorkloadOptions {
   readonly pods: number;
+  /** Annotations of the pod template; absent = the manifest does not name them. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Merged into the spec. */
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
 /** What `kubectl apply` would be given: one container, and the label `app` of the workload's name. */
-export function workloadManifest({ kind, namespace, name }: WorkloadRef, { pods, spec = {} }: WorkloadOptions): object {
+export function workloadManifest(
+  { kind, namespace, name }: WorkloadRef,
+  { pods, annotations, spec = {} }: WorkloadOptions,
+): object {
   const labels = { app: name };
   const template = {
-    metadata: { labels },
+    metadata: { labels, ...(annotations === undefined ? {} : { annotations }) },
     spec: {
       containers: [{ name: 'main', image: 'example.com/app:1' }],
       terminationGracePeriodSeconds: 0,

@@ -219,6 +219,19 @@ describe('a Deployment', () => {
   });
 });
 
+describe('what the operator sees of a workload', () => {
+  it('has nothing of its containers: passwords stand in their environment', async () => {
+    const namespace = await kube.createNamespace('rollout');
+    const ref = { kind: 'Deployment', namespace, name: 'private' } as const;
+    const container = { name: 'main', image: 'example.com/app:1', env: [{ name: 'PASSWORD', value: 'hunter2' }] };
+    const template = { metadata: { labels: { app: ref.name } }, spec: { containers: [container] } };
+    await createWorkload(kube, ref, { pods: 0, spec: { template } });
+    const workload = await (await open()).look(ref, namespace);
+    expect(workload).toMatchObject({ kind: 'Deployment', spec: { replicas: 0 } });
+    expect(JSON.stringify(workload)).not.toMatch(/hunter2|containers|managedFields/);
+  });
+});
+
 describe('a strategy that waits for a person', () => {
   const remainder = { kind: 'byHand', pods: { wanted: 2 } };
 
@@ -245,7 +258,8 @@ describe('a strategy that waits for a person', () => {
 });
 
 describe('whoever else applies the workload', () => {
-  const manifestOf = (one: Bench) => workloadManifest(one.ref, { pods: 2 });
+  const manifestOf = (one: Bench, annotations?: Readonly<Record<string, string>>) =>
+    workloadManifest(one.ref, { pods: 2, ...(annotations === undefined ? {} : { annotations }) });
   const templateOf = async (one: Bench) => {
     const { metadata, spec } = (await kube.request('GET', workloadPath(one.ref))).body as {
       metadata: { generation: number; managedFields: { manager: string; fieldsV1: unknown }[] };
@@ -255,22 +269,32 @@ describe('whoever else applies the workload', () => {
   };
   const flags = { client: [], server: ['--server-side', '--field-manager=gitops'] } as const;
 
-  it.each(['client', 'server'] as const)('on the %s sees no difference after a restart, and takes nothing away', async (side) => {
-    const namespace = await kube.createNamespace('gitops');
-    const one = new Bench(await open(), { kind: 'Deployment', namespace, name: 'applied' });
-    const apply = (verb: 'apply' | 'diff') =>
-      kube.kubectl([verb, ...flags[side], '-f', '-'], { input: manifestOf(one), allowFailure: true });
-    await apply('apply');
-    expect(await one.pass('keyOne')).toBe('patched');
-    const restarted = await templateOf(one);
-    expect(restarted.annotations).toEqual({ [restartedFor('billing')]: 'keyOne' });
+  it.each([
+    ['client', 'no annotations', undefined],
+    ['server', 'no annotations', undefined],
+    ['client', 'annotations', { build: '7' }],
+    ['server', 'annotations', { build: '7' }],
+    ['client', 'an empty list of annotations', {}],
+    ['server', 'an empty list of annotations', {}],
+  ] as const)(
+    'on the %s, with %s, sees no difference after a restart, and takes nothing away',
+    async (side, _with, annotations) => {
+      const namespace = await kube.createNamespace('gitops');
+      const one = new Bench(await open(), { kind: 'Deployment', namespace, name: 'applied' });
+      const apply = (verb: 'apply' | 'diff') =>
+        kube.kubectl([verb, ...flags[side], '-f', '-'], { input: manifestOf(one, annotations), allowFailure: true });
+      await apply('apply');
+      expect(await one.pass('keyOne')).toBe('patched');
+      const restarted = await templateOf(one);
+      expect(restarted.annotations).toEqual({ ...annotations, [restartedFor('billing')]: 'keyOne' });
 
-    expect(await apply('diff')).toMatchObject({ code: 0, stdout: '' });
-    expect((await apply('apply')).code).toBe(0);
-    const after = await templateOf(one);
-    expect(after.annotations).toEqual(restarted.annotations);
-    expect(after.metadata.generation).toBe(restarted.metadata.generation);
-  });
+      expect(await apply('diff')).toMatchObject({ code: 0, stdout: '' });
+      expect((await apply('apply')).code).toBe(0);
+      const after = await templateOf(one);
+      expect(after.annotations).toEqual(restarted.annotations);
+      expect(after.metadata.generation).toBe(restarted.metadata.generation);
+    },
+  );
 
   it('keeps all fields but the one annotation', async () => {
     const namespace = await kube.createNamespace('gitops');

@@ -13,6 +13,12 @@ export type ReconcileOutcome = 'steady' | 'progress' | 'stalled' | 'waiting' | '
 /** Which backing system a destination is. */
 export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
 
+/** What a consumer is. */
+export type ConsumerKind = 'Deployment' | 'StatefulSet' | 'DaemonSet';
+
+/** What came of a restart: a word of the consumers port, or that it threw. */
+export type RestartSampleOutcome = 'patched' | 'already' | 'missing' | 'lost' | 'failed';
+
 /**
  * Where the program tells what it does. Labels come from closed lists only: no key id, name or namespace, so that the
  * number of series does not grow with the number of keys. Durations come in as milliseconds and are shown as seconds.
@@ -33,6 +39,8 @@ export interface Metrics {
   /** `operation` is a verb of the API: get, list, watch, apply, patch, create, delete. */
   apiCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
   minted(cause: MintCause): void;
+  /** A consumer was to be restarted: with what outcome. */
+  restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
   /** A use of a key was not kept: too many different keys waited for a write. */
@@ -63,7 +71,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'usageDropped' | 'leading'>;
+type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'restarted' | 'verified' | 'usageDropped' | 'leading'>;
 
 function workMetrics(registry: Registry): WorkMetrics {
   const reconcile = histogram(
@@ -76,6 +84,10 @@ function workMetrics(registry: Registry): WorkMetrics {
   const reasons = counter(registry, 'keywright_reconciles_total', 'Reconciles by outcome and reason.', ['outcome', 'reason']);
   const depth = gauge(registry, 'keywright_queue_depth', 'ApiKeys that wait to be reconciled.');
   const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
+  const restarted = counter(registry, 'keywright_consumer_restarts_total', 'Restarts of consumers, by kind and outcome.', [
+    'kind',
+    'outcome',
+  ]);
   const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
   const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
@@ -90,6 +102,9 @@ function workMetrics(registry: Registry): WorkMetrics {
     },
     minted: (cause) => {
       minted.inc({ cause });
+    },
+    restarted: (sample) => {
+      restarted.inc(sample);
     },
     verified: ({ code, durationMs }) => {
       verify.observe(durationMs / 1000);
@@ -165,6 +180,7 @@ export const silentMetrics: Metrics = {
   destinationCalled: () => {},
   apiCalled: () => {},
   minted: () => {},
+  restarted: () => {},
   verified: () => {},
   usageDropped: () => {},
   leading: () => {},

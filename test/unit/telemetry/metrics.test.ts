@@ -11,6 +11,7 @@ describe('metrics', () => {
     recorder.destinationCalled({ destination: 'vault', operation: 'write', outcome: 'lost', durationMs: 30 });
     recorder.apiCalled({ operation: 'apply', outcome: 'timeout', durationMs: 10_000 });
     recorder.minted('Initial');
+    recorder.restarted({ kind: 'DaemonSet', outcome: 'patched' });
     recorder.verified({ code: 'key_expired', durationMs: 0.3 });
     recorder.leading(true);
     const { body } = await render();
@@ -22,6 +23,7 @@ describe('metrics', () => {
       'keywright_destination_call_duration_seconds_count{destination="vault",operation="write",outcome="lost"} 1',
       'keywright_api_call_duration_seconds_sum{operation="apply",outcome="timeout"} 10',
       'keywright_versions_minted_total{cause="Initial"} 1',
+      'keywright_consumer_restarts_total{kind="DaemonSet",outcome="patched"} 1',
       'keywright_verify_verdicts_total{code="key_expired"} 1',
       'keywright_verify_duration_seconds_count 1',
       'keywright_leader 1',

@@ -14,7 +14,7 @@ export function kubeWorkloads(client: KubeClient): Workloads {
       const answer = await send(client, ref, { verb: 'get', kind, path: objectPath(workloadEndpoints[kind], ref) });
       if (answer.status === 404) return undefined;
       if (answer.status !== 200) throw refusalOf(new KubeFault(answer.status), 'get', ref);
-      return answer.body as Workload;
+      return trim(answer.body as RawWorkload);
     },
     /**
      * A merge patch of the one annotation. Not server-side apply: what one field manager applies is a whole, and the
@@ -32,6 +32,32 @@ export function kubeWorkloads(client: KubeClient): Workloads {
       if (answer.status === 404 || answer.status === 409 || isOtherUid(answer)) return 'lost';
       throw refusalOf(new KubeFault(answer.status), 'patch', ref);
     },
+  };
+}
+
+/** As the server sends it: with containers and their environment, in which some keep passwords. */
+interface RawWorkload extends Workload {
+  readonly metadata: Workload['metadata'] & { readonly managedFields?: unknown };
+}
+
+/** Without all that the type does not name, so that nothing of a container gets anywhere. */
+function trim({
+  kind,
+  metadata: { managedFields: _dropped, annotations: _own, ...metadata },
+  spec,
+  status,
+}: RawWorkload): Workload {
+  const { replicas, paused, updateStrategy, template } = spec;
+  return {
+    kind,
+    metadata,
+    spec: {
+      ...(replicas === undefined ? {} : { replicas }),
+      ...(paused === undefined ? {} : { paused }),
+      ...(updateStrategy === undefined ? {} : { updateStrategy }),
+      template: { metadata: { annotations: template?.metadata?.annotations ?? {} } },
+    },
+    ...(status === undefined ? {} : { status }),
   };
 }
 
