@@ -72,5 +72,5 @@ function heldBackBy({ spec }: Workload, { wanted, updated }: PodCounts): 'OnDele
   if (updated >= wanted) return undefined;
   if (spec.updateStrategy?.type === 'OnDelete') return 'OnDelete';
   const partition = spec.updateStrategy?.rollingUpdate?.partition ?? 0;
-  return partition > 0 && updated >= wanted - partition ? 'partition' : undefined;
+  return updated >= wanted - partition ? 'partition' : undefined;
 }

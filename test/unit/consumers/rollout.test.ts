@@ -101,6 +101,13 @@ describe('a rollout that a person must finish', () => {
   });
 });
 
+describe('a rollout whose pods are all new', () => {
+  it.each([onDelete, partition(2)])('waits for them and for nobody else while one is not available: %j', (spec) => {
+    const replaced = withStatus(rolledOut(workload('StatefulSet')), { availableReplicas: 2 });
+    expect(rolloutOf(withSpec(replaced, spec), sought)).toMatchObject({ kind: 'inProgress' });
+  });
+});
+
 describe('the annotation of a restart', () => {
   it('has a valid name for every name of an ApiKey', () => {
     const qualified = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/(?=.{1,63}$)([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;

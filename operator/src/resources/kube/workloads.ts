@@ -7,7 +7,7 @@ import { KubeFault, failureOf, faultOf } from './fault.ts';
 import { isOtherUid } from './secrets.ts';
 
 /** Workloads of the API server, one at a time. */
-export function kubeWorkloads(client: KubeClient): Workloads {
+export function kubeWorkloads(client: Pick<KubeClient, 'sendRaw'>): Workloads {
   return {
     read: async (ref) => {
       const { kind } = ref;
@@ -61,7 +61,7 @@ function trim({
   };
 }
 
-async function send(client: KubeClient, ref: WorkloadRef, request: KubeRequest): Promise<KubeAnswer> {
+async function send(client: Pick<KubeClient, 'sendRaw'>, ref: WorkloadRef, request: KubeRequest): Promise<KubeAnswer> {
   try {
     return await client.sendRaw(request);
   } catch (error) {
