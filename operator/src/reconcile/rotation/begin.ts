@@ -16,16 +16,16 @@ export interface Brakes {
 /** Why a rotation waits. `NotDue` and `WriteInterval` are for logs; the others are reasons of the vocabulary. */
 export type Delay = 'NotDue' | 'OverlapRunning' | 'WriteInterval' | 'OutsideWindow';
 
-/** What becomes of the next rotation at one instant. */
+/** What becomes of the next rotation at one instant. Without `dueAt` somebody asked for it: nobody knows since when. */
 export type RotationStep =
   | { readonly kind: 'none' }
-  | { readonly kind: 'begin'; readonly cause: MintCause; readonly dueAt: Instant }
+  | { readonly kind: 'begin'; readonly cause: MintCause; readonly dueAt?: Instant }
   /** Put off until a person resumes the key. */
-  | { readonly kind: 'suspended'; readonly cause: MintCause; readonly dueAt: Instant }
+  | { readonly kind: 'suspended'; readonly cause: MintCause; readonly dueAt?: Instant }
   | {
       readonly kind: 'wait';
       readonly cause: MintCause;
-      readonly dueAt: Instant;
+      readonly dueAt?: Instant;
       readonly why: Delay;
       /** When it will begin, as far as is known now. */
       readonly beginsAt: Instant;
@@ -37,13 +37,15 @@ export type RotationStep =
 export function stepOfPlanned(due: RotationDue | undefined, brakes: Brakes, now: Instant): RotationStep {
   if (due === undefined) return { kind: 'none' };
   if (brakes.suspended) return { kind: 'suspended', cause: due.cause, dueAt: due.at };
-  return stepOf({ ...due, dueAt: due.at }, brakes, now);
+  const { at: dueAt, cause, lastAt } = due;
+  return stepOf({ cause, dueAt, ...(lastAt === undefined ? {} : { lastAt }) }, brakes, now);
 }
 
 /** The same for a rotation that somebody asked for: it waits for no window. */
-export function stepOfRequested(askedAt: Instant, brakes: Brakes, now: Instant): RotationStep {
-  if (brakes.suspended) return { kind: 'suspended', cause: 'Requested', dueAt: askedAt };
-  return stepOf({ cause: 'Requested', dueAt: askedAt }, { ...brakes, windows: [] }, now);
+export function stepOfRequested(brakes: Brakes, now: Instant): RotationStep {
+  return brakes.suspended
+    ? { kind: 'suspended', cause: 'Requested' }
+    : stepOf({ cause: 'Requested' }, { ...brakes, windows: [] }, now);
 }
 
 /** `status.nextRotationAt`: when the next rotation begins, as far as is known; what is overdue keeps its instant. */
@@ -61,12 +63,13 @@ export function nextRotationAt(step: RotationStep): Instant | undefined {
 
 interface Wanted {
   readonly cause: MintCause;
-  readonly dueAt: Instant;
+  readonly dueAt?: Instant;
   readonly lastAt?: Instant;
 }
 
-function stepOf({ cause, dueAt, lastAt }: Wanted, brakes: Brakes, now: Instant): RotationStep {
+function stepOf({ lastAt, ...told }: Wanted, brakes: Brakes, now: Instant): RotationStep {
   const last = lastAt ?? Number.POSITIVE_INFINITY;
+  const dueAt = told.dueAt ?? now;
   const olderEndsAt = brakes.olderEndsAt ?? now;
   // A key that would expire meanwhile is written all the same: the provider's interval is advice, an expired key is an outage.
   const writableAt = Math.min(brakes.writableAt ?? now, Math.max(last, now));
@@ -74,9 +77,9 @@ function stepOf({ cause, dueAt, lastAt }: Wanted, brakes: Brakes, now: Instant):
   const openAt = nextOpen(brakes.windows, freeAt);
   if (openAt === undefined && lastAt === undefined) return { kind: 'none' };
   const beginsAt = openAt === undefined || openAt > last ? freeAt : openAt;
-  if (beginsAt <= now) return { kind: 'begin', cause, dueAt };
+  if (beginsAt <= now) return { kind: 'begin', ...told };
   const why: Delay =
     now < dueAt ? 'NotDue' : olderEndsAt > now ? 'OverlapRunning' : writableAt > now ? 'WriteInterval' : 'OutsideWindow';
   const known = why === 'NotDue' ? dueAt : why === 'OutsideWindow' ? beginsAt : freeAt;
-  return { kind: 'wait', cause, dueAt, why, beginsAt: ceilToSecond(beginsAt), wakeAt: ceilToSecond(known) };
+  return { kind: 'wait', ...told, why, beginsAt: ceilToSecond(beginsAt), wakeAt: ceilToSecond(known) };
 }

@@ -50,11 +50,11 @@ export function rotatingOf({ pending, replaced, step }: Rotation): Statement {
     case 'none':
       return no('Steady', 'No rotation is planned.');
     case 'begin':
-      return no(reasonOf(step.cause), `Due since ${formatInstant(step.dueAt)}.`);
+      return no(reasonOf(step.cause), `${dueOf(step)}.`);
     case 'suspended':
-      return no('Suspended', `Due at ${formatInstant(step.dueAt)}; it waits while the key is suspended.`);
+      return no('Suspended', `${dueOf(step)}; it waits while the key is suspended.`);
     case 'wait': {
-      const plan = `Due at ${formatInstant(step.dueAt)}; it begins at ${formatInstant(step.beginsAt)}`;
+      const plan = `${dueOf(step)}; it begins at ${formatInstant(step.beginsAt)}`;
       if (step.why === 'OutsideWindow') return no('OutsideWindow', `${plan}, when its window opens.`);
       if (step.why === 'OverlapRunning') return no('OverlapRunning', `${plan}, when the old version has ended.`);
       return no(
@@ -63,6 +63,10 @@ export function rotatingOf({ pending, replaced, step }: Rotation): Statement {
       );
     }
   }
+}
+
+function dueOf({ dueAt }: { readonly dueAt?: Instant }): string {
+  return dueAt === undefined ? 'A rotation was asked for' : `A rotation is due at ${formatInstant(dueAt)}`;
 }
 
 /** No version is replaced by a first one; every other cause is a word of the vocabulary. */

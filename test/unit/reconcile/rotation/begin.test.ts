@@ -85,19 +85,20 @@ describe('a planned rotation', () => {
     expect(nextRotationAt(stepOfPlanned(due('10h'), brakes, at('9h')))).toBe(at('26h'));
     expect(nextRotationAt(stepOfPlanned(due('10h'), free, at('99h')))).toBe(at('10h'));
     expect(nextRotationAt({ kind: 'none' })).toBeUndefined();
+    expect(nextRotationAt(stepOfRequested(free, at('99h')))).toBeUndefined();
   });
 });
 
 describe('a rotation that was asked for', () => {
   it('waits for no window, but while two versions live and while the key is suspended', () => {
     const windows = nightly;
-    expect(stepOfRequested(at('10h'), { ...free, windows }, at('10h'))).toMatchObject({ kind: 'begin', cause: 'Requested' });
-    expect(stepOfRequested(at('10h'), { ...free, windows, olderEndsAt: at('11h') }, at('10h'))).toMatchObject({
+    expect(stepOfRequested({ ...free, windows }, at('10h'))).toMatchObject({ kind: 'begin', cause: 'Requested' });
+    expect(stepOfRequested({ ...free, windows, olderEndsAt: at('11h') }, at('10h'))).toMatchObject({
       kind: 'wait',
       why: 'OverlapRunning',
       beginsAt: at('11h'),
     });
-    expect(stepOfRequested(at('10h'), { ...free, suspended: true }, at('10h'))).toMatchObject({ kind: 'suspended' });
+    expect(stepOfRequested({ ...free, suspended: true }, at('10h'))).toMatchObject({ kind: 'suspended' });
   });
 });
 

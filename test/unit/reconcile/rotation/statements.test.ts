@@ -55,6 +55,7 @@ describe('Rotating', () => {
     ['that it waits while suspended', { kind: 'suspended', cause: 'Scheduled', dueAt: at('10h') }, 'Suspended', '10:00'],
     ['since when it is due', { kind: 'begin', cause: 'BeforeExpiry', dueAt: at('10h') }, 'BeforeExpiry', '10:00'],
     ['that none is planned', { kind: 'none' }, 'Steady', 'No rotation'],
+    ['that somebody asked, without an instant of its own', { kind: 'begin', cause: 'Requested' }, 'Requested', 'asked for'],
   ] as const)('says otherwise %s', (_what, step, reason, text) => {
     const found = rotatingOf({ step });
     expect(found).toMatchObject({ status: 'False', reason });
