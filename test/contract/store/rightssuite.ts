@@ -55,9 +55,9 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** What every store promises of catalogs, owners, groups and use. Each test uses resources of its own. */
+/** What every store promises of catalogs, owners and groups. Each test uses resources of its own. */
 export function rightsSuite(name: string, createDatabase: () => Promise<StoreDatabase>): void {
-  describe(`${name}: rights and use`, () => {
+  describe(`${name}: rights`, () => {
     let database: StoreDatabase;
     let store: Store;
 
