@@ -130,6 +130,7 @@ export class World {
   );
   limits: Limits = testLimits;
   mintAllowed = true;
+  clockIsRight = true;
   readonly name = { namespace: 'payments', name: 'billing' };
   #ids = 0;
 
@@ -184,6 +185,7 @@ export class World {
       limits: this.limits,
       installationId: this.store.database.installationId,
       mintAllowed: () => this.mintAllowed,
+      clockIsRight: () => this.clockIsRight,
       assertLeading: () => {},
     };
   }

@@ -3,13 +3,16 @@ import { listening, readProtection, startHealthServer, startVerifyServer } from 
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
-import { openPeppers, openStore, openUsage } from './database.ts';
+import { openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
 
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
   reporting: boolean;
+  /** Absent = not compared yet. */
+  time?: SharedClock;
 }
 
 /** `keywright authorizer`: answers `/v1/verify` from the store. It never migrates; several may run side by side. */
@@ -34,14 +37,21 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     ready: [
       { name: 'store', isWell },
       { name: 'usage', isWell: () => readiness.reporting },
+      { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });
   try {
     const peppers = await openPeppers(context, store, peppersFile);
+    const time = await openSharedClock(context, store, metrics.recorder);
+    readiness.time = time;
     const usage = await openUsage(context, store, metrics.recorder);
     readiness.reporting = true;
     try {
-      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
+      const authorize = createAuthorize({
+        ...{ store, peppers, clock, log, usage },
+        metrics: metrics.recorder,
+        verifyNow: () => time.verifyNow(),
+      });
       const address = config.listenAddress;
       const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
       await aborted(signal);

@@ -8,6 +8,7 @@ import { openPostgresStore } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CommandFault, systemId, type CommandContext } from './command.ts';
+import { SharedClock } from './sharedclock.ts';
 
 const retryMs = 1_000;
 const pepperRefreshMs = 10_000;
@@ -46,6 +47,14 @@ export function openStore(context: CommandContext, input: DatabaseInput): Store 
   return measured(store, clock, (sample) => {
     metrics.storeCalled(sample);
   });
+}
+
+/** The time that the processes of this database share, compared for the first time; see {@link SharedClock}. */
+export async function openSharedClock(context: CommandContext, store: Store, metrics: Metrics): Promise<SharedClock> {
+  const { clock: own, log, signal } = context;
+  const shared = new SharedClock({ own, databaseNow: () => store.now(), log, metrics });
+  await whenReachable(context, () => shared.start(signal));
+  return shared;
 }
 
 /**

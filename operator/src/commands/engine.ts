@@ -17,6 +17,7 @@ export interface EngineParts {
   readonly metrics: Metrics;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;
+  readonly clockIsRight: () => boolean;
   readonly assertLeading: () => void;
   readonly onFenceLost: () => void;
 }

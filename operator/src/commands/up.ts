@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { Failure } from '../domain/failure.ts';
+import type { Instant } from '../domain/time.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -17,7 +18,15 @@ import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openStore, openUsage, whenReachable } from './database.ts';
+import {
+  claimCluster,
+  migrateWhenReachable,
+  openPeppers,
+  openSharedClock,
+  openStore,
+  openUsage,
+  whenReachable,
+} from './database.ts';
 import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
@@ -114,26 +123,32 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   try {
     const peppers = await openPeppers(running, store, backing.peppersFile);
     await claimCluster(running, store, standaloneCluster);
+    const time = await openSharedClock(running, store, metrics.recorder);
     const installationId = await whenReachable(running, () => store.installationId());
     await whenReachable(running, () => store.takeFence());
-    const controller = createController(running, {
-      resources,
-      store,
-      destinations,
-      peppers,
-      installationId,
-      metrics: metrics.recorder,
-      mintAllowed: () => true,
-      assertLeading: () => {},
-      onFenceLost: () => {
-        fenceLost = true;
-        ended.abort();
+    const controller = createController(
+      { ...running, clock: time },
+      {
+        resources,
+        store,
+        destinations,
+        peppers,
+        installationId,
+        metrics: metrics.recorder,
+        mintAllowed: () => true,
+        clockIsRight: () => time.isRight(),
+        assertLeading: () => {},
+        onFenceLost: () => {
+          fenceLost = true;
+          ended.abort();
+        },
       },
-    });
+    );
     const usage = await openUsage(running, store, metrics.recorder);
     let listener: Listener | undefined;
     try {
-      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
+      const verifyNow = (): Instant | undefined => time.verifyNow();
+      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow });
       listener = await listen(places.port, { authorize, clock, log });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };

@@ -30,6 +30,7 @@ export const reasons = {
   Revoked: 'The key is revoked.',
   Compromised: 'The key was reported as compromised.',
   StoreUnavailable: 'The database does not answer.',
+  ClockWrong: 'The clocks of this machine and of the database are more than a minute apart: nothing is minted or retired.',
   AdmissionPolicyMissing: 'The admission policy is required and not there: nothing new is minted.',
 
   NotSeenYet: 'The current version has not been seen in use.',

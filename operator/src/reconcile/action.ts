@@ -56,6 +56,22 @@ export interface Plan {
   readonly wakeAt?: Instant;
 }
 
+/**
+ * What must not be done by a wrong clock: it dates new versions, and ends others because their time has come. A revocation needs
+ * no time, and neither do copies, settings and withdrawals.
+ */
+export function needsRightClock(action: Action): boolean {
+  switch (action.kind) {
+    case 'mint':
+    case 'activate':
+      return true;
+    case 'endVersions':
+      return action.reason !== 'revoked';
+    default:
+      return false;
+  }
+}
+
 export function act(action: Action): Decision {
   return { kind: 'do', action };
 }

@@ -26,6 +26,8 @@ export interface Dependencies {
   readonly limits: Limits;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;
+  /** False while the time is not known well enough to mint or retire by it. */
+  readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */
   readonly assertLeading: () => void;
 }

@@ -43,6 +43,7 @@ export async function observe(deps: Dependencies, resource: ApiKey, sights: Sigh
     envelopes: envelopesOf(catalog, store.versions),
     driftDue,
     mintAllowed: deps.mintAllowed(),
+    ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };
 }

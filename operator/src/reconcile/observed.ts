@@ -82,6 +82,8 @@ export interface Observed {
   readonly driftDue: boolean;
   /** Whether something new may be minted: false while a required admission policy is missing. */
   readonly mintAllowed: boolean;
+  /** The time is not known well enough: nothing is minted or retired by it. */
+  readonly clockWrong?: true;
   readonly limits: Limits;
 }
 

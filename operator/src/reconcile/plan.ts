@@ -1,5 +1,6 @@
 import type { Instant } from '../domain/time.ts';
-import type { Decision, Plan } from './action.ts';
+import { reasons } from '../domain/reason.ts';
+import { needsRightClock, type Decision, type Plan } from './action.ts';
 import { holdingAt, openTargets, type Blocker, type Observed } from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
 import { progressRules } from './rules/progress.ts';
@@ -24,7 +25,10 @@ export function plan(o: Observed): Plan {
 }
 
 function conclude(o: Observed, rule: string, decision: Decision): Plan {
-  return decision.kind === 'do' ? { rule, action: decision.action } : rest(o, rule, decision.blocker);
+  if (decision.kind === 'hold') return rest(o, rule, decision.blocker);
+  const { action } = decision;
+  if (o.clockWrong !== true || !needsRightClock(action)) return { rule, action };
+  return rest(o, rule, { kind: 'waiting', reason: 'ClockWrong', message: reasons.ClockWrong });
 }
 
 /** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */

@@ -45,6 +45,8 @@ export interface Metrics {
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
   /** A use of a key was not kept: too many different keys waited for a write. */
   usageDropped(): void;
+  /** How far this machine's clock is ahead of the database's, in milliseconds. */
+  clockCompared(skewMs: number): void;
   leading(leads: boolean): void;
 }
 
@@ -71,7 +73,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'restarted' | 'verified' | 'usageDropped' | 'leading'>;
+type WorkMetrics = Omit<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
 
 function workMetrics(registry: Registry): WorkMetrics {
   const reconcile = histogram(
@@ -91,6 +93,7 @@ function workMetrics(registry: Registry): WorkMetrics {
   const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
   const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
+  const skew = gauge(registry, 'keywright_clock_skew_seconds', "How far this machine's clock is ahead of the database's.");
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
   return {
     reconciled: ({ outcome, reason, durationMs }) => {
@@ -112,6 +115,9 @@ function workMetrics(registry: Registry): WorkMetrics {
     },
     usageDropped: () => {
       dropped.inc();
+    },
+    clockCompared: (skewMs) => {
+      skew.set(skewMs / 1000);
     },
     leading: (leads) => {
       leader.set(leads ? 1 : 0);
@@ -183,5 +189,6 @@ export const silentMetrics: Metrics = {
   restarted: () => {},
   verified: () => {},
   usageDropped: () => {},
+  clockCompared: () => {},
   leading: () => {},
 };
