@@ -52,8 +52,16 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
   describe(name, () => {
     let subject: Subject;
     const one = (epoch: number, change?: Partial<Envelope>) => version(subject.owner, epoch, change);
-    const put = (location: Location, observed: Reading, { record, mark, attemptId }: ReturnType<typeof version>) =>
-      subject.destination.write(location, record, mark, observed, attemptId);
+    /** Writes, and promotes at once what was only staged, as it is done with the active version. */
+    async function put(
+      location: Location,
+      observed: Reading,
+      { record, mark, attemptId }: ReturnType<typeof version>,
+    ): Promise<WriteOutcome> {
+      const outcome = await subject.destination.write(location, record, mark, observed, attemptId);
+      const isStaged = outcome.kind === 'written' && outcome.reading.kind === 'marked' && outcome.reading.staged === true;
+      return isStaged ? subject.destination.promote(location, mark, outcome.reading) : outcome;
+    }
 
     /** A location with version 1 in it. */
     async function delivered(): Promise<{ location: Location; reading: Reading }> {
