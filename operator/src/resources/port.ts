@@ -1,5 +1,6 @@
 import type { ApiCatalog, ApiKey, ApiKeyStatus, KeyDestination, KeyOwner, KeyOwnerGroup } from '../api/kinds.ts';
 import type { KubeObject, ObjectMeta, ObjectRef } from '../api/meta.ts';
+import type { Plaintext } from '../domain/plaintext.ts';
 import type { Reason } from '../domain/reason.ts';
 
 /** A Namespace, as far as we read it: labels, and whether it is being deleted (`metadata.deletionTimestamp`). */
@@ -113,4 +114,9 @@ export interface Resources {
   /** Best effort: a lost event is logged, never an error. Repeats are folded into one event with a count. */
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void;
   readonly secrets: Secrets;
+  /**
+   * A short-lived token of our own ServiceAccount that is good for `audience` alone, to log in somewhere else with.
+   * Absent where nobody issues such tokens (`files/`).
+   */
+  requestToken?(audience: string): Promise<Plaintext>;
 }
