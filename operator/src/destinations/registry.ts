@@ -17,7 +17,7 @@ export type SecretMode = { readonly kind: 'kubernetes' } | { readonly kind: 'fil
 
 /** What {@link openDestinations} needs. */
 export interface DestinationsOptions {
-  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets'>;
+  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets' | 'requestToken'>;
   readonly mode: SecretMode;
   readonly clock: Clock;
   /** Where `secretRef`s of KeyDestinations resolve; nowhere else. */
@@ -104,9 +104,10 @@ class DestinationRegistry implements Destinations {
     if (vault === undefined) {
       throw stalled('InvalidSpec', `KeyDestination ${found.metadata.name}: spec.aws is not supported yet; use spec.vault`);
     }
-    const { clock, timeoutMs } = this.#options;
+    const { clock, resources, timeoutMs } = this.#options;
     const { openVaultDestination } = await import('./vault/vault.ts');
-    const destination = await openVaultDestination({ spec: vault, readSecret: this.#readSecret, clock, timeoutMs });
+    const sources = { readSecret: this.#readSecret, requestToken: resources.requestToken?.bind(resources) };
+    const destination = await openVaultDestination({ spec: vault, ...sources, clock, timeoutMs });
     return this.#measured('vault', destination);
   }
 

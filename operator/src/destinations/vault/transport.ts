@@ -12,7 +12,7 @@ export interface RawAnswer {
 
 /** Why there is no usable answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
-  readonly fault: 'unreachable' | 'timeout' | 'tooLarge' | 'notJson';
+  readonly fault: 'unreachable' | 'untrusted' | 'timeout' | 'tooLarge' | 'notJson';
 
   constructor(fault: TransportFault['fault']) {
     super(fault);
@@ -27,6 +27,8 @@ export interface VaultRequest {
   readonly uri: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly json?: unknown;
+  /** Another deadline than the transport's own. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Sends requests to one server. */
@@ -44,8 +46,8 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
   const { caBundle, timeoutMs } = options;
   const agent = new Agent({ connect: { timeout: timeoutMs, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
   return {
-    send: async ({ method, uri, headers = {}, json }) => {
-      const signal = AbortSignal.timeout(timeoutMs);
+    send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
+      const signal = AbortSignal.timeout(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
         const answer = await request(uri, {
@@ -59,11 +61,17 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
         return { statusCode: answer.statusCode, body: parse(text, answer.statusCode), request: { path: new URL(uri).pathname } };
       } catch (error) {
         if (error instanceof TransportFault) throw error;
-        throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable');
+        throw new TransportFault(signal.aborted ? 'timeout' : isUntrusted(error) ? 'untrusted' : 'unreachable');
       }
     },
     close: () => agent.close(),
   };
+}
+
+/** What Node says of a certificate that it does not accept: OpenSSL's verification errors, and a name that is another's. */
+function isUntrusted(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|INVALID_CA/.test(code);
 }
 
 async function readText(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<string> {
