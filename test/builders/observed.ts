@@ -55,6 +55,7 @@ export type SightCase =
   | {
       readonly mark: string;
       readonly carries?: boolean;
+      readonly staged?: true;
       readonly epoch?: number;
       readonly uid?: string;
       readonly installation?: string;
@@ -178,9 +179,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
     case 'finishWithdrawal':
       return { kind, at: nameOf(action.delivery.location) };
     case 'mint': {
-      const { epoch, cause, first, lostKeyIds, expiresAt } = action;
+      const { epoch, cause, first, lostKeyIds, expiresAt, publish } = action;
       const expires = expiresAt === undefined ? 'never' : span(expiresAt);
-      return { kind, epoch, cause, first, lostKeyIds, expires, to: action.targets.map((target) => nameOf(target.location)) };
+      const to = action.targets.map((target) => nameOf(target.location));
+      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish };
     }
     case 'copy':
       return {
@@ -188,6 +190,7 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
         keyId: action.version.keyId,
         from: nameOf(action.from),
         to: action.to.map((target) => nameOf(target.location)),
+        publish: action.publish,
       };
     case 'confirm':
       return { kind, keyId: action.version.keyId, at: action.at.map((target) => nameOf(target.location)) };
@@ -323,7 +326,7 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
   if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
   if (given === 'taken') return { taken: true };
-  const parts = typeof given === 'string' ? { mark: given, value: given } : given;
+  const parts: Exclude<SightCase, string> = typeof given === 'string' ? { mark: given, value: given } : given;
   const mark: Mark = {
     installationId: parts.installation ?? installationId,
     namespace: 'payments',
@@ -333,7 +336,9 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
     epoch: parts.epoch ?? Number(/^K([0-9]+)/.exec(parts.mark)?.[1] ?? 1),
     envelope: digests.get(parts.mark) ?? 'unknown',
   };
-  const reading: Reading = { kind: 'marked', mark, carries: parts.carries ?? true, providerVersion: '1', revision: '1' };
+  const { carries = true, staged } = parts;
+  const stage = staged === undefined ? {} : { staged };
+  const reading: Reading = { kind: 'marked', mark, carries, ...stage, providerVersion: '1', revision: '1' };
   return { reading, ...(parts.value === undefined ? {} : { value: valueOf(parts.value) }) };
 }
 

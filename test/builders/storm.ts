@@ -9,7 +9,7 @@ import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
-import { World } from './world.ts';
+import { World, type Staging } from './world.ts';
 
 /** The process ended here. It is no Failure: nothing in the program may catch it. */
 export class Crash extends Error {}
@@ -127,8 +127,8 @@ export class Storm {
     this.#watch(world.secret, after);
   }
 
-  static async open(): Promise<Storm> {
-    const storm = new Storm(await World.open());
+  static async open(stages: Staging = []): Promise<Storm> {
+    const storm = new Storm(await World.open({ stages }));
     storm.world.createKey();
     return storm;
   }

@@ -118,13 +118,16 @@ export function declaredReferences(resources: FakeResources): References {
   };
 }
 
+/** Which destinations of a {@link World} behave as AWS does: what is written over something is staged first. */
+export type Staging = readonly ('vault' | 'secret')[];
+
 /** A world in memory: API server, store, two destinations, a clock that a test moves, and a key. */
 export class World {
   readonly clock = new FakeClock();
   readonly resources = new FakeResources(this.clock);
   store: MemoryStore = new MemoryStore({ clock: this.clock });
-  readonly vault = new FakeDestination();
-  readonly secret = new FakeDestination();
+  readonly vault: FakeDestination;
+  readonly secret: FakeDestination;
   readonly peppers: PepperRing = PepperRing.parse(
     JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
   );
@@ -133,9 +136,16 @@ export class World {
   readonly name = { namespace: 'payments', name: 'billing' };
   #ids = 0;
 
+  private constructor(stages: Staging) {
+    this.vault = new FakeDestination({ stages: stages.includes('vault') });
+    this.secret = new FakeDestination({ stages: stages.includes('secret') });
+  }
+
   /** A world with everything that the key refers to; leave parts out with `without`. */
-  static async open(options: { readonly without?: readonly ('catalog' | 'owner' | 'destination')[] } = {}): Promise<World> {
-    const world = new World();
+  static async open(
+    options: { readonly without?: readonly ('catalog' | 'owner' | 'destination')[]; readonly stages?: Staging } = {},
+  ): Promise<World> {
+    const world = new World(options.stages ?? []);
     await world.store.takeFence();
     world.resources.create('Namespace', { metadata: { name: 'payments' }, spec: {} });
     if (options.without?.includes('catalog') !== true) world.createCatalog();

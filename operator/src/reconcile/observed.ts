@@ -105,6 +105,14 @@ export function usableVersions(o: Observed): readonly Version[] {
   return liveVersions(o).filter((version) => o.owner === undefined || version.ownerUid === o.owner.metadata.uid);
 }
 
+/**
+ * Whether readers are to get a version as soon as it is written, also where a provider stages it first: the active one, and a
+ * pending one when what readers have is refused anyway. Else a pending version waits for its activation.
+ */
+export function isForReaders(o: Observed, version: Pick<Version, 'state'>): boolean {
+  return version.state === 'active' || !usableVersions(o).some(({ state }) => state === 'active');
+}
+
 /** The key is bound to an owner that was deleted; another one has its name. */
 export function isOwnerReplaced(o: Observed): boolean {
   const bound = o.store.boundOwnerUid;

@@ -12,7 +12,7 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
-import { asWriteTarget, lookAtSources, needsWrite } from './places.ts';
+import { asWriteTarget, copy, lookAtSources, needsWrite } from './places.ts';
 
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
@@ -32,7 +32,7 @@ export function drift(o: Observed): Decision | undefined {
   if (broken.length > 0) {
     const source = lookAtSources(o, active);
     if (source.kind === 'look') return source.decision;
-    if (source.kind === 'found') return act({ kind: 'copy', version: active, from: source.location, to: broken });
+    if (source.kind === 'found') return copy(o, active, source.location, broken);
     if (source.kind === 'unreachable' && !isLongUndelivered(o)) {
       return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
     }
@@ -58,7 +58,7 @@ export function envelope(o: Observed): Decision | undefined {
   if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
   for (const target of stale) {
     if (!isHolder(o, target, active)) continue;
-    return act({ kind: 'copy', version: active, from: target.location, to: asWriteTarget(o, target) });
+    return copy(o, active, target.location, asWriteTarget(o, target));
   }
   return undefined;
 }

@@ -7,6 +7,7 @@ import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  isForReaders,
   isOurs,
   liveVersions,
   openTargets,
@@ -17,7 +18,7 @@ import {
 } from '../observed.ts';
 import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
-import { asWriteTarget, lookAtSources, needsWrite, unseenTargets } from './places.ts';
+import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
 const maxAttemptsPerEpoch = 3;
@@ -38,14 +39,14 @@ export function pendingEpoch(o: Observed): Decision | undefined {
 
   const holders = targets.filter((target) => provenAt(o, target) === pending.keyId);
   const lacking = targets.filter((target) => provenAt(o, target) !== pending.keyId);
-  const writable = lacking.flatMap((target) => needsWrite(o, target, pending));
+  const writable = targets.flatMap((target) => needsWrite(o, target, pending));
   const failing = lacking.filter((target) => holdingAt(o, target.location).kind === 'failed');
   const late = o.now >= pending.issuedAt + o.limits.deliverDeadlineMs;
 
   if (writable.length > 0) {
     const source = lookAtSources(o, pending);
     if (source.kind === 'look') return source.decision;
-    if (source.kind === 'found') return act({ kind: 'copy', version: pending, from: source.location, to: writable });
+    if (source.kind === 'found') return copy(o, pending, source.location, writable);
     if (source.kind === 'unreachable' && !late) return waitFor(failing, 'cannot be read, and may hold the value');
     return anotherAttempt(o, pending);
   }
@@ -116,6 +117,7 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
     lostKeyIds,
     settings: settingsOf(o.resource.spec),
     first: o.store.key === undefined,
+    publish: isForReaders(o, { state: 'pending' }),
   };
   return act(action);
 }

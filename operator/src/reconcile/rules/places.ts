@@ -1,7 +1,7 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, type Decision, type WriteTarget } from '../action.ts';
-import { deliveryAt, holdingAt, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import { deliveryAt, holdingAt, isForReaders, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
 
 /** Asks for the marks of all open targets that were not looked at in this pass. */
 export function unseenTargets(o: Observed): Decision | undefined {
@@ -16,8 +16,15 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   if (holding.kind !== 'ours') return [];
   // The right value under a mark that does not say so is written again over itself: the mark is repaired.
   const marked = holding.claimed === version.keyId && holding.reading.kind === 'marked' && holding.reading.mark.uid === o.ref.uid;
-  const right = holding.proven === version.keyId && marked;
+  // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
+  const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
+  const right = holding.proven === version.keyId && marked && !hidden;
   return right ? [] : [{ ...target, reading: holding.reading }];
+}
+
+/** The step that writes a version's value, which stands at `from`, to these places. */
+export function copy(o: Observed, version: Version, from: Location, to: readonly WriteTarget[]): Decision {
+  return act({ kind: 'copy', version, from, to, publish: isForReaders(o, version) });
 }
 
 /** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */
