@@ -26,6 +26,7 @@ const retryDelayMs = 250;
  */
 export function openVaultClient(server: VaultServer, session: VaultSession, clock: Clock): VaultClient {
   const inFlight = new Set<Promise<unknown>>();
+  let closing: Promise<void> | undefined;
 
   const sendOnce = async (call: VaultCall): Promise<VaultAnswer> => {
     const token = await session.token();
@@ -56,12 +57,14 @@ export function openVaultClient(server: VaultServer, session: VaultSession, cloc
     },
     write: (path, body) => once({ method: 'write', path, body }),
     delete: (path) => once({ method: 'delete', path }),
-    close: async () => {
-      await Promise.allSettled(inFlight);
-      await session.close();
-      await server.close();
-    },
+    close: () => (closing ??= endAfter(inFlight, session, server)),
   };
+}
+
+async function endAfter(inFlight: Iterable<Promise<unknown>>, session: VaultSession, server: VaultServer): Promise<void> {
+  await Promise.allSettled(inFlight);
+  await session.close();
+  await server.close();
 }
 
 function denied(statusCode: number): Error {

@@ -143,7 +143,8 @@ class VaultDestination implements Destination {
     const below = this.#template.replace('{namespace}', 'probe').replace('{name}', 'probe');
     const path = parseSegments(below).join('/');
     const needed = [
-      { path: `${this.#mount}/data/${path}`, rights: ['create', 'read', 'update'] },
+      // No `create`: the announcement has made the path, and without it a value would stand there unmarked.
+      { path: `${this.#mount}/data/${path}`, rights: ['read', 'update'] },
       { path: `${this.#mount}/metadata/${path}`, rights: ['create', 'read', 'update', 'delete'] },
       { path: `${this.#mount}/destroy/${path}`, rights: ['update'] },
     ];
