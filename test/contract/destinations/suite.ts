@@ -1,10 +1,9 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Destination, Reading, WriteOutcome } from '../../../operator/src/destinations/port.ts';
-import { composeRecord, envelopeDigest, type Envelope } from '../../../operator/src/destinations/record.ts';
+import type { Destination, Reading } from '../../../operator/src/destinations/port.ts';
+import type { Envelope } from '../../../operator/src/destinations/record.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import type { Mark } from '../../../operator/src/domain/version.ts';
+import { put as putTo, version, written, type KeyRef, type Version } from './version.ts';
 
 /** What others do to a location, past the port. */
 export interface Stranger {
@@ -25,26 +24,10 @@ export interface Subject {
   /** Whether a mark shows by itself that the value was changed by hand; else only reading the value does. */
   readonly marksShowChanges: boolean;
   /** The ApiKey whose values these are. */
-  readonly owner: { readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly owner: KeyRef;
   /** A location that was never used. */
   fresh(): Location;
   close(): Promise<void>;
-}
-
-const expiresAt = Date.parse('2027-01-01T00:00:00Z');
-
-/** One version of a key, ready to be written. */
-function version(owner: Subject['owner'], epoch: number, change: Partial<Envelope> = {}) {
-  const keyId = `key00000000${epoch}`;
-  const token = `acme_live_${keyId}_${'s'.repeat(31)}${epoch}abcdef`;
-  const envelope: Envelope = { keyId, expiresAt, headerName: 'Authorization', headerScheme: 'Bearer', ...change };
-  const mark: Mark = { installationId: 'b1f3c1de-installation', ...owner, keyId, epoch, envelope: envelopeDigest(envelope) };
-  return { token, mark, record: composeRecord({ token: new Plaintext(token), ...envelope }), attemptId: `attempt-${epoch}` };
-}
-
-function written(outcome: WriteOutcome): Reading {
-  if (outcome.kind !== 'written') throw new Error('the write was lost');
-  return outcome.reading;
 }
 
 /** The promises of the port, held by every destination. */
@@ -52,16 +35,7 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
   describe(name, () => {
     let subject: Subject;
     const one = (epoch: number, change?: Partial<Envelope>) => version(subject.owner, epoch, change);
-    /** Writes, and promotes at once what was only staged, as it is done with the active version. */
-    async function put(
-      location: Location,
-      observed: Reading,
-      { record, mark, attemptId }: ReturnType<typeof version>,
-    ): Promise<WriteOutcome> {
-      const outcome = await subject.destination.write(location, record, mark, observed, attemptId);
-      const isStaged = outcome.kind === 'written' && outcome.reading.kind === 'marked' && outcome.reading.staged === true;
-      return isStaged ? subject.destination.promote(location, mark, outcome.reading) : outcome;
-    }
+    const put = (location: Location, observed: Reading, one: Version) => putTo(subject.destination, location, observed, one);
 
     /** A location with version 1 in it. */
     async function delivered(): Promise<{ location: Location; reading: Reading }> {
