@@ -5,7 +5,7 @@ import { fingerprint, makePeppersFile, startAuthorizer, startOperator, verify } 
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
 import { Scene, type DeliverTo } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
-import { VaultProxy } from '../harness/vaultproxy.ts';
+import { FaultProxy } from '../harness/faultproxy.ts';
 
 const plane = await ownControlPlane();
 const openbao = await useOpenBao();
@@ -14,7 +14,7 @@ const scene = new Scene(plane.kube);
 const database = await postgres.createDatabase();
 const peppersFile = makePeppersFile();
 const started: Program[] = [];
-const proxies: VaultProxy[] = [];
+const proxies: FaultProxy[] = [];
 let authorizer: AuthorizerProgram;
 
 /** What a slow machine may need until something that is woken has come. */
@@ -84,8 +84,8 @@ async function lives(value: string | undefined, url = authorizer.url): Promise<b
   return (await verify(url, value ?? '')).code === 'endpoint_not_allowed';
 }
 
-async function proxied(name: string): Promise<VaultProxy> {
-  const proxy = await VaultProxy.start(openbao.address);
+async function proxied(name: string): Promise<FaultProxy> {
+  const proxy = await FaultProxy.start(openbao.address);
   proxies.push(proxy);
   await scene.declareVault(name, proxy.address, openbao.rootToken);
   return proxy;
