@@ -18,7 +18,7 @@ interface Login {
   readonly destination: Destination;
   readonly clock: FakeClock;
   /** Tokens with this policy that live now. */
-  tokens(): Promise<number>;
+  readonly tokens: () => Promise<number>;
 }
 const opened: Destination[] = [];
 

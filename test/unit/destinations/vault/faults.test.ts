@@ -186,3 +186,35 @@ it('names the rights that the policy lacks', async () => {
   });
   expect((await failureOf(destination.probe())).message).toBe('the policy lacks create, update, delete on secret/metadata/');
 });
+
+it('logs in once more when it is denied, sends the call once more, and leaves it at that', async () => {
+  const seen: string[] = [];
+  const server = createServer((request, response) => {
+    request.resume();
+    const isLogin = request.url === '/v1/auth/approle/login';
+    seen.push(isLogin ? 'login' : String(request.headers['x-vault-token']));
+    const auth = { client_token: `${token}-${seen.length}`, lease_duration: 3600, renewable: true };
+    if (isLogin) response.writeHead(200).end(JSON.stringify({ auth }));
+    else if (request.url?.endsWith('/revoke-self') === true) response.writeHead(204).end();
+    else response.writeHead(403).end('{"errors":["permission denied"]}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const destination = await openVaultDestination({
+    spec: {
+      address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      mount: 'secret',
+      path: 'keywright/{namespace}/{name}',
+      auth: { appRole: { roleId: 'role-1', secretRef: { name: 'vault-approle' } } },
+    },
+    readSecret: async () => new Plaintext('canary-secret-id'),
+    clock: impatient,
+  });
+  running.push({ server, destination });
+  for (let call = 0; call < 3; call += 1) {
+    expect((await failureOf(destination.probe())).message).toBe('the Vault server denies us access (403)');
+  }
+  const [first, second] = [`${token}-1`, `${token}-3`];
+  expect(seen).toEqual(['login', first, 'login', second, second, second]);
+  await destination.close();
+  expect(seen.at(-1)).toBe(second);
+});
