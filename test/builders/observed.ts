@@ -17,7 +17,7 @@ import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
-import type { Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
+import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
@@ -81,7 +81,9 @@ export interface ObservedCase {
   readonly versions?: readonly VersionCase[];
   readonly deliveries?: readonly DeliveryCase[];
   readonly sights?: Readonly<Record<string, SightCase>>;
+  /** Everything is to be compared. */
   readonly driftDue?: boolean;
+  readonly compare?: Comparison;
   readonly mintAllowed?: boolean;
   readonly highestEpoch?: number;
   readonly attempts?: number;
@@ -146,7 +148,7 @@ export function observed(given: ObservedCase): Observed {
       Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
     ),
     envelopes: isMissing('catalog') ? new Map() : digests,
-    driftDue: given.driftDue ?? false,
+    compare: given.compare ?? (given.driftDue === true ? 'all' : 'none'),
     mintAllowed: given.mintAllowed ?? true,
     limits: testLimits,
   };

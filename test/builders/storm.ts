@@ -156,7 +156,7 @@ export class Storm {
     const key = this.world.key();
     if (key === undefined) return undefined;
     try {
-      return (await reconcile(this.deps(), key, drift)).next;
+      return (await reconcile(this.deps(), key, drift ? 'all' : 'none')).next;
     } catch (error) {
       await settled();
       if (error instanceof Crash || this.#life.dead) return { kind: 'conflict' };

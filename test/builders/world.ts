@@ -201,7 +201,7 @@ export class World {
   /** One pass over the key, as the controller makes it; undefined when the key is gone. */
   async pass(options: { readonly drift?: boolean } = {}): Promise<Next | undefined> {
     const key = await this.resources.readLive('ApiKey', this.name);
-    return key === undefined ? undefined : (await reconcile(this.deps, key, options.drift ?? false)).next;
+    return key === undefined ? undefined : (await reconcile(this.deps, key, options.drift === true ? 'all' : 'none')).next;
   }
 
   key(): ApiKey | undefined {

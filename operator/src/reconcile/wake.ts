@@ -1,5 +1,5 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
-import { openTargets, sightOf, type Observed } from './observed.ts';
+import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
@@ -15,6 +15,15 @@ export function driftInstantAfter(uid: string, intervalMs: number, after: Instan
   const phase = Number.parseInt(uid.replaceAll('-', '').slice(0, 8), 16) % intervalMs;
   const offset = Number.isNaN(phase) ? 0 : phase;
   return Math.floor((after - offset) / intervalMs) * intervalMs + offset + intervalMs;
+}
+
+/** A place with a pace is compared at every so many comparisons of the others. */
+const pacedEvery = 4;
+
+/** What is to be compared at `now`, when `last` was the last comparison: the rare instants are among the frequent ones. */
+export function comparisonDue(uid: string, intervalMs: number, last: Instant, now: Instant): Comparison {
+  if (driftInstantAfter(uid, intervalMs, last) > now) return 'none';
+  return driftInstantAfter(uid, pacedEvery * intervalMs, last) > now ? 'most' : 'all';
 }
 
 /** When this key is to be looked at again although nothing changes: the earliest instant at which a rule would speak. */

@@ -139,7 +139,7 @@ describe('two ApiKeys that deliver to one location', () => {
       spec: keySpec({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] }),
     });
     const rival = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' });
-    if (rival !== undefined) await reconcile(world.deps, rival, false);
+    if (rival !== undefined) await reconcile(world.deps, rival, 'none');
     const status = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' })?.status;
     expect(status?.conditions.find((condition) => condition.type === 'Ready')?.reason).toBe('LocationTaken');
     expect(status?.conditions.find((condition) => condition.type === 'Stalled')?.status).toBe('True');
@@ -208,7 +208,7 @@ describe('a leader that was paused', () => {
       },
     };
     const key = world.key();
-    if (key !== undefined) await reconcile(stale, key, true);
+    if (key !== undefined) await reconcile(stale, key, 'all');
     const { versions } = await stateOf(world);
     const active = versions.find((version) => version.state === 'active');
     expect(world.vault.value(vaultPath)).toContain(active?.keyId);

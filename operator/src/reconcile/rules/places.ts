@@ -1,4 +1,5 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
+import type { Instant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, type Decision, type WriteTarget } from '../action.ts';
 import { deliveryAt, holdingAt, isForReaders, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
@@ -25,6 +26,20 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
 /** The step that writes a version's value, which stands at `from`, to these places. */
 export function copy(o: Observed, version: Version, from: Location, to: readonly WriteTarget[]): Decision {
   return act({ kind: 'copy', version, from, to, publish: isForReaders(o, version) });
+}
+
+/**
+ * Until when the provider's pace keeps a place from being written again; a new version is not kept back. Counted from the last
+ * confirmed write, which the store remembers.
+ */
+export function pacedUntil(o: Observed, target: OpenTarget): Instant {
+  const last = deliveryAt(o, target.location)?.deliveredAt;
+  return target.pace === undefined || last === undefined ? 0 : last + target.pace.writeEveryMs;
+}
+
+/** It was written a moment ago, and must not be written again yet. */
+export function isPaced(o: Observed, target: OpenTarget): boolean {
+  return pacedUntil(o, target) > o.now;
 }
 
 /** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */
