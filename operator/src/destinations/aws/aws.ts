@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { durationMs } from '../../domain/duration.ts';
 import { stalled, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
@@ -236,18 +237,23 @@ class AwsDestination implements Destination {
       const tagged = await this.#client.tag(arn, { ...this.#tags, ...ownerTags(owner) });
       if (tagged.kind !== 'ok') return this.#surprise(name, state);
     }
-    const token = formatVersionId(mark, current);
-    const answer = await this.#client.put({
-      SecretId: arn,
-      SecretString: value,
-      ClientRequestToken: token,
-      VersionStages: [stages.pending],
-    });
-    if (answer.kind === 'exists')
-      throw waiting('DestinationUnavailable', 'somebody wrote another value under the id of this version');
+    let token = formatVersionId(mark, current);
+    let answer = await this.#put(arn, value, token);
+    const isStaged = answer.kind === 'ok' && answer.value.VersionStages?.includes(stages.pending) === true;
+    if (answer.kind === 'exists' || (answer.kind === 'ok' && !isStaged)) {
+      // A version of that id is there: AWS ignores the repeat, also when somebody has taken the stage from it since, and
+      // refuses it, when it holds something else.
+      token = formatVersionId(mark, randomUUID());
+      answer = await this.#put(arn, value, token);
+    }
     if (answer.kind !== 'ok') return this.#surprise(name, state);
     if (answer.value.VersionId !== token) throw garbage();
     return this.#written(name, { ...state, owner, pending: token, earlier: undefined, deleted: false, tagged: true });
+  }
+
+  #put(arn: string, value: string, token: string) {
+    const VersionStages = [stages.pending];
+    return this.#client.put({ SecretId: arn, SecretString: value, ClientRequestToken: token, VersionStages });
   }
 
   /** A promotion did not happen: it was ours already, or another leader's; then our stage is taken down. */
