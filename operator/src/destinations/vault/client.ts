@@ -1,4 +1,4 @@
-import { waiting } from '../../domain/failure.ts';
+import { Failure, waiting } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { VaultAnswer as ServerAnswer, VaultCall, VaultServer } from './server.ts';
 import type { VaultSession } from './session.ts';
@@ -50,7 +50,9 @@ export function openVaultClient(server: VaultServer, session: VaultSession, cloc
     read: async (path) => {
       try {
         return await once({ method: 'read', path });
-      } catch {
+      } catch (error) {
+        // Who asks for patience gets it.
+        if (error instanceof Failure && error.retryAfterMs !== undefined) throw error;
         await clock.sleep(retryDelayMs);
         return once({ method: 'read', path });
       }

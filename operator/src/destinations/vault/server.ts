@@ -82,14 +82,16 @@ export async function openVaultServer(options: VaultServerOptions): Promise<Vaul
 
 /** Our words for what went wrong. Nothing of the provider's error survives. */
 function judge(error: unknown): VaultAnswer {
-  if (error instanceof TransportFault) throw waiting('DestinationUnavailable', faults[error.fault]);
+  if (error instanceof TransportFault) {
+    throw waiting('DestinationUnavailable', faults[error.fault], error.retryAfterMs);
+  }
   const response = member(error, 'response');
   const statusCode = member(response, 'statusCode');
   const body = member(response, 'body');
   if (typeof statusCode !== 'number') throw waiting('DestinationUnavailable', 'the call to the Vault server failed');
   const kind = kinds.get(statusCode);
   if (kind !== undefined) return { kind, statusCode, body };
-  throw waiting('DestinationUnavailable', `the Vault server ${sentence(statusCode, body)} (${statusCode})`);
+  throw waiting('DestinationUnavailable', sentence(statusCode, body));
 }
 
 const kinds: ReadonlyMap<number, VaultAnswer['kind']> = new Map([
@@ -104,28 +106,28 @@ const faults: Readonly<Record<TransportFault['fault'], string>> = {
   untrusted: 'the certificate of the Vault server is not trusted; spec.vault.caBundle says which ones are',
   timeout: 'the Vault server did not answer in time',
   tooLarge: 'the Vault server gave an answer that is too large',
+  throttled: 'the Vault server limits our rate, or is a standby (429)',
   notJson: 'what answers at the address of the Vault server is no Vault server: its answer is not JSON',
 };
 
 /** From "HTTP status codes" of Vault's API documentation, and those of `sys/health`, which load balancers pass on. */
 const sentences: ReadonlyMap<number, string> = new Map([
   [412, 'is behind another one that it copies, and asks for patience'],
-  [429, 'limits our rate, or is a standby'],
   [472, 'is a standby for disasters, which serves no keys'],
   [473, 'is a standby for reading, which passes no writes on'],
   [501, 'is not initialised'],
   [502, 'or what stands before it fails'],
+  [503, 'is sealed or in maintenance'],
   [504, 'does not answer what stands before it'],
 ]);
 
 function sentence(statusCode: number, body: unknown): string {
-  if (statusCode === 503)
-    return isSealed(body) ? 'is sealed, and waits for somebody to unseal it' : 'is sealed or in maintenance';
-  const known = sentences.get(statusCode);
-  if (known !== undefined) return known;
-  if (statusCode >= 500) return 'failed';
-  if (statusCode >= 300 && statusCode < 400) return 'redirects elsewhere, which is not followed';
-  return 'answered with an unexpected status';
+  const server = 'the Vault server';
+  const code = `(${statusCode})`;
+  if (statusCode >= 300 && statusCode < 400) return `${server} redirects elsewhere ${code}, which is not followed`;
+  if (statusCode === 503 && isSealed(body)) return `${server} is sealed, and waits for somebody to unseal it ${code}`;
+  const fallback = statusCode >= 500 ? 'failed' : 'answered with an unexpected status';
+  return `${server} ${sentences.get(statusCode) ?? fallback} ${code}`;
 }
 
 /** A load balancer without a server says 503 as well; only the text tells them apart. */
