@@ -40,7 +40,9 @@ let count = 0;
 const call = (method: string, path: string, body?: unknown) => callOpenBao(own.openbao, method, path, body);
 
 /** Runs commands of the page as they stand, but for the namespace: the cluster is shared. */
-async function run(label: string): Promise<void> {
+const run = (label: string) => shell(guideBlock(label).replaceAll('keywright-system', namespace), label);
+
+async function shell(commands: string, what: string): Promise<void> {
   const child = spawn('sh', ['-eu'], {
     cwd: dir,
     env: {
@@ -51,14 +53,14 @@ async function run(label: string): Promise<void> {
       VAULT_ADDR: own.openbao.address,
       VAULT_TOKEN: own.openbao.rootToken,
     },
-    timeout: 60_000,
+    timeout: 30_000,
     killSignal: 'SIGKILL',
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  child.stdin.end(guideBlock(label).replaceAll('keywright-system', namespace));
+  child.stdin.end(commands);
   const code = await new Promise((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Error(`${label} of the page on Vault ended with ${String(code)}: ${said}`);
+  if (code !== 0) throw new Error(`${what} of the page on Vault ended with ${String(code)}: ${said}`);
 }
 
 interface VaultChange {
@@ -314,6 +316,29 @@ it('delivers into a Vault namespace, and logs in there', async () => {
   await put(destination, location, await destination.readMark(location), version(owner, 1));
   expect(await call('GET', 'team-a/secret/data/keywright/payments/in-team-a')).toBeDefined();
   expect(await call('GET', 'secret/data/keywright/payments/in-team-a')).toBeUndefined();
+});
+
+it('is read by a workload with the policy and the agent of the page', async () => {
+  const destination = await open('yaml token');
+  const location = { destinationUid: 'vault', path: 'secret/keywright/payments/billing-sync' };
+  await put(destination, location, await destination.readMark(location), version(owner, 1));
+  writeFileSync(join(dir, 'reader.hcl'), guideBlock('hcl reader'));
+  writeFileSync(
+    join(dir, 'agent.hcl'),
+    `exit_after_auth = true
+auto_auth {
+  method "token_file" { config = { token_file_path = "reader" } }
+}
+${guideBlock('hcl agent')}`,
+  );
+  await shell(
+    `vault policy write reader reader.hcl
+vault token create -policy reader -field token > reader
+unset VAULT_TOKEN
+exec vault agent -config agent.hcl`,
+    'the agent',
+  );
+  expect(readFileSync(join(dir, 'api-key'), 'utf8')).toBe(version(owner, 1).token);
 });
 
 it('checks the certificate of the server against the CA bundle', async () => {
