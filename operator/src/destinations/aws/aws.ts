@@ -56,6 +56,7 @@ const defaultTimeoutMs = 10_000;
 const maxNameLength = 512;
 const maxSecretBytes = 65_536;
 const dayMs = 86_400_000;
+const unknownKey = 'AWS does not take a parameter of a new secret; does spec.aws.kmsKeyId name a key of the region?';
 const lost: WriteOutcome = { kind: 'lost' };
 
 /** Opens Secrets Manager in one account and region. Nothing is sent yet; throws `stalled InvalidSpec`. */
@@ -161,8 +162,7 @@ class AwsDestination implements Destination {
   /** Login and the right to look, below the template: whether a secret is there does not matter. Nothing is written. */
   async probe(): Promise<void> {
     const name = this.#spec.name.replace('{namespace}', 'probe').replace('{name}', 'probe');
-    const answer = await this.#client.describe(parseSegments(name).join('/'));
-    if (answer.kind !== 'ok' && answer.kind !== 'missing') throw refusedState('to describe it');
+    await this.#describe(parseSegments(name).join('/'));
   }
 
   close(): Promise<void> {
@@ -205,20 +205,14 @@ class AwsDestination implements Destination {
       ...(kmsKeyId === undefined ? {} : { KmsKeyId: kmsKeyId }),
     });
     if (answer.kind === 'exists') return lost;
+    if (answer.kind === 'invalid') throw waiting('DestinationUnavailable', unknownKey);
     if (answer.kind !== 'ok') return this.#surprise(name, undefined);
     const { ARN: arn, VersionId } = answer.value;
     if (typeof arn !== 'string' || !arn.startsWith('arn:') || VersionId !== token) throw garbage();
     const { installationId, namespace, name: keyName, uid } = mark;
     const owner = { installationId, namespace, name: keyName, uid };
-    return this.#written(name, {
-      arn,
-      owner,
-      current: token,
-      pending: undefined,
-      earlier: undefined,
-      deleted: false,
-      tagged: true,
-    });
+    const none = { pending: undefined, earlier: undefined };
+    return this.#written(name, { arn, owner, current: token, ...none, deleted: false, tagged: true });
   }
 
   /** Restores and tags the secret where that is needed, then stages the value; readers get it with the promotion. */
@@ -237,23 +231,31 @@ class AwsDestination implements Destination {
       const tagged = await this.#client.tag(arn, { ...this.#tags, ...ownerTags(owner) });
       if (tagged.kind !== 'ok') return this.#surprise(name, state);
     }
-    let token = formatVersionId(mark, current);
-    let answer = await this.#put(arn, value, token);
-    const isStaged = answer.kind === 'ok' && answer.value.VersionStages?.includes(stages.pending) === true;
-    if (answer.kind === 'exists' || (answer.kind === 'ok' && !isStaged)) {
-      // A version of that id is there: AWS ignores the repeat, also when somebody has taken the stage from it since, and
-      // refuses it, when it holds something else.
-      token = formatVersionId(mark, randomUUID());
-      answer = await this.#put(arn, value, token);
+    // When a version of that id is there already, AWS ignores the repeat, also when somebody has taken the stage from it
+    // since, and refuses it when the version holds something else: then it takes another id.
+    for (const over of [current, randomUUID()]) {
+      const pending = formatVersionId(mark, over);
+      const put = await this.#put(arn, value, pending);
+      if (put === 'refused') return this.#surprise(name, state);
+      if (put === 'taken') continue;
+      return this.#written(name, { ...state, owner, pending, earlier: undefined, deleted: false, tagged: true });
     }
-    if (answer.kind !== 'ok') return this.#surprise(name, state);
-    if (answer.value.VersionId !== token) throw garbage();
-    return this.#written(name, { ...state, owner, pending: token, earlier: undefined, deleted: false, tagged: true });
+    return this.#surprise(name, state);
   }
 
-  #put(arn: string, value: string, token: string) {
-    const VersionStages = [stages.pending];
-    return this.#client.put({ SecretId: arn, SecretString: value, ClientRequestToken: token, VersionStages });
+  /** `taken`: there is a version of this id, and it cannot be staged or holds something else. */
+  async #put(arn: string, value: string, token: string): Promise<'staged' | 'taken' | 'refused'> {
+    const answer = await this.#client.put({
+      SecretId: arn,
+      SecretString: value,
+      ClientRequestToken: token,
+      VersionStages: [stages.pending],
+    });
+    if (answer.kind === 'exists') return 'taken';
+    if (answer.kind !== 'ok') return 'refused';
+    const { VersionId, VersionStages = [] } = answer.value;
+    if (VersionId !== token) throw garbage();
+    return VersionStages.includes(stages.pending) ? 'staged' : 'taken';
   }
 
   /** A promotion did not happen: it was ours already, or another leader's; then our stage is taken down. */

@@ -10,10 +10,14 @@ import type {
   UpdateSecretVersionStageCommandInput,
 } from '@aws-sdk/client-secrets-manager';
 import { call, sealed, type Answer, type Caller } from './call.ts';
+import { garbage } from './faults.ts';
 import type { Tags } from './state.ts';
 import type { Transport } from './transport.ts';
 
-/** The calls of Secrets Manager that a delivery needs. Each is safe to repeat; each throws only `Failure`. */
+/**
+ * The calls of Secrets Manager that a delivery needs. Each is safe to repeat; each throws only `Failure`. A `secretId` is
+ * an ARN, but for {@link SecretsClient.describe}.
+ */
 export interface SecretsClient {
   describe(secretId: string): Promise<Answer<DescribeSecretCommandOutput>>;
   create(input: CreateSecretCommandInput): Promise<Answer<CreateSecretCommandOutput>>;
@@ -45,16 +49,23 @@ export async function openSecretsClient(options: SecretsClientOptions): Promise<
   const identity = () => credentials.current();
   const client = new sdk.SecretsManagerClient(sealed({ region, endpoint, handler: transport.handler, identity }));
   const run = <T>(action: string, send: () => Promise<T>) => call(options, `secretsmanager:${action}`, send);
+  // What answers with anything else has not done what it was asked for.
+  const runOn = async (arn: string | undefined, action: string, send: () => Promise<{ ARN?: string | undefined }>) => {
+    const answer = await run(action, send);
+    if (answer.kind === 'ok' && answer.value.ARN !== arn) throw garbage();
+    return answer;
+  };
   return {
     describe: (SecretId) => run('DescribeSecret', () => client.send(new sdk.DescribeSecretCommand({ SecretId }))),
     create: (input) => run('CreateSecret', () => client.send(new sdk.CreateSecretCommand(input))),
     get: (input) => run('GetSecretValue', () => client.send(new sdk.GetSecretValueCommand(input))),
     put: (input) => run('PutSecretValue', () => client.send(new sdk.PutSecretValueCommand(input))),
-    moveStage: (input) => run('UpdateSecretVersionStage', () => client.send(new sdk.UpdateSecretVersionStageCommand(input))),
+    moveStage: (input) =>
+      runOn(input.SecretId, 'UpdateSecretVersionStage', () => client.send(new sdk.UpdateSecretVersionStageCommand(input))),
     tag: (SecretId, tags) =>
       run('TagResource', () => client.send(new sdk.TagResourceCommand({ SecretId, Tags: listTags(tags) }))),
-    delete: (input) => run('DeleteSecret', () => client.send(new sdk.DeleteSecretCommand(input))),
-    restore: (SecretId) => run('RestoreSecret', () => client.send(new sdk.RestoreSecretCommand({ SecretId }))),
+    delete: (input) => runOn(input.SecretId, 'DeleteSecret', () => client.send(new sdk.DeleteSecretCommand(input))),
+    restore: (SecretId) => runOn(SecretId, 'RestoreSecret', () => client.send(new sdk.RestoreSecretCommand({ SecretId }))),
     close: () => transport.close(),
   };
 }

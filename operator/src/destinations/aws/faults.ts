@@ -56,7 +56,7 @@ export function garbage(): Failure {
 
 /** The record is larger than a secret may be (65,536 bytes: quotas of Secrets Manager). */
 export function tooLarge(): Failure {
-  return stalled('InvalidSpec', 'the record is larger than the 65,536 bytes that a secret of AWS may have');
+  return stalled('DestinationUnavailable', 'the record is larger than the 65,536 bytes that a secret of AWS may have');
 }
 
 /**
