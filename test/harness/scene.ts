@@ -84,6 +84,27 @@ export class Scene {
     });
   }
 
+  /** A KeyDestination for this AWS endpoint, open to all namespaces; its access key is made here too. */
+  async declareAws(
+    name: string,
+    aws: { readonly endpoint: string; readonly region: string },
+    key: { readonly accessKeyId: string; readonly secretAccessKey: string },
+  ): Promise<void> {
+    await this.createSecret(operatorNamespace, `aws-${name}`, {
+      'access-key-id': key.accessKeyId,
+      'secret-access-key': key.secretAccessKey,
+    });
+    await this.declare('KeyDestination', name, {
+      allowedNamespaces: { all: true },
+      aws: {
+        region: aws.region,
+        endpoint: aws.endpoint,
+        name: `keywright/${name}/{namespace}/{name}`,
+        auth: { secretRef: { name: `aws-${name}` } },
+      },
+    });
+  }
+
   async createSecret(namespace: string, name: string, stringData: Readonly<Record<string, string>>): Promise<void> {
     await this.#create(`/api/v1/namespaces/${namespace}/secrets`, {
       apiVersion: 'v1',
