@@ -71,6 +71,7 @@ export interface ObservedCase {
   readonly catalog?: object;
   readonly owner?: object;
   readonly destination?: object;
+  readonly destinationLeaving?: boolean;
   /** The key is bound to an earlier owner of this name. */
   readonly ownerReplaced?: boolean;
   readonly missing?: readonly ('catalog' | 'owner' | 'destination')[];
@@ -111,8 +112,14 @@ const installationId = 'installation';
 export function observed(given: ObservedCase): Observed {
   const catalog: ApiCatalog = { ...object('ApiCatalog', 'default'), spec: catalogSpec(given.catalog) };
   const owner: KeyOwner = { ...object('KeyOwner', 'payments-team'), spec: ownerSpec(given.owner) };
+  const found = object('KeyDestination', 'prod-vault', 'vault-uid');
   const destination: KeyDestination = {
-    ...object('KeyDestination', 'prod-vault', 'vault-uid'),
+    ...found,
+    metadata: {
+      ...found.metadata,
+      finalizers: [finalizer],
+      ...(given.destinationLeaving === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+    },
     spec: destinationSpec(given.destination),
   };
   const resource = keyOf(given);

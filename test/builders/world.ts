@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import { finalizer } from '../../operator/src/api/meta.ts';
 import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
@@ -164,7 +165,10 @@ export class World {
   }
 
   createDestination(): void {
-    this.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec: destinationSpec() });
+    this.resources.create('KeyDestination', {
+      metadata: { name: 'prod-vault', uid: 'vault-uid', finalizers: [finalizer] },
+      spec: destinationSpec(),
+    });
   }
 
   createKey(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKey {

@@ -154,5 +154,6 @@ export const keyDestinationTransitions = placeStays;
 export const keyDestinationStatusSchema = z.strictObject({
   observedGeneration: count().exactOptional().describe('The metadata.generation that the status speaks of.'),
   conditions: conditionList(),
+  keys: count().exactOptional().describe('The ApiKeys with a value there, at most a minute old.'),
   lastCheckedAt: writtenInstant().exactOptional().describe('When login and rights were last checked.'),
 });

@@ -25,6 +25,8 @@ export interface ControllerInit {
 }
 
 const sweepEveryMs = 60_000;
+/** The keys of a destination that heals come over this time. */
+const wakeSpreadMs = 30_000;
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -80,11 +82,16 @@ export class Controller {
     return this.#queue.drain(timeoutMs);
   }
 
-  /** What is in force changed: who named it is looked at. */
+  /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
   wake(dependencies: readonly Dependency[]): void {
-    for (const key of dependencies.flatMap((dependency) => this.#dependents.of(dependency))) {
-      this.#changed.add(key);
-      this.#queue.add(key);
+    const now = this.#deps.clock.now();
+    for (const dependency of dependencies) {
+      const keys = this.#dependents.of(dependency);
+      const spreadMs = dependency.startsWith('KeyDestination/') ? wakeSpreadMs : 0;
+      for (const [at, key] of keys.entries()) {
+        this.#changed.add(key);
+        this.#queue.add(key, { at: now + Math.floor((at * spreadMs) / keys.length) });
+      }
     }
   }
 

@@ -3,7 +3,7 @@ import type { ApiCatalog } from '../api/kinds.ts';
 import { composeRecord, envelopeDigest } from '../destinations/record.ts';
 import type { Reading } from '../destinations/port.ts';
 import { transient, waiting } from '../domain/failure.ts';
-import type { Location } from '../domain/key.ts';
+import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
 import { mintToken } from '../keys/mint.ts';
@@ -162,6 +162,7 @@ async function deliver(
   const changes = await Promise.all(
     targets.map(async (target): Promise<readonly [Location, Sight | undefined]> => {
       const outcome = await attempt(async () => {
+        assertStays(deps, target.location);
         const destination = await deps.destinations.open(target.location.destinationUid);
         deps.assertLeading();
         const written = await destination.write(target.location, record, mark, target.reading, version.id);
@@ -199,6 +200,17 @@ async function confirm(deps: Dependencies, o: Observed, action: Extract<Action, 
   const held = action.at.flatMap(({ location, reading }) => heldBy(location, reading, action.version.keyId));
   await deps.store.confirmDeliveries(o.ref.uid, held, o.now);
   return nothingSeen;
+}
+
+/**
+ * A destination on its way out counts the rows of keys after its deletion has come to the cache. Asked after our row is there:
+ * either the row is counted, or the deletion is seen here, and nothing is written.
+ */
+function assertStays(deps: Dependencies, { destinationUid }: Location): void {
+  if (destinationUid === secretDestinationUid) return;
+  const found = deps.resources.list('KeyDestination').find(({ uid }) => uid === destinationUid);
+  if (found === undefined || found.deletionTimestamp !== undefined)
+    throw waiting('DestinationNotFound', 'the KeyDestination is being deleted');
 }
 
 function isStaged(reading: Reading): boolean {

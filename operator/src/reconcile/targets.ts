@@ -1,4 +1,5 @@
 import type { ApiKey, DeliveryTarget, KeyDestination } from '../api/kinds.ts';
+import { finalizer } from '../api/meta.ts';
 import { resolveLocation, secretLocation } from '../destinations/location.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Location } from '../domain/key.ts';
@@ -59,7 +60,19 @@ function blockedBy(
     };
   }
   if (destination.metadata.deletionTimestamp !== undefined) {
-    return { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} is being deleted` };
+    return {
+      kind: 'waiting',
+      reason: 'DestinationNotFound',
+      message: `${name}: KeyDestination ${wanted} is being deleted; take it out of spec.deliverTo to have the value removed there`,
+    };
+  }
+  // Without it the destination could be gone before the value that is about to go there.
+  if (destination.metadata.finalizers?.includes(finalizer) !== true) {
+    return {
+      kind: 'waiting',
+      reason: 'DestinationNotFound',
+      message: `${name}: KeyDestination ${wanted} is new and not looked at yet`,
+    };
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
 import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
-import { lossBrake } from './rules/minting.ts';
+import { isBehind, pacedUntil, undeliveredSince } from './rules/places.ts';
+import { deadlinesOf, lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
 export const waitingRetryMs = 60_000;
@@ -26,6 +27,23 @@ export function comparisonDue(uid: string, intervalMs: number, last: Instant, no
   return driftInstantAfter(uid, pacedEvery * intervalMs, last) > now ? 'most' : 'all';
 }
 
+/**
+ * How long to wait for each location that failed, in milliseconds: as long as it asked for, and a minute when nothing says.
+ * Of one that is known to be down its healing wakes the key.
+ */
+function patienceOf(o: Observed): readonly number[] {
+  return openTargets(o).flatMap((target) => {
+    const { failure } = sightOf(o, target.location);
+    return failure === undefined ? [] : [failure.retryAfterMs ?? waitingRetryMs];
+  });
+}
+
+/** How long a key that waits for something is left alone, unless an instant of its own or an event comes first. */
+export function waitingMs(o: Observed): number {
+  const patience = patienceOf(o);
+  return patience.length === 0 ? waitingRetryMs : Math.min(...patience);
+}
+
 /** When this key is to be looked at again although nothing changes: the earliest instant at which a rule would speak. */
 export function nextInstant(o: Observed): Instant | undefined {
   const instants: Instant[] = [];
@@ -34,13 +52,18 @@ export function nextInstant(o: Observed): Instant | undefined {
   for (const version of o.store.versions) {
     if (version.expiresAt !== undefined) instants.push(version.expiresAt);
     if (version.notAfter !== undefined) instants.push(version.notAfter);
-    if (version.state === 'pending') instants.push(version.issuedAt + o.limits.deliverDeadlineMs);
+    if (version.state === 'pending') instants.push(...deadlinesOf(o, version));
   }
   for (const delivery of o.store.deliveries) {
     if (delivery.state !== 'withdrawing') continue;
     instants.push(o.now + waitingRetryMs, (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs);
   }
-  if (openTargets(o).some((target) => sightOf(o, target.location).failure !== undefined)) instants.push(o.now + waitingRetryMs);
+  instants.push(...patienceOf(o).map((ms) => o.now + ms));
+  for (const target of openTargets(o)) {
+    if (target.pace !== undefined && isBehind(o, target)) instants.push(pacedUntil(o, target));
+  }
+  const undelivered = undeliveredSince(o);
+  if (undelivered !== undefined) instants.push(undelivered + o.limits.deliverDeadlineMs);
   const brake = lossBrake(o);
   if (brake !== 'stalled') instants.push(brake);
   if (o.store.deliveries.length > 0) instants.push(driftInstantAfter(o.ref.uid, o.limits.driftIntervalMs, o.now));

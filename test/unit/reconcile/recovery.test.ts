@@ -124,6 +124,10 @@ describe('an attempt that was lost', () => {
     await world.pass();
     expect((await stateOf(world)).attemptsOfHighestEpoch).toBe(4);
     world.vault.heal();
+    // Each further one takes twice as long.
+    await world.clock.advance(10 * 60_000);
+    await world.pass();
+    expect((await stateOf(world)).attemptsOfHighestEpoch).toBe(4);
     await world.clock.advance(10 * 60_000);
     await world.pass();
     expect(world.condition('Ready')).toBe('True Available');

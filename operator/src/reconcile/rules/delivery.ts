@@ -1,4 +1,3 @@
-import { parseInstant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, hold, type Decision } from '../action.ts';
 import {
@@ -13,7 +12,7 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
-import { asWriteTarget, copy, isPaced, lookAtSources, needsWrite } from './places.ts';
+import { asWriteTarget, copy, isPaced, lookAtSources, needsWrite, undeliveredSince } from './places.ts';
 
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
@@ -76,8 +75,7 @@ export function envelope(o: Observed): Decision | undefined {
  * silent for so long may be the very one that the key is moved away from, and must not keep it from arriving.
  */
 function isLongUndelivered(o: Observed): boolean {
-  const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
-  const since = delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
+  const since = undeliveredSince(o);
   return since !== undefined && o.now >= since + o.limits.deliverDeadlineMs;
 }
 

@@ -22,7 +22,9 @@ import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from '.
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
 const maxAttemptsPerEpoch = 3;
+/** Then they are this far apart, doubled each time. */
 const attemptBackOffMs = 10 * 60_000;
+const attemptBackOffMaxMs = 60 * 60_000;
 
 /**
  * An attempt is on its way. From its row on a workload may hold it, so it is finished if any location has its value,
@@ -55,11 +57,26 @@ export function pendingEpoch(o: Observed): Decision | undefined {
     if (stuck !== undefined) return stuck;
     return late ? anotherAttempt(o, pending) : waitFor(failing, 'does not answer');
   }
-  if (failing.length > 0 && !late) return waitFor(failing, 'does not answer');
+  if (failing.length > 0 && o.now < Math.min(...deadlinesOf(o, pending))) return waitFor(failing, 'does not answer');
+  // A target that may not be written to still has the old version.
+  const isEverywhere = lacking.length === 0 && o.targets.every((target) => target.blocked === undefined);
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
   if (unconfirmed.length > 0)
     return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => asWriteTarget(o, target)) });
-  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, lacking.length === 0) });
+  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, isEverywhere) });
+}
+
+/**
+ * From when on a pending version that some location holds is activated without those that fail: after the deadline, before
+ * what it replaces expires, and at once after a compromise.
+ */
+export function deadlinesOf(o: Observed, pending: Version): readonly Instant[] {
+  const { deliverDeadlineMs } = o.limits;
+  const old = activeVersion(o)?.expiresAt;
+  return [
+    pending.issuedAt + (pending.cause === 'Compromise' ? 0 : deliverDeadlineMs),
+    ...(old === undefined ? [] : [old - deliverDeadlineMs]),
+  ];
 }
 
 /** No version lives that could be delivered: mint, unless the end was meant. */
@@ -123,8 +140,10 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
 }
 
 function anotherAttempt(o: Observed, pending: Version): Decision {
-  const pastBackOff = o.now >= pending.issuedAt + attemptBackOffMs;
-  if (o.store.attemptsOfHighestEpoch >= maxAttemptsPerEpoch && !pastBackOff) {
+  const more = o.store.attemptsOfHighestEpoch - maxAttemptsPerEpoch;
+  const pastBackOff =
+    o.now >= pending.issuedAt + Math.min(attemptBackOffMs * 2 ** Math.min(Math.max(more, 0), 10), attemptBackOffMaxMs);
+  if (more >= 0 && !pastBackOff) {
     return hold(
       'waiting',
       'DestinationUnavailable',

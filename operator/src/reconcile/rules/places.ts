@@ -1,8 +1,18 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
-import type { Instant } from '../../domain/time.ts';
+import { parseInstant, type Instant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, type Decision, type WriteTarget } from '../action.ts';
-import { deliveryAt, holdingAt, isForReaders, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  isForReaders,
+  openTargets,
+  pendingVersion,
+  sightOf,
+  type Observed,
+  type OpenTarget,
+} from '../observed.ts';
 
 /** Asks for the marks of all open targets that were not looked at in this pass. */
 export function unseenTargets(o: Observed): Decision | undefined {
@@ -35,6 +45,22 @@ export function copy(o: Observed, version: Version, from: Location, to: readonly
 export function pacedUntil(o: Observed, target: OpenTarget): Instant {
   const last = deliveryAt(o, target.location)?.deliveredAt;
   return target.pace === undefined || last === undefined ? 0 : last + target.pace.writeEveryMs;
+}
+
+/** A place lacks the active version, or has it in an old envelope, as far as the store or this pass knows. */
+export function isBehind(o: Observed, target: OpenTarget): boolean {
+  const active = activeVersion(o);
+  const row = deliveryAt(o, target.location);
+  if (active === undefined || pendingVersion(o) !== undefined || row?.state !== 'live') return false;
+  const wanted = o.envelopes.get(active.keyId);
+  const isStale = row.heldKeyId === active.keyId && wanted !== undefined && row.heldEnvelope !== wanted;
+  return isStale || row.heldKeyId !== active.keyId || needsWrite(o, target, active).length > 0;
+}
+
+/** Since when some location has lacked the current version, by the last status. */
+export function undeliveredSince(o: Observed): Instant | undefined {
+  const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
+  return delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
 }
 
 /** It was written a moment ago, and must not be written again yet. */
