@@ -29,6 +29,11 @@ destinationContract('a folder', async () => {
         await writeFile(at(location, 'api-key.swp'), apiKey);
         await rename(at(location, 'api-key.swp'), at(location, 'api-key'));
       },
+      changeMark: async (location, installation) => {
+        const file = at(location, '..data', '.keywright-mark.json');
+        const mark = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>;
+        await writeFile(file, JSON.stringify({ ...mark, installation }));
+      },
       remove: (location) => rm(at(location), { recursive: true }),
       read: async (location) => {
         const siblings = await readdir(dirname(at(location))).catch((): string[] => []);

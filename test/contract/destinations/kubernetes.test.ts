@@ -67,6 +67,9 @@ destinationContract('Secrets of an API server', async () => {
       change: async (location, apiKey) => {
         await call('PATCH', one(location), { data: { 'api-key': encode(apiKey) } });
       },
+      changeMark: async (location, installationId) => {
+        await call('PATCH', one(location), { metadata: { annotations: { 'keywright.dev/installation': installationId } } });
+      },
       remove: async (location) => {
         await call('DELETE', one(location));
       },

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Destination, Reading } from '../../../operator/src/destinations/port.ts';
 import type { Envelope } from '../../../operator/src/destinations/record.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
+import type { Mark } from '../../../operator/src/domain/version.ts';
 import { put as putTo, version, written, type KeyRef, type Version } from './version.ts';
 
 /** What others do to a location, past the port. */
@@ -11,6 +12,8 @@ export interface Stranger {
   put(location: Location): Promise<void>;
   /** Changes the key in a value of ours by hand. */
   change(location: Location, apiKey: string): Promise<void>;
+  /** Makes the mark say that the value is of another installation, and leaves the value as it is. */
+  changeMark(location: Location, installationId: string): Promise<void>;
   /** Deletes value and mark. */
   remove(location: Location): Promise<void>;
   /** All entries as a workload reads them; `undefined` when there is nothing. */
@@ -166,6 +169,39 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
       written(await put(location, changed, one(1)));
       expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
       expect(await subject.destination.readMark(location)).toMatchObject({ carries: true });
+    });
+
+    it.each<[string, Partial<Mark>]>([
+      ['installation', { installationId: '0c7d0000-another-installation' }],
+      ['ApiKey', { namespace: 'shipping', name: 'tracking' }],
+      ['resource of this name', { uid: 'another-uid' }],
+    ])("tells whose a value is: another %s's, word for word", async (_whose, change) => {
+      const location = subject.fresh();
+      const theirs = one(1);
+      const mark = { ...theirs.mark, ...change };
+      await put(location, await subject.destination.readMark(location), { ...theirs, mark });
+      expect(await subject.destination.readMark(location)).toMatchObject({ kind: 'marked', mark, carries: true });
+    });
+
+    it('shows a mark that was changed by hand over an untouched value, and repairs it', async () => {
+      const { location } = await delivered();
+      await subject.stranger.changeMark(location, 'somebody-else');
+      const changed = await subject.destination.readMark(location);
+      expect(changed).toMatchObject({ kind: 'marked', mark: { ...one(1).mark, installationId: 'somebody-else' } });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+      written(await put(location, changed, one(1)));
+      expect(await subject.destination.readMark(location)).toMatchObject({ kind: 'marked', mark: one(1).mark, carries: true });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+    });
+
+    it('neither withdraws nor replaces a value that another installation took over', async () => {
+      const { location, reading } = await delivered();
+      const theirs = { ...one(2), mark: { ...one(2).mark, installationId: '0c7d0000-another-installation' } };
+      written(await put(location, reading, theirs));
+      expect(await subject.destination.withdraw(location, reading)).toBe('lost');
+      expect(await put(location, reading, one(3))).toEqual({ kind: 'lost' });
+      expect(await subject.destination.readMark(location)).toMatchObject({ kind: 'marked', mark: theirs.mark, carries: true });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(theirs.token);
     });
 
     it('writes again where value and mark were deleted', async () => {

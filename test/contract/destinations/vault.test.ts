@@ -38,6 +38,12 @@ destinationContract('a KV v2 mount of OpenBao, under the policy that the documen
       change: async (location, apiKey) => {
         await openbao.call('POST', `secret/data/${below(location)}`, { data: { 'api-key': apiKey } });
       },
+      changeMark: async (location, installationId) => {
+        const path = `secret/metadata/${below(location)}`;
+        const { data } = (await openbao.call('GET', path)) as { data: { custom_metadata: Record<string, string> } };
+        const changed = { ...data.custom_metadata, 'keywright-installation': installationId };
+        await openbao.call('POST', path, { custom_metadata: changed });
+      },
       remove: async (location) => {
         await openbao.call('DELETE', `secret/metadata/${below(location)}`);
       },
