@@ -2,8 +2,8 @@
  * How a call goes wrong.
  * - `error`: refused with this class before anything happens. `status` default 400.
  * - `throttle`: refused with ThrottlingException.
- * - `page`: an HTML page with this status that quotes the request, as a proxy's; `lateReset` and it differ in the effect.
- * - `garbage`: 200 without JSON. `huge`: 200 with so many bytes.
+ * - `page`: an HTML page with this status that quotes the request, as a proxy's, before anything happens.
+ * - `garbage`: 200 without JSON, `huge`: 200 with so many bytes; nothing happens either.
  * - `reset`: the connection breaks before anything happens; `lateReset`: after the call had its effect.
  * - `redirect`: 307 to another address of the fake, which notes who follows (`followed` in the log).
  * - `hold`: nothing is answered until the fault is lifted; then the call goes on, if its client still waits.
@@ -24,7 +24,7 @@ export interface OrderedFault {
   /** Calls that met it. */
   readonly met: number;
   /** Ends it, and lets go what it holds. */
-  lift(): void;
+  readonly lift: () => void;
 }
 
 interface Order {
