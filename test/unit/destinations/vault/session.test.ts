@@ -186,8 +186,17 @@ describe('a denial', () => {
     const session = world.open();
     const denied = await session.token();
     expect(await Promise.all([1, 2, 3].map(() => session.replace(denied)))).toEqual(['replaced', 'replaced', 'replaced']);
-    expect(await session.replace(denied)).toBe('replaced');
     expect((await session.token()).reveal()).toBe('canary-token-2');
+    expect(world.logins).toBe(2);
+  });
+
+  it('that comes late, of a token that was replaced already, leads to none', async () => {
+    const world = new World();
+    const session = world.open();
+    const denied = await session.token();
+    await session.replace(denied);
+    await world.clock.advance(2 * minute);
+    expect(await session.replace(denied)).toBe('replaced');
     expect(world.logins).toBe(2);
   });
 
