@@ -1,45 +1,12 @@
-import { openAwsDestination, type AwsSpec } from '../../../operator/src/destinations/aws/aws.ts';
 import type { Destination } from '../../../operator/src/destinations/port.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
 import { awsStranger, type AwsCall } from '../../harness/aws.ts';
 import { AwsFake } from '../../harness/awsfake/awsfake.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useMoto } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
 import { destinationFaults, type FaultTable } from './faults.ts';
+import { openAws } from './openaws.ts';
 import { destinationContract, type Stranger, type Subject } from './suite.ts';
-
-interface Place {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly timeoutMs?: number;
-  readonly keys: { readonly accessKeyId: string; readonly secretAccessKey: string };
-}
-
-function open({ endpoint, region, keys, timeoutMs }: Place, change: Partial<AwsSpec> = {}): Promise<Destination> {
-  const entries = new Map([
-    ['access-key-id', keys.accessKeyId],
-    ['secret-access-key', keys.secretAccessKey],
-  ]);
-  return openAwsDestination({
-    spec: {
-      region,
-      endpoint,
-      name: 'keywright/{namespace}/{name}',
-      auth: { secretRef: { name: 'aws' } },
-      recoveryWindow: '168h',
-      ...change,
-    },
-    environment: {},
-    readSecret: async (_name, entry) => {
-      const text = entries.get(entry);
-      return text === undefined ? undefined : new Plaintext(text);
-    },
-    clock: systemClock,
-    timeoutMs,
-  });
-}
 
 /** What others do in the account, by locations. */
 function strangerOf(call: AwsCall): Stranger {
@@ -47,6 +14,9 @@ function strangerOf(call: AwsCall): Stranger {
   return {
     put: ({ path }) => stranger.put(path, JSON.stringify({ password: 'not ours' })),
     change: ({ path }, apiKey) => stranger.change(path, JSON.stringify({ 'api-key': apiKey })),
+    changeMark: async ({ path }, installationId) => {
+      await call('TagResource', { SecretId: path, Tags: [{ Key: 'keywright.dev/installation', Value: installationId }] });
+    },
     remove: ({ path }) => stranger.remove(path),
     read: async ({ path }) => {
       const text = await stranger.read(path);
@@ -72,7 +42,7 @@ function subjectOf(destination: Destination, call: AwsCall, base: string, end: (
 
 destinationContract('AWS Secrets Manager, by its documentation', async () => {
   const fake = await AwsFake.open();
-  const destination = await open({ endpoint: fake.endpoint, region: fake.region, keys: fake.identities.createUser() });
+  const destination = await openAws({ endpoint: fake.endpoint, region: fake.region, keys: fake.identities.createUser() });
   return subjectOf(
     destination,
     (action, input) => fake.call(action, input),
@@ -84,7 +54,7 @@ destinationContract('AWS Secrets Manager, by its documentation', async () => {
 const moto = await useMoto();
 destinationContract('AWS Secrets Manager, as moto plays it', async () => {
   const { endpoint, region, credentials } = moto;
-  const destination = await open({ endpoint, region, keys: credentials });
+  const destination = await openAws({ endpoint, region, keys: credentials });
   return subjectOf(destination, moto.call, moto.uniqueName(), async () => undefined);
 });
 
@@ -131,7 +101,7 @@ destinationFaults('AWS Secrets Manager', table, async () => {
   const proxy = await FaultProxy.start(fake.endpoint);
   const keys = fake.identities.createUser();
   const timeoutMs = 2_000;
-  const destination = await open({ endpoint: proxy.address, region: fake.region, keys, timeoutMs });
+  const destination = await openAws({ endpoint: proxy.address, region: fake.region, keys, timeoutMs });
   let count = 0;
   return {
     destination,
