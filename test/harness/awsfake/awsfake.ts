@@ -25,6 +25,19 @@ export interface LoggedCall {
   outcome: string;
 }
 
+/** A request, cut into its parts. */
+interface Received {
+  readonly request: IncomingMessage;
+  readonly body: Buffer;
+  /** The content type of the answer. */
+  readonly type: string;
+  readonly action: string;
+  /** Only of STS. */
+  readonly form: URLSearchParams | undefined;
+  /** Only of Secrets Manager, and only when it is a JSON object. */
+  readonly input: Input | undefined;
+}
+
 type Operation = (input: Input) => object | undefined;
 
 const MAX_BODY = 1 << 20;
@@ -135,48 +148,40 @@ export class AwsFake {
       this.#note('followed', undefined, request).outcome = 'ok';
       return send(response, 200, JSON_TYPE, '{}');
     }
-    const query = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true;
-    const form = new URLSearchParams(query ? body.toString() : '');
-    const input = query ? {} : parse(body);
-    const action = query ? (form.get('Action') ?? '') : (/^secretsmanager\.(\w+)$/.exec(target(request))?.[1] ?? '');
-    const call = this.#note(action, input ?? {}, request);
-    const met = this.#faults.take(action);
+    const received = read(request, body);
+    const call = this.#note(received.action, received.input ?? {}, request);
+    const met = this.#faults.take(received.action);
     if (met?.fault.kind === 'hold') await met.lifted;
     else if (met !== undefined) {
       call.outcome = met.fault.kind;
-      if (met.fault.kind === 'lateReset') this.#work(query, action, form, input, request, body);
-      breakAnswer(met.fault, request, response, query, body);
+      if (met.fault.kind === 'lateReset') this.#work(received);
+      breakAnswer(met.fault, received, response);
       return;
     }
-    const done = this.#work(query, action, form, input, request, body);
+    const done = this.#work(received);
     call.outcome = done.outcome;
-    send(response, done.status, query ? 'text/xml' : JSON_TYPE, done.text);
+    send(response, done.status, received.type, done.text);
   }
 
   /** Does what the request asks for, and says how it went. */
-  #work(
-    query: boolean,
-    action: string,
-    form: URLSearchParams,
-    input: Input | undefined,
-    request: IncomingMessage,
-    body: Buffer,
-  ): { readonly status: number; readonly text: string; readonly outcome: string } {
-    const caller = (): Caller => this.#prove(request, body, query ? 'sts' : 'secretsmanager');
+  #work(received: Received): { readonly status: number; readonly text: string; readonly outcome: string } {
+    const { request, form } = received;
+    const caller = (): Caller => this.#prove(received);
     try {
       if (request.method !== 'POST' || request.url !== '/') throw new AwsError('UnknownOperationException', '', 404);
       this.#spend();
-      const text = query
-        ? answerSts(stsAction(form), form, this.identities, caller)
-        : JSON.stringify(this.#operate(caller(), action, input, request) ?? {});
+      const text =
+        form === undefined
+          ? JSON.stringify(this.#operate(caller(), received) ?? {})
+          : answerSts(stsAction(form), form, this.identities, caller);
       return { status: 200, text, outcome: 'ok' };
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
-      return { status: error.status, text: query ? stsErrorXml(error) : errorJson(error), outcome: error.code };
+      return { status: error.status, text: errorText(received, error), outcome: error.code };
     }
   }
 
-  #operate(caller: Caller, action: string, input: Input | undefined, request: IncomingMessage): object | undefined {
+  #operate(caller: Caller, { action, input, request }: Received): object | undefined {
     const operation = this.#operations.get(action);
     if (operation === undefined) throw new AwsError('UnknownOperationException', '');
     if (request.headers['content-type'] !== JSON_TYPE || input === undefined) throw new AwsError('SerializationException', '');
@@ -184,9 +189,10 @@ export class AwsFake {
     return operation(input);
   }
 
-  #prove(request: IncomingMessage, body: Buffer, service: string): Caller {
+  #prove({ request, body, form }: Received): Caller {
+    const scope = { region: this.region, service: form === undefined ? 'secretsmanager' : 'sts' };
     const claim = readClaim(request);
-    checkSignature(request, body, claim, { region: this.region, service }, this.identities.secretOf(claim.accessKeyId));
+    checkSignature(request, body, claim, scope, this.identities.secretOf(claim.accessKeyId));
     return this.identities.callerOf(claim.accessKeyId, single(request.headers['x-amz-security-token']));
   }
 
@@ -228,15 +234,20 @@ function operationsOf(secrets: Secrets): ReadonlyMap<string, Operation> {
   ]);
 }
 
-function breakAnswer(
-  fault: Exclude<Fault, { kind: 'hold' }>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  query: boolean,
-  body: Buffer,
-): void {
-  const refuse = (error: AwsError): void =>
-    send(response, error.status, query ? 'text/xml' : JSON_TYPE, query ? stsErrorXml(error) : errorJson(error));
+/** Cuts a request into what its protocol says: the form of the Query protocol, or a target and JSON. */
+function read(request: IncomingMessage, body: Buffer): Received {
+  if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true) {
+    const form = new URLSearchParams(body.toString());
+    return { request, body, type: 'text/xml', action: form.get('Action') ?? '', form, input: undefined };
+  }
+  const target = single(request.headers['x-amz-target']) ?? '';
+  const action = /^secretsmanager\.(\w+)$/.exec(target)?.[1] ?? '';
+  return { request, body, type: JSON_TYPE, action, form: undefined, input: parse(body) };
+}
+
+function breakAnswer(fault: Exclude<Fault, { kind: 'hold' }>, received: Received, response: ServerResponse): void {
+  const { request, body, type } = received;
+  const refuse = (error: AwsError): void => send(response, error.status, type, errorText(received, error));
   const quote = `<html>the request was ${request.method ?? ''} ${JSON.stringify(request.headers)} ${body.toString()}</html>`;
   switch (fault.kind) {
     case 'error':
@@ -263,16 +274,12 @@ function throttled(): AwsError {
   return new AwsError('ThrottlingException', 'Rate exceeded');
 }
 
-function errorJson(error: AwsError): string {
-  return JSON.stringify({ __type: error.code, Message: error.message });
+function errorText(received: Received, error: AwsError): string {
+  return received.form === undefined ? JSON.stringify({ __type: error.code, Message: error.message }) : stsErrorXml(error);
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {
   response.writeHead(status, { 'content-type': type, 'x-amzn-requestid': randomUUID() }).end(text);
-}
-
-function target(request: IncomingMessage): string {
-  return single(request.headers['x-amz-target']) ?? '';
 }
 
 function single(header: string | string[] | undefined): string | undefined {
