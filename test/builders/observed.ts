@@ -22,7 +22,7 @@ import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
-import { catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
+import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
 /** A version: its key id is `K<epoch>` unless given. Instants are durations from now: `-24h`, `1h`. */
 export interface VersionCase {
@@ -72,6 +72,8 @@ export interface ObservedCase {
   readonly owner?: object;
   readonly destination?: object;
   readonly destinationLeaving?: boolean;
+  /** The destination is one of AWS. */
+  readonly aws?: boolean;
   /** The key is bound to an earlier owner of this name. */
   readonly ownerReplaced?: boolean;
   readonly missing?: readonly ('catalog' | 'owner' | 'destination')[];
@@ -120,7 +122,7 @@ export function observed(given: ObservedCase): Observed {
       finalizers: [finalizer],
       ...(given.destinationLeaving === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
     },
-    spec: destinationSpec(given.destination),
+    spec: given.aws === true ? awsSpec() : destinationSpec(given.destination),
   };
   const resource = keyOf(given);
   const versions = (given.versions ?? (given.fresh === true ? [] : [{ epoch: 1, state: 'active' as const }])).map(versionOf);

@@ -46,9 +46,7 @@ export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}
     ],
     ...changes,
   };
-  // A member that is undefined is one that is left out.
-  const given = Object.entries(spec).filter(([, value]) => value !== undefined);
-  return parsed('ApiKey', 'billing', 'payments', Object.fromEntries(given));
+  return parsed('ApiKey', 'billing', 'payments', given(spec));
 }
 
 /** The catalog of {@link keySpec}, with changes. */
@@ -86,7 +84,7 @@ export function ownerSpec(changes: object = {}): KeyOwner['spec'] {
 
 /** The destination `prod-vault` of {@link keySpec}, with changes. */
 export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
-  return parsed('KeyDestination', 'prod-vault', undefined, {
+  const spec = {
     allowedNamespaces: { names: ['payments'] },
     vault: {
       address: 'https://vault.example:8200',
@@ -95,7 +93,19 @@ export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
       auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
     },
     ...changes,
-  });
+  };
+  return parsed('KeyDestination', 'prod-vault', undefined, given(spec));
+}
+
+/** The destination `prod-vault` as one of AWS, with the same locations. */
+export function awsSpec(): KeyDestination['spec'] {
+  const name = 'secret/keywright/{namespace}/{name}';
+  return destinationSpec({ vault: undefined, aws: { region: 'eu-west-1', name, auth: { irsa: {} } } });
+}
+
+/** A member that is undefined is one that is left out. */
+function given(spec: object): object {
+  return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
 }
 
 /** Catalogs and owners as they are declared, as if all were valid and in the store at once. */

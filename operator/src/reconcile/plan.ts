@@ -7,16 +7,22 @@ import { progressRules } from './rules/progress.ts';
 import { safetyRules } from './rules/safety.ts';
 import { nextInstant, stalledRetryMs, waitingMs } from './wake.ts';
 
+/** A rule and its name. */
+export type Rule = readonly [name: string, decide: (o: Observed) => Decision | undefined];
+
+/** Safety before progress; the first that speaks decides. */
+export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Object.entries(progressRules)];
+
 /**
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
- * no reference, permission or valid spec. Pure: the same observation gives the same plan.
+ * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
  *
  * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
  * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → pendingEpoch → nothingLive →
  * drift → envelope → steady.
  */
-export function plan(o: Observed): Plan {
-  for (const [rule, decide] of [...Object.entries(safetyRules), ...Object.entries(progressRules)]) {
+export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
+  for (const [rule, decide] of rules) {
     const decision = decide(o);
     if (decision !== undefined) return conclude(o, rule, decision);
   }
