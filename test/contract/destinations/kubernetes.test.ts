@@ -10,6 +10,7 @@ import { useKube } from '../../harness/parts.ts';
 import { privateDir } from '../../harness/process.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
 import { destinationFaults, type FaultTable } from './faults.ts';
+import { createOwner } from './kubeowner.ts';
 import { destinationContract } from './suite.ts';
 
 const kube = await useKube();
@@ -25,24 +26,6 @@ async function call(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: un
   return answer.body;
 }
 
-/** A real owner: the garbage collector takes away what belongs to an object that does not exist. */
-async function createOwner(namespace: string): Promise<{ namespace: string; name: string; uid: string }> {
-  const name = 'billing';
-  const created = (await call('POST', `/apis/keywright.dev/v1alpha1/namespaces/${namespace}/apikeys`, {
-    apiVersion: 'keywright.dev/v1alpha1',
-    kind: 'ApiKey',
-    metadata: { name, namespace },
-    spec: {
-      displayName: 'Billing',
-      catalog: 'default',
-      owner: 'payments-team',
-      accessType: 'Management',
-      deliverTo: [{ name: 'local', secret: { name: 'billing' } }],
-    },
-  })) as { metadata: { uid: string } };
-  return { namespace, name, uid: created.metadata.uid };
-}
-
 destinationContract('Secrets of an API server', async () => {
   const namespace = await kube.createNamespace();
   const resources = await openKubeResources({
@@ -56,7 +39,7 @@ destinationContract('Secrets of an API server', async () => {
   return {
     destination: openKubernetesDestination(resources.secrets),
     marksShowChanges: false,
-    owner: await createOwner(namespace),
+    owner: await createOwner(kube, namespace),
     fresh: () => ({ destinationUid: 'secret', path: `${namespace}/place-${(count += 1)}` }),
     close: () => resources.close(),
     stranger: {
@@ -140,7 +123,7 @@ destinationFaults('Secrets of an API server', table, async () => {
   return {
     destination: openKubernetesDestination(resources.secrets),
     timeoutMs,
-    owner: await createOwner(namespace),
+    owner: await createOwner(kube, namespace),
     fresh: () => ({ destinationUid: 'secret', path: `${namespace}/place-${(count += 1)}` }),
     break: (fault) => breakHttp(proxy, fault, dialect),
     heal: () => proxy.become({ kind: 'well' }),
