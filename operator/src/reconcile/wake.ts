@@ -1,6 +1,6 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
 import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
-import { isBehind, pacedUntil, undeliveredSince } from './rules/places.ts';
+import { isBehind, isPaced, pacedUntil, undeliveredSince } from './rules/places.ts';
 import { deadlinesOf, lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
@@ -28,13 +28,15 @@ export function comparisonDue(uid: string, intervalMs: number, last: Instant, no
 }
 
 /**
- * How long to wait for each location that failed, in milliseconds: as long as it asked for, and a minute when nothing says.
+ * How long to wait for each location that failed or must not be written yet, in milliseconds: as long as it asked for, and a
+ * minute when nothing says.
  * Of one that is known to be down its healing wakes the key.
  */
 function patienceOf(o: Observed): readonly number[] {
   return openTargets(o).flatMap((target) => {
     const { failure } = sightOf(o, target.location);
-    return failure === undefined ? [] : [failure.retryAfterMs ?? waitingRetryMs];
+    if (failure !== undefined) return [failure.retryAfterMs ?? waitingRetryMs];
+    return isPaced(o, target) && isBehind(o, target) ? [pacedUntil(o, target) - o.now] : [];
   });
 }
 
@@ -59,9 +61,6 @@ export function nextInstant(o: Observed): Instant | undefined {
     instants.push(o.now + waitingRetryMs, (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs);
   }
   instants.push(...patienceOf(o).map((ms) => o.now + ms));
-  for (const target of openTargets(o)) {
-    if (target.pace !== undefined && isBehind(o, target)) instants.push(pacedUntil(o, target));
-  }
   const undelivered = undeliveredSince(o);
   if (undelivered !== undefined) instants.push(undelivered + o.limits.deliverDeadlineMs);
   const brake = lossBrake(o);
