@@ -298,7 +298,7 @@ export class Storm {
         if (key === undefined) world.createKey();
         return;
       case 'remove':
-        if (this.#exists(happening.what)) world.resources.delete(happening.what, { name: referenceNames[happening.what] });
+        if (this.#exists(happening.what)) this.#remove(happening.what);
         return;
       case 'restore':
         if (this.#exists(happening.what)) return;
@@ -306,6 +306,14 @@ export class Storm {
         else if (happening.what === 'KeyOwner') world.createOwner();
         else world.createDestination();
     }
+  }
+
+  /** By force: nobody here looks after its finalizer. */
+  #remove(what: Reference): void {
+    const { resources } = this.world;
+    const name = { name: referenceNames[what] };
+    resources.update(what, name, (found) => ({ ...found, metadata: { ...found.metadata, finalizers: [] } }));
+    resources.delete(what, name);
   }
 
   #exists(what: Reference): boolean {
