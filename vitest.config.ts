@@ -22,7 +22,7 @@ export default defineConfig({
     reporters: ['default', suitesReporter()],
     passWithNoTests: true,
     projects: [
-      layer('unit', { real: false, timeoutMs: 5_000 }),
+      layer('unit', { real: false, timeoutMs: 30_000 }),
       layer('contract', { real: true, timeoutMs: 30_000 }),
       layer('integration', { real: true, timeoutMs: 60_000 }),
       layer('e2e', { real: true, timeoutMs: 120_000 }),

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { BINARIES, isAtHand, obtain } from '../test/harness/binaries.ts';
 import { startBroker } from '../test/harness/broker.ts';
@@ -46,9 +47,10 @@ async function main(args: readonly string[]): Promise<void> {
   const dir = privateDir('run');
   const stop = stopOnSignal(dir);
   const parts = layers.some((one) => one !== 'unit') ? obtainParts() : Promise.resolve([]);
-  if (layer === undefined) for (const check of CHECKS) await runCheck(check, tally);
   if (layers.includes('unit')) await runLayer('unit', filters, dir, tally);
   noteParts(await parts, tally);
+  // Beside the layers that mostly wait for servers, and behind them in priority.
+  const checks = layer === undefined ? runChecks(tally) : Promise.resolve();
   const real = layers.filter((one) => one !== 'unit');
   if (real.length > 0) {
     const broker = await startBroker();
@@ -59,6 +61,7 @@ async function main(args: readonly string[]): Promise<void> {
       await broker.stop();
     }
   }
+  await checks;
   stop();
   rmSync(dir, { recursive: true, force: true });
   process.exit(report(tally));
@@ -85,14 +88,21 @@ function noteParts(missing: readonly string[], tally: Tally): void {
   if (isCi) tally.failed += missing.length;
 }
 
-async function runCheck([name, program, ...args]: (typeof CHECKS)[number], tally: Tally): Promise<void> {
-  const started = performance.now();
-  const code = await run([join('node_modules', program), ...args]);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  process.stdout.write(`${code === 0 ? '✓' : '✗'} ${name} ${seconds} s\n`);
-  tally.times.push(`${name} ${seconds} s`);
-  if (code === 0) tally.passed++;
-  else tally.failed++;
+/** One after another; what one says is printed in one piece when it has ended. */
+async function runChecks(tally: Tally): Promise<void> {
+  for (const [name, program, ...args] of CHECKS) {
+    const started = performance.now();
+    const { code, output } = await runQuietly([join('node_modules', program), ...args]);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    process.stdout.write(`${output}${code === 0 ? '✓' : '✗'} ${name} ${seconds} s\n`);
+    tally.times.push(`${name} ${seconds} s`);
+    if (code === 0) {
+      tally.passed++;
+    } else {
+      tally.failed++;
+      tally.notes.push(`failed: ${name}`);
+    }
+  }
 }
 
 async function runLayer(layer: Layer, filters: readonly string[], dir: string, tally: Tally): Promise<void> {
@@ -122,7 +132,20 @@ async function runLayer(layer: Layer, filters: readonly string[], dir: string, t
 /** Runs a program under this Node, tied to our own life. Its output is ours. */
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
   const { command, args: all } = tied(process.execPath, args);
-  const child = spawn(command, all, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
+  return ended(spawn(command, all, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit'] }));
+}
+
+/** The same behind everything else that wants the processor, with its output kept. */
+async function runQuietly(args: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
+  const { command, args: all } = tied(process.execPath, args);
+  const child = spawn(command, all, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  return { code: await ended(child), output };
+}
+
+async function ended(child: ChildProcess): Promise<number> {
   running.add(child);
   try {
     return await new Promise((resolve, reject) => {

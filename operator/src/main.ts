@@ -11,6 +11,7 @@ import { runPolicies } from './commands/policies.ts';
 import { runRevoke } from './commands/revoke.ts';
 import { runUp } from './commands/up.ts';
 import { ConfigFault, readConfig, type Needs } from './config.ts';
+import type { AwsEnvironment } from './destinations/aws/login.ts';
 import { systemClock } from './domain/time.ts';
 import { PepperFault } from './keys/pepper.ts';
 import { CallerTokensFault } from './server/callers.ts';
@@ -114,11 +115,28 @@ async function readEnvironment(): Promise<Environment> {
     kubeconfig: KUBECONFIG === '' ? undefined : KUBECONFIG,
     namespace: namespace.trim(),
     hostname: HOSTNAME === undefined || HOSTNAME === '' ? hostname() : HOSTNAME,
+    aws: awsEnvironment(),
     callerFolder: INIT_CWD ?? process.cwd(),
     screen: {
       isTerminal: process.stdout.isTTY,
       size: () => ({ columns: process.stdout.columns ?? 160, rows: process.stdout.rows ?? 50 }),
     },
+  };
+}
+
+/** Only the variables that say who the ServiceAccount is in AWS: keys, profiles and regions of a shell do not count. */
+function awsEnvironment(): AwsEnvironment {
+  const {
+    AWS_ROLE_ARN,
+    AWS_WEB_IDENTITY_TOKEN_FILE,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI,
+    AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE,
+  } = process.env;
+  return {
+    roleArn: AWS_ROLE_ARN || undefined,
+    webIdentityTokenFile: AWS_WEB_IDENTITY_TOKEN_FILE || undefined,
+    containerCredentialsUri: AWS_CONTAINER_CREDENTIALS_FULL_URI || undefined,
+    containerTokenFile: AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE || undefined,
   };
 }
 

@@ -17,12 +17,12 @@ import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
-import type { Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
+import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
-import { catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
+import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
 /** A version: its key id is `K<epoch>` unless given. Instants are durations from now: `-24h`, `1h`. */
 export interface VersionCase {
@@ -55,6 +55,7 @@ export type SightCase =
   | {
       readonly mark: string;
       readonly carries?: boolean;
+      readonly staged?: true;
       readonly epoch?: number;
       readonly uid?: string;
       readonly installation?: string;
@@ -70,6 +71,9 @@ export interface ObservedCase {
   readonly catalog?: object;
   readonly owner?: object;
   readonly destination?: object;
+  readonly destinationLeaving?: boolean;
+  /** The destination is one of AWS. */
+  readonly aws?: boolean;
   /** The key is bound to an earlier owner of this name. */
   readonly ownerReplaced?: boolean;
   readonly missing?: readonly ('catalog' | 'owner' | 'destination')[];
@@ -80,7 +84,9 @@ export interface ObservedCase {
   readonly versions?: readonly VersionCase[];
   readonly deliveries?: readonly DeliveryCase[];
   readonly sights?: Readonly<Record<string, SightCase>>;
+  /** Everything is to be compared. */
   readonly driftDue?: boolean;
+  readonly compare?: Comparison;
   readonly mintAllowed?: boolean;
   readonly highestEpoch?: number;
   readonly attempts?: number;
@@ -108,9 +114,15 @@ const installationId = 'installation';
 export function observed(given: ObservedCase): Observed {
   const catalog: ApiCatalog = { ...object('ApiCatalog', 'default'), spec: catalogSpec(given.catalog) };
   const owner: KeyOwner = { ...object('KeyOwner', 'payments-team'), spec: ownerSpec(given.owner) };
+  const found = object('KeyDestination', 'prod-vault', 'vault-uid');
   const destination: KeyDestination = {
-    ...object('KeyDestination', 'prod-vault', 'vault-uid'),
-    spec: destinationSpec(given.destination),
+    ...found,
+    metadata: {
+      ...found.metadata,
+      finalizers: [finalizer],
+      ...(given.destinationLeaving === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+    },
+    spec: given.aws === true ? awsSpec() : destinationSpec(given.destination),
   };
   const resource = keyOf(given);
   const versions = (given.versions ?? (given.fresh === true ? [] : [{ epoch: 1, state: 'active' as const }])).map(versionOf);
@@ -145,7 +157,7 @@ export function observed(given: ObservedCase): Observed {
       Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
     ),
     envelopes: isMissing('catalog') ? new Map() : digests,
-    driftDue: given.driftDue ?? false,
+    compare: given.compare ?? (given.driftDue === true ? 'all' : 'none'),
     mintAllowed: given.mintAllowed ?? true,
     limits: testLimits,
   };
@@ -178,9 +190,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
     case 'finishWithdrawal':
       return { kind, at: nameOf(action.delivery.location) };
     case 'mint': {
-      const { epoch, cause, first, lostKeyIds, expiresAt } = action;
+      const { epoch, cause, first, lostKeyIds, expiresAt, publish } = action;
       const expires = expiresAt === undefined ? 'never' : span(expiresAt);
-      return { kind, epoch, cause, first, lostKeyIds, expires, to: action.targets.map((target) => nameOf(target.location)) };
+      const to = action.targets.map((target) => nameOf(target.location));
+      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish };
     }
     case 'copy':
       return {
@@ -188,6 +201,7 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
         keyId: action.version.keyId,
         from: nameOf(action.from),
         to: action.to.map((target) => nameOf(target.location)),
+        publish: action.publish,
       };
     case 'confirm':
       return { kind, keyId: action.version.keyId, at: action.at.map((target) => nameOf(target.location)) };
@@ -323,7 +337,7 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
   if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
   if (given === 'taken') return { taken: true };
-  const parts = typeof given === 'string' ? { mark: given, value: given } : given;
+  const parts: Exclude<SightCase, string> = typeof given === 'string' ? { mark: given, value: given } : given;
   const mark: Mark = {
     installationId: parts.installation ?? installationId,
     namespace: 'payments',
@@ -333,7 +347,9 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
     epoch: parts.epoch ?? Number(/^K([0-9]+)/.exec(parts.mark)?.[1] ?? 1),
     envelope: digests.get(parts.mark) ?? 'unknown',
   };
-  const reading: Reading = { kind: 'marked', mark, carries: parts.carries ?? true, providerVersion: '1', revision: '1' };
+  const { carries = true, staged } = parts;
+  const stage = staged === undefined ? {} : { staged };
+  const reading: Reading = { kind: 'marked', mark, carries, ...stage, providerVersion: '1', revision: '1' };
   return { reading, ...(parts.value === undefined ? {} : { value: valueOf(parts.value) }) };
 }
 

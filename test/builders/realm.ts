@@ -23,7 +23,12 @@ export class Realm {
 
   /** Everything that the world has at the start is worked off. */
   static async open(options: Parameters<typeof World.open>[0] = {}): Promise<Realm> {
-    const realm = new Realm(await World.open(options));
+    return Realm.over(await World.open(options));
+  }
+
+  /** The same over a world that a test has prepared. */
+  static async over(world: World): Promise<Realm> {
+    const realm = new Realm(world);
     await realm.start();
     return realm;
   }

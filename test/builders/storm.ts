@@ -9,7 +9,7 @@ import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
-import { World } from './world.ts';
+import { World, type Staging } from './world.ts';
 
 /** The process ended here. It is no Failure: nothing in the program may catch it. */
 export class Crash extends Error {}
@@ -127,8 +127,8 @@ export class Storm {
     this.#watch(world.secret, after);
   }
 
-  static async open(): Promise<Storm> {
-    const storm = new Storm(await World.open());
+  static async open(stages: Staging = []): Promise<Storm> {
+    const storm = new Storm(await World.open({ stages }));
     storm.world.createKey();
     return storm;
   }
@@ -156,7 +156,7 @@ export class Storm {
     const key = this.world.key();
     if (key === undefined) return undefined;
     try {
-      return (await reconcile(this.deps(), key, drift)).next;
+      return (await reconcile(this.deps(), key, drift ? 'all' : 'none')).next;
     } catch (error) {
       await settled();
       if (error instanceof Crash || this.#life.dead) return { kind: 'conflict' };
@@ -298,7 +298,7 @@ export class Storm {
         if (key === undefined) world.createKey();
         return;
       case 'remove':
-        if (this.#exists(happening.what)) world.resources.delete(happening.what, { name: referenceNames[happening.what] });
+        if (this.#exists(happening.what)) this.#remove(happening.what);
         return;
       case 'restore':
         if (this.#exists(happening.what)) return;
@@ -306,6 +306,14 @@ export class Storm {
         else if (happening.what === 'KeyOwner') world.createOwner();
         else world.createDestination();
     }
+  }
+
+  /** By force: nobody here looks after its finalizer. */
+  #remove(what: Reference): void {
+    const { resources } = this.world;
+    const name = { name: referenceNames[what] };
+    resources.update(what, name, (found) => ({ ...found, metadata: { ...found.metadata, finalizers: [] } }));
+    resources.delete(what, name);
   }
 
   #exists(what: Reference): boolean {

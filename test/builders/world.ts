@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import { finalizer } from '../../operator/src/api/meta.ts';
 import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
@@ -45,9 +46,7 @@ export function keySpec(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}
     ],
     ...changes,
   };
-  // A member that is undefined is one that is left out.
-  const given = Object.entries(spec).filter(([, value]) => value !== undefined);
-  return parsed('ApiKey', 'billing', 'payments', Object.fromEntries(given));
+  return parsed('ApiKey', 'billing', 'payments', given(spec));
 }
 
 /** The catalog of {@link keySpec}, with changes. */
@@ -85,7 +84,7 @@ export function ownerSpec(changes: object = {}): KeyOwner['spec'] {
 
 /** The destination `prod-vault` of {@link keySpec}, with changes. */
 export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
-  return parsed('KeyDestination', 'prod-vault', undefined, {
+  const spec = {
     allowedNamespaces: { names: ['payments'] },
     vault: {
       address: 'https://vault.example:8200',
@@ -94,7 +93,19 @@ export function destinationSpec(changes: object = {}): KeyDestination['spec'] {
       auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
     },
     ...changes,
-  });
+  };
+  return parsed('KeyDestination', 'prod-vault', undefined, given(spec));
+}
+
+/** The destination `prod-vault` as one of AWS, with the same locations. */
+export function awsSpec(): KeyDestination['spec'] {
+  const name = 'secret/keywright/{namespace}/{name}';
+  return destinationSpec({ vault: undefined, aws: { region: 'eu-west-1', name, auth: { irsa: {} } } });
+}
+
+/** A member that is undefined is one that is left out. */
+function given(spec: object): object {
+  return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
 }
 
 /** Catalogs and owners as they are declared, as if all were valid and in the store at once. */
@@ -118,13 +129,16 @@ export function declaredReferences(resources: FakeResources): References {
   };
 }
 
+/** Which destinations of a {@link World} behave as AWS does: what is written over something is staged first. */
+export type Staging = readonly ('vault' | 'secret')[];
+
 /** A world in memory: API server, store, two destinations, a clock that a test moves, and a key. */
 export class World {
   readonly clock = new FakeClock();
   readonly resources = new FakeResources(this.clock);
   store: MemoryStore = new MemoryStore({ clock: this.clock });
-  readonly vault = new FakeDestination();
-  readonly secret = new FakeDestination();
+  readonly vault: FakeDestination;
+  readonly secret: FakeDestination;
   readonly peppers: PepperRing = PepperRing.parse(
     JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
   );
@@ -134,9 +148,16 @@ export class World {
   readonly name = { namespace: 'payments', name: 'billing' };
   #ids = 0;
 
+  private constructor(stages: Staging) {
+    this.vault = new FakeDestination({ stages: stages.includes('vault') });
+    this.secret = new FakeDestination({ stages: stages.includes('secret') });
+  }
+
   /** A world with everything that the key refers to; leave parts out with `without`. */
-  static async open(options: { readonly without?: readonly ('catalog' | 'owner' | 'destination')[] } = {}): Promise<World> {
-    const world = new World();
+  static async open(
+    options: { readonly without?: readonly ('catalog' | 'owner' | 'destination')[]; readonly stages?: Staging } = {},
+  ): Promise<World> {
+    const world = new World(options.stages ?? []);
     await world.store.takeFence();
     world.resources.create('Namespace', { metadata: { name: 'payments' }, spec: {} });
     if (options.without?.includes('catalog') !== true) world.createCatalog();
@@ -155,7 +176,10 @@ export class World {
   }
 
   createDestination(): void {
-    this.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec: destinationSpec() });
+    this.resources.create('KeyDestination', {
+      metadata: { name: 'prod-vault', uid: 'vault-uid', finalizers: [finalizer] },
+      spec: destinationSpec(),
+    });
   }
 
   createKey(changes: Partial<Record<keyof ApiKeySpec, unknown>> = {}): ApiKey {
@@ -193,7 +217,7 @@ export class World {
   /** One pass over the key, as the controller makes it; undefined when the key is gone. */
   async pass(options: { readonly drift?: boolean } = {}): Promise<Next | undefined> {
     const key = await this.resources.readLive('ApiKey', this.name);
-    return key === undefined ? undefined : (await reconcile(this.deps, key, options.drift ?? false)).next;
+    return key === undefined ? undefined : (await reconcile(this.deps, key, options.drift === true ? 'all' : 'none')).next;
   }
 
   key(): ApiKey | undefined {

@@ -10,7 +10,7 @@ import { fingerprint, makePeppersFile, startAuthorizer, startOperator, startUp, 
 import type { AuthorizerProgram, Program, UpProgram } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
-import { VaultProxy } from '../harness/vaultproxy.ts';
+import { FaultProxy } from '../harness/faultproxy.ts';
 
 /** Everything that may make a library talkative. */
 const talkative = { KEYWRIGHT_LOG_LEVEL: 'trace', DEBUG: '*', NODE_DEBUG: 'undici,fetch', VAULT_DEBUG: '1' };
@@ -50,7 +50,7 @@ const database = await (await usePostgres()).createDatabase({ migrated: false })
 const scene = new Scene(plane.kube);
 const canaries: Canary[] = [];
 const asked: Place[] = [];
-let proxy: VaultProxy;
+let proxy: FaultProxy;
 let operator: Program;
 let restarted: Program | undefined;
 let authorizer: AuthorizerProgram;
@@ -73,7 +73,7 @@ async function becomesReady(namespace: string, name: string): Promise<void> {
 
 beforeAll(async () => {
   await scene.prepare();
-  proxy = await VaultProxy.start(openbao.address);
+  proxy = await FaultProxy.start(openbao.address);
   await scene.declareVault('canary-vault', openbao.address, openbao.rootToken);
   await scene.declareVault('canary-broken', proxy.address, openbao.rootToken);
   const options = {

@@ -7,7 +7,7 @@ import { fingerprint, makePeppersFile, startAuthorizer, startOperator, verify } 
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
-import { VaultProxy, type Mood } from '../harness/vaultproxy.ts';
+import { FaultProxy, type Mood } from '../harness/faultproxy.ts';
 
 /** How long a waiting key is left alone when nothing wakes it, and some time for a slow machine. */
 const healsWithinMs = 75_000;
@@ -96,9 +96,9 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
     const { url } = await shared.createDatabase();
     const peppersFile = makePeppersFile();
     const operator = await startFor([namespace], url, { KEYWRIGHT_PEPPERS_FILE: peppersFile });
-    const proxies = new Map<string, VaultProxy>();
+    const proxies = new Map<string, FaultProxy>();
     for (const [name, [mood]] of Object.entries(moods)) {
-      const proxy = await VaultProxy.start(openbao.address);
+      const proxy = await FaultProxy.start(openbao.address);
       proxies.set(name, proxy);
       await proxy.become(mood);
       await scene.declareVault(`v-${name}`, proxy.address, openbao.rootToken);

@@ -6,7 +6,7 @@ import { fingerprint, makePeppersFile, startAuthorizer, startOperator, verify } 
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
-import { VaultProxy } from '../harness/vaultproxy.ts';
+import { FaultProxy } from '../harness/faultproxy.ts';
 
 const plane = await ownControlPlane();
 const openbao = await useOpenBao();
@@ -22,7 +22,7 @@ const options = {
   env: { KEYWRIGHT_LEASE_DURATION: `${leaseMs / 1000}s` },
 };
 const running = new Set<Program>();
-let proxy: VaultProxy;
+let proxy: FaultProxy;
 let authorizer: AuthorizerProgram;
 let client: pg.Client;
 
@@ -87,7 +87,7 @@ async function allReady(namespace: string, count: number): Promise<void> {
 
 beforeAll(async () => {
   await scene.prepare();
-  proxy = await VaultProxy.start(openbao.address);
+  proxy = await FaultProxy.start(openbao.address);
   await scene.declareVault('leader-vault', proxy.address, openbao.rootToken);
   client = new pg.Client({ connectionString: database.url });
   await client.connect();

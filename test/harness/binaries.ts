@@ -58,8 +58,10 @@ const RECIPES: Readonly<Record<Binary, Recipe>> = {
 
 /** The programs that the official envtest archive holds. */
 const ENVTEST: readonly Binary[] = ['etcd', 'kube-apiserver', 'kubectl'];
-const CACHE = join(homedir(), '.cache', 'keywright');
-const TOOLS = join(import.meta.dirname, '..', 'tools');
+/** Where built and installed programs outlive a checkout. */
+export const CACHE = join(homedir(), '.cache', 'keywright');
+/** The pinned sources of the programs. */
+export const TOOLS = join(import.meta.dirname, '..', 'tools');
 const GO_MINOR = 26;
 
 /**
@@ -150,7 +152,12 @@ function requireGo(part: string): void {
 }
 
 /** One builder at a time over all processes. A dead process's lock counts for nothing. */
-async function underLock<T>(lock: string, what: string, progress: (line: string) => void, body: () => Promise<T>): Promise<T> {
+export async function underLock<T>(
+  lock: string,
+  what: string,
+  progress: (line: string) => void,
+  body: () => Promise<T>,
+): Promise<T> {
   for (let round = 0; !takeLock(lock); round++) {
     if (round === 0) progress(`waiting for another process that builds ${what}`);
     await delay(500);
@@ -180,6 +187,7 @@ function takeLock(lock: string): boolean {
   return false;
 }
 
-function toStderr(line: string): void {
+/** Where progress is told, unless a caller wants it elsewhere. */
+export function toStderr(line: string): void {
   process.stderr.write(`keywright: ${line}\n`);
 }

@@ -2,12 +2,13 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PartMissing } from './binaries.ts';
 import { startControlPlane } from './controlplane.ts';
+import { startMoto } from './moto.ts';
 import { startOpenBao } from './openbao.ts';
 import { startPostgres } from './postgres.ts';
 import { sweepDirs } from './process.ts';
 
 /** The real parts that all suites of a run share. */
-export type SharedPart = 'kube' | 'openbao' | 'postgres';
+export type SharedPart = 'kube' | 'moto' | 'openbao' | 'postgres';
 
 /** A suite, and one part that it asked for. */
 export interface PartUse {
@@ -39,6 +40,10 @@ const STARTERS: Readonly<Record<SharedPart, () => Promise<Started>>> = {
         await plane.stop();
       },
     };
+  },
+  moto: async () => {
+    const own = await startMoto();
+    return { handle: own.moto, stop: own.stop };
   },
   openbao: async () => {
     const own = await startOpenBao();

@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import pg from 'pg';
 import { expect, inject } from 'vitest';
+import type { AwsCall } from './aws.ts';
 import { PartMissing } from './binaries.ts';
 import type { PartUse, SharedPart } from './broker.ts';
 import { startControlPlane } from './controlplane.ts';
 import type { ControlPlane, ControlPlaneOptions } from './controlplane.ts';
 import { Kube } from './kube.ts';
 import type { KubeHandle } from './kube.ts';
+import { callMoto } from './moto.ts';
+import type { MotoHandle } from './moto.ts';
 import { callOpenBao, startOpenBao } from './openbao.ts';
 import type { OpenBaoHandle, OwnOpenBao } from './openbao.ts';
 import { startPostgres } from './postgres.ts';
@@ -19,6 +22,14 @@ export interface OpenBao extends OpenBaoHandle {
   uniquePath(): string;
   /** Calls its HTTP interface as root, as `call('GET', 'secret/data/a')`; `undefined` for 404. */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
+}
+
+/** A shared moto server: AWS as far as moto goes; keep to {@link uniqueName} so that suites do not meet. */
+export interface Moto extends MotoHandle {
+  /** The beginning of a secret's name that no other test uses. */
+  uniqueName(): string;
+  /** Does one operation of Secrets Manager. */
+  readonly call: AwsCall;
 }
 
 /** A database of one test file. */
@@ -51,6 +62,16 @@ export async function useOpenBao(): Promise<OpenBao> {
     ...handle,
     uniquePath: () => `t${randomBytes(6).toString('hex')}`,
     call: (method, path, body) => callOpenBao(handle, method, path, body),
+  };
+}
+
+/** The run's moto server. */
+export async function useMoto(): Promise<Moto> {
+  const handle = (await need('moto')) as MotoHandle;
+  return {
+    ...handle,
+    uniqueName: () => `t${randomBytes(6).toString('hex')}`,
+    call: (action, input) => callMoto(handle, action, input),
   };
 }
 

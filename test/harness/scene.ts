@@ -14,13 +14,15 @@ export interface SeenKey {
   readonly metadata: { readonly uid: string; readonly resourceVersion: string };
   readonly status?: {
     readonly conditions?: readonly SeenCondition[];
-    readonly currentKey?: { readonly id: string; readonly epoch: number };
+    readonly currentKey?: { readonly id: string; readonly epoch: number; readonly activatedAt?: string };
+    readonly destinations?: readonly { readonly name: string; readonly keyId?: string; readonly reason?: string }[];
   };
 }
 
 /** One entry of `spec.deliverTo`. */
 export type DeliverTo =
-  { readonly name: string; readonly destination: string } | { readonly name: string; readonly secret: { readonly name: string } };
+  | { readonly name: string; readonly destination: string; readonly path?: string }
+  | { readonly name: string; readonly secret: { readonly name: string } };
 
 /** Where operators under test find the Secrets that a KeyDestination refers to. */
 export const operatorNamespace = 'keywright-system';
@@ -78,6 +80,27 @@ export class Scene {
         mount: 'secret',
         path: `keywright/${name}/{namespace}/{name}`,
         auth: { token: { secretRef: { name: `token-${name}`, key: 'token' } } },
+      },
+    });
+  }
+
+  /** A KeyDestination for this AWS endpoint, open to all namespaces; its access key is made here too. */
+  async declareAws(
+    name: string,
+    aws: { readonly endpoint: string; readonly region: string },
+    key: { readonly accessKeyId: string; readonly secretAccessKey: string },
+  ): Promise<void> {
+    await this.createSecret(operatorNamespace, `aws-${name}`, {
+      'access-key-id': key.accessKeyId,
+      'secret-access-key': key.secretAccessKey,
+    });
+    await this.declare('KeyDestination', name, {
+      allowedNamespaces: { all: true },
+      aws: {
+        region: aws.region,
+        endpoint: aws.endpoint,
+        name: `keywright/${name}/{namespace}/{name}`,
+        auth: { secretRef: { name: `aws-${name}` } },
       },
     });
   }
@@ -150,6 +173,32 @@ export class Scene {
       contentType: 'application/merge-patch+json',
     });
     if (answer.status !== 200) throw new Error(`change refused: ${JSON.stringify(answer.body)}`);
+  }
+
+  /** Changes members of a KeyDestination's spec. */
+  async changeDestination(name: string, spec: object): Promise<void> {
+    const answer = await this.kube.request('PATCH', `${group}/keydestinations/${name}`, {
+      body: { spec },
+      contentType: 'application/merge-patch+json',
+    });
+    if (answer.status !== 200) throw new Error(`change refused: ${JSON.stringify(answer.body)}`);
+  }
+
+  async deleteDestination(name: string): Promise<void> {
+    await this.kube.request('DELETE', `${group}/keydestinations/${name}`);
+  }
+
+  /** Whether the KeyDestination is there, being deleted or not. */
+  async hasDestination(name: string): Promise<boolean> {
+    return (await this.kube.request('GET', `${group}/keydestinations/${name}`)).status === 200;
+  }
+
+  /** As a backup tool leaves it, or a person in a hurry: without finalizers it goes at once. */
+  async stripFinalizers(namespace: string, name: string): Promise<void> {
+    await this.kube.request('PATCH', keyPath(namespace, name), {
+      body: { metadata: { finalizers: null } },
+      contentType: 'application/merge-patch+json',
+    });
   }
 
   async deleteKey(namespace: string, name: string): Promise<void> {

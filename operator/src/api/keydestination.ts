@@ -79,16 +79,19 @@ const vault = z.strictObject({
 
 const awsAuth = withRules(
   z.strictObject({
-    irsa: z.strictObject({}).exactOptional().describe('The role of the ServiceAccount of the operator.'),
+    irsa: z
+      .strictObject({})
+      .exactOptional()
+      .describe('The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity.'),
     roleArn: text(2048)
       .regex(/^arn:[a-z0-9-]+:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]+$/, { error: 'must be the ARN of an IAM role' })
       .exactOptional()
-      .describe('A role to assume, at most 2048 characters.'),
+      .describe('A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters.'),
     externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
     secretRef: z
       .strictObject({ name: secretName() })
       .exactOptional()
-      .describe("A Secret in the operator's namespace with access-key-id and secret-access-key."),
+      .describe("A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token."),
   }),
   [
     exactlyOneOf(['irsa', 'roleArn', 'secretRef']),
@@ -117,6 +120,9 @@ const aws = z.strictObject({
   endpoint: url()
     .exactOptional()
     .describe('Another URL of the service, at most 500 characters; default: that of the region; immutable.'),
+  stsEndpoint: url()
+    .exactOptional()
+    .describe('Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region.'),
   tags: z
     .record(z.string(), z.string().max(256))
     .refine((tags) => Object.keys(tags).length <= 20, { error: 'must not hold more than 20 tags' })
@@ -148,5 +154,6 @@ export const keyDestinationTransitions = placeStays;
 export const keyDestinationStatusSchema = z.strictObject({
   observedGeneration: count().exactOptional().describe('The metadata.generation that the status speaks of.'),
   conditions: conditionList(),
+  keys: count().exactOptional().describe('The ApiKeys with a value there, at most a minute old.'),
   lastCheckedAt: writtenInstant().exactOptional().describe('When login and rights were last checked.'),
 });

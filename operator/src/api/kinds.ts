@@ -220,6 +220,7 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
       ready,
       { name: 'Vault', type: 'string', jsonPath: '.spec.vault.address', description: 'The address of Vault.' },
       { name: 'AWS Region', type: 'string', jsonPath: '.spec.aws.region', description: 'The region of AWS Secrets Manager.' },
+      { name: 'Keys', type: 'integer', jsonPath: '.status.keys', description: 'The ApiKeys with a value there.' },
       {
         name: 'Checked',
         type: 'date',

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Config } from '../config.ts';
+import type { AwsEnvironment } from '../destinations/aws/login.ts';
 import type { Clock } from '../domain/time.ts';
 import type { RandomSource } from '../keys/mint.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -37,6 +38,8 @@ export interface Environment {
   readonly namespace: string;
   /** The Pod's name, or the machine's. */
   readonly hostname: string;
+  /** What EKS says of the role of the ServiceAccount, by the variables that its webhooks set; absent = nothing. */
+  readonly aws?: AwsEnvironment;
   /** The folder that relative paths of arguments count from. */
   readonly callerFolder: string;
   /** Standard output: whether it is a terminal that can be drawn over, and its size now. */

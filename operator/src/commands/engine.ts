@@ -3,6 +3,7 @@ import type { Peppers } from '../keys/pepper.ts';
 import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
 import { FeedFollower } from '../reconcile/feed.ts';
+import { Outages } from '../reconcile/outages.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -31,8 +32,9 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const { onFenceLost, ...ports } = parts;
   const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs } = config;
   const shared = { ...ports, random: systemRandom, clock, log };
+  const outages = new Outages(clock);
   const cluster = new ClusterController({
-    dependencies: shared,
+    dependencies: { ...shared, outages },
     onChanged: (dependencies) => {
       keys.wake(dependencies);
     },
@@ -41,6 +43,8 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const keys: Controller = new Controller({
     dependencies: {
       ...shared,
+      // The probes alone call a destination that is known to be down.
+      destinations: outages.guard(ports.destinations),
       references: cluster.references,
       newId: systemId,
       limits: { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs },

@@ -116,6 +116,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     mode: { kind: 'kubernetes' },
     clock,
     operatorNamespace: context.environment.namespace,
+    aws: context.environment.aws,
     measure: (kind, destination) =>
       measured(destination, clock, (sample) => {
         metrics.recorder.destinationCalled({ ...sample, destination: kind });

@@ -112,6 +112,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     mode: { kind: 'file', folder: join(data.path, 'secrets') },
     clock,
     operatorNamespace: 'keywright-system',
+    aws: context.environment.aws,
     measure: (kind, destination) =>
       measured(destination, clock, (sample) => {
         metrics.recorder.destinationCalled({ ...sample, destination: kind });

@@ -4,10 +4,11 @@ import { Plaintext } from '../domain/plaintext.ts';
 import type { Clock } from '../domain/time.ts';
 import type { KeyDestination } from '../api/kinds.ts';
 import type { Resources } from '../resources/port.ts';
+import type { AwsEnvironment } from './aws/login.ts';
 import { openFileDestination } from './file/file.ts';
 import { openKubernetesDestination } from './kubernetes/kubernetes.ts';
 import type { Destination, Destinations } from './port.ts';
-import type { ReadSecret } from './vault/auth.ts';
+import type { ReadSecret } from './readsecret.ts';
 
 /** The kinds of destinations, as metrics name them. */
 export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
@@ -17,11 +18,13 @@ export type SecretMode = { readonly kind: 'kubernetes' } | { readonly kind: 'fil
 
 /** What {@link openDestinations} needs. */
 export interface DestinationsOptions {
-  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets'>;
+  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets' | 'requestToken'>;
   readonly mode: SecretMode;
   readonly clock: Clock;
   /** Where `secretRef`s of KeyDestinations resolve; nowhere else. */
   readonly operatorNamespace: string;
+  /** What the environment says of the role of the operator's ServiceAccount in AWS; absent = it has none. */
+  readonly aws?: AwsEnvironment | undefined;
   /** Put around every destination that is opened, e.g. to count its calls. */
   readonly measure?: (kind: DestinationKind, destination: Destination) => Destination;
   /** Deadline of one call to a provider. Default: each destination's own. */
@@ -100,14 +103,20 @@ class DestinationRegistry implements Destinations {
   }
 
   async #openProvider(found: KeyDestination): Promise<Destination> {
-    const { vault } = found.spec;
-    if (vault === undefined) {
-      throw stalled('InvalidSpec', `KeyDestination ${found.metadata.name}: spec.aws is not supported yet; use spec.vault`);
+    const { vault, aws } = found.spec;
+    const { clock, resources, timeoutMs } = this.#options;
+    const readSecret = this.#readSecret;
+    if (vault !== undefined) {
+      const { openVaultDestination } = await import('./vault/vault.ts');
+      const requestToken = resources.requestToken?.bind(resources);
+      return this.#measured('vault', await openVaultDestination({ spec: vault, readSecret, requestToken, clock, timeoutMs }));
     }
-    const { clock, timeoutMs } = this.#options;
-    const { openVaultDestination } = await import('./vault/vault.ts');
-    const destination = await openVaultDestination({ spec: vault, readSecret: this.#readSecret, clock, timeoutMs });
-    return this.#measured('vault', destination);
+    if (aws !== undefined) {
+      const { openAwsDestination } = await import('./aws/aws.ts');
+      const environment = this.#options.aws ?? {};
+      return this.#measured('aws', await openAwsDestination({ spec: aws, environment, readSecret, clock, timeoutMs }));
+    }
+    throw stalled('InvalidSpec', `KeyDestination ${found.metadata.name} names no provider`);
   }
 
   #measured(kind: DestinationKind, destination: Destination): Destination {

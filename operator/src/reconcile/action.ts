@@ -37,9 +37,21 @@ export type Action =
       readonly settings: KeySettings;
       /** The store knows no row of this uid: rows of an earlier resource of this name are taken over first. */
       readonly first: boolean;
+      /** As for `copy`. */
+      readonly publish: boolean;
     }
-  /** Write the value that stands at `from` (checked by its hash) to other places, or to the same one with a right mark and envelope. */
-  | { readonly kind: 'copy'; readonly version: Version; readonly from: Location; readonly to: readonly WriteTarget[] }
+  /**
+   * Write the value that stands at `from` (checked by its hash) to other places, or to the same one with a right mark and
+   * envelope. `publish`: readers are to get the version now, so that a value that a provider only staged is promoted before
+   * it counts as delivered.
+   */
+  | {
+      readonly kind: 'copy';
+      readonly version: Version;
+      readonly from: Location;
+      readonly to: readonly WriteTarget[];
+      readonly publish: boolean;
+    }
   /** Record what was seen to be held: a crash came between a write and its confirmation. */
   | { readonly kind: 'confirm'; readonly version: Version; readonly at: readonly WriteTarget[] }
   | { readonly kind: 'activate'; readonly version: Version; readonly oldNotAfter: Instant | undefined };

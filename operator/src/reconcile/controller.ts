@@ -4,6 +4,7 @@ import { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { ResourceEvent } from '../resources/port.ts';
+import { Comparisons } from './comparisons.ts';
 import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
@@ -11,7 +12,6 @@ import { Orphans } from './orphans.ts';
 import { backOffUntil, reconcile } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { sweepWithdrawals } from './sweep.ts';
-import { driftInstantAfter } from './wake.ts';
 
 /** What a {@link Controller} is made of besides its ports. */
 export interface ControllerInit {
@@ -25,6 +25,8 @@ export interface ControllerInit {
 }
 
 const sweepEveryMs = 60_000;
+/** The keys of a destination that heals come over this time. */
+const wakeSpreadMs = 30_000;
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -37,12 +39,9 @@ export class Controller {
   readonly #dependents = new Dependents();
   /** What an object said when it last mattered, so that our own status writes do not wake its dependents. */
   readonly #signatures = new Map<string, string>();
-  /** Keys whose locations must be compared with the store at the next pass, although nothing changed. */
-  readonly #driftAsked = new Set<string>();
-  readonly #comparedAt = new Map<string, Instant>();
+  readonly #comparisons: Comparisons;
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
-  readonly #startedAt: Instant;
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
@@ -51,7 +50,7 @@ export class Controller {
   constructor(init: ControllerInit) {
     this.#init = init;
     this.#deps = init.dependencies;
-    this.#startedAt = this.#deps.clock.now();
+    this.#comparisons = new Comparisons(this.#deps.clock.now());
     this.#defects = new Defects(this.#deps.log, init.onFenceLost);
     this.#queue = new WorkQueue<string>({
       clock: this.#deps.clock,
@@ -83,11 +82,16 @@ export class Controller {
     return this.#queue.drain(timeoutMs);
   }
 
-  /** What is in force changed: who named it is looked at. */
+  /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
   wake(dependencies: readonly Dependency[]): void {
-    for (const key of dependencies.flatMap((dependency) => this.#dependents.of(dependency))) {
-      this.#changed.add(key);
-      this.#queue.add(key);
+    const now = this.#deps.clock.now();
+    for (const dependency of dependencies) {
+      const keys = this.#dependents.of(dependency);
+      const spreadMs = dependency.startsWith('KeyDestination/') ? wakeSpreadMs : 0;
+      for (const [at, key] of keys.entries()) {
+        this.#changed.add(key);
+        this.#queue.add(key, { at: now + Math.floor((at * spreadMs) / keys.length) });
+      }
     }
   }
 
@@ -135,10 +139,18 @@ export class Controller {
     if (!changed) return;
     const dependency: Dependency = `${kind}/${kind === 'Secret' ? nameOf(metadata) : metadata.name}`;
     for (const key of this.#dependents.of(dependency)) {
-      if (kind === 'Secret') this.#driftAsked.add(key);
-      this.#changed.add(key);
-      this.#queue.add(key, { priority: priorityOf(event) });
+      const at = kind === 'Secret' ? this.#askToCompare(key) : undefined;
+      if (at === undefined) this.#changed.add(key);
+      this.#queue.add(key, { priority: priorityOf(event), ...(at === undefined ? {} : { at }) });
     }
+  }
+
+  /** A Secret changed; gives the instant at which that may be looked at, when it is not now. */
+  #askToCompare(key: string): Instant | undefined {
+    this.#comparisons.ask(key);
+    const now = this.#deps.clock.now();
+    const at = this.#comparisons.askedAt(key, now);
+    return at !== undefined && at > now ? at : undefined;
   }
 
   /** Whether the event says anything that a plan could depend on: a status write of ours does not. */
@@ -153,8 +165,7 @@ export class Controller {
 
   #forget(key: string): void {
     this.#dependents.forget(key);
-    this.#driftAsked.delete(key);
-    this.#comparedAt.delete(key);
+    this.#comparisons.forget(key);
     this.#changed.delete(key);
   }
 
@@ -186,14 +197,17 @@ export class Controller {
     this.#dependents.record(key, dependenciesOf(resource));
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
-    const last = this.#comparedAt.get(key) ?? this.#startedAt;
-    const due = this.#driftAsked.delete(key) || driftInstantAfter(resource.metadata.uid, limits.driftIntervalMs, last) <= now;
-    const { next, compared, ready } = await reconcile(this.#deps, resource, due);
+    const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
+    const { next, compared, ready } = await reconcile(this.#deps, resource, compare);
     this.#init.onPass?.(key, { owner: resource.spec.owner, ready });
-    // A comparison that a failure stopped is still owed: the change that asked for it does not come again.
-    if (due && compared) this.#comparedAt.set(key, now);
-    else if (due) this.#driftAsked.add(key);
-    return next;
+    this.#comparisons.end(key, compare, compared, now);
+    return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
+  }
+
+  /** A comparison that was asked for and must wait is not forgotten over what the pass itself waits for. */
+  #notAfter(next: Next, at: Instant | undefined): Next {
+    if (at === undefined || next.kind === 'conflict') return next;
+    return { kind: 'at', at: next.kind === 'at' ? Math.min(next.at, at) : at };
   }
 
   #report(key: string, error: unknown): void {

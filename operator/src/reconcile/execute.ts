@@ -3,7 +3,7 @@ import type { ApiCatalog } from '../api/kinds.ts';
 import { composeRecord, envelopeDigest } from '../destinations/record.ts';
 import type { Reading } from '../destinations/port.ts';
 import { transient, waiting } from '../domain/failure.ts';
-import type { Location } from '../domain/key.ts';
+import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
 import { mintToken } from '../keys/mint.ts';
@@ -124,11 +124,11 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
   if (outcome === 'already') return nothingSeen;
   deps.metrics.minted(action.cause);
   deps.log.info('minted', { apiKey: nameOf(o), keyId, reason: action.cause });
-  return deliver(deps, o, version, token, action.targets);
+  return deliver(deps, o, { version, token, targets: action.targets, publish: action.publish });
 }
 
 async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'copy' }>): Promise<SightChanges> {
-  const { version, from, to } = action;
+  const { version, from, to, publish } = action;
   const found = await attempt(async () => (await deps.destinations.open(from.destinationUid)).readValue(from));
   if (found instanceof Object && 'failure' in found) return [[from, found]];
   const seen = found?.apiKey === undefined ? undefined : identify(deps, found.apiKey, [version]);
@@ -137,16 +137,23 @@ async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { k
   const outcome = await deps.store.intend(o.ref, version.keyId, targets, o.now);
   if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
   if (outcome === 'already') return nothingSeen;
-  return deliver(deps, o, version, found.apiKey, to);
+  return deliver(deps, o, { version, token: found.apiKey, targets: to, publish });
+}
+
+/** One value on its way to its places. */
+interface Consignment {
+  readonly version: Version;
+  readonly token: Plaintext;
+  readonly targets: readonly WriteTarget[];
+  /** What is only staged is promoted at once. */
+  readonly publish: boolean;
 }
 
 /** Writes one value to many places at once, and records what was confirmed. The value does not outlive this call. */
 async function deliver(
   deps: Dependencies,
   o: Observed,
-  version: Version,
-  token: Plaintext,
-  targets: readonly WriteTarget[],
+  { version, token, targets, publish }: Consignment,
 ): Promise<SightChanges> {
   const envelope = envelopeOf(catalogOf(o), version);
   const record = composeRecord({ ...envelope, token });
@@ -155,9 +162,13 @@ async function deliver(
   const changes = await Promise.all(
     targets.map(async (target): Promise<readonly [Location, Sight | undefined]> => {
       const outcome = await attempt(async () => {
+        assertStays(deps, target.location);
         const destination = await deps.destinations.open(target.location.destinationUid);
         deps.assertLeading();
-        return destination.write(target.location, record, mark, target.reading, version.id);
+        const written = await destination.write(target.location, record, mark, target.reading, version.id);
+        if (!publish || written.kind === 'lost' || !isStaged(written.reading)) return written;
+        deps.assertLeading();
+        return destination.promote(target.location, mark, written.reading);
       });
       if ('failure' in outcome) {
         deps.log.warn('not delivered', {
@@ -191,6 +202,21 @@ async function confirm(deps: Dependencies, o: Observed, action: Extract<Action, 
   return nothingSeen;
 }
 
+/**
+ * A destination on its way out counts the rows of keys after its deletion has come to the cache. Asked after our row is there:
+ * either the row is counted, or the deletion is seen here, and nothing is written.
+ */
+function assertStays(deps: Dependencies, { destinationUid }: Location): void {
+  if (destinationUid === secretDestinationUid) return;
+  const found = deps.resources.list('KeyDestination').find(({ uid }) => uid === destinationUid);
+  if (found === undefined || found.deletionTimestamp !== undefined)
+    throw waiting('DestinationNotFound', 'the KeyDestination is being deleted');
+}
+
+function isStaged(reading: Reading): boolean {
+  return reading.kind === 'marked' && reading.staged === true;
+}
+
 function heldBy(location: Location, reading: Reading, keyId: string): readonly HeldValue[] {
   return reading.kind === 'marked'
     ? [{ location, keyId, providerVersion: reading.providerVersion, envelope: reading.mark.envelope }]
@@ -201,19 +227,24 @@ async function activate(deps: Dependencies, o: Observed, action: Extract<Action,
   const { version, oldNotAfter } = action;
   const mark = markOf(o, version);
   const changes: (readonly [Location, Sight | undefined])[] = [];
+  let refused = false;
   for (const { location } of openTargets(o)) {
-    const { reading } = sightOf(o, location);
+    const sight = sightOf(o, location);
+    const { reading } = sight;
     if (reading?.kind !== 'marked' || reading.mark.keyId !== version.keyId) continue;
-    const outcome = await attempt(async () =>
-      (await deps.destinations.open(location.destinationUid)).promote(location, mark, reading),
-    );
+    const outcome = await attempt(async () => {
+      const destination = await deps.destinations.open(location.destinationUid);
+      deps.assertLeading();
+      return destination.promote(location, mark, reading);
+    });
     if ('failure' in outcome) changes.push([location, outcome]);
-    else if (outcome.kind === 'lost') changes.push([location, undefined]);
+    else changes.push([location, outcome.kind === 'lost' ? undefined : { ...sight, reading: outcome.reading }]);
+    refused ||= 'failure' in outcome || outcome.kind === 'lost';
   }
-  if (changes.length > 0) return changes;
+  if (refused) return changes;
   await deps.store.activate(o.ref.uid, version.keyId, oldNotAfter, o.now);
   deps.log.info('activated', { apiKey: nameOf(o), keyId: version.keyId });
-  return nothingSeen;
+  return changes;
 }
 
 function markOf(o: Observed, version: Version): Mark {

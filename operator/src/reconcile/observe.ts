@@ -4,20 +4,33 @@ import { Failure, stalled } from '../domain/failure.ts';
 import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
+import type { Namespace } from '../resources/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
-import type { Observed, Sight, ValueSight } from './observed.ts';
+import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
 
 /** What one pass has seen so far. */
 export type Sights = ReadonlyMap<string, Sight>;
 
+/** What one pass knows besides the resource. */
+export interface PassFacts {
+  readonly sights: Sights;
+  readonly compare: Comparison;
+  /** Read live; absent = the cached one will do. */
+  readonly namespace?: Namespace | undefined;
+}
+
 /** Gathers everything that a plan is made from: the resource as read, its references, the store, and what was seen of locations. */
-export async function observe(deps: Dependencies, resource: ApiKey, sights: Sights, driftDue: boolean): Promise<Observed> {
+export async function observe(
+  deps: Dependencies,
+  resource: ApiKey,
+  { sights, compare, namespace: live }: PassFacts,
+): Promise<Observed> {
   const ref = refOf(resource);
   const store = await deps.store.readKey(ref.uid);
   const { resources } = deps;
-  const namespace = resources.get('Namespace', { name: ref.namespace });
+  const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
   const { references } = deps;
   const found = references.catalog(resource.spec.catalog);
@@ -41,7 +54,7 @@ export async function observe(deps: Dependencies, resource: ApiKey, sights: Sigh
     store,
     sights,
     envelopes: envelopesOf(catalog, store.versions),
-    driftDue,
+    compare,
     mintAllowed: deps.mintAllowed(),
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,

@@ -2,7 +2,7 @@ import type { ApiCatalog, ApiKey, KeyOwner } from '../api/kinds.ts';
 import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
 import type { Reading } from '../destinations/port.ts';
 import type { Failure, FailureKind } from '../domain/failure.ts';
-import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
+import { formatLocation, secretDestinationUid, type ApiKeyRef, type Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
@@ -20,15 +20,33 @@ export interface Target {
   readonly name: string;
   /** Absent while the destination is missing. */
   readonly location?: Location;
+  /** Absent = as often as there is need. */
+  readonly pace?: Pace;
   /** Why nothing may be written there. */
   readonly blocked?: Blocker;
+}
+
+/**
+ * What a provider asks of us, in milliseconds: AWS keeps every version that is written too quickly after another, and bills
+ * each call.
+ */
+export interface Pace {
+  /** Between two writes of one location, but for a new version. */
+  readonly writeEveryMs: number;
 }
 
 /** A target that has a place and may be written to. */
 export interface OpenTarget {
   readonly name: string;
   readonly location: Location;
+  readonly pace?: Pace;
 }
+
+/**
+ * Which locations are to be compared with the store, although the resource did not change; each includes the one before it.
+ * `watched`: the Secrets, whose watch told of a change. `most`: all but those of a provider with a {@link Pace}.
+ */
+export type Comparison = 'none' | 'watched' | 'most' | 'all';
 
 /** What was seen of the value itself: which of our live versions it is, by its hash. */
 export type ValueSight =
@@ -50,7 +68,7 @@ export interface Limits {
   readonly deliverDeadlineMs: number;
   /** How long a deletion waits for a location that does not answer. */
   readonly withdrawDeadlineMs: number;
-  /** How often a location is compared with the store although nothing changed. */
+  /** How often a location is compared with the store although nothing changed; one with a {@link Pace} every fourth time. */
   readonly driftIntervalMs: number;
 }
 
@@ -78,8 +96,7 @@ export interface Observed {
   readonly sights: ReadonlyMap<string, Sight>;
   /** By key id: the digest of the envelope that should stand beside each live version. */
   readonly envelopes: ReadonlyMap<string, string>;
-  /** The locations are to be compared with the store, although the resource did not change. */
-  readonly driftDue: boolean;
+  readonly compare: Comparison;
   /** Whether something new may be minted: false while a required admission policy is missing. */
   readonly mintAllowed: boolean;
   /** The time is not known well enough: nothing is minted or retired by it. */
@@ -107,6 +124,14 @@ export function usableVersions(o: Observed): readonly Version[] {
   return liveVersions(o).filter((version) => o.owner === undefined || version.ownerUid === o.owner.metadata.uid);
 }
 
+/**
+ * Whether readers are to get a version as soon as it is written, also where a provider stages it first: the active one, and a
+ * pending one when what readers have is refused anyway. Else a pending version waits for its activation.
+ */
+export function isForReaders(o: Observed, version: Pick<Version, 'state'>): boolean {
+  return version.state === 'active' || !usableVersions(o).some(({ state }) => state === 'active');
+}
+
 /** The key is bound to an owner that was deleted; another one has its name. */
 export function isOwnerReplaced(o: Observed): boolean {
   const bound = o.store.boundOwnerUid;
@@ -116,8 +141,18 @@ export function isOwnerReplaced(o: Observed): boolean {
 /** Targets that have a place and are not blocked. */
 export function openTargets(o: Observed): readonly OpenTarget[] {
   return o.targets.flatMap((target) =>
-    target.location === undefined || target.blocked !== undefined ? [] : [{ name: target.name, location: target.location }],
+    target.location === undefined || target.blocked !== undefined ? [] : [asOpen(target, target.location)],
   );
+}
+
+function asOpen({ name, pace }: Target, location: Location): OpenTarget {
+  return { name, location, ...(pace === undefined ? {} : { pace }) };
+}
+
+/** Whether a place is to be compared with the store in this pass. */
+export function isCompared(compare: Comparison, { location, pace }: OpenTarget): boolean {
+  if (compare === 'all' || compare === 'none') return compare === 'all';
+  return location.destinationUid === secretDestinationUid || (compare === 'most' && pace === undefined);
 }
 
 /** This key's delivery row for a location, unless it is gone. */

@@ -3,20 +3,27 @@ import { reasons } from '../domain/reason.ts';
 import { needsRightClock, type Decision, type Plan } from './action.ts';
 import { holdingAt, openTargets, type Blocker, type Observed } from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
+import { isBehind, isPaced } from './rules/places.ts';
 import { progressRules } from './rules/progress.ts';
 import { safetyRules } from './rules/safety.ts';
-import { nextInstant, stalledRetryMs, waitingRetryMs } from './wake.ts';
+import { nextInstant, stalledRetryMs, waitingMs } from './wake.ts';
+
+/** A rule and its name. */
+export type Rule = readonly [name: string, decide: (o: Observed) => Decision | undefined];
+
+/** Safety before progress; the first that speaks decides. */
+export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Object.entries(progressRules)];
 
 /**
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
- * no reference, permission or valid spec. Pure: the same observation gives the same plan.
+ * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
  *
  * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
  * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → pendingEpoch → nothingLive →
  * drift → envelope → steady.
  */
-export function plan(o: Observed): Plan {
-  for (const [rule, decide] of [...Object.entries(safetyRules), ...Object.entries(progressRules)]) {
+export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
+  for (const [rule, decide] of rules) {
     const decision = decide(o);
     if (decision !== undefined) return conclude(o, rule, decision);
   }
@@ -34,7 +41,7 @@ function conclude(o: Observed, rule: string, decision: Decision): Plan {
 /** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */
 function rest(o: Observed, rule: string, blocker: Blocker | undefined): Plan {
   const own = nextInstant(o);
-  const retry = blocker === undefined ? undefined : o.now + (blocker.kind === 'stalled' ? stalledRetryMs : waitingRetryMs);
+  const retry = blocker === undefined ? undefined : o.now + (blocker.kind === 'stalled' ? stalledRetryMs : waitingMs(o));
   const wakeAt = earliest(own, retry);
   return { rule, ...(blocker === undefined ? {} : { blocker }), ...(wakeAt === undefined ? {} : { wakeAt }) };
 }
@@ -47,6 +54,12 @@ function obstacleOf(o: Observed): Blocker | undefined {
   if (stuck?.kind === 'hold') return stuck.blocker;
   for (const target of openTargets(o)) {
     const holding = holdingAt(o, target.location);
+    if (isBehind(o, target) && isPaced(o, target))
+      return {
+        kind: 'waiting',
+        reason: 'Delivering',
+        message: `${target.name}: the provider is written to again in a few minutes`,
+      };
     if (holding.kind === 'failed')
       return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
   }

@@ -7,7 +7,7 @@ import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { execute } from './execute.ts';
 import { observe, withSights, type Sights } from './observe.ts';
-import { openTargets, sightOf, type Observed } from './observed.ts';
+import { isCompared, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
@@ -19,17 +19,17 @@ const maxSteps = 40;
 /** What came of one pass. */
 export interface Pass {
   readonly next: Next;
-  /** Every location was looked at: a comparison that was due is done. */
+  /** Every location that was to be compared was looked at. */
   readonly compared: boolean;
   /** The ApiKey is Ready. */
   readonly ready: boolean;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
-export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: boolean): Promise<Pass> {
+export async function reconcile(deps: Dependencies, resource: ApiKey, compare: Comparison): Promise<Pass> {
   const started = deps.clock.monotonicMs();
   try {
-    const { observed, decided } = await runSteps(deps, resource, driftDue);
+    const { observed, decided } = await runSteps(deps, resource, compare);
     await dropLostOwner(deps, observed);
     await writeStatus(deps, observed, decided);
     const { blocker } = decided;
@@ -39,7 +39,9 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
       durationMs: deps.clock.monotonicMs() - started,
     });
     const next: Next = decided.wakeAt === undefined ? { kind: 'awaitChange' } : { kind: 'at', at: decided.wakeAt };
-    const compared = openTargets(observed).every((target) => sightOf(observed, target.location).reading !== undefined);
+    const compared = openTargets(observed).every(
+      (target) => !isCompared(compare, target) || sightOf(observed, target.location).reading !== undefined,
+    );
     return { next, compared, ready: readyOf(observed, decided).status === 'True' };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -52,12 +54,15 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, driftDue: 
 async function runSteps(
   deps: Dependencies,
   first: ApiKey,
-  driftDue: boolean,
+  compare: Comparison,
 ): Promise<{ readonly observed: Observed; readonly decided: Plan }> {
   let resource = first;
   let sights: Sights = new Map();
+  // A namespace that ends deletes Secrets first, and the watch of Secrets may be ahead of that of namespaces.
+  const namespace =
+    compare === 'none' ? undefined : await deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
   for (let step = 0; step < maxSteps; step += 1) {
-    const observed = await observe(deps, resource, sights, driftDue);
+    const observed = await observe(deps, resource, { sights, compare, namespace });
     const decided = plan(observed);
     const { action } = decided;
     if (action === undefined) return { observed, decided };
@@ -141,7 +146,7 @@ function tell(deps: Dependencies, o: Observed, action: Action): void {
       else record('Normal', 'Minted', `minted version ${action.epoch} (${action.cause})`);
       return;
     case 'copy':
-      if (o.driftDue)
+      if (o.compare !== 'none')
         record(
           'Warning',
           'DestinationDrift',

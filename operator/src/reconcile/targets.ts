@@ -1,9 +1,13 @@
 import type { ApiKey, DeliveryTarget, KeyDestination } from '../api/kinds.ts';
+import { finalizer } from '../api/meta.ts';
 import { resolveLocation, secretLocation } from '../destinations/location.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Location } from '../domain/key.ts';
 import { selectsNamespace } from '../domain/namespaces.ts';
-import type { Blocker, Target } from './observed.ts';
+import type { Blocker, Pace, Target } from './observed.ts';
+
+/** AWS keeps a hundred versions of a secret, and asks for at most one in ten minutes. */
+const awsPace: Pace = { writeEveryMs: 600_000 };
 
 /** How a KeyDestination is looked up by name: from the cache. */
 export type FindDestination = (name: string) => KeyDestination | undefined;
@@ -37,8 +41,9 @@ function resolveTarget(
   const place = located(name, () =>
     resolveLocation(destination, { namespace: namespace.name, name: keyName, path: target.path }),
   );
+  const paced = destination.spec.aws === undefined ? place : { ...place, pace: awsPace };
   const blocked = blockedBy(destination, name, namespace);
-  return blocked === undefined ? place : { ...place, blocked };
+  return blocked === undefined ? paced : { ...paced, blocked };
 }
 
 function blockedBy(
@@ -55,7 +60,19 @@ function blockedBy(
     };
   }
   if (destination.metadata.deletionTimestamp !== undefined) {
-    return { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} is being deleted` };
+    return {
+      kind: 'waiting',
+      reason: 'DestinationNotFound',
+      message: `${name}: KeyDestination ${wanted} is being deleted; take it out of spec.deliverTo to have the value removed there`,
+    };
+  }
+  // Without it the destination could be gone before the value that is about to go there.
+  if (destination.metadata.finalizers?.includes(finalizer) !== true) {
+    return {
+      kind: 'waiting',
+      reason: 'DestinationNotFound',
+      message: `${name}: KeyDestination ${wanted} is new and not looked at yet`,
+    };
   }
   return undefined;
 }

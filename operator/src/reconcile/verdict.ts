@@ -111,7 +111,7 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
 
 function undeliveredOf(o: Observed): Statement | undefined {
   const live = usableVersions(o).map((version) => version.keyId);
-  const lacking = o.targets.filter((target) => !holdsOneOf(o, target, live));
+  const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, live));
   if (lacking.length === 0) return live.length > 0 ? undefined : no('Minting');
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
   if (fault !== undefined) return no(fault.reason, fault.message);
@@ -131,7 +131,8 @@ export function issuedOf(o: Observed): Statement {
 export function deliveredOf(o: Observed): Statement {
   const current = activeVersion(o) ?? pendingVersion(o);
   if (current === undefined) return no(issuedOf(o).reason === 'Minted' ? 'Delivering' : issuedOf(o).reason);
-  const lacking = o.targets.filter((target) => !holdsOneOf(o, target, [current.keyId]));
+  // A destination that is going, or closed to this namespace, gets no later version: its value is no lasting delivery.
+  const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, [current.keyId]));
   if (lacking.length === 0) return yes('Current');
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
   return fault === undefined

@@ -1,7 +1,8 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
-import { openTargets, sightOf, type Observed } from './observed.ts';
+import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { phaseOf } from './phase.ts';
-import { lossBrake } from './rules/minting.ts';
+import { isBehind, isPaced, pacedUntil, undeliveredSince } from './rules/places.ts';
+import { deadlinesOf, lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
 export const waitingRetryMs = 60_000;
@@ -17,6 +18,34 @@ export function driftInstantAfter(uid: string, intervalMs: number, after: Instan
   return Math.floor((after - offset) / intervalMs) * intervalMs + offset + intervalMs;
 }
 
+/** A place with a pace is compared at every so many comparisons of the others. */
+const pacedEvery = 4;
+
+/** What is to be compared at `now`, when `last` was the last comparison: the rare instants are among the frequent ones. */
+export function comparisonDue(uid: string, intervalMs: number, last: Instant, now: Instant): Comparison {
+  if (driftInstantAfter(uid, intervalMs, last) > now) return 'none';
+  return driftInstantAfter(uid, pacedEvery * intervalMs, last) > now ? 'most' : 'all';
+}
+
+/**
+ * How long to wait for each location that failed or must not be written yet, in milliseconds: as long as it asked for, and a
+ * minute when nothing says.
+ * Of one that is known to be down its healing wakes the key.
+ */
+function patienceOf(o: Observed): readonly number[] {
+  return openTargets(o).flatMap((target) => {
+    const { failure } = sightOf(o, target.location);
+    if (failure !== undefined) return [failure.retryAfterMs ?? waitingRetryMs];
+    return isPaced(o, target) && isBehind(o, target) ? [pacedUntil(o, target) - o.now] : [];
+  });
+}
+
+/** How long a key that waits for something is left alone, unless an instant of its own or an event comes first. */
+export function waitingMs(o: Observed): number {
+  const patience = patienceOf(o);
+  return patience.length === 0 ? waitingRetryMs : Math.min(...patience);
+}
+
 /** When this key is to be looked at again although nothing changes: the earliest instant at which a rule would speak. */
 export function nextInstant(o: Observed): Instant | undefined {
   const instants: Instant[] = [];
@@ -25,13 +54,15 @@ export function nextInstant(o: Observed): Instant | undefined {
   for (const version of o.store.versions) {
     if (version.expiresAt !== undefined) instants.push(version.expiresAt);
     if (version.notAfter !== undefined) instants.push(version.notAfter);
-    if (version.state === 'pending') instants.push(version.issuedAt + o.limits.deliverDeadlineMs);
+    if (version.state === 'pending') instants.push(...deadlinesOf(o, version));
   }
   for (const delivery of o.store.deliveries) {
     if (delivery.state !== 'withdrawing') continue;
     instants.push(o.now + waitingRetryMs, (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs);
   }
-  if (openTargets(o).some((target) => sightOf(o, target.location).failure !== undefined)) instants.push(o.now + waitingRetryMs);
+  instants.push(...patienceOf(o).map((ms) => o.now + ms));
+  const undelivered = undeliveredSince(o);
+  if (undelivered !== undefined) instants.push(undelivered + o.limits.deliverDeadlineMs);
   const brake = lossBrake(o);
   if (brake !== 'stalled') instants.push(brake);
   if (o.store.deliveries.length > 0) instants.push(driftInstantAfter(o.ref.uid, o.limits.driftIntervalMs, o.now));

@@ -1,5 +1,6 @@
 import type { ApiCatalog, ApiKey, ApiKeyStatus, KeyDestination, KeyOwner, KeyOwnerGroup } from '../api/kinds.ts';
 import type { KubeObject, ObjectMeta, ObjectRef } from '../api/meta.ts';
+import type { Plaintext } from '../domain/plaintext.ts';
 import type { Reason } from '../domain/reason.ts';
 
 /** A Namespace, as far as we read it: labels, and whether it is being deleted (`metadata.deletionTimestamp`). */
@@ -165,4 +166,9 @@ export interface Resources {
   readonly secrets: Secrets;
   /** Absent where there are none: in a folder of manifests. */
   readonly workloads?: Workloads;
+  /**
+   * A short-lived token of our own ServiceAccount that is good for `audience` alone, to log in somewhere else with.
+   * Absent where nobody issues such tokens (`files/`).
+   */
+  requestToken?(audience: string): Promise<Plaintext>;
 }

@@ -1,9 +1,16 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { openKubernetesDestination } from '../../../operator/src/destinations/kubernetes/kubernetes.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { openKubeResources } from '../../../operator/src/resources/kube/resources.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useKube } from '../../harness/parts.ts';
+import { privateDir } from '../../harness/process.ts';
+import { breakHttp, type HttpDialect } from './breakhttp.ts';
+import { destinationFaults, type FaultTable } from './faults.ts';
+import { createOwner } from './kubeowner.ts';
 import { destinationContract } from './suite.ts';
 
 const kube = await useKube();
@@ -19,24 +26,6 @@ async function call(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: un
   return answer.body;
 }
 
-/** A real owner: the garbage collector takes away what belongs to an object that does not exist. */
-async function createOwner(namespace: string): Promise<{ namespace: string; name: string; uid: string }> {
-  const name = 'billing';
-  const created = (await call('POST', `/apis/keywright.dev/v1alpha1/namespaces/${namespace}/apikeys`, {
-    apiVersion: 'keywright.dev/v1alpha1',
-    kind: 'ApiKey',
-    metadata: { name, namespace },
-    spec: {
-      displayName: 'Billing',
-      catalog: 'default',
-      owner: 'payments-team',
-      accessType: 'Management',
-      deliverTo: [{ name: 'local', secret: { name: 'billing' } }],
-    },
-  })) as { metadata: { uid: string } };
-  return { namespace, name, uid: created.metadata.uid };
-}
-
 destinationContract('Secrets of an API server', async () => {
   const namespace = await kube.createNamespace();
   const resources = await openKubeResources({
@@ -50,7 +39,7 @@ destinationContract('Secrets of an API server', async () => {
   return {
     destination: openKubernetesDestination(resources.secrets),
     marksShowChanges: false,
-    owner: await createOwner(namespace),
+    owner: await createOwner(kube, namespace),
     fresh: () => ({ destinationUid: 'secret', path: `${namespace}/place-${(count += 1)}` }),
     close: () => resources.close(),
     stranger: {
@@ -60,6 +49,9 @@ destinationContract('Secrets of an API server', async () => {
       },
       change: async (location, apiKey) => {
         await call('PATCH', one(location), { data: { 'api-key': encode(apiKey) } });
+      },
+      changeMark: async (location, installationId) => {
+        await call('PATCH', one(location), { metadata: { annotations: { 'keywright.dev/installation': installationId } } });
       },
       remove: async (location) => {
         await call('DELETE', one(location));
@@ -73,3 +65,89 @@ destinationContract('Secrets of an API server', async () => {
     },
   };
 });
+
+const outage = (how: string) => ({ kind: 'transient' as const, message: new RegExp(`cannot be reached to .+ \\(${how}\\)$`) });
+const table: FaultTable = {
+  // It has nothing of its own to probe: whether the API server is there, the operator knows from its watches.
+  calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw'],
+  faults: {
+    refused: outage('refused'),
+    silent: outage('timeout'),
+    slow: outage('timeout'),
+    reset: outage('broken'),
+    truncated: outage('broken'),
+    garbage: outage('broken'),
+    otherJson: { kind: 'transient', message: /is no API server$/ },
+    huge: outage('tooLarge|timeout'),
+    redirect: { kind: 'stalled', message: /the API server refuses to .+ \(307\)$/ },
+    failed: { kind: 'transient', message: /the API server cannot .+ now \(500\)$/ },
+    throttled: { kind: 'transient', message: /the API server cannot .+ now \(429\)$/, retryAfterMs: 7_000 },
+    denied: { kind: 'waiting', message: /does not let us .+ \(403\): look at our role$/ },
+    expired: { kind: 'waiting', message: /does not let us .+ \(401\): look at our role$/ },
+    full: 'a namespace has a quota, which is shown in kubernetesfaults.test.ts because it is for new Secrets alone',
+  },
+  oversized: { bytes: 600_000, kind: 'stalled', message: /the value is too large for a Secret$/ },
+  lostAnswers: true,
+};
+
+/** A Status whose message quotes the request. */
+const status = (code: number, headers: Readonly<Record<string, string>> = {}): Mood => ({
+  kind: 'status',
+  code,
+  headers: { 'content-type': 'application/json', ...headers },
+  body: (quote) => JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', message: quote, code }),
+});
+const dialect: HttpDialect = {
+  failed: status(500),
+  throttled: status(429, { 'retry-after': '7' }),
+  // Its own answers: to a user without a right, and to nobody.
+  denied: { kind: 'as', headers: { authorization: `Bearer ${kube.token('outsider')}` } },
+  expired: { kind: 'as', headers: { authorization: 'Bearer a-token-of-yesterday' } },
+  full: { kind: 'well' },
+  changes: ({ method }) => method !== 'GET',
+};
+
+destinationFaults('Secrets of an API server', table, async () => {
+  const namespace = await kube.createNamespace();
+  const proxy = await FaultProxy.start(kube.url, kube.handle.ca);
+  const timeoutMs = 3_000;
+  const resources = await openKubeResources({
+    kubeconfig: proxiedKubeconfig(proxy),
+    clock: systemClock,
+    log: silentLog,
+    identity: 'contract',
+    random: Math.random,
+    timeoutMs,
+  });
+  let count = 0;
+  return {
+    destination: openKubernetesDestination(resources.secrets),
+    timeoutMs,
+    owner: await createOwner(kube, namespace),
+    fresh: () => ({ destinationUid: 'secret', path: `${namespace}/place-${(count += 1)}` }),
+    break: (fault) => breakHttp(proxy, fault, dialect),
+    heal: () => proxy.become({ kind: 'well' }),
+    calls: () => proxy.calls,
+    mostCalls: 3,
+    hidden: [proxy.address.slice('http://'.length), proxy.canary, kube.token(), kube.token('outsider'), 'outsider'],
+    close: async () => {
+      await resources.close();
+      await proxy.stop();
+    },
+  };
+});
+
+function proxiedKubeconfig(proxy: FaultProxy): string {
+  const path = join(privateDir('proxied'), 'kubeconfig');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'test',
+    // Without it client-node takes no plain HTTP.
+    clusters: [{ name: 'test', cluster: { server: proxy.address, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'admin', user: { token: kube.token() } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],
+  };
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+  return path;
+}

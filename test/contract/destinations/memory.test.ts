@@ -17,6 +17,9 @@ destinationContract('a destination in memory', async () => {
       change: async ({ path }, apiKey) => {
         destination.overwrite(path, apiKey);
       },
+      changeMark: async ({ path }, installationId) => {
+        destination.changeMark(path, { installationId });
+      },
       remove: async ({ path }) => {
         destination.lose(path);
       },

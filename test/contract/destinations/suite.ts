@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Destination, Reading, WriteOutcome } from '../../../operator/src/destinations/port.ts';
-import { composeRecord, envelopeDigest, type Envelope } from '../../../operator/src/destinations/record.ts';
+import type { Destination, Reading } from '../../../operator/src/destinations/port.ts';
+import type { Envelope } from '../../../operator/src/destinations/record.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import type { Mark } from '../../../operator/src/domain/version.ts';
+import { put as putTo, version, written, type KeyRef, type Version } from './version.ts';
 
 /** What others do to a location, past the port. */
 export interface Stranger {
@@ -12,6 +12,8 @@ export interface Stranger {
   put(location: Location): Promise<void>;
   /** Changes the key in a value of ours by hand. */
   change(location: Location, apiKey: string): Promise<void>;
+  /** Makes the mark say that the value is of another installation, and leaves the value as it is. */
+  changeMark(location: Location, installationId: string): Promise<void>;
   /** Deletes value and mark. */
   remove(location: Location): Promise<void>;
   /** All entries as a workload reads them; `undefined` when there is nothing. */
@@ -25,26 +27,10 @@ export interface Subject {
   /** Whether a mark shows by itself that the value was changed by hand; else only reading the value does. */
   readonly marksShowChanges: boolean;
   /** The ApiKey whose values these are. */
-  readonly owner: { readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly owner: KeyRef;
   /** A location that was never used. */
   fresh(): Location;
   close(): Promise<void>;
-}
-
-const expiresAt = Date.parse('2027-01-01T00:00:00Z');
-
-/** One version of a key, ready to be written. */
-function version(owner: Subject['owner'], epoch: number, change: Partial<Envelope> = {}) {
-  const keyId = `key00000000${epoch}`;
-  const token = `acme_live_${keyId}_${'s'.repeat(31)}${epoch}abcdef`;
-  const envelope: Envelope = { keyId, expiresAt, headerName: 'Authorization', headerScheme: 'Bearer', ...change };
-  const mark: Mark = { installationId: 'b1f3c1de-installation', ...owner, keyId, epoch, envelope: envelopeDigest(envelope) };
-  return { token, mark, record: composeRecord({ token: new Plaintext(token), ...envelope }), attemptId: `attempt-${epoch}` };
-}
-
-function written(outcome: WriteOutcome): Reading {
-  if (outcome.kind !== 'written') throw new Error('the write was lost');
-  return outcome.reading;
 }
 
 /** The promises of the port, held by every destination. */
@@ -52,8 +38,7 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
   describe(name, () => {
     let subject: Subject;
     const one = (epoch: number, change?: Partial<Envelope>) => version(subject.owner, epoch, change);
-    const put = (location: Location, observed: Reading, { record, mark, attemptId }: ReturnType<typeof version>) =>
-      subject.destination.write(location, record, mark, observed, attemptId);
+    const put = (location: Location, observed: Reading, one: Version) => putTo(subject.destination, location, observed, one);
 
     /** A location with version 1 in it. */
     async function delivered(): Promise<{ location: Location; reading: Reading }> {
@@ -184,6 +169,40 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
       written(await put(location, changed, one(1)));
       expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
       expect(await subject.destination.readMark(location)).toMatchObject({ carries: true });
+    });
+
+    it.each<[string, Partial<Mark>]>([
+      ['installation', { installationId: '0c7d0000-another-installation' }],
+      ['ApiKey', { namespace: 'shipping', name: 'tracking' }],
+      ['resource of this name', { uid: 'another-uid' }],
+    ])("tells whose a value is: another %s's, word for word", async (_whose, change) => {
+      const location = subject.fresh();
+      const theirs = one(1);
+      const mark = { ...theirs.mark, ...change };
+      // Read from the write's own answer: in a cluster the collector soon takes what belongs to nobody.
+      const reading = written(await put(location, await subject.destination.readMark(location), { ...theirs, mark }));
+      expect(reading).toMatchObject({ kind: 'marked', mark, carries: true });
+    });
+
+    it('shows a mark that was changed by hand over an untouched value, and repairs it', async () => {
+      const { location } = await delivered();
+      await subject.stranger.changeMark(location, 'somebody-else');
+      const changed = await subject.destination.readMark(location);
+      expect(changed).toMatchObject({ kind: 'marked', mark: { ...one(1).mark, installationId: 'somebody-else' } });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+      written(await put(location, changed, one(1)));
+      expect(await subject.destination.readMark(location)).toMatchObject({ kind: 'marked', mark: one(1).mark, carries: true });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
+    });
+
+    it('neither withdraws nor replaces a value that another installation took over', async () => {
+      const { location, reading } = await delivered();
+      const theirs = { ...one(2), mark: { ...one(2).mark, installationId: '0c7d0000-another-installation' } };
+      written(await put(location, reading, theirs));
+      expect(await subject.destination.withdraw(location, reading)).toBe('lost');
+      expect(await put(location, reading, one(3))).toEqual({ kind: 'lost' });
+      expect(await subject.destination.readMark(location)).toMatchObject({ kind: 'marked', mark: theirs.mark, carries: true });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(theirs.token);
     });
 
     it('writes again where value and mark were deleted', async () => {

@@ -2,36 +2,47 @@ import { openVaultDestination } from '../../../operator/src/destinations/vault/v
 import type { Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { guidePolicy } from '../../builders/vaultguide.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { destinationContract } from './suite.ts';
 
 const openbao = await useOpenBao();
 
-destinationContract('a KV v2 mount of OpenBao', async () => {
+destinationContract('a KV v2 mount of OpenBao, under the policy that the documentation asks for', async () => {
   const base = openbao.uniquePath();
+  await openbao.call('POST', `sys/policies/acl/${base}`, { policy: guidePolicy(base) });
+  const grant = { policies: [base], no_default_policy: true, ttl: '10m' };
+  const login = (await openbao.call('POST', 'auth/token/create', grant)) as { auth: { client_token: string } };
   const below = (location: Location) => location.path.slice('secret/'.length);
   let count = 0;
+  const destination = await openVaultDestination({
+    spec: {
+      address: openbao.address,
+      mount: 'secret',
+      path: `${base}/{namespace}/{name}`,
+      auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
+    },
+    readSecret: async () => new Plaintext(login.auth.client_token),
+    clock: systemClock,
+  });
   return {
-    destination: await openVaultDestination({
-      spec: {
-        address: openbao.address,
-        mount: 'secret',
-        path: 'keywright/{namespace}/{name}',
-        auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
-      },
-      readSecret: async () => new Plaintext(openbao.rootToken),
-      clock: systemClock,
-    }),
+    destination,
     marksShowChanges: true,
     owner: { namespace: 'payments', name: 'billing', uid: 'uid-1' },
-    fresh: () => ({ destinationUid: 'vault', path: `secret/${base}/place-${(count += 1)}` }),
-    close: async () => undefined,
+    fresh: () => ({ destinationUid: 'vault', path: `secret/${base}/payments/place-${(count += 1)}` }),
+    close: () => destination.close(),
     stranger: {
       put: async (location) => {
         await openbao.call('POST', `secret/data/${below(location)}`, { data: { password: 'not ours' } });
       },
       change: async (location, apiKey) => {
         await openbao.call('POST', `secret/data/${below(location)}`, { data: { 'api-key': apiKey } });
+      },
+      changeMark: async (location, installationId) => {
+        const path = `secret/metadata/${below(location)}`;
+        const { data } = (await openbao.call('GET', path)) as { data: { custom_metadata: Record<string, string> } };
+        const changed = { ...data.custom_metadata, 'keywright-installation': installationId };
+        await openbao.call('POST', path, { custom_metadata: changed });
       },
       remove: async (location) => {
         await openbao.call('DELETE', `secret/metadata/${below(location)}`);

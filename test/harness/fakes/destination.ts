@@ -35,11 +35,28 @@ interface Slot {
   readonly announces: number;
   /** Changes with every change of anything in the slot. */
   readonly revision: number;
+  /** Written, and not yet what readers get. */
+  readonly staged?: Staged | undefined;
+}
+
+interface Staged {
+  readonly version: number;
+  readonly entries: Readonly<Record<string, string>>;
+  readonly mark: Mark;
+}
+
+/** How a {@link FakeDestination} behaves. */
+export interface FakeDestinationOptions {
+  /**
+   * As AWS does: a write over something is only staged, whatever was observed, until a promotion on the condition that
+   * readers still get what was observed; mark and value come in one step; the same content again is no new version.
+   */
+  readonly stages?: boolean;
 }
 
 /**
  * A destination in memory that behaves as Vault does: versions, a mark that announces the version it speaks of, and
- * conditional writes. What a test may do besides the port: stop it ({@link failNext}, {@link onStep}), look
+ * conditional writes; or as AWS does, with stages. What a test may do besides the port: stop it ({@link failNext}, {@link onStep}), look
  * ({@link value}), and tamper as people do.
  */
 export class FakeDestination implements Destination {
@@ -49,8 +66,13 @@ export class FakeDestination implements Destination {
   onStep: ((step: Step) => void) | undefined;
   closed = false;
   readonly #slots = new Map<string, Slot>();
+  readonly #stages: boolean;
   #revision = 0;
   #failing: { readonly error: Error; readonly operations: readonly Operation[] | undefined; left: number } | undefined;
+
+  constructor(options: FakeDestinationOptions = {}) {
+    this.#stages = options.stages === true;
+  }
 
   async readMark(location: Location): Promise<Reading> {
     this.#begin('readMark', location);
@@ -59,7 +81,8 @@ export class FakeDestination implements Destination {
 
   async readValue(location: Location): Promise<DeliveredValue | undefined> {
     this.#begin('readValue', location);
-    const entries = this.#slots.get(location.path)?.entries;
+    const slot = this.#slots.get(location.path);
+    const entries = slot?.staged?.entries ?? slot?.entries;
     if (entries === undefined) return undefined;
     const apiKey = entries['api-key'];
     return { apiKey: apiKey === undefined ? undefined : new Plaintext(apiKey), reading: this.#reading(location.path) };
@@ -75,6 +98,7 @@ export class FakeDestination implements Destination {
     refuseForeign(observed);
     this.#begin('write', location);
     const { path } = location;
+    if (this.#stages) return this.#stage(path, revealEntries(record), mark, observed);
     if (this.#reading(path).revision !== observed.revision) return { kind: 'lost' };
     const before = this.#slots.get(path);
     const version = (before?.version ?? 0) + 1;
@@ -85,8 +109,9 @@ export class FakeDestination implements Destination {
     return { kind: 'written', providerVersion: String(version), reading: this.#reading(path) };
   }
 
-  async promote(location: Location, _mark: Mark, observed: Reading): Promise<WriteOutcome> {
+  async promote(location: Location, mark: Mark, observed: Reading): Promise<WriteOutcome> {
     this.#begin('promote', location);
+    if (this.#stages) return this.#publish(location.path, mark, observed);
     const reading = this.#reading(location.path);
     if (reading.kind !== 'marked' || reading.revision !== observed.revision) return { kind: 'lost' };
     return { kind: 'written', providerVersion: reading.providerVersion, reading };
@@ -121,6 +146,11 @@ export class FakeDestination implements Destination {
   heal(): void {
     this.#failing = undefined;
     this.onStep = undefined;
+  }
+
+  /** Whether something is written at a place that readers do not get yet. */
+  isStaged(path: string): boolean {
+    return this.#slots.get(path)?.staged !== undefined;
   }
 
   /** What a workload reads as its key; `undefined` when there is none. */
@@ -178,6 +208,36 @@ export class FakeDestination implements Destination {
     this.#put(path, { ...slot, mark: { ...slot.mark, ...change } });
   }
 
+  /** A write over something is only staged; over nothing it is there at once. */
+  #stage(path: string, entries: Staged['entries'], mark: Mark, observed: Reading): WriteOutcome {
+    const slot = this.#slots.get(path);
+    if ((slot === undefined) !== (observed.kind === 'absent')) return { kind: 'lost' };
+    if (slot === undefined) this.#put(path, { version: 1, entries, mark, announces: 1 });
+    else if (slot.mark === undefined) return { kind: 'lost' };
+    else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, staged: undefined });
+    else if (!isSame(slot.staged, entries, mark)) {
+      const version = Math.max(slot.version, slot.staged?.version ?? 0) + 1;
+      this.#put(path, { ...slot, staged: { version, entries, mark } });
+    }
+    this.#step('write', 'after', path);
+    const reading = this.#reading(path);
+    return { kind: 'written', providerVersion: 'providerVersion' in reading ? reading.providerVersion : '', reading };
+  }
+
+  /** What is staged becomes what readers get, if they still get what was observed. */
+  #publish(path: string, mark: Mark, observed: Reading): WriteOutcome {
+    const slot = this.#slots.get(path);
+    if (slot === undefined) return { kind: 'lost' };
+    const { staged } = slot;
+    if (isSame(staged, staged?.entries, mark)) {
+      if (staged === undefined || currentOf(observed.revision) !== slot.version) return { kind: 'lost' };
+      this.#put(path, { ...staged, announces: staged.version });
+      this.#step('promote', 'after', path);
+    } else if (!isSame(slot, slot.entries, mark)) return { kind: 'lost' };
+    const reading = this.#reading(path);
+    return { kind: 'written', providerVersion: 'providerVersion' in reading ? reading.providerVersion : '', reading };
+  }
+
   #begin(operation: Operation, location: Location | undefined): void {
     if (location !== undefined) parseSegments(location.path);
     this.calls[operation] += 1;
@@ -196,8 +256,13 @@ export class FakeDestination implements Destination {
   #reading(path: string): Reading {
     const slot = this.#slots.get(path);
     if (slot === undefined) return { kind: 'absent', revision: 'absent' };
-    const revision = String(slot.revision);
+    const revision = this.#stages ? `${slot.version}/${slot.revision}` : String(slot.revision);
     if (slot.mark === undefined) return { kind: 'unmarked', revision };
+    const { staged } = slot;
+    if (staged !== undefined) {
+      const providerVersion = String(staged.version);
+      return { kind: 'marked', mark: staged.mark, carries: true, staged: true, providerVersion, revision };
+    }
     const carries = slot.entries !== undefined && slot.announces === slot.version;
     return { kind: 'marked', mark: slot.mark, carries, providerVersion: String(slot.version), revision };
   }
@@ -212,6 +277,19 @@ export class FakeDestination implements Destination {
     if (slot === undefined) throw new Error(`nothing at ${path}`);
     return slot;
   }
+}
+
+/** The same key in the same envelope: what one ClientRequestToken stands for. */
+function isSame(standing: Slot | Staged | undefined, entries: Slot['entries'], mark: Mark): boolean {
+  if (standing?.mark === undefined || entries === undefined) return false;
+  const sameMark =
+    standing.mark.keyId === mark.keyId && standing.mark.envelope === mark.envelope && standing.mark.uid === mark.uid;
+  return sameMark && JSON.stringify(standing.entries) === JSON.stringify(entries);
+}
+
+/** The version that readers got when a reading was made. */
+function currentOf(revision: string): number {
+  return Number(revision.split('/')[0]);
 }
 
 /** Destinations by uid; an unknown uid is DestinationNotFound, as with the real ones. */

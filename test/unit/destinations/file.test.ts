@@ -122,6 +122,22 @@ it('counts the lock of a dead process for nothing', async () => {
   expect(await readdir(join(folder, '..'))).toEqual(['billing']);
 });
 
+it('clears away what killed processes left beside a lock, and nothing of a living one', async () => {
+  await mkdir(join(folder, '..'), { recursive: true });
+  const dead = ['.billing.lock.4194305_77_0123456789ab', `.other.lock.${process.pid}_1_0123456789ab`];
+  const started = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]?.split(' ')[19];
+  const living = `.other.lock.${process.pid}_${started}_0123456789ab`;
+  for (const name of [...dead, living]) await writeFile(join(folder, '..', name), '');
+  await write('k1');
+  expect((await readdir(join(folder, '..'))).sort()).toEqual([living, 'billing']);
+});
+
+it('leaves nothing beside a lock that several fought for', async () => {
+  const absent = await destination.readMark(location);
+  await Promise.allSettled(['k1', 'k2', 'k3', 'k4'].map((keyId) => write(keyId, absent)));
+  expect(await readdir(join(folder, '..'))).toEqual(['billing']);
+});
+
 it('lets exactly one of many writers win', async () => {
   const observed = await destination.readMark(location);
   const others = Array.from({ length: 8 }, () => openFileDestination({ folder: join(root, 'secrets'), clock: systemClock }));

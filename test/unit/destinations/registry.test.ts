@@ -65,12 +65,16 @@ it('opens a changed KeyDestination anew', async () => {
   await destinations.close();
 });
 
-it('says that AWS is not supported yet', async () => {
-  const { resources, destinations } = world();
+it('opens AWS', async () => {
+  const { resources, destinations, opened } = world();
   await resources.start(AbortSignal.timeout(1000));
   const aws = { region: 'eu-west-1', name: '{namespace}/{name}', auth: { irsa: {} }, recoveryWindow: '168h' };
   const { uid } = create(resources, { allowedNamespaces: {}, aws }).metadata;
-  await expect(destinations.open(uid)).rejects.toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
+  const destination = await destinations.open(uid);
+  expect(opened).toEqual(['aws']);
+  // There is no ServiceAccount with a role here, and no other login is tried.
+  await expect(destination.probe()).rejects.toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
+  await destinations.close();
 });
 
 it('opens Secrets for a secret target, without any KeyDestination', async () => {

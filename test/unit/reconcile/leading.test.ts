@@ -18,7 +18,7 @@ async function pausedLeader(): Promise<{ readonly world: World; readonly deps: D
 async function pass(world: World, deps: Dependencies): Promise<void> {
   const key = world.key();
   if (key === undefined) throw new Error('the key is gone');
-  await reconcile(deps, key, false).catch(() => undefined);
+  await reconcile(deps, key, 'none').catch(() => undefined);
 }
 
 describe('a process that may not lead any more', () => {

@@ -14,7 +14,7 @@ async function worldOf(count: number): Promise<World> {
       metadata: { namespace: 'payments', name },
       spec: keySpec({ deliverTo: [{ name: 'local', secret: { name } }] }),
     });
-    await reconcile(world.deps, key, false);
+    await reconcile(world.deps, key, 'none');
   }
   return world;
 }
@@ -79,7 +79,7 @@ describe('a key whose resource is gone without a deletion', () => {
     const again = world.resources.create('ApiKey', { metadata: { namespace: 'payments', name: 'key-0' }, spec });
     await world.clock.advance(goneAfterMs);
     expect(await orphans.sweep(world.deps)).toBe(0);
-    await reconcile(world.deps, again, false);
+    await reconcile(world.deps, again, 'none');
     expect((await world.store.readKey(again.metadata.uid)).versions.map((version) => version.state)).toEqual([
       'retiring',
       'active',

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
-import { plan } from '../../../operator/src/reconcile/plan.ts';
+import { everyRule, plan } from '../../../operator/src/reconcile/plan.ts';
 import { progressRules } from '../../../operator/src/reconcile/rules/progress.ts';
 import { safetyRules } from '../../../operator/src/reconcile/rules/safety.ts';
+import type { Observed } from '../../../operator/src/reconcile/observed.ts';
 import { observed, summaryOf, type ObservedCase } from '../../builders/observed.ts';
 
 // Each file is a pair: what is observed (see test/builders/observed.ts), and the plan for it. Its folder is the rule
@@ -32,6 +33,27 @@ describe.each(rules)('the rule %s', (rule) => {
     const { plan: golden } = parseDocument(readFileSync(path, 'utf8')).toJS() as { plan: unknown };
     expect(decided).toEqual(golden);
     expect((decided as { rule: string }).rule).toBe(rule);
+  });
+});
+
+/** What comes of a case, whatever the name of the rule that decided. */
+function outcomeOf(given: Observed, left: typeof everyRule): string {
+  const { rule: _, ...outcome } = summaryOf(plan(given, left));
+  return JSON.stringify(outcome);
+}
+
+describe('each rule matters', () => {
+  const cases = rules.flatMap((rule) =>
+    readdirSync(join(folder, rule)).map((file) => {
+      const document = parseDocument(readFileSync(join(folder, rule, file), 'utf8')).toJS() as { observed: ObservedCase };
+      const given = observed(document.observed ?? {});
+      return { given, outcome: outcomeOf(given, everyRule) };
+    }),
+  );
+
+  it.each(everyRule.map(([rule]) => rule))('without %s some golden plan does something else', (rule) => {
+    const left = everyRule.filter(([name]) => name !== rule);
+    expect(cases.some(({ given, outcome }) => outcomeOf(given, left) !== outcome)).toBe(true);
   });
 });
 

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { finalizer } from '../../../operator/src/api/meta.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import type { KeyState } from '../../../operator/src/store/port.ts';
 import { isLive } from '../../../operator/src/domain/version.ts';
-import { keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
+import { destinationSpec, keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
 
 async function readyWorld(changes: Parameters<World['createKey']>[0] = {}): Promise<World> {
   const world = await World.open();
@@ -46,6 +47,42 @@ describe('a resource that was removed by force and created again', () => {
     expect(world.vault.value(vaultPath)).toBe(world.secret.value(secretPath));
     expect(world.vault.mark(vaultPath)?.uid).toBe(world.key()?.metadata.uid);
   });
+
+  it.each([[[]], [['vault' as const]]])(
+    'restored with a new uid, its finalizer and no status, has a key at every place that authenticates at every moment; staged: %s',
+    async (stages) => {
+      const world = await World.open({ stages });
+      world.createKey();
+      await world.pass();
+      removeByForce(world);
+      const restored = world.createKey();
+      world.resources.update('ApiKey', world.name, (key) => ({ ...key, metadata: { ...key.metadata, finalizers: [finalizer] } }));
+      expect(restored.status).toBeUndefined();
+      const authenticates = (value: string | undefined): boolean =>
+        value !== undefined &&
+        world.store.database.rows.versions.some(
+          (version) => isLive(version, world.clock.now()) && world.peppers.matches(version, new Plaintext(value)) === true,
+        );
+      const broken: string[] = [];
+      let effects = 0;
+      const check = (): void => {
+        effects += 1;
+        if (!authenticates(world.vault.value(vaultPath))) broken.push('vault');
+        if (!authenticates(world.secret.value(secretPath))) broken.push('secret');
+      };
+      world.store.afterEffect = check;
+      world.vault.onStep = ({ phase }) => {
+        if (phase === 'after') check();
+      };
+      world.secret.onStep = world.vault.onStep;
+      await world.pass();
+      expect(effects).toBeGreaterThan(3);
+      expect(broken).toEqual([]);
+      expect(world.condition('Ready')).toBe('True Available');
+      expect(world.vault.mark(vaultPath)?.uid).toBe(world.key()?.metadata.uid);
+      expect(world.vault.isStaged(vaultPath)).toBe(false);
+    },
+  );
 
   it('leaves nothing behind when it is deleted in its turn, also where the mark still shows the earlier uid', async () => {
     const world = await readyWorld();
@@ -124,6 +161,10 @@ describe('an attempt that was lost', () => {
     await world.pass();
     expect((await stateOf(world)).attemptsOfHighestEpoch).toBe(4);
     world.vault.heal();
+    // Each further one takes twice as long.
+    await world.clock.advance(10 * 60_000);
+    await world.pass();
+    expect((await stateOf(world)).attemptsOfHighestEpoch).toBe(4);
     await world.clock.advance(10 * 60_000);
     await world.pass();
     expect(world.condition('Ready')).toBe('True Available');
@@ -139,7 +180,7 @@ describe('two ApiKeys that deliver to one location', () => {
       spec: keySpec({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] }),
     });
     const rival = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' });
-    if (rival !== undefined) await reconcile(world.deps, rival, false);
+    if (rival !== undefined) await reconcile(world.deps, rival, 'none');
     const status = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' })?.status;
     expect(status?.conditions.find((condition) => condition.type === 'Ready')?.reason).toBe('LocationTaken');
     expect(status?.conditions.find((condition) => condition.type === 'Stalled')?.status).toBe('True');
@@ -208,7 +249,7 @@ describe('a leader that was paused', () => {
       },
     };
     const key = world.key();
-    if (key !== undefined) await reconcile(stale, key, true);
+    if (key !== undefined) await reconcile(stale, key, 'all');
     const { versions } = await stateOf(world);
     const active = versions.find((version) => version.state === 'active');
     expect(world.vault.value(vaultPath)).toContain(active?.keyId);
@@ -279,5 +320,50 @@ describe('the finalizer', () => {
     expect(world.key()?.metadata.finalizers).toEqual(['other/one']);
     expect((await world.store.readKey(uid)).versions).toEqual([]);
     expect(world.vault.paths()).toEqual([]);
+  });
+});
+
+describe('a KeyDestination that is going', () => {
+  async function leave(world: World): Promise<void> {
+    world.resources.update('KeyDestination', { name: 'prod-vault' }, (found) => ({
+      ...found,
+      metadata: { ...found.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+    }));
+    await world.pass();
+  }
+
+  it('keeps what is there, says so, and is emptied when the user takes it out of the key', async () => {
+    const world = await readyWorld();
+    await leave(world);
+    expect(world.vault.value(vaultPath)).toBeDefined();
+    expect(world.condition('Delivered')).toBe('False DestinationNotFound');
+    expect(world.status().conditions.find(({ type }) => type === 'Ready')?.message).toContain('spec.deliverTo');
+    world.updateKey({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    await world.pass();
+    expect(world.vault.paths()).toEqual([]);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('gets no value from a pass that had begun before, after its row is there to be counted', async () => {
+    const world = await World.open();
+    world.createKey();
+    // The deletion comes to the cache between the intent and the write.
+    world.store.afterEffect = (operation) => {
+      if (operation !== 'mint') return;
+      world.resources.delete('KeyDestination', { name: 'prod-vault' });
+    };
+    await world.pass();
+    expect(world.resources.peek('KeyDestination', { name: 'prod-vault' })?.metadata.deletionTimestamp).toBeDefined();
+    expect(world.vault.paths()).toEqual([]);
+    expect((await world.store.countKeys()).byDestination.get('vault-uid')).toBe(1);
+  });
+
+  it('is not used before it has its finalizer', async () => {
+    const world = await World.open({ without: ['destination'] });
+    world.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'vault-uid' }, spec: destinationSpec() });
+    world.createKey();
+    await world.pass();
+    expect(world.vault.paths()).toEqual([]);
+    expect(world.condition('Ready')).toBe('False DestinationNotFound');
   });
 });

@@ -8,7 +8,7 @@ const namespace = { name: 'payments', labels: {} };
 const destination: KeyDestination = {
   apiVersion: 'keywright.dev/v1alpha1',
   kind: 'KeyDestination',
-  metadata: { name: 'prod-vault', uid: 'vault-uid', resourceVersion: '1' },
+  metadata: { name: 'prod-vault', uid: 'vault-uid', resourceVersion: '1', finalizers: ['keywright.dev/finalizer'] },
   spec: destinationSpec(),
 };
 

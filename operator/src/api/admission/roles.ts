@@ -70,6 +70,8 @@ export const operatorRules: readonly PolicyRule[] = [
     resourceNames: [admissionPolicyName],
     verbs: ['get'],
   },
+  // By default everybody may ask who he is (system:basic-user); some clusters take that away.
+  { apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'], verbs: ['create'] },
 ];
 
 /**
@@ -83,10 +85,17 @@ export const consumerRules: readonly PolicyRule[] = [
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
 
-/** What the operator may do in its own namespace only. RBAC cannot name the object of a create. */
+/** The ServiceAccount that the operator runs as. One of another name needs its own rule for `serviceaccounts/token`. */
+export const operatorServiceAccountName = 'keywright-operator';
+
+/**
+ * What the operator may do in its own namespace only. RBAC cannot name the object of a create, but that of a
+ * subresource: tokens are issued for the operator's own ServiceAccount alone, for its logins elsewhere (Vault).
+ */
 export const operatorOwnRules: readonly PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], resourceNames: [leaseName], verbs: ['get', 'patch'] },
+  { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [operatorServiceAccountName], verbs: ['create'] },
 ];
 
 /** The name of the operator's roles. */

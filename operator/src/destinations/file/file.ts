@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
@@ -98,6 +98,7 @@ class FileDestination implements Destination {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       if (!(await stat(this.#folder)).isDirectory())
         throw waiting('DestinationUnavailable', 'the folder of the secrets is no folder');
+      await access(this.#folder, constants.R_OK | constants.W_OK | constants.X_OK);
     });
   }
 

@@ -59,13 +59,19 @@ export async function writeGeneration(
   await removeLeftovers(folder);
   const generation = nameGeneration(now);
   const place = join(folder, generation);
-  await mkdir(place, { mode: 0o700 });
-  for (const name of entryNames) await writeSynced(join(place, name), entries[name]);
-  await writeSynced(join(place, markFile), `${JSON.stringify(formatMark(mark))}\n`);
-  await syncFolder(place);
-  for (const name of entryNames) await ensureLink(folder, name);
-  await replaceLink(folder, dataLink, generation);
-  await syncFolder(folder);
+  try {
+    await mkdir(place, { mode: 0o700 });
+    for (const name of entryNames) await writeSynced(join(place, name), entries[name]);
+    await writeSynced(join(place, markFile), `${JSON.stringify(formatMark(mark))}\n`);
+    await syncFolder(place);
+    for (const name of entryNames) await ensureLink(folder, name);
+    await replaceLink(folder, dataLink, generation);
+    await syncFolder(folder);
+  } catch (error) {
+    // What a full disk cut off holds half a value, and the room that the next try needs.
+    await removeLeftovers(folder).catch(() => undefined);
+    throw error;
+  }
   await removeLeftovers(folder);
   return generation;
 }

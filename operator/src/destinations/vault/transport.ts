@@ -2,6 +2,8 @@ import { Agent, request } from 'undici';
 
 /** The largest answer that is read, in bytes. A record and its metadata are a few kilobytes. */
 const maxAnswerBytes = 1_048_576;
+/** Whatever a server asks for, it is tried again after this. */
+const longestRetryAfterMs = 600_000;
 
 /** What a call came to before anybody judged the status; `body` is parsed JSON, or `undefined` for an empty answer. */
 export interface RawAnswer {
@@ -12,12 +14,15 @@ export interface RawAnswer {
 
 /** Why there is no usable answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
-  readonly fault: 'unreachable' | 'timeout' | 'tooLarge' | 'notJson';
+  readonly fault: 'unreachable' | 'untrusted' | 'timeout' | 'tooLarge' | 'notJson' | 'throttled';
+  /** From `Retry-After`, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(fault: TransportFault['fault']) {
+  constructor(fault: TransportFault['fault'], retryAfterMs?: number) {
     super(fault);
     this.name = 'TransportFault';
     this.fault = fault;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -27,6 +32,8 @@ export interface VaultRequest {
   readonly uri: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly json?: unknown;
+  /** Another deadline than the transport's own. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Sends requests to one server. */
@@ -44,8 +51,8 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
   const { caBundle, timeoutMs } = options;
   const agent = new Agent({ connect: { timeout: timeoutMs, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
   return {
-    send: async ({ method, uri, headers = {}, json }) => {
-      const signal = AbortSignal.timeout(timeoutMs);
+    send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
+      const signal = AbortSignal.timeout(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
         const answer = await request(uri, {
@@ -56,14 +63,28 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
           ...(hasBody ? { body: JSON.stringify(json) } : {}),
         });
         const text = await readText(answer.body);
+        // Told apart here, because node-vault drops the headers.
+        if (answer.statusCode === 429) throw new TransportFault('throttled', retryAfter(answer.headers['retry-after']));
         return { statusCode: answer.statusCode, body: parse(text, answer.statusCode), request: { path: new URL(uri).pathname } };
       } catch (error) {
         if (error instanceof TransportFault) throw error;
-        throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable');
+        throw new TransportFault(signal.aborted ? 'timeout' : isUntrusted(error) ? 'untrusted' : 'unreachable');
       }
     },
     close: () => agent.close(),
   };
+}
+
+/** Seconds, as Vault's rate limit quotas say it; a date counts as nothing. */
+function retryAfter(header: string | string[] | undefined): number | undefined {
+  const seconds = Number(header);
+  return seconds > 0 ? Math.min(seconds * 1000, longestRetryAfterMs) : undefined;
+}
+
+/** What Node says of a certificate that it does not accept: OpenSSL's verification errors, and a name that is another's. */
+function isUntrusted(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|INVALID_CA/.test(code);
 }
 
 async function readText(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<string> {

@@ -7,9 +7,11 @@ import { refuseForeign } from '../condition.ts';
 import { checkMount, parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
 import { revealEntries } from '../record.ts';
-import { openAuth, type ReadSecret, type VaultAuthSpec } from './auth.ts';
+import { openLogin, type CredentialSources, type VaultAuthSpec } from './auth.ts';
 import { openVaultClient, type VaultClient } from './client.ts';
 import { announcement, garbage, member, parseMetadata, readingOf, type Metadata } from './metadata.ts';
+import { openVaultServer } from './server.ts';
+import { openVaultSession } from './session.ts';
 
 /** `spec.vault` of a KeyDestination, as far as it is read here. */
 export interface VaultSpec {
@@ -23,9 +25,8 @@ export interface VaultSpec {
 }
 
 /** What a Vault destination is opened with. */
-export interface VaultDestinationOptions {
+export interface VaultDestinationOptions extends CredentialSources {
   readonly spec: VaultSpec;
-  readonly readSecret: ReadSecret;
   readonly clock: Clock;
   /** Deadline of one call. Default 10 s. */
   readonly timeoutMs?: number | undefined;
@@ -39,10 +40,10 @@ export async function openVaultDestination(options: VaultDestinationOptions): Pr
     throw stalled('InvalidSpec', 'spec.vault.address is no URL of scheme, host and port');
   }
   if (spec.namespace !== undefined) parseSegments(spec.namespace);
-  const auth = openAuth(spec.auth, { readSecret: options.readSecret, monotonicMs: () => clock.monotonicMs() });
+  const login = openLogin(spec.auth, options);
   const { address, namespace, caBundle } = spec;
-  const client = await openVaultClient({ address, namespace, caBundle, auth, clock, timeoutMs });
-  return new VaultDestination(client, mount, spec.path);
+  const server = await openVaultServer({ address, namespace, caBundle, timeoutMs });
+  return new VaultDestination(openVaultClient(server, openVaultSession(server, login, clock), clock), mount, spec.path);
 }
 
 /**
@@ -142,7 +143,8 @@ class VaultDestination implements Destination {
     const below = this.#template.replace('{namespace}', 'probe').replace('{name}', 'probe');
     const path = parseSegments(below).join('/');
     const needed = [
-      { path: `${this.#mount}/data/${path}`, rights: ['create', 'read', 'update'] },
+      // No `create`: the announcement has made the path, and without it a value would stand there unmarked.
+      { path: `${this.#mount}/data/${path}`, rights: ['read', 'update'] },
       { path: `${this.#mount}/metadata/${path}`, rights: ['create', 'read', 'update', 'delete'] },
       { path: `${this.#mount}/destroy/${path}`, rights: ['update'] },
     ];

@@ -71,6 +71,9 @@ export class ClusterController {
 
   /** Listens from now on. Call it before the resources start. */
   listen(): void {
+    this.#deps.outages.onSuspect((uid) => {
+      this.#suspect(uid);
+    });
     this.#unsubscribe = this.#deps.resources.subscribe((event) => {
       this.#onEvent(event);
     });
@@ -131,6 +134,14 @@ export class ClusterController {
     // A first list brings everybody anyway.
     if (event.initial) return;
     for (const other of this.#concerned(kind, metadata.name)) this.#queue.add(other, { priority });
+  }
+
+  /** A key's own call failed: a probe finds out whether that is the whole destination. */
+  #suspect(uid: string): void {
+    const metadata = this.#deps.resources.list('KeyDestination').find((one) => one.uid === uid);
+    if (metadata === undefined) return;
+    const at = this.#deps.outages.probeAt({ uid, generation: metadata.generation });
+    this.#queue.add(`KeyDestination/${metadata.name}`, { at });
   }
 
   /** Objects of these kinds whose own status speaks of another one. */
@@ -218,10 +229,9 @@ export class ClusterController {
       ...catalogs.map((name) => `ApiCatalog/${name}`),
       ...[...moved].map((name) => `KeyOwner/${name}`),
       ...[...groups].map((name) => `KeyOwnerGroup/${name}`),
-      // Only one on its way out waits for its keys.
       ...resources
         .list('KeyDestination')
-        .filter(({ uid, deletionTimestamp }) => uids.has(uid) && deletionTimestamp !== undefined)
+        .filter(({ uid }) => uids.has(uid))
         .map(({ name }) => `KeyDestination/${name}`),
     ];
     for (const item of items) this.#queue.add(item, { priority: 'low' });

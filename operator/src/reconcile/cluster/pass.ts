@@ -1,12 +1,13 @@
-import type { KubeObject } from '../../api/meta.ts';
+import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
 import { finalizer } from '../../api/meta.ts';
 import type { Condition } from '../../api/kinds.ts';
 import { Failure, transient } from '../../domain/failure.ts';
-import { formatInstant, type Instant } from '../../domain/time.ts';
+import { formatInstant, parseInstant } from '../../domain/time.ts';
 import type { Next } from '../../queue/queue.ts';
 import type { Kinds } from '../../resources/port.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
+import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outages.ts';
 import { sameStatus } from '../reconciler.ts';
 import { conditionOf } from '../status.ts';
 import type { Statement } from '../verdict.ts';
@@ -26,6 +27,7 @@ export interface ClusterDependencies extends Pick<
 > {
   readonly inForce: InForce;
   readonly counts: Counts;
+  readonly outages: Outages;
 }
 
 /** What came of one pass. */
@@ -35,10 +37,6 @@ export interface ClusterPass {
   readonly changed: readonly Dependency[];
 }
 
-/** A working destination is tried this often, and its status says when. */
-const probeEveryMs = 300_000;
-/** One that does not answer, or that waits for its keys to leave. */
-const retryEveryMs = 15_000;
 const maxSteps = 4;
 
 /** What of one kind differs: how it is planned, and how it comes into force and out of it. */
@@ -54,7 +52,7 @@ interface Handling<K extends ClusterKind> {
   mark(name: string): string | undefined;
   /** Besides the conditions. */
   status(resource: Kinds[K], plan: ClusterPlan): Promise<object>;
-  next(plan: ClusterPlan): Next;
+  next(plan: ClusterPlan, resource: Kinds[K]): Next;
 }
 
 /** One object of a cluster kind, one pass: plan, then the store, then what is in force, then the status. */
@@ -106,7 +104,7 @@ async function run<K extends ClusterKind>(
       return passed({ kind: 'awaitChange' });
     }
     await writeStatus(deps, kind, resource, plan.ready, await handling.status(resource, plan));
-    return passed(handling.next(plan));
+    return passed(handling.next(plan, resource));
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
 }
@@ -253,45 +251,81 @@ function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
 }
 
 function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
-  const { store, clock } = deps;
-  let failure: Failure | undefined;
+  const { store, clock, outages, counts } = deps;
   let healed = false;
   return {
     uidInForce: async () => undefined,
-    plan: async ({ metadata, status }) => {
-      if (metadata.deletionTimestamp === undefined) failure = await probe(deps, metadata.uid);
-      const failed = status?.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'False') === true;
-      healed = failed && failure === undefined && metadata.deletionTimestamp === undefined;
-      const keys =
-        metadata.deletionTimestamp === undefined ? 0 : ((await store.countKeys()).byDestination.get(metadata.uid) ?? 0);
-      return planDestination({ metadata } as Kinds['KeyDestination'], { keys, failure });
+    plan: async (resource) => {
+      const { metadata } = resource;
+      // Keys wait for the finalizer, and not for a probe.
+      const isNew = metadata.deletionTimestamp === undefined && metadata.finalizers?.includes(finalizer) !== true;
+      if (isNew) return { kind: 'finalize' };
+      const wasDown = isKnownDown(outages, resource);
+      const failure = await probeWhenDue(deps, resource);
+      healed = wasDown && failure === undefined;
+      if (metadata.deletionTimestamp === undefined) return planDestination(resource, { keys: 0, failure });
+      // A pass over a key asks the cache whether the destination is leaving, after its row is there and before it writes:
+      // the rows are counted only when the cache says so too.
+      if (deps.resources.get('KeyDestination', metadata)?.metadata.deletionTimestamp === undefined)
+        throw transient('ConflictRetry', 'the deletion has not come to the cache yet; looked at again');
+      const keys = (await store.countKeys()).byDestination.get(metadata.uid) ?? 0;
+      return planDestination(resource, { keys, failure });
     },
     save: async () => {},
-    remove: async () => {},
+    remove: async (uid) => {
+      outages.forget(uid);
+    },
     // One that answers again wakes the keys that wait for it.
     mark: () => (healed ? 'healed' : undefined),
     status: async (resource, plan) => {
-      const now = clock.now();
-      const checked = plan.kind === 'hold' ? resource.status?.lastCheckedAt : checkedAt(resource, plan, now);
-      return checked === undefined ? {} : { lastCheckedAt: checked };
+      const checked = plan.kind === 'hold' ? resource.status?.lastCheckedAt : checkedAt(outages, resource, plan);
+      const keys = (await counts.current()).byDestination.get(resource.metadata.uid) ?? 0;
+      return { keys, ...(checked === undefined ? {} : { lastCheckedAt: checked }) };
     },
-    next: (plan) => ({
-      kind: 'at',
-      at: clock.now() + (plan.kind === 'save' && plan.ready.status === 'True' ? probeEveryMs : retryEveryMs),
-    }),
+    next: (plan, { metadata }) => {
+      const probeAt = outages.probeAt(probedOf(metadata));
+      return { kind: 'at', at: plan.kind === 'hold' ? Math.min(probeAt, clock.now() + retryEveryMs) : probeAt };
+    },
   };
 }
 
+/** The failure of the probe that is due now, or of the last one: a start and a change of the counts make none. */
+async function probeWhenDue(deps: ClusterDependencies, resource: Kinds['KeyDestination']): Promise<Failure | undefined> {
+  const { outages, clock } = deps;
+  const { metadata, status } = resource;
+  const probed = probedOf(metadata);
+  const works = status?.conditions.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+  const lastAt =
+    works && status.observedGeneration === metadata.generation ? parseInstant(status.lastCheckedAt ?? '') : undefined;
+  if (lastAt !== undefined) outages.recall(probed, lastAt);
+  if (outages.probeAt(probed) > clock.now()) return outages.probeFailure(metadata.uid);
+  const failure = await probe(deps, metadata.uid);
+  outages.note(probed, failure);
+  return failure;
+}
+
+/** By the last probe, or, before the first one of this process, by the status. */
+function isKnownDown(outages: Outages, { metadata, status }: Kinds['KeyDestination']): boolean {
+  if (outages.probedAt(metadata.uid) !== undefined) return outages.probeFailure(metadata.uid) !== undefined;
+  return status?.conditions.some((one) => one.type === 'Ready' && one.status === 'False') === true;
+}
+
+function probedOf({ uid, generation }: ObjectMeta): Probed {
+  return { uid, generation };
+}
+
 /** A failing destination is tried often; its status says so only every five minutes, or when something is new. */
-function checkedAt(resource: Kinds['KeyDestination'], plan: ClusterPlan, now: Instant): string {
+function checkedAt(outages: Outages, resource: Kinds['KeyDestination'], plan: ClusterPlan): string | undefined {
   const last = resource.status?.lastCheckedAt;
+  const probedAt = outages.probedAt(resource.metadata.uid);
+  if (probedAt === undefined) return last;
   const before = resource.status?.conditions.find(({ type }) => type === 'Ready');
   const same =
     'ready' in plan &&
     before?.reason === plan.ready.reason &&
     before.message === plan.ready.message &&
     resource.status?.observedGeneration === resource.metadata.generation;
-  return same && last !== undefined && now < Date.parse(last) + probeEveryMs ? last : formatInstant(now);
+  return same && last !== undefined && probedAt < Date.parse(last) + probeEveryMs ? last : formatInstant(probedAt);
 }
 
 async function probe({ destinations }: ClusterDependencies, uid: string): Promise<Failure | undefined> {

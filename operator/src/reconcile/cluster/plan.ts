@@ -89,7 +89,10 @@ export function planDestination(
 ): ClusterPlan {
   if (metadata.deletionTimestamp !== undefined && seen.keys > 0) {
     const keys = seen.keys === 1 ? '1 ApiKey is' : `${seen.keys} ApiKeys are`;
-    return { kind: 'hold', ready: no('Delivering', `being deleted; ${keys} still delivered here`) };
+    return {
+      kind: 'hold',
+      ready: no('Delivering', `being deleted; ${keys} still delivered here: take it out of their spec.deliverTo`),
+    };
   }
   const early = beginning(metadata);
   if (early !== undefined) return early;

@@ -1,10 +1,10 @@
-import { parseInstant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, hold, type Decision } from '../action.ts';
 import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  isCompared,
   isStoreBehind,
   openTargets,
   sightOf,
@@ -12,7 +12,7 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
-import { asWriteTarget, lookAtSources, needsWrite } from './places.ts';
+import { asWriteTarget, copy, isPaced, lookAtSources, needsWrite, undeliveredSince } from './places.ts';
 
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
@@ -32,11 +32,18 @@ export function drift(o: Observed): Decision | undefined {
   if (broken.length > 0) {
     const source = lookAtSources(o, active);
     if (source.kind === 'look') return source.decision;
-    if (source.kind === 'found') return act({ kind: 'copy', version: active, from: source.location, to: broken });
-    if (source.kind === 'unreachable' && !isLongUndelivered(o)) {
-      return hold('waiting', 'DestinationUnavailable', 'a location lost the value, and the ones that may have it do not answer');
+    if (source.kind === 'found') {
+      const now = broken.filter((target) => !isPaced(o, target));
+      if (now.length > 0) return copy(o, active, source.location, now);
+    } else {
+      if (source.kind === 'unreachable' && !isLongUndelivered(o))
+        return hold(
+          'waiting',
+          'DestinationUnavailable',
+          'a location lost the value, and the ones that may have it do not answer',
+        );
+      return mintForLostValue(o);
     }
-    return mintForLostValue(o);
   }
   const unconfirmed = suspects.filter((target) => isHolder(o, target, active) && !isRecorded(o, target, active));
   if (unconfirmed.length === 0) return undefined;
@@ -50,7 +57,7 @@ export function envelope(o: Observed): Decision | undefined {
   const wanted = o.envelopes.get(active.keyId);
   const stale = openTargets(o).filter((target) => {
     const row = deliveryAt(o, target.location);
-    return row?.state === 'live' && row.heldKeyId === active.keyId && row.heldEnvelope !== wanted;
+    return row?.state === 'live' && row.heldKeyId === active.keyId && row.heldEnvelope !== wanted && !isPaced(o, target);
   });
   const unproven = stale.filter(
     (target) => sightOf(o, target.location).value === undefined && sightOf(o, target.location).failure === undefined,
@@ -58,7 +65,7 @@ export function envelope(o: Observed): Decision | undefined {
   if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
   for (const target of stale) {
     if (!isHolder(o, target, active)) continue;
-    return act({ kind: 'copy', version: active, from: target.location, to: asWriteTarget(o, target) });
+    return copy(o, active, target.location, asWriteTarget(o, target));
   }
   return undefined;
 }
@@ -68,14 +75,13 @@ export function envelope(o: Observed): Decision | undefined {
  * silent for so long may be the very one that the key is moved away from, and must not keep it from arriving.
  */
 function isLongUndelivered(o: Observed): boolean {
-  const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
-  const since = delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
+  const since = undeliveredSince(o);
   return since !== undefined && o.now >= since + o.limits.deliverDeadlineMs;
 }
 
 /** A target to be looked at: its row does not say that it holds the version, or a comparison is due, or it was seen anyway. */
 function isSuspect(o: Observed, target: OpenTarget, active: Version): boolean {
-  if (o.driftDue || isStoreBehind(o) || isTroubled(o, target)) return true;
+  if (isCompared(o.compare, target) || isStoreBehind(o) || isTroubled(o, target)) return true;
   return sightOf(o, target.location).reading !== undefined || !isRecorded(o, target, active);
 }
 

@@ -7,6 +7,7 @@ import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  isForReaders,
   isOurs,
   liveVersions,
   openTargets,
@@ -17,11 +18,13 @@ import {
 } from '../observed.ts';
 import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
-import { asWriteTarget, lookAtSources, needsWrite, unseenTargets } from './places.ts';
+import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
 const maxAttemptsPerEpoch = 3;
+/** Then they are this far apart, doubled each time. */
 const attemptBackOffMs = 10 * 60_000;
+const attemptBackOffMaxMs = 60 * 60_000;
 
 /**
  * An attempt is on its way. From its row on a workload may hold it, so it is finished if any location has its value,
@@ -38,14 +41,14 @@ export function pendingEpoch(o: Observed): Decision | undefined {
 
   const holders = targets.filter((target) => provenAt(o, target) === pending.keyId);
   const lacking = targets.filter((target) => provenAt(o, target) !== pending.keyId);
-  const writable = lacking.flatMap((target) => needsWrite(o, target, pending));
+  const writable = targets.flatMap((target) => needsWrite(o, target, pending));
   const failing = lacking.filter((target) => holdingAt(o, target.location).kind === 'failed');
   const late = o.now >= pending.issuedAt + o.limits.deliverDeadlineMs;
 
   if (writable.length > 0) {
     const source = lookAtSources(o, pending);
     if (source.kind === 'look') return source.decision;
-    if (source.kind === 'found') return act({ kind: 'copy', version: pending, from: source.location, to: writable });
+    if (source.kind === 'found') return copy(o, pending, source.location, writable);
     if (source.kind === 'unreachable' && !late) return waitFor(failing, 'cannot be read, and may hold the value');
     return anotherAttempt(o, pending);
   }
@@ -54,11 +57,26 @@ export function pendingEpoch(o: Observed): Decision | undefined {
     if (stuck !== undefined) return stuck;
     return late ? anotherAttempt(o, pending) : waitFor(failing, 'does not answer');
   }
-  if (failing.length > 0 && !late) return waitFor(failing, 'does not answer');
+  if (failing.length > 0 && o.now < Math.min(...deadlinesOf(o, pending))) return waitFor(failing, 'does not answer');
+  // A target that may not be written to still has the old version.
+  const isEverywhere = lacking.length === 0 && o.targets.every((target) => target.blocked === undefined);
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
   if (unconfirmed.length > 0)
     return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => asWriteTarget(o, target)) });
-  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, lacking.length === 0) });
+  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, isEverywhere) });
+}
+
+/**
+ * From when on a pending version that some location holds is activated without those that fail: after the deadline, before
+ * what it replaces expires, and at once after a compromise.
+ */
+export function deadlinesOf(o: Observed, pending: Version): readonly Instant[] {
+  const { deliverDeadlineMs } = o.limits;
+  const old = activeVersion(o)?.expiresAt;
+  return [
+    pending.issuedAt + (pending.cause === 'Compromise' ? 0 : deliverDeadlineMs),
+    ...(old === undefined ? [] : [old - deliverDeadlineMs]),
+  ];
 }
 
 /** No version lives that could be delivered: mint, unless the end was meant. */
@@ -116,13 +134,16 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
     lostKeyIds,
     settings: settingsOf(o.resource.spec),
     first: o.store.key === undefined,
+    publish: isForReaders(o, { state: 'pending' }),
   };
   return act(action);
 }
 
 function anotherAttempt(o: Observed, pending: Version): Decision {
-  const pastBackOff = o.now >= pending.issuedAt + attemptBackOffMs;
-  if (o.store.attemptsOfHighestEpoch >= maxAttemptsPerEpoch && !pastBackOff) {
+  const more = o.store.attemptsOfHighestEpoch - maxAttemptsPerEpoch;
+  const pastBackOff =
+    o.now >= pending.issuedAt + Math.min(attemptBackOffMs * 2 ** Math.min(Math.max(more, 0), 10), attemptBackOffMaxMs);
+  if (more >= 0 && !pastBackOff) {
     return hold(
       'waiting',
       'DestinationUnavailable',

@@ -1,7 +1,18 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
+import { parseInstant, type Instant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, type Decision, type WriteTarget } from '../action.ts';
-import { deliveryAt, holdingAt, openTargets, sightOf, type Observed, type OpenTarget } from '../observed.ts';
+import {
+  activeVersion,
+  deliveryAt,
+  holdingAt,
+  isForReaders,
+  openTargets,
+  pendingVersion,
+  sightOf,
+  type Observed,
+  type OpenTarget,
+} from '../observed.ts';
 
 /** Asks for the marks of all open targets that were not looked at in this pass. */
 export function unseenTargets(o: Observed): Decision | undefined {
@@ -16,8 +27,45 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   if (holding.kind !== 'ours') return [];
   // The right value under a mark that does not say so is written again over itself: the mark is repaired.
   const marked = holding.claimed === version.keyId && holding.reading.kind === 'marked' && holding.reading.mark.uid === o.ref.uid;
-  const right = holding.proven === version.keyId && marked;
+  // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
+  const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
+  const right = holding.proven === version.keyId && marked && !hidden;
   return right ? [] : [{ ...target, reading: holding.reading }];
+}
+
+/** The step that writes a version's value, which stands at `from`, to these places. */
+export function copy(o: Observed, version: Version, from: Location, to: readonly WriteTarget[]): Decision {
+  return act({ kind: 'copy', version, from, to, publish: isForReaders(o, version) });
+}
+
+/**
+ * Until when the provider's pace keeps a place from being written again; a new version is not kept back. Counted from the last
+ * confirmed write, which the store remembers.
+ */
+export function pacedUntil(o: Observed, target: OpenTarget): Instant {
+  const last = deliveryAt(o, target.location)?.deliveredAt;
+  return target.pace === undefined || last === undefined ? 0 : last + target.pace.writeEveryMs;
+}
+
+/** A place lacks the active version, or has it in an old envelope, as far as the store or this pass knows. */
+export function isBehind(o: Observed, target: OpenTarget): boolean {
+  const active = activeVersion(o);
+  const row = deliveryAt(o, target.location);
+  if (active === undefined || pendingVersion(o) !== undefined || row?.state !== 'live') return false;
+  const wanted = o.envelopes.get(active.keyId);
+  const isStale = row.heldKeyId === active.keyId && wanted !== undefined && row.heldEnvelope !== wanted;
+  return isStale || row.heldKeyId !== active.keyId || needsWrite(o, target, active).length > 0;
+}
+
+/** Since when some location has lacked the current version, by the last status. */
+export function undeliveredSince(o: Observed): Instant | undefined {
+  const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
+  return delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
+}
+
+/** It was written a moment ago, and must not be written again yet. */
+export function isPaced(o: Observed, target: OpenTarget): boolean {
+  return pacedUntil(o, target) > o.now;
 }
 
 /** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 import { Agent, ProxyAgent } from 'undici';
 import type { Clock } from '../../domain/time.ts';
 import type { Access, AccessSource } from './access.ts';
-import { KubeFault, causesOf, failureOf, faultOf } from './fault.ts';
+import { KubeFault, causesOf, failureOf, faultOf, isOverQuota } from './fault.ts';
 import { parseLines } from './lines.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch' | 'apply' | 'delete';
@@ -18,8 +18,10 @@ export interface KubeRequest {
   readonly body?: unknown;
   /** `application/json` when absent. */
   readonly accept?: string;
-  /** For the whole answer, in milliseconds; {@link callTimeoutMs} when absent. */
+  /** For the whole answer, tries included, in milliseconds; {@link KubeClientInit.timeoutMs} when absent. */
   readonly timeoutMs?: number;
+  /** The largest answer that is read, in bytes: whoever answers in the API server's place must not fill our memory. Absent = any. */
+  readonly maxBytes?: number;
 }
 
 /** An answer that says how things stand: 2xx, 404, 409, 410 or 422. Everything else is thrown. */
@@ -32,16 +34,21 @@ export interface KubeAnswer {
 export interface KubeClientInit {
   readonly access: AccessSource;
   readonly clock: Clock;
+  /** Deadline of a call that names none, in milliseconds. Default 10 s. */
+  readonly timeoutMs?: number;
   /** Told of every call with the HTTP status, or the fault's word; of a watch when it stands. */
   readonly onCall?: (verb: Verb, kind: string, code: string, durationMs: number) => void;
 }
 
-const callTimeoutMs = 10_000;
+const defaultTimeoutMs = 10_000;
+const watchHeadersTimeoutMs = 30_000;
 const tries = 3;
 const retryBaseMs = 100;
 const longestRetryAfterMs = 5_000;
 /** A connection of client-go probes after 30 s; a dead peer must not hold a call longer than that. */
 const keepAliveInitialDelay = 30_000;
+/** A Status that says no is a few hundred bytes. */
+const maxRefusalBytes = 1_048_576;
 const connectTimeoutMs = 10_000;
 const passedThrough = new Set([404, 409, 410, 422]);
 const methods: Readonly<Record<Verb, Dispatcher.HttpMethod>> = {
@@ -99,10 +106,11 @@ export class KubeClient {
   /** The same, throwing {@link KubeFault}: for the reflector and the leader election, which decide by its code. */
   async sendRaw(request: KubeRequest, signal?: AbortSignal): Promise<KubeAnswer> {
     const { clock } = this.#init;
-    const deadlineMs = clock.monotonicMs() + (request.timeoutMs ?? callTimeoutMs);
+    const deadlineMs = clock.monotonicMs() + (request.timeoutMs ?? this.#init.timeoutMs ?? defaultTimeoutMs);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#once(request, signal);
+        // A later try has what the earlier ones left.
+        return await this.#once(request, Math.max(1, Math.ceil(deadlineMs - clock.monotonicMs())), signal);
       } catch (error) {
         const fault = faultOf(error);
         const delayMs = Math.min(fault.retryAfterMs ?? retryBaseMs * 4 ** (attempt - 1), longestRetryAfterMs);
@@ -126,7 +134,7 @@ export class KubeClient {
       const answer = await watches.request({
         ...this.#options(current, request),
         signal,
-        headersTimeout: 3 * callTimeoutMs,
+        headersTimeout: watchHeadersTimeoutMs,
         bodyTimeout: 0,
       });
       this.#tell(request, String(answer.statusCode), startedMs);
@@ -148,9 +156,8 @@ export class KubeClient {
     await Promise.all([connections?.calls.destroy(), connections?.watches.destroy()]);
   }
 
-  async #once(request: KubeRequest, signal: AbortSignal | undefined): Promise<KubeAnswer> {
+  async #once(request: KubeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<KubeAnswer> {
     const startedMs = this.#init.clock.monotonicMs();
-    const timeoutMs = request.timeoutMs ?? callTimeoutMs;
     try {
       const access = await this.#access();
       const { calls } = await this.#connect(access);
@@ -166,7 +173,7 @@ export class KubeClient {
       const { statusCode: status } = answer;
       if (status === 401) this.#init.access.invalidate(access);
       if (!isSuccess(status) && !passedThrough.has(status)) throw await refusalOf(answer);
-      return { status, body: await parseBody(answer.body) };
+      return { status, body: await parseBody(answer.body, request.maxBytes) };
     } catch (error) {
       const fault = faultOf(error);
       if (typeof fault.code === 'string') this.#tell(request, fault.code, startedMs);
@@ -256,16 +263,23 @@ function isRetried(fault: KubeFault, attempt: number): boolean {
 async function refusalOf(answer: Dispatcher.ResponseData): Promise<KubeFault> {
   const seconds = Number(answer.headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-  const body = await parseBody(answer.body).catch(() => undefined);
-  return new KubeFault(
-    answer.statusCode,
-    retryAfterMs,
-    causesOf(body).map((cause) => cause.reason),
-  );
+  const body = await parseBody(answer.body, maxRefusalBytes).catch(() => undefined);
+  const causes = causesOf(body).map((cause) => cause.reason);
+  return new KubeFault(answer.statusCode, retryAfterMs, isOverQuota(body) ? [...causes, 'ExceededQuota'] : causes);
 }
 
-async function parseBody(body: Dispatcher.ResponseData['body']): Promise<unknown> {
-  const text = await body.text();
+async function parseBody(body: Dispatcher.ResponseData['body'], maxBytes = Infinity): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > maxBytes) {
+      body.destroy();
+      throw new KubeFault('tooLarge');
+    }
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
   try {
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   } catch {

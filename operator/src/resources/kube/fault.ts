@@ -3,17 +3,17 @@ import type { Failure } from '../../domain/failure.ts';
 
 /**
  * How a call failed. `refused`: no connection was made, so nothing was done. `broken`: the connection ended before the
- * answer did; something may have been done. `timeout`: the same, after a wait. `credentials`: ours could not be read.
- * A number is the server's HTTP status.
+ * answer did; something may have been done. `timeout`: the same, after a wait. `tooLarge`: the answer was given up.
+ * `credentials`: ours could not be read. A number is the server's HTTP status.
  */
-export type FaultCode = 'refused' | 'broken' | 'timeout' | 'credentials' | number;
+export type FaultCode = 'refused' | 'broken' | 'timeout' | 'credentials' | 'tooLarge' | number;
 
 /** What a failed call tells, without the server's text. Stays inside `kube/`: {@link failureOf} makes what leaves it. */
 export class KubeFault extends Error {
   readonly code: FaultCode;
   /** From `Retry-After`, in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** Machine-readable causes of the server's Status, e.g. `NamespaceTerminating`, `ResourceVersionTooLarge`. */
+  /** Machine-readable causes of the server's Status, e.g. `NamespaceTerminating`, `ResourceVersionTooLarge`; ours is `ExceededQuota`. */
   readonly causes: readonly string[];
 
   constructor(code: FaultCode, retryAfterMs?: number, causes: readonly string[] = []) {
@@ -41,6 +41,15 @@ export function causesOf(body: unknown): readonly StatusCause[] {
   }));
 }
 
+/**
+ * Whether a Status says that a ResourceQuota is used up. The API server answers 403, as for a missing right, without a
+ * machine-readable cause (plugin/pkg/admission/resourcequota/controller.go): only its text tells the two apart.
+ */
+export function isOverQuota(body: unknown): boolean {
+  const message = (body as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' && / is forbidden: exceeded quota: /.test(message);
+}
+
 /** No connection was made: DNS, refusal, unreachable, or a TLS handshake that failed. From Node's and undici's error codes. */
 const refusedCodes = new Set([
   'ECONNREFUSED',
@@ -66,6 +75,8 @@ export function faultOf(error: unknown): KubeFault {
 export function failureOf(fault: KubeFault, what: string): Failure {
   const { code, retryAfterMs } = fault;
   if (fault.causes.includes('NamespaceTerminating')) return waiting('NamespaceTerminating', 'the namespace is being deleted');
+  if (fault.causes.includes('ExceededQuota'))
+    return waiting('InternalError', `the quota of the namespace leaves no room to ${what}`);
   if (code === 401 || code === 403)
     return waiting('InternalError', `the API server does not let us ${what} (${String(code)}): look at our role`);
   if (typeof code === 'string')

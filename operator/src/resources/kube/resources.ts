@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ObjectMeta, ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
+import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind, Workloads } from '../port.ts';
@@ -19,6 +20,7 @@ import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
 import type { Kept } from './source.ts';
 import { kubeWorkloads } from './workloads.ts';
+import { requestToken } from './tokens.ts';
 
 /** What {@link openKubeResources} needs. */
 export interface KubeResourcesInit {
@@ -34,11 +36,14 @@ export interface KubeResourcesInit {
   readonly random: () => number;
   /** Told of every call, for a metric. */
   readonly onCall?: KubeClientInit['onCall'];
+  /** Deadline of one call, in milliseconds. Default 10 s. */
+  readonly timeoutMs?: number;
 }
 
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
   readonly workloads: Workloads;
+  requestToken(audience: string): Promise<Plaintext>;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
   /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
@@ -56,8 +61,9 @@ const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
 /** Declared state in a Kubernetes API server. Rejects with a plain error when the kubeconfig cannot be used. */
 export async function openKubeResources(init: KubeResourcesInit): Promise<KubeResources> {
   const access = await loadAccess(init.kubeconfig, init.clock);
-  const { clock, onCall } = init;
-  return new ApiServer(init, new KubeClient({ access, clock, ...(onCall === undefined ? {} : { onCall }) }));
+  const { clock, onCall, timeoutMs } = init;
+  const options = { ...(onCall === undefined ? {} : { onCall }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+  return new ApiServer(init, new KubeClient({ access, clock, ...options }));
 }
 
 class ApiServer implements KubeResources {
@@ -155,6 +161,10 @@ class ApiServer implements KubeResources {
 
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {
     this.#events.record(kind, metadata, event);
+  }
+
+  requestToken(audience: string): Promise<Plaintext> {
+    return requestToken(this.#client, audience);
   }
 
   async clusterUid(): Promise<string> {

@@ -7,12 +7,14 @@ import { causesOf } from './fault.ts';
 
 const endpoint = endpoints.Secret;
 const kind = 'Secret';
+/** A Secret has at most 1 MiB of data, a third more in base64; then labels, annotations and managed fields. */
+const maxBytes = 4 * 1024 * 1024;
 
 /** Secrets of the API server, one at a time, every write conditional. */
 export function kubeSecrets(client: KubeClient): Secrets {
   const send = async (request: Parameters<KubeClient['send']>[0]): Promise<KubeAnswer> => {
     try {
-      return await client.send(request);
+      return await client.send({ ...request, maxBytes });
     } catch (error) {
       throw asDestination(error);
     }
@@ -20,11 +22,11 @@ export function kubeSecrets(client: KubeClient): Secrets {
   return {
     read: async (ref) => {
       const answer = await send({ verb: 'get', kind, path: objectPath(endpoint, ref) });
-      return answer.status === 404 ? undefined : (expectObject(answer) as SecretObject);
+      return isAbsent(answer) ? undefined : expectObject(answer, kind);
     },
     readMetadata: async (ref) => {
       const answer = await send({ verb: 'get', kind, path: objectPath(endpoint, ref), accept: partialObject });
-      return answer.status === 404 ? undefined : (expectObject(answer) as { metadata: ObjectMeta }).metadata;
+      return isAbsent(answer) ? undefined : expectObject(answer, 'PartialObjectMetadata').metadata;
     },
     write: async (manifest, observed) => {
       const body = bodyOf(manifest, observed);
@@ -39,9 +41,9 @@ export function kubeSecrets(client: KubeClient): Secrets {
     remove: async (ref, { uid, resourceVersion }) => {
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
       const answer = await send({ verb: 'delete', kind, path: objectPath(endpoint, ref), body });
-      if (answer.status < 300 || answer.status === 404) return 'removed';
+      if (isAbsent(answer) || (answer.status < 300 && ['Status', kind].includes(kindOf(answer)))) return 'removed';
       if (answer.status === 409) return 'lost';
-      throw refused(answer.status);
+      throw refused(answer);
     },
   };
 }
@@ -60,10 +62,10 @@ function bodyOf(manifest: SecretManifest, observed: { uid: string; resourceVersi
 }
 
 function writeOutcome(answer: KubeAnswer): ConditionalWrite<SecretObject> {
-  if (answer.status < 300) return { kind: 'written', object: expectObject(answer) as SecretObject };
+  if (answer.status < 300) return { kind: 'written', object: expectObject(answer, kind) };
   // 409: it exists, is gone, or has another version; 422 on the uid: another object has the name.
   if (answer.status === 409 || isOtherUid(answer)) return { kind: 'lost' };
-  throw refused(answer.status);
+  throw refused(answer);
 }
 
 /** Whether a 422 says that the uid is not the object's. */
@@ -71,19 +73,41 @@ export function isOtherUid(answer: KubeAnswer): boolean {
   return answer.status === 422 && causesOf(answer.body).some((cause) => cause.field === 'metadata.uid');
 }
 
-function expectObject(answer: KubeAnswer): unknown {
-  if (answer.status >= 300 || typeof answer.body !== 'object' || answer.body === null) throw refused(answer.status);
-  return answer.body;
+/** The API server's own 404. A proxy's may mean anything, and a Secret that counts as lost costs a rotation. */
+function isAbsent(answer: KubeAnswer): boolean {
+  return answer.status === 404 && kindOf(answer) === 'Status';
 }
 
-function refused(status: number): Failure {
-  // 404 on a write: the namespace is gone.
-  const failure = status === 404 ? 'waiting' : 'stalled';
-  return new Failure({
-    kind: failure,
-    reason: 'DestinationUnavailable',
-    message: `the API server refuses the Secret (${String(status)})`,
-  });
+function kindOf(answer: KubeAnswer): string {
+  const found = (answer.body as { kind?: unknown } | null | undefined)?.kind;
+  return typeof found === 'string' ? found : '';
+}
+
+function expectObject(answer: KubeAnswer, expected: string): { readonly metadata: ObjectMeta } {
+  const { metadata } = (answer.body ?? {}) as { metadata?: Partial<ObjectMeta> };
+  const isWhole = typeof metadata?.uid === 'string' && typeof metadata.resourceVersion === 'string';
+  if (answer.status >= 300 || kindOf(answer) !== expected || !isWhole) throw refused(answer);
+  return answer.body as { metadata: ObjectMeta };
+}
+
+/** Our words for a refusal, from its status and the fields that it names. */
+function refused(answer: KubeAnswer): Failure {
+  const { status } = answer;
+  if (status < 300 || kindOf(answer) !== 'Status')
+    return unavailable('transient', 'what answers at the address of the API server is no API server');
+  if (status === 404) return unavailable('waiting', 'the namespace of the Secret does not exist');
+  const causes = status === 422 ? causesOf(answer.body) : [];
+  const names = (field: string, reason: string) => causes.some((cause) => cause.field === field && cause.reason === reason);
+  if (names('data', 'FieldValueForbidden'))
+    return unavailable('stalled', 'the Secret is immutable: delete it, and it is delivered again');
+  if (names('data', 'FieldValueTooLong')) return unavailable('stalled', 'the value is too large for a Secret');
+  if (names('type', 'FieldValueInvalid'))
+    return unavailable('stalled', 'the Secret was made anew with another type: delete it, and it is delivered again');
+  return unavailable('stalled', `the API server refuses the Secret (${String(status)})`);
+}
+
+function unavailable(failure: Failure['kind'], message: string): Failure {
+  return new Failure({ kind: failure, reason: 'DestinationUnavailable', message });
 }
 
 /** A Secret is a destination: what the API server fails at is told under that reason. */

@@ -2,12 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
-import type { Destination } from '../../../operator/src/destinations/port.ts';
-import { composeRecord } from '../../../operator/src/destinations/record.ts';
-import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
-import { Failure } from '../../../operator/src/domain/failure.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
+import type { Destination } from '../../../../operator/src/destinations/port.ts';
+import { composeRecord } from '../../../../operator/src/destinations/record.ts';
+import { openVaultDestination } from '../../../../operator/src/destinations/vault/vault.ts';
+import { Failure } from '../../../../operator/src/domain/failure.ts';
+import { Plaintext } from '../../../../operator/src/domain/plaintext.ts';
+import { systemClock } from '../../../../operator/src/domain/time.ts';
 
 const value = 'acme_live_canaryvalue';
 const token = 'hvs.canarytoken';
@@ -39,7 +39,11 @@ async function against(answer: Answer, tokens: readonly string[] = [token]): Pro
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => answer(request, response, body));
+    request.on('end', () => {
+      // A token that is used as it is; how logins fail is told in session.test.ts.
+      if (request.url === '/v1/auth/token/renew-self') response.writeHead(400).end('{"errors":["lease is not renewable"]}');
+      else answer(request, response, body);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -97,8 +101,16 @@ async function failureOf(call: Promise<unknown>): Promise<Failure> {
 it.each<[string, Answer, RegExp]>([
   ['denies us', status(403, '{"errors":["permission denied"]}'), /denies us access \(403\)/],
   ['fails', status(500, '{"errors":["internal"]}'), /failed \(500\)/],
-  ['is sealed', status(503, '{"errors":["Vault is sealed"]}'), /sealed/],
-  ['limits our rate', status(429, ''), /rate/],
+  ['is sealed', status(503, '{"errors":["Vault is sealed"]}'), /is sealed, and waits for somebody to unseal it \(503\)/],
+  ['is not there behind its load balancer', status(503, '<html>'), /is sealed or in maintenance \(503\)/],
+  ['limits our rate', status(429, ''), /limits our rate, or is a standby \(429\)/],
+  ['copies another one', status(412, '{"errors":["required index state not present"]}'), /is behind another one/],
+  ['stands by for disasters', status(472, ''), /standby for disasters, which serves no keys \(472\)/],
+  ['stands by for reading', status(473, ''), /standby for reading, which passes no writes on \(473\)/],
+  ['is not initialised', status(501, ''), /is not initialised \(501\)/],
+  ['has a gateway that fails', status(502, '<html>'), /what stands before it fails \(502\)/],
+  ['has a gateway that waits', status(504, '<html>'), /does not answer what stands before it \(504\)/],
+  ['says something odd', status(418, ''), /unexpected status \(418\)/],
   ['redirects', (_, response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(), /redirects/],
   ['answers in HTML', status(200, '<html>login</html>'), /not JSON/],
   ['answers with other JSON', status(200, '{"data":{"hello":1}}'), /unknown shape/],
@@ -175,12 +187,34 @@ it('names the rights that the policy lacks', async () => {
   expect((await failureOf(destination.probe())).message).toBe('the policy lacks create, update, delete on secret/metadata/');
 });
 
-it.each(['kubernetes', 'appRole'])('says that login by %s is not supported yet', async (login) => {
-  const spec = { address: 'http://127.0.0.1:1', mount: 'secret', path: '{namespace}/{name}', auth: { [login]: {} } };
-  const opening = openVaultDestination({ spec, readSecret: async () => undefined, clock: systemClock });
-  await expect(opening).rejects.toMatchObject({
-    kind: 'stalled',
-    reason: 'InvalidSpec',
-    message: `spec.vault.auth.${login} is not supported yet; use spec.vault.auth.token`,
+it('logs in once more when it is denied, sends the call once more, and leaves it at that', async () => {
+  const seen: string[] = [];
+  const server = createServer((request, response) => {
+    request.resume();
+    const isLogin = request.url === '/v1/auth/approle/login';
+    seen.push(isLogin ? 'login' : String(request.headers['x-vault-token']));
+    const auth = { client_token: `${token}-${seen.length}`, lease_duration: 3600, renewable: true };
+    if (isLogin) response.writeHead(200).end(JSON.stringify({ auth }));
+    else if (request.url?.endsWith('/revoke-self') === true) response.writeHead(204).end();
+    else response.writeHead(403).end('{"errors":["permission denied"]}');
   });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const destination = await openVaultDestination({
+    spec: {
+      address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      mount: 'secret',
+      path: 'keywright/{namespace}/{name}',
+      auth: { appRole: { roleId: 'role-1', secretRef: { name: 'vault-approle' } } },
+    },
+    readSecret: async () => new Plaintext('canary-secret-id'),
+    clock: impatient,
+  });
+  running.push({ server, destination });
+  for (let call = 0; call < 3; call += 1) {
+    expect((await failureOf(destination.probe())).message).toBe('the Vault server denies us access (403)');
+  }
+  const [first, second] = [`${token}-1`, `${token}-3`];
+  expect(seen).toEqual(['login', first, 'login', second, second, second]);
+  await destination.close();
+  expect(seen.at(-1)).toBe(second);
 });

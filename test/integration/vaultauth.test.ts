@@ -1,0 +1,388 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { operatorOwnRules, operatorRules } from '../../operator/src/api/admission/roles.ts';
+import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import type { Destination } from '../../operator/src/destinations/port.ts';
+import { openDestinations } from '../../operator/src/destinations/registry.ts';
+import { Failure } from '../../operator/src/domain/failure.ts';
+import { systemClock } from '../../operator/src/domain/time.ts';
+import { openKubeResources, type KubeResources } from '../../operator/src/resources/kube/resources.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { certificate } from '../builders/certificate.ts';
+import { guideBlock } from '../builders/vaultguide.ts';
+import { obtain } from '../harness/binaries.ts';
+import { FakeResources } from '../harness/fakes/resources.ts';
+import type { Kube } from '../harness/kube.ts';
+import { callOpenBao } from '../harness/openbao.ts';
+import { ownOpenBao, useKube } from '../harness/parts.ts';
+import { bind, withServiceAccount } from '../harness/permissions.ts';
+import { privateDir } from '../harness/process.ts';
+import { until } from '../harness/until.ts';
+import { put, version, written } from '../contract/destinations/version.ts';
+
+const kube = await useKube();
+const own = await ownOpenBao();
+const dir = privateDir('vaultauth');
+const owner = { namespace: 'payments', name: 'billing', uid: 'uid-1' };
+const fakes = new FakeResources(systemClock);
+let namespace = '';
+let account: Kube;
+let operator: KubeResources;
+let destinations: ReturnType<typeof openDestinations>;
+let count = 0;
+
+const call = (method: string, path: string, body?: unknown) => callOpenBao(own.openbao, method, path, body);
+
+/** Runs commands of the page as they stand, but for the namespace: the cluster is shared. */
+const run = (label: string) => shell(guideBlock(label).replaceAll('keywright-system', namespace), label);
+
+async function shell(commands: string, what: string): Promise<void> {
+  const child = spawn('sh', ['-eu'], {
+    cwd: dir,
+    env: {
+      PATH: `${dir}:${process.env['PATH'] ?? ''}`,
+      HOME: dir,
+      KUBECONFIG: kube.kubeconfig(),
+      KUBERNETES_URL: kube.url,
+      VAULT_ADDR: own.openbao.address,
+      VAULT_TOKEN: own.openbao.rootToken,
+    },
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  child.stdin.end(commands);
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  if (code !== 0) throw new Error(`${what} of the page on Vault ended with ${String(code)}: ${said}`);
+}
+
+interface VaultChange {
+  readonly address?: string;
+  readonly namespace?: string;
+  readonly caBundle?: string;
+  readonly auth?: object;
+}
+
+/** The KeyDestination of the page, at our server, with changes. */
+async function open(label: string, change: VaultChange = {}): Promise<Destination> {
+  const document = parse(guideBlock(label)) as { metadata: object; spec: { vault: object } };
+  const name = `vault-${(count += 1)}`;
+  const vault = { ...document.spec.vault, address: own.openbao.address, ...change };
+  const parsed = parseManifestObject('KeyDestination', {
+    ...document,
+    metadata: { ...document.metadata, name },
+    spec: { ...document.spec, vault },
+  });
+  if (!parsed.ok) throw new Error(inspect(parsed.errors));
+  const { metadata } = fakes.create('KeyDestination', { metadata: { name }, spec: parsed.object.spec });
+  return destinations.open(metadata.uid);
+}
+
+/** Writes, rotates, reads and withdraws a key. */
+async function liveThrough(destination: Destination): Promise<void> {
+  const location = { destinationUid: 'vault', path: `secret/keywright/payments/place-${(count += 1)}` };
+  const reading = written(await put(destination, location, await destination.readMark(location), version(owner, 1)));
+  const next = written(await put(destination, location, reading, version(owner, 2)));
+  expect((await destination.readValue(location))?.apiKey?.reveal()).toBe(version(owner, 2).token);
+  expect(await destination.withdraw(location, next)).toBe('withdrawn');
+}
+
+/** The accessors of the tokens that Kubernetes auth gave and that live. */
+async function tokens(): Promise<readonly string[]> {
+  const listed = (await call('GET', 'auth/token/accessors?list=true')) as { data: { keys: string[] } };
+  const found: string[] = [];
+  for (const accessor of listed.data.keys) {
+    const token = (await call('POST', 'auth/token/lookup-accessor', { accessor })) as { data: { path: string } };
+    if (token.data.path === 'auth/kubernetes/login') found.push(accessor);
+  }
+  return found;
+}
+
+async function revokeAll(): Promise<void> {
+  for (const accessor of await tokens()) await call('POST', 'auth/token/revoke-accessor', { accessor });
+}
+
+async function failureOf(work: Promise<unknown>): Promise<Failure> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof Failure)) throw new Error(`no Failure: ${inspect(error)}`);
+  // Neither a token of Vault nor one of Kubernetes.
+  expect(`${error.stack}${inspect(error, { depth: 9, showHidden: true })}`).not.toMatch(/\b[sb]\.[A-Za-z0-9]{20}|eyJ/);
+  expect(error).toMatchObject({ kind: 'waiting', reason: 'DestinationUnavailable' });
+  return error;
+}
+
+const tokenOf = (name: string) => ({ token: { secretRef: { name } } });
+const appRoleOf = (roleId: string, name = 'vault-approle') => ({ appRole: { roleId, secretRef: { name } } });
+const roleId = () => readFileSync(join(dir, 'role-id'), 'utf8').trim();
+
+beforeAll(async () => {
+  namespace = await kube.createNamespace('keywright');
+  account = await withServiceAccount(kube, namespace, 'keywright-operator');
+  const subject = { kind: 'ServiceAccount', name: 'keywright-operator', namespace } as const;
+  await bind(kube, namespace, subject, [...operatorRules, ...operatorOwnRules]);
+  operator = await openKubeResources({
+    kubeconfig: account.kubeconfig('keywright-operator'),
+    clock: systemClock,
+    log: silentLog,
+    identity: 'test',
+    random: Math.random,
+  });
+  await fakes.start(AbortSignal.timeout(1000));
+  destinations = openDestinations({
+    resources: {
+      get: (kind, ref) => fakes.get(kind, ref),
+      list: (kind) => fakes.list(kind),
+      secrets: operator.secrets,
+      requestToken: (audience) => operator.requestToken(audience),
+    },
+    mode: { kind: 'kubernetes' },
+    clock: systemClock,
+    operatorNamespace: namespace,
+  });
+  chmodSync(dir, 0o700);
+  symlinkSync(await obtain('bao'), join(dir, 'vault'));
+  symlinkSync(kube.handle.kubectl, join(dir, 'kubectl'));
+  writeFileSync(join(dir, 'kubernetes-ca.pem'), kube.handle.ca);
+  writeFileSync(join(dir, 'keywright.hcl'), guideBlock('hcl policy'));
+  for (const label of ['sh policy', 'sh kubernetes', 'sh approle', 'sh token']) await run(label);
+});
+
+afterAll(async () => {
+  await destinations.close();
+  await operator.close();
+  await account.close();
+  await kube.close();
+  await own.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+describe('a login by Kubernetes auth', () => {
+  it('delivers a key with what the page says, and nothing else', async () => {
+    const destination = await open('yaml kubernetes');
+    await destination.probe();
+    await liveThrough(destination);
+  });
+
+  it('is one for all calls, and is revoked at the end', async () => {
+    await revokeAll();
+    const destination = await open('yaml kubernetes');
+    await Promise.all(Array.from({ length: 8 }, () => destination.probe()));
+    expect(await tokens()).toHaveLength(1);
+    await destination.close();
+    expect(await tokens()).toHaveLength(0);
+  });
+
+  it('is made again when its token is revoked under it, in the middle of things', async () => {
+    const destination = await open('yaml kubernetes');
+    await destination.probe();
+    await revokeAll();
+    await liveThrough(destination);
+    expect(await tokens()).toHaveLength(1);
+  });
+
+  it('hands over a token that the API server itself does not accept', async () => {
+    const token = (await operator.requestToken('vault')).reveal();
+    const payload = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { aud: string[]; sub: string };
+    expect(payload).toMatchObject({ aud: ['vault'], sub: `system:serviceaccount:${namespace}:keywright-operator` });
+    const args = ['--token', token, '--server', kube.url, '--kubeconfig', '/dev/null', 'auth', 'whoami'];
+    const { stderr } = await kube.kubectl([...args, '--insecure-skip-tls-verify'], { allowFailure: true });
+    expect(stderr).toMatch(/Unauthorized|must be logged in/);
+  });
+
+  it.each([
+    ['another audience', { role: 'keywright', audience: 'somebody-else' }],
+    ['another role', { role: 'nobody' }],
+  ])('is refused with %s, in our words', async (_what, auth) => {
+    const destination = await open('yaml kubernetes', { auth: { kubernetes: auth } });
+    const { message } = await failureOf(destination.probe());
+    expect(message).toMatch(
+      new RegExp(`^the Vault server refuses the login at kubernetes \\(40[03]\\); is its role ${auth.role} `),
+    );
+  });
+
+  it('says so when nothing is mounted there', async () => {
+    const destination = await open('yaml kubernetes', { auth: { kubernetes: { role: 'keywright', mount: 'elsewhere' } } });
+    expect((await failureOf(destination.probe())).message).toMatch(/^the Vault server .* at elsewhere \(40[0-9]\)/);
+  });
+
+  it('is the only use of its role: no token of another ServiceAccount', async () => {
+    const other = ['create', 'token', 'vault-reviewer', '--namespace', namespace];
+    const refused = await account.kubectl(other, { user: 'keywright-operator', allowFailure: true });
+    expect(refused.stderr).toContain('serviceaccounts "vault-reviewer" is forbidden');
+  });
+
+  it('is not there for who is no ServiceAccount', async () => {
+    const admin = await openKubeResources({
+      kubeconfig: kube.kubeconfig(),
+      clock: systemClock,
+      log: silentLog,
+      identity: 'test',
+      random: Math.random,
+    });
+    await expect(admin.requestToken('vault')).rejects.toThrow('the operator does not run as a ServiceAccount');
+    await admin.close();
+  });
+});
+
+describe('a login by AppRole', () => {
+  it('delivers a key with what the page says, and nothing else', async () => {
+    const destination = await open('yaml approle', { auth: appRoleOf(roleId()) });
+    await destination.probe();
+    await liveThrough(destination);
+  });
+
+  it('is refused with a secret id that was destroyed, and made with the new one', async () => {
+    const secret = { name: 'other-approle', namespace };
+    const write = (text: string) =>
+      kube.kubectl(['apply', '-f', '-'], {
+        input: { apiVersion: 'v1', kind: 'Secret', metadata: secret, stringData: { 'secret-id': text } },
+      });
+    await write('11111111-2222-3333-4444-555555555555');
+    const destination = await open('yaml approle', { auth: appRoleOf(roleId(), secret.name) });
+    expect((await failureOf(destination.probe())).message).toBe(
+      'the Vault server refuses the login at approle (400); are role id and the secret id in the Secret other-approle valid?',
+    );
+    const made = (await call('POST', 'auth/approle/role/keywright/secret-id')) as { data: { secret_id: string } };
+    await write(made.data.secret_id);
+    await destination.probe();
+  });
+});
+
+describe('a token', () => {
+  it('delivers a key with what the page says, and nothing else', async () => {
+    const destination = await open('yaml token');
+    await destination.probe();
+    await liveThrough(destination);
+  });
+
+  it('is renewed by its first use', async () => {
+    const grant = { policies: ['keywright'], no_default_policy: true, period: '24h' };
+    const made = (await call('POST', 'auth/token/create', grant)) as { auth: { client_token: string; accessor: string } };
+    await kube.kubectl([
+      'create',
+      'secret',
+      'generic',
+      'fresh-token',
+      '-n',
+      namespace,
+      `--from-literal=token=${made.auth.client_token}`,
+    ]);
+    await (await open('yaml token', { auth: tokenOf('fresh-token') })).probe();
+    const seen = (await call('POST', 'auth/token/lookup-accessor', { accessor: made.auth.accessor })) as {
+      data: { last_renewal?: string };
+    };
+    expect(seen.data.last_renewal).toBeDefined();
+  });
+});
+
+it('delivers into a Vault namespace, and logs in there', async () => {
+  await call('POST', 'sys/namespaces/team-a', {});
+  await call('POST', 'team-a/sys/mounts/secret', { type: 'kv', options: { version: '2' } });
+  await call('POST', 'team-a/sys/policies/acl/keywright', { policy: guideBlock('hcl policy') });
+  await call('POST', 'team-a/sys/auth/approle', { type: 'approle' });
+  await call('POST', 'team-a/auth/approle/role/keywright', { token_policies: ['keywright'], token_no_default_policy: true });
+  const role = (await call('GET', 'team-a/auth/approle/role/keywright/role-id')) as { data: { role_id: string } };
+  const made = (await call('POST', 'team-a/auth/approle/role/keywright/secret-id')) as { data: { secret_id: string } };
+  await kube.kubectl([
+    'create',
+    'secret',
+    'generic',
+    'team-a',
+    '-n',
+    namespace,
+    `--from-literal=secret-id=${made.data.secret_id}`,
+  ]);
+  const destination = await open('yaml approle', { namespace: 'team-a', auth: appRoleOf(role.data.role_id, 'team-a') });
+  // A mount of a new namespace is being upgraded for a moment.
+  await until(
+    async () => {
+      await destination.probe();
+      await liveThrough(destination);
+      return true;
+    },
+    { what: 'the mount of the namespace' },
+  );
+  const location = { destinationUid: 'vault', path: 'secret/keywright/payments/in-team-a' };
+  await put(destination, location, await destination.readMark(location), version(owner, 1));
+  expect(await call('GET', 'team-a/secret/data/keywright/payments/in-team-a')).toBeDefined();
+  expect(await call('GET', 'secret/data/keywright/payments/in-team-a')).toBeUndefined();
+});
+
+it('is read by a workload with the policy and the agent of the page', async () => {
+  const destination = await open('yaml token');
+  const location = { destinationUid: 'vault', path: 'secret/keywright/payments/billing-sync' };
+  await put(destination, location, await destination.readMark(location), version(owner, 1));
+  writeFileSync(join(dir, 'reader.hcl'), guideBlock('hcl reader'));
+  writeFileSync(
+    join(dir, 'agent.hcl'),
+    `exit_after_auth = true
+auto_auth {
+  method "token_file" { config = { token_file_path = "reader" } }
+}
+${guideBlock('hcl agent')}`,
+  );
+  await shell(
+    `vault policy write reader reader.hcl
+vault token create -policy reader -field token > reader
+unset VAULT_TOKEN
+exec vault agent -config agent.hcl`,
+    'the agent',
+  );
+  expect(readFileSync(join(dir, 'api-key'), 'utf8')).toBe(version(owner, 1).token);
+});
+
+it('checks the certificate of the server against the CA bundle', async () => {
+  const authority = certificate('keywright test CA');
+  const { cert, key } = certificate('vault', authority);
+  const proxy = createServer({ cert, key }, (incoming, response) => {
+    void (async () => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
+      const { method = 'GET', url = '/', headers } = incoming;
+      const sent = Object.entries(headers).filter(([name]) => name.startsWith('x-vault') || name === 'content-type');
+      const answer = await fetch(`${own.openbao.address}${url}`, {
+        method,
+        headers: Object.fromEntries(sent.map(([name, text]) => [name, String(text)])),
+        ...(chunks.length === 0 ? {} : { body: Buffer.concat(chunks) }),
+      });
+      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+    })();
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  try {
+    const address = `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const trusting = await open('yaml token', { address, caBundle: authority.cert });
+    await trusting.probe();
+    await liveThrough(trusting);
+    for (const change of [{}, { caBundle: certificate('another CA').cert }]) {
+      const destination = await open('yaml token', { address, ...change });
+      expect((await failureOf(destination.probe())).message).toMatch(/^the certificate of the Vault server is not trusted/);
+    }
+    await trusting.close();
+  } finally {
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+});
+
+it('waits for a sealed Vault, says so, and goes on when it is unsealed', async () => {
+  const destination = await open('yaml kubernetes');
+  await destination.probe();
+  await call('POST', 'sys/seal');
+  const sealed = 'the Vault server is sealed, and waits for somebody to unseal it (503)';
+  expect((await failureOf(destination.probe())).message).toBe(sealed);
+  expect((await failureOf((await open('yaml approle', { auth: appRoleOf(roleId()) })).probe())).message).toBe(sealed);
+  const key = /Unseal Key: (\S+)/.exec(readFileSync(own.server.logFile, 'utf8'))?.[1];
+  await call('POST', 'sys/unseal', { key });
+  await until(async () => (await liveThrough(destination), true), { what: 'the unsealed server' });
+});
