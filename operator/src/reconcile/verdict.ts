@@ -104,6 +104,7 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
     'AdmissionPolicyMissing',
   ];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
+  if (blocker?.reason === 'ClockWrong' && usableVersions(o).length === 0) return no('ClockWrong');
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
   return spec.suspend ? no('Suspended') : undefined;

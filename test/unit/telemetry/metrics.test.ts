@@ -13,6 +13,7 @@ describe('metrics', () => {
     recorder.minted('Initial');
     recorder.restarted({ kind: 'DaemonSet', outcome: 'patched' });
     recorder.verified({ code: 'key_expired', durationMs: 0.3 });
+    recorder.clockCompared(-7_250);
     recorder.leading(true);
     const { body } = await render();
     for (const line of [
@@ -26,6 +27,7 @@ describe('metrics', () => {
       'keywright_consumer_restarts_total{kind="DaemonSet",outcome="patched"} 1',
       'keywright_verify_verdicts_total{code="key_expired"} 1',
       'keywright_verify_duration_seconds_count 1',
+      'keywright_clock_skew_seconds -7.25',
       'keywright_leader 1',
     ]) {
       expect(body.split('\n')).toContain(line);
