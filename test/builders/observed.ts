@@ -16,10 +16,12 @@ import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
+import { workloadName } from '../../operator/src/reconcile/consuming.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
+import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
 import type { KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
@@ -88,6 +90,7 @@ export interface ObservedCase {
   readonly driftDue?: boolean;
   readonly compare?: Comparison;
   readonly mintAllowed?: boolean;
+  readonly horizon?: UsageHorizon;
   readonly highestEpoch?: number;
   readonly attempts?: number;
   readonly lastEnded?: EndedReason;
@@ -153,6 +156,7 @@ export function observed(given: ObservedCase): Observed {
       versions,
       rows.map((row) => deliveryOf(row, digests)),
     ),
+    horizon: given.horizon ?? { kind: 'unknown', why: 'no replica' },
     sights: new Map(
       Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
     ),
@@ -183,17 +187,28 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
     case 'saveSettings':
       return { kind, suspended: action.settings.suspended, selections: action.settings.selections };
     case 'endVersions':
-      return { kind, keyIds: action.keyIds, reason: action.reason };
+      return { ...action };
+    case 'saveHandled':
+      return { ...action };
+    case 'setExpiry':
+      return {
+        kind,
+        expires: Object.fromEntries(
+          action.expiries.map(({ keyId, expiresAt }) => [keyId, expiresAt === undefined ? 'never' : span(expiresAt)]),
+        ),
+      };
+    case 'bringForward':
+      return { kind, ends: Object.fromEntries(action.ends.map(({ keyId, notAfter }) => [keyId, span(notAfter)])) };
     case 'beginWithdrawal':
       return { kind, at: action.deliveries.map((row) => nameOf(row.location)) };
     case 'withdraw':
     case 'finishWithdrawal':
       return { kind, at: nameOf(action.delivery.location) };
     case 'mint': {
-      const { epoch, cause, first, lostKeyIds, expiresAt, publish } = action;
+      const { epoch, cause, first, lostKeyIds, expiresAt, publish, handled } = action;
       const expires = expiresAt === undefined ? 'never' : span(expiresAt);
       const to = action.targets.map((target) => nameOf(target.location));
-      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish };
+      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish, ...(handled === undefined ? {} : { handled }) };
     }
     case 'copy':
       return {
@@ -211,6 +226,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
         keyId: action.version.keyId,
         oldEnds: action.oldNotAfter === undefined ? 'there is no old one' : span(action.oldNotAfter),
       };
+    case 'lookAtConsumers':
+      return { kind, at: action.at.map(workloadName) };
+    case 'restartConsumers':
+      return { kind, at: action.at.map(({ consumer }) => workloadName(consumer)) };
     case 'addFinalizer':
     case 'removeFinalizer':
     case 'releaseKey':

@@ -196,6 +196,7 @@ export class World {
       references: declaredReferences(this.resources),
       store: this.store,
       destinations: new FakeDestinations({ 'vault-uid': this.vault, secret: this.secret }),
+      usageHorizon: () => this.store.readUsageHorizon(),
       peppers: this.peppers,
       // Bytes that differ from call to call and are the same in every run.
       random: (size) => {

@@ -1,8 +1,10 @@
+import type { Consumers } from '../consumers/port.ts';
 import type { Destinations } from '../destinations/port.ts';
 import type { Clock } from '../domain/time.ts';
 import type { RandomSource } from '../keys/mint.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import type { Resources } from '../resources/port.ts';
+import type { UsageHorizon } from '../store/horizon.ts';
 import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -16,6 +18,10 @@ export interface Dependencies {
   readonly references: References;
   readonly store: Store;
   readonly destinations: Destinations;
+  /** Absent = no consumer is restarted. */
+  readonly consumers?: Consumers;
+  /** How far the record of use is complete; may be some seconds old, which only makes it say less. */
+  readonly usageHorizon: () => Promise<UsageHorizon>;
   readonly peppers: Peppers;
   readonly random: RandomSource;
   /** A new uuid. */

@@ -1,12 +1,14 @@
 import type { ApiKey, ApiKeyStatus } from '../api/kinds.ts';
 import { Failure, transient } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
+import type { Reason } from '../domain/reason.ts';
 import { parseInstant, type Instant } from '../domain/time.ts';
 import type { Next } from '../queue/queue.ts';
 import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
+import { attend } from './consuming.ts';
 import { execute } from './execute.ts';
-import { observe, withSights, type Sights } from './observe.ts';
+import { observe, withSights, type Sights, type WorkloadSights } from './observe.ts';
 import { isCompared, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
@@ -23,6 +25,8 @@ export interface Pass {
   readonly compared: boolean;
   /** The ApiKey is Ready. */
   readonly ready: boolean;
+  /** What it waits for, if it does. */
+  readonly waitsFor?: Reason;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
@@ -42,12 +46,14 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, compare: C
     const compared = openTargets(observed).every(
       (target) => !isCompared(compare, target) || sightOf(observed, target.location).reading !== undefined,
     );
-    return { next, compared, ready: readyOf(observed, decided).status === 'True' };
+    const ready = readyOf(observed, decided).status === 'True';
+    return { next, compared, ready, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    return { next: await fail(deps, resource, error), compared: false, ready: false };
+    const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
+    return { next: await fail(deps, resource, error), compared: false, ready: false, ...waiting };
   }
 }
 
@@ -58,15 +64,21 @@ async function runSteps(
 ): Promise<{ readonly observed: Observed; readonly decided: Plan }> {
   let resource = first;
   let sights: Sights = new Map();
+  let workloads: WorkloadSights = new Map();
   // A namespace that ends deletes Secrets first, and the watch of Secrets may be ahead of that of namespaces.
   const namespace =
     compare === 'none' ? undefined : await deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
   for (let step = 0; step < maxSteps; step += 1) {
-    const observed = await observe(deps, resource, { sights, compare, namespace });
+    const observed = await observe(deps, resource, { sights, workloads, compare, namespace });
     const decided = plan(observed);
     const { action } = decided;
     if (action === undefined) return { observed, decided };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
+    if (action.kind === 'lookAtConsumers' || action.kind === 'restartConsumers') {
+      workloads = new Map([...workloads, ...(await attend(deps, observed, action))]);
+      tell(deps, observed, action);
+      continue;
+    }
     const changes = await execute(deps, observed, action);
     tell(deps, observed, action);
     if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule } };
