@@ -1,6 +1,7 @@
 import type { ObjectMeta } from '../api/meta.ts';
 import type { ApiKey } from '../api/kinds.ts';
 import { Failure } from '../domain/failure.ts';
+import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { ResourceEvent } from '../resources/port.ts';
@@ -25,8 +26,9 @@ export interface ControllerInit {
 }
 
 const sweepEveryMs = 60_000;
-/** The keys of a destination that heals come over this time. */
-const wakeSpreadMs = 30_000;
+/** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
+const wakeApartMs = 100;
+const longestSpreadMs = 30_000;
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -42,6 +44,8 @@ export class Controller {
   readonly #comparisons: Comparisons;
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
+  /** What the last pass of a key waited for. */
+  readonly #waiting = new Map<string, Reason>();
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
@@ -84,15 +88,28 @@ export class Controller {
 
   /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
   wake(dependencies: readonly Dependency[]): void {
-    const now = this.#deps.clock.now();
     for (const dependency of dependencies) {
       const keys = this.#dependents.of(dependency);
-      const spreadMs = dependency.startsWith('KeyDestination/') ? wakeSpreadMs : 0;
-      for (const [at, key] of keys.entries()) {
-        this.#changed.add(key);
-        this.#queue.add(key, { at: now + Math.floor((at * spreadMs) / keys.length) });
-      }
+      if (dependency.startsWith('KeyDestination/')) this.#wakeSpread(keys);
+      else for (const key of keys) this.#wakeKey(key);
     }
+  }
+
+  /** What these keys waited for is there again. */
+  wakeWaiting(reason: Reason): void {
+    this.#wakeSpread([...this.#waiting].flatMap(([key, waitsFor]) => (waitsFor === reason ? [key] : [])));
+  }
+
+  #wakeSpread(keys: readonly string[]): void {
+    const now = this.#deps.clock.now();
+    const apartMs = Math.min(wakeApartMs, longestSpreadMs / keys.length);
+    for (const [at, key] of keys.entries()) this.#wakeKey(key, now + Math.floor(at * apartMs));
+  }
+
+  /** Whatever back-off it has. */
+  #wakeKey(key: string, at?: Instant): void {
+    this.#changed.add(key);
+    this.#queue.add(key, at === undefined ? {} : { at });
   }
 
   /** What the store has of this ApiKey was changed by somebody else; one that no resource declares is the sweeper's. */
@@ -119,6 +136,11 @@ export class Controller {
   /** ApiKeys that wait for their turn now. */
   depth(): number {
     return this.#queue.depth();
+  }
+
+  /** When the next of the ApiKeys that wait for an instant is due; `undefined` = none waits for one. */
+  nextAt(): Instant | undefined {
+    return this.#queue.nextAt();
   }
 
   /** ApiKeys that are worked at this moment. */
@@ -167,6 +189,7 @@ export class Controller {
     this.#dependents.forget(key);
     this.#comparisons.forget(key);
     this.#changed.delete(key);
+    this.#waiting.delete(key);
   }
 
   /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
@@ -198,7 +221,9 @@ export class Controller {
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
-    const { next, compared, ready } = await reconcile(this.#deps, resource, compare);
+    const { next, compared, ready, waitsFor } = await reconcile(this.#deps, resource, compare);
+    if (waitsFor === undefined) this.#waiting.delete(key);
+    else this.#waiting.set(key, waitsFor);
     this.#init.onPass?.(key, { owner: resource.spec.owner, ready });
     this.#comparisons.end(key, compare, compared, now);
     return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));

@@ -32,6 +32,7 @@ export class FeedFollower {
   #last: Pick<FeedRow, 'rev' | 'id'> | undefined;
   readonly #opened: Promise<void>;
   #open: () => void = () => {};
+  #answers = true;
 
   constructor(init: FeedFollowerInit) {
     this.#init = init;
@@ -50,6 +51,11 @@ export class FeedFollower {
     return this.#opened;
   }
 
+  /** Whether the store answered the last poll. */
+  answers(): boolean {
+    return this.#answers;
+  }
+
   /** Ends; a poll that is under way changes nothing any more. */
   stop(): void {
     this.#stop.abort();
@@ -65,8 +71,10 @@ export class FeedFollower {
         if (isOpen) await this.#poll();
         else await this.#moveToEnd();
         isOpen = true;
+        this.#answers = true;
         this.#open();
       } catch (error) {
+        this.#answers = false;
         // What needs the database says itself that it does not answer.
         if (error instanceof Failure) log.debug('feed not read', { reason: error.reason, message: error.message });
         else log.error('feed not read', { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' });

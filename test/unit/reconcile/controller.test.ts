@@ -265,6 +265,65 @@ describe('a back-off in the status', () => {
   });
 });
 
+describe('keys that waited for the same thing', () => {
+  /** When each of so many keys was first looked at, in steps of that many milliseconds since the wake. */
+  async function comeBack(count: number, stepMs: number, wake: (run: Run) => void): Promise<readonly number[]> {
+    const world = await World.open();
+    for (let at = 0; at < count; at += 1) createOther(world, `key-${at}`);
+    world.mintAllowed = false;
+    const run = new Run(world);
+    await run.start();
+    await run.advance(1_000);
+    run.passes = [];
+    wake(run);
+    const first = new Map<string, number>();
+    for (let step = 0; step * stepMs < 31_000; step += 1) {
+      await run.advance(step === 0 ? 0 : stepMs);
+      for (const name of run.passes.filter((one) => one.startsWith('key-'))) first.set(name, first.get(name) ?? step);
+      run.passes = [];
+    }
+    return [...first.values()];
+  }
+
+  it('are looked at when it is there again, ten in a second', async () => {
+    const steps = await comeBack(25, 100, (run) => {
+      run.controller.wakeWaiting('AdmissionPolicyMissing');
+    });
+    expect(steps).toEqual(Array.from({ length: 25 }, (_, at) => at));
+  });
+
+  it('come within half a minute, evenly, however many they are', async () => {
+    const steps = await comeBack(360, 1_000, (run) => {
+      run.controller.wakeWaiting('AdmissionPolicyMissing');
+    });
+    expect(steps).toHaveLength(360);
+    for (let second = 0; second <= 30; second += 1)
+      expect(steps.filter((step) => step === second).length, `second ${second}`).toBeLessThanOrEqual(13);
+  });
+
+  it('are left alone by another thing that is there again', async () => {
+    const steps = await comeBack(3, 1_000, (run) => {
+      run.controller.wakeWaiting('StoreUnavailable');
+    });
+    expect(steps).toEqual([]);
+  });
+
+  it('wait for it no more after they went on', async () => {
+    const run = await started();
+    run.world.store.failNext(1);
+    run.world.updateKey({ purpose: 'other' });
+    await run.quiet();
+    expect(run.world.condition('Ready')).toBe('Unknown StoreUnavailable');
+    run.controller.wakeWaiting('StoreUnavailable');
+    await run.advance(0);
+    expect(run.world.condition('Ready')).toBe('True Available');
+    run.passes = [];
+    run.controller.wakeWaiting('StoreUnavailable');
+    await run.advance(10_000);
+    expect(run.passes).toEqual([]);
+  });
+});
+
 describe('when something breaks', () => {
   it('says once that leadership was lost in the store, whatever the number of keys', async () => {
     const world = await World.open();

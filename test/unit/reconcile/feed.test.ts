@@ -124,9 +124,9 @@ describe('the feed', () => {
     await store.revokeDirect(keyId, leak);
     store.failNext();
     await clock.advance(1_000);
-    expect(foreign).toEqual([]);
+    expect([foreign, follower.answers()]).toEqual([[], false]);
     await clock.advance(5_000);
-    expect([foreign, breaks]).toEqual([[uid], 0]);
+    expect([foreign, breaks, follower.answers()]).toEqual([[uid], 0, true]);
   });
 
   test('is not read any more after the end', async () => {
