@@ -18,9 +18,10 @@ export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Ob
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
  * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
  *
- * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
- * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → pendingEpoch → nothingLive →
- * drift → envelope → steady.
+ * Safety: deletion → revoked → compromised → requests → revokedBefore → selections → expiryEdited → retirementDue → retirement →
+ * withdrawals.
+ * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → expiryLater → pendingEpoch →
+ * nothingLive → compromisedNewest → drift → envelope → rotation → rollouts → steady.
  */
 export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
   for (const [rule, decide] of rules) {

@@ -72,7 +72,7 @@ export interface KeyState {
   readonly attemptsOfHighestEpoch: number;
   /** Newest first, at most 16. */
   readonly revokedKeyIds: readonly string[];
-  /** The version that ended last, if any: what to say when nothing is live. */
+  /** Of the versions that have ended the newest, if any: what to say when nothing is live. */
   readonly lastEnded?: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant };
   /**
    * The version that ended by compromise and for which none was minted since: the next mint answers it. `newest` = it was the

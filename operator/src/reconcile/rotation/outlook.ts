@@ -2,12 +2,13 @@ import { annotations } from '../../api/meta.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import type { UsageHorizon } from '../../store/horizon.ts';
-import type { VersionEnd } from '../../store/port.ts';
+import { nearerEnd } from '../../store/ends.ts';
+import type { HandledRequests, VersionEnd } from '../../store/port.ts';
 import { activeVersion, deliveryAt, liveVersions, type Observed } from '../observed.ts';
 import { holdsOneOf } from '../verdict.ts';
 import { stepOfPlanned, stepOfRequested, type Brakes, type RotationStep } from './begin.ts';
 import { rotationDue, type RotationDue } from './due.ts';
-import { rotationPolicyOf, type RotationPolicy } from './policy.ts';
+import { retirementPolicyOf, rotationPolicyOf } from './policy.ts';
 import { longestCompromisedRequest, longestRotateRequest, requestOf, type Request } from './requests.ts';
 import { retirementOf, type Retirement } from './retire.ts';
 import { windowsOf } from './windows.ts';
@@ -41,14 +42,28 @@ export interface Outlook {
   readonly wakeAt?: Instant;
 }
 
-/** The request annotations against what was handled; the status counts where the store remembers nothing. */
+/**
+ * The requests that count as handled: the store's. A restored database may have forgotten one whose annotation still stands;
+ * then the status counts.
+ */
+export function handledRequests(o: Observed): HandledRequests {
+  const asked = o.resource.metadata.annotations ?? {};
+  const known = o.store.key?.handled;
+  const told = o.resource.status;
+  const rotate = known?.rotate ?? standing(asked[annotations.rotate], told?.lastHandledRotation);
+  const compromised = known?.compromised ?? standing(asked[annotations.compromised], told?.lastHandledCompromise);
+  return { ...(rotate === undefined ? {} : { rotate }), ...(compromised === undefined ? {} : { compromised }) };
+}
+
+function standing(asked: string | undefined, told: string | undefined): string | undefined {
+  return asked === told ? told : undefined;
+}
+
+/** The request annotations against what was handled. */
 export function requestsOf(o: Observed): { readonly rotate: Request; readonly compromised: Request } {
   const asked = o.resource.metadata.annotations ?? {};
   const first = o.store.highestEpoch === 0;
-  const handled = o.store.key?.handled ?? {
-    rotate: o.resource.status?.lastHandledRotation,
-    compromised: o.resource.status?.lastHandledCompromise,
-  };
+  const handled = handledRequests(o);
   const { rotate, compromised } = annotations;
   return {
     rotate: requestOf({ present: asked[rotate], handled: handled.rotate, first, longest: longestRotateRequest }),
@@ -61,17 +76,66 @@ export function requestsOf(o: Observed): { readonly rotate: Request; readonly co
   };
 }
 
+/**
+ * What becomes of the versions that are valid besides the active one. Needs no valid spec and no catalog: without one only the
+ * last moment of the successor is not known.
+ */
+export function retirementsOf(o: Observed, evidence: Evidence): Pick<Outlook, 'retiring' | 'bringForward'> {
+  const active = activeVersion(o);
+  if (active === undefined) return { retiring: [], bringForward: [] };
+  const succession = { current: active, activatedAt: active.activatedAt ?? active.issuedAt };
+  const deliveredAt = deliveredEverywhereAt(o, active);
+  const retiring = liveVersions(o)
+    .filter((version) => version.state === 'retiring')
+    .map((version) => ({ version, retirement: endOfPredecessor(o, version, { ...succession, deliveredAt }, evidence) }));
+  const bringForward = retiring
+    .filter(({ version, retirement }) => nearerEnd(version, retirement.notAfter, o.now) !== undefined)
+    .map(({ version, retirement }) => ({ keyId: version.keyId, notAfter: retirement.notAfter }));
+  return { retiring, bringForward };
+}
+
+/** A version that takes or took the place of another. */
+export interface Succession {
+  readonly current: Version;
+  readonly activatedAt: Instant;
+  /** When the last location got it; absent = some location still lacks it. */
+  readonly deliveredAt: Instant | undefined;
+}
+
+/** What becomes of `old`, a version that `succession` ends: see {@link retirementOf}. */
+export function endOfPredecessor(
+  o: Observed,
+  old: Version,
+  { current, activatedAt, deliveredAt }: Succession,
+  evidence: Evidence,
+): Retirement {
+  const { spec } = o.resource;
+  const policy = rotationPolicyOf(spec, o.catalog?.spec.policy);
+  const due = policy === undefined ? undefined : rotationDue(policy, { ...current, activatedAt }, o.ref.uid);
+  const { horizon, rolledOut } = evidence;
+  const input = {
+    policy: retirementPolicyOf(spec),
+    old,
+    current: {
+      activatedAt,
+      ...(current.firstUsedAt === undefined ? {} : { firstUsedAt: current.firstUsedAt }),
+      ...(due?.lastAt === undefined ? {} : { lastAt: due.lastAt }),
+    },
+    rolledOut,
+    horizon,
+    ...(deliveredAt === undefined ? {} : { deliveredAt }),
+  };
+  return retirementOf(input, o.now);
+}
+
 /** Gathers what the functions of this folder decide for one key; nothing is planned without an active version and a catalog. */
 export function outlookOf(o: Observed, evidence: Evidence): Outlook {
   const policy = rotationPolicyOf(o.resource.spec, o.catalog?.spec.policy);
   const active = activeVersion(o);
   if (policy === undefined || active === undefined) return { step: { kind: 'none' }, retiring: [], bringForward: [] };
   const due = rotationDue(policy, active, o.ref.uid);
-  const retiring = retiringOf(o, { policy, active, due }, evidence);
+  const { retiring, bringForward } = retirementsOf(o, evidence);
   const step = stepFor(o, due, evidence, retiring);
-  const bringForward = retiring
-    .filter(({ version, retirement }) => retirement.notAfter < (version.notAfter ?? Number.POSITIVE_INFINITY))
-    .map(({ version, retirement }) => ({ keyId: version.keyId, notAfter: retirement.notAfter }));
   const instants = retiring.map(({ retirement }) => (retirement.kind === 'waits' ? retirement.lookAt : retirement.notAfter));
   if (step.kind === 'wait') instants.push(step.wakeAt);
   const future = instants.filter((at) => at > o.now);
@@ -93,26 +157,6 @@ function stepFor(o: Observed, due: RotationDue | undefined, evidence: Evidence, 
   if (requestsOf(o).rotate.kind !== 'asked') return planned;
   const requested = stepOfRequested(brakes, o.now);
   return requested.kind === 'wait' && planned.kind === 'begin' ? planned : requested;
-}
-
-interface Succession {
-  readonly policy: RotationPolicy;
-  readonly active: Version;
-  readonly due: RotationDue | undefined;
-}
-
-function retiringOf(o: Observed, { policy, active, due }: Succession, evidence: Evidence): readonly Retiring[] {
-  const deliveredAt = deliveredEverywhereAt(o, active);
-  const current = {
-    activatedAt: active.activatedAt ?? active.issuedAt,
-    ...(active.firstUsedAt === undefined ? {} : { firstUsedAt: active.firstUsedAt }),
-    ...(due?.lastAt === undefined ? {} : { lastAt: due.lastAt }),
-  };
-  const { horizon, rolledOut } = evidence;
-  const given = { policy, current, rolledOut, horizon, ...(deliveredAt === undefined ? {} : { deliveredAt }) };
-  return liveVersions(o)
-    .filter((version) => version.state === 'retiring')
-    .map((version) => ({ version, retirement: retirementOf({ ...given, old: version }, o.now) }));
 }
 
 /** When the last location got the version, or `undefined` while one lacks it. */

@@ -57,15 +57,24 @@ export function rotationPolicyOf(
 ): RotationPolicy | undefined {
   const expiry = expiryOf(spec, catalog);
   if (expiry === undefined) return undefined;
-  const { every, beforeExpiry, onExpiry, retireOldKey, overlap, quietPeriod, maxOverlap } = spec.rotation;
+  const { every, beforeExpiry, onExpiry } = spec.rotation;
   return {
     expiry,
     onExpiry,
-    retireOldKey,
+    ...retirementPolicyOf(spec),
     ...(every === undefined ? {} : { everyMs: durationMs(every) }),
     ...(beforeExpiry === undefined ? {} : { beforeExpiryMs: durationMs(beforeExpiry) }),
-    overlapMs: durationMs(overlap),
-    quietPeriodMs: durationMs(quietPeriod),
-    maxOverlapMs: durationMs(maxOverlap),
+  };
+}
+
+/** What of {@link RotationPolicy} says when an old version ends. */
+export function retirementPolicyOf({
+  rotation,
+}: ApiKeySpec): Pick<RotationPolicy, 'retireOldKey' | 'overlapMs' | 'quietPeriodMs' | 'maxOverlapMs'> {
+  return {
+    retireOldKey: rotation.retireOldKey,
+    overlapMs: durationMs(rotation.overlap),
+    quietPeriodMs: durationMs(rotation.quietPeriod),
+    maxOverlapMs: durationMs(rotation.maxOverlap),
   };
 }

@@ -54,7 +54,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
          select v.key_id, v.ended_at, v.seq from keywright.version v where v.apikey_uid = ${uid} and v.ended_reason = 'revoked'
          order by v.ended_at desc, v.seq desc limit 16) r) as "revokedKeyIds",
       (select json_build_object('keyId', v.key_id, 'reason', v.ended_reason, 'at', keywright.ms(v.ended_at)) from keywright.version v
-       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.ended_at desc, v.seq desc limit 1) as "lastEnded",
+       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.seq desc limit 1) as "lastEnded",
       (select json_build_object('keyId', v.key_id, 'at', keywright.ms(v.ended_at), 'newest', not exists (
          select from keywright.version w where w.apikey_uid = ${uid} and w.seq > v.seq))
        from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid and k.compromised_key_id = v.key_id

@@ -20,7 +20,7 @@ export function readKey(rows: Rows, uid: string): KeyState {
     ...(newest === undefined ? {} : { boundOwnerUid: newest.ownerUid }),
     attemptsOfHighestEpoch: own.filter((one) => one.epoch === highestEpoch).length,
     revokedKeyIds: revoked.map((one) => one.keyId),
-    ...optional('lastEnded', lastEnded(ended[0])),
+    ...optional('lastEnded', lastEnded(own.findLast((one) => one.state === 'ended'))),
     ...optional('compromised', compromised(key, own)),
     deliveries: rows.deliveries
       .filter((one) => one.apiKeyUid === uid && one.state !== 'gone')
