@@ -90,13 +90,23 @@ const waits: Readonly<Record<WaitCause, string>> = {
   StillUsed: 'it was used until just now',
 };
 
-/** Until when an old version is valid, and why so long; who used it stands in alphabetical order, so that it stays the same. */
+/** Until when an old version is valid, and why so long. */
 export function sentenceOfOld(old: Pick<Version, 'keyId' | 'usedBy'>, retirement: Retirement): string {
   const until = `The old version ${old.keyId} is valid until ${formatInstant(retirement.notAfter)}`;
   if (retirement.kind === 'ends') return `${until}: ${endings[retirement.why]}.`;
-  const users = [...new Set((old.usedBy ?? []).map((use) => use.by))].sort();
+  const users = namesOfUsers(old);
   const who = retirement.why === 'StillUsed' && users.length > 0 ? `it is used by ${users.join('; ')}` : waits[retirement.why];
   return `${until} at the latest: ${who}.`;
+}
+
+/** Who was last seen using a version, in alphabetical order, so that it stays the same. */
+export function namesOfUsers({ usedBy = [] }: Pick<Version, 'usedBy'>): readonly string[] {
+  return [...new Set(usedBy.map((use) => use.by))].sort();
+}
+
+/** The end of a notice: whom it concerns. */
+export function contactOf(contactEmail: string | undefined): string {
+  return contactEmail === undefined ? '' : ` Contact: ${contactEmail}.`;
 }
 
 /** What Expiring is made from. */
@@ -124,10 +134,9 @@ export function expiringOf(outlook: ExpiryOutlook, now: Instant): Statement {
       : step.kind === 'suspended'
         ? 'its rotation waits while the key is suspended'
         : 'its rotation is late';
-  const whom = contactEmail === undefined ? '' : ` Contact: ${contactEmail}.`;
   return yes(
     'Expiring',
-    `Version ${active.keyId} expires at ${end}, in ${spellDuration(notice.beforeMs)} or less, and ${why}.${whom}`,
+    `Version ${active.keyId} expires at ${end}, in ${spellDuration(notice.beforeMs)} or less, and ${why}.${contactOf(contactEmail)}`,
   );
 }
 
