@@ -62,17 +62,20 @@ export function nextTelling(o: Observed, outlook: Outlook | undefined): Instant 
   const active = activeVersion(o);
   const expiring = expiryOutlookOf(o, outlook);
   if (active === undefined || expiring === undefined) return undefined;
-  const instants = [nextExpiringAt(expiring, o.now), nextUseLook(active, o.now)].filter((at) => at !== undefined);
+  const instants = [nextExpiringAt(expiring, o.now), nextUseLook(o, active)].filter((at) => at !== undefined);
   return instants.length === 0 ? undefined : Math.min(...instants);
 }
 
 /** Nothing wakes a key when it is used first: it is looked at ever more rarely, and after this only when it is looked at anyway. */
 const longestUseLookMs = 6 * 3_600_000;
 const shortestUseLookMs = 5_000;
+/** While there is no authorizer that could have seen a use. */
+const blindUseLookMs = 600_000;
 
-function nextUseLook({ firstUsedAt, activatedAt }: Version, now: Instant): Instant | undefined {
+function nextUseLook({ horizon, now }: Observed, { firstUsedAt, activatedAt }: Version): Instant | undefined {
   if (firstUsedAt !== undefined || activatedAt === undefined || now - activatedAt > longestUseLookMs) return undefined;
-  return ceilToSecond(now + Math.max(shortestUseLookMs, now - activatedAt));
+  const isBlind = horizon.kind === 'unknown' && horizon.why === 'no replica';
+  return ceilToSecond(now + Math.max(isBlind ? blindUseLookMs : shortestUseLookMs, now - activatedAt));
 }
 
 function adoptionOf(o: Observed): Statement {
