@@ -243,7 +243,6 @@ function heldBy(location: Location, reading: Reading, keyId: string): readonly H
 
 async function activate(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'activate' }>): Promise<SightChanges> {
   const { version, oldNotAfter } = action;
-  const mark = markOf(o, version);
   const changes: (readonly [Location, Sight | undefined])[] = [];
   let refused = false;
   for (const { location } of openTargets(o)) {
@@ -253,7 +252,8 @@ async function activate(deps: Dependencies, o: Observed, action: Extract<Action,
     const outcome = await attempt(async () => {
       const destination = await deps.destinations.open(location.destinationUid);
       deps.assertLeading();
-      return destination.promote(location, mark, reading);
+      // The mark that stands there: an edited expiry makes another one, which is written after this.
+      return destination.promote(location, reading.mark, reading);
     });
     if ('failure' in outcome) changes.push([location, outcome]);
     else changes.push([location, outcome.kind === 'lost' ? undefined : { ...sight, reading: outcome.reading }]);
