@@ -182,7 +182,7 @@ export function newsOf(before: ApiKeyStatus | undefined, after: ApiKeyStatus, to
   const now = conditionsOf(after);
   const isNewKey = before?.currentKey?.id !== after.currentKey?.id;
   const news = [
-    ...keyNews(before, after),
+    ...keyNews(before, after, told),
     ...readyNews(before, after),
     ...deliveredNews(then('Delivered'), now('Delivered')),
     ...adoptedNews(then('Adopted'), now('Adopted'), isNewKey ? undefined : before?.currentKey?.id, after.currentKey?.display),
@@ -207,25 +207,27 @@ function conditionsOf(status: ApiKeyStatus | undefined): Lookup {
 }
 
 /** What a pass did that ended before it could tell, or somebody else did in the store. */
-function keyNews(before: ApiKeyStatus | undefined, after: ApiKeyStatus): Story {
+function keyNews(before: ApiKeyStatus | undefined, after: ApiKeyStatus, told: Story): Story {
   const { currentKey, previousKey, revokedKeyIds = [] } = after;
   if (before === undefined || currentKey === undefined) return [];
-  const isGone = (keyId: string) => keyId !== currentKey.id && keyId !== previousKey?.id;
-  const known = [before.currentKey?.id, before.previousKey?.id].filter((keyId) => keyId !== undefined);
-  const wasActive = before.currentKey?.id === currentKey.id && before.currentKey.activatedAt !== undefined;
+  const wasActive = before.currentKey?.activatedAt === undefined ? undefined : before.currentKey.id;
+  const isCurrentNews = currentKey.activatedAt !== undefined && wasActive !== currentKey.id;
+  const gone = [wasActive, before.previousKey?.id]
+    .filter((keyId) => keyId !== undefined)
+    .filter((keyId) => keyId !== currentKey.id && keyId !== previousKey?.id)
+    .filter((keyId) => !told.some(({ reason, message }) => endReasons.includes(reason) && message.includes(keyId)));
   return [
-    ...known
-      .filter(isGone)
-      .map((keyId) =>
-        revokedKeyIds.includes(keyId)
-          ? warning('Revoked', `Version ${keyId} was revoked.`)
-          : normal('Retired', `The old version ${keyId} has ended.`),
-      ),
-    ...(currentKey.activatedAt === undefined || wasActive
-      ? []
-      : [normal('Current', `${currentKey.display} is delivered and current.`)]),
+    ...gone.map((keyId) =>
+      revokedKeyIds.includes(keyId)
+        ? warning('Revoked', `Version ${keyId} was revoked.`)
+        : normal('Retired', `The old version ${keyId} has ended.`),
+    ),
+    ...(isCurrentNews ? [normal('Current', `${currentKey.display} is delivered and current.`)] : []),
   ];
 }
+
+/** What tells that a version ended. */
+const endReasons: readonly Reason[] = ['Retired', 'Expired', 'Revoked', 'Compromised'];
 
 /** Ready has come, is lost, or is missing for another reason. */
 export function readyNews(then: ApiKeyStatus | undefined, now: ApiKeyStatus): Story {

@@ -128,9 +128,12 @@ export function issuedOf(o: Observed): Statement {
   return o.store.lastEnded?.reason === 'expired' ? no('Expired') : no('Minting', 'No version was minted yet.');
 }
 
-/** Delivered: every destination holds the current version; else it names the failing destination. */
+/**
+ * Delivered: every destination holds the current version; else it names the failing destination. A version on its way counts
+ * as current here: what holds it up is what there is to tell.
+ */
 export function deliveredOf(o: Observed): Statement {
-  const current = activeVersion(o) ?? pendingVersion(o);
+  const current = pendingVersion(o) ?? activeVersion(o);
   if (current === undefined) return no(issuedOf(o).reason === 'Minted' ? 'Delivering' : issuedOf(o).reason);
   // A destination that is going, or closed to this namespace, gets no later version: its value is no lasting delivery.
   const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, [current.keyId]));
