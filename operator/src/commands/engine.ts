@@ -70,17 +70,17 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeAll();
     },
   });
-  const gates = new Gates(
-    clock,
-    [
+  const gates = new Gates({
+    ...{ clock, lookEveryMs: config.feedPollMs },
+    gates: [
       { reason: 'StoreUnavailable', isOpen: () => feed.answers() },
       { reason: 'AdmissionPolicyMissing', isOpen: parts.mintAllowed },
       { reason: 'ClockWrong', isOpen: parts.clockIsRight },
     ],
-    (reason) => {
+    onOpen: (reason) => {
       keys.wakeWaiting(reason);
     },
-  );
+  });
   return together(cluster, keys, { feed, gates });
 }
 

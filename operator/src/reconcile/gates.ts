@@ -8,24 +8,27 @@ export interface Gate {
   readonly isOpen: () => boolean;
 }
 
-/** Looking costs nothing: nobody is asked. */
-const lookEveryMs = 1_000;
+/** What {@link Gates} need. */
+export interface GatesInit {
+  readonly clock: Clock;
+  readonly gates: readonly Gate[];
+  /** Time between two looks, in milliseconds. A look costs nothing: nobody is asked. */
+  readonly lookEveryMs: number;
+  /** Who waits for this goes on. */
+  readonly onOpen: (reason: Reason) => void;
+}
 
 /**
  * Looks at what all keys may wait for (the database, the admission policy, the clock), and tells when it is there again: who waits
  * for it would find out at its next look only, a minute later.
  */
 export class Gates {
-  readonly #clock: Clock;
-  readonly #gates: readonly Gate[];
-  readonly #onOpen: (reason: Reason) => void;
+  readonly #init: GatesInit;
   readonly #closed = new Set<Reason>();
   readonly #stop = new AbortController();
 
-  constructor(clock: Clock, gates: readonly Gate[], onOpen: (reason: Reason) => void) {
-    this.#clock = clock;
-    this.#gates = gates;
-    this.#onOpen = onOpen;
+  constructor(init: GatesInit) {
+    this.#init = init;
   }
 
   /** Begins; call it once. */
@@ -38,14 +41,15 @@ export class Gates {
   }
 
   async #lookForEver(): Promise<void> {
+    const { clock, gates, lookEveryMs, onOpen } = this.#init;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      for (const { reason, isOpen } of this.#gates) {
+      for (const { reason, isOpen } of gates) {
         if (!isOpen()) this.#closed.add(reason);
-        else if (this.#closed.delete(reason)) this.#onOpen(reason);
+        else if (this.#closed.delete(reason)) onOpen(reason);
       }
       // Aborted = stopping.
-      await this.#clock.sleep(lookEveryMs, signal).catch(() => {});
+      await clock.sleep(lookEveryMs, signal).catch(() => {});
     }
   }
 }

@@ -12,14 +12,14 @@ beforeEach(() => {
   clock = new FakeClock();
   there = { store: true, policy: true };
   opened = [];
-  gates = new Gates(
-    clock,
-    [
+  gates = new Gates({
+    ...{ clock, lookEveryMs: 1_000 },
+    gates: [
       { reason: 'StoreUnavailable', isOpen: () => there.store },
       { reason: 'AdmissionPolicyMissing', isOpen: () => there.policy },
     ],
-    (reason) => void opened.push(reason),
-  );
+    onOpen: (reason) => void opened.push(reason),
+  });
 });
 afterEach(() => {
   gates.stop();
