@@ -84,7 +84,6 @@ const variables = {
     '`on` or `off`',
     'off',
     z.enum(['on', 'off']),
-    false,
   ),
   leaderElection: defaulted(
     'KEYWRIGHT_LEADER_ELECTION',
@@ -321,9 +320,8 @@ function defaulted<T>(
   form: string,
   fallback: string,
   schema: z.ZodType<T, string>,
-  used = true,
 ): Variable<T> {
-  return { name, description, form, fallback, schema, inUse: used };
+  return { name, description, form, fallback, schema, inUse: true };
 }
 
 function commaList(item: RegExp): z.ZodType<readonly string[], string> {

@@ -4,6 +4,7 @@ import { makePeppersFile, startAuthorizer, startOperator, verify } from '../harn
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
+import { createWorkload, readyPods, workloadPath } from '../harness/workloads.ts';
 
 const plane = await ownControlPlane();
 const openbao = await useOpenBao();
@@ -13,7 +14,7 @@ const peppersFile = makePeppersFile();
 const started: Program[] = [];
 let authorizer: AuthorizerProgram;
 
-const namespaces = ['asked', 'clock', 'lives', 'quiet', 'leaked', 'edited'] as const;
+const namespaces = ['asked', 'clock', 'lives', 'quiet', 'leaked', 'edited', 'rolling'] as const;
 type Namespace = (typeof namespaces)[number];
 const comes = { deadlineMs: 60_000, everyMs: 100 };
 
@@ -36,7 +37,7 @@ beforeAll(async () => {
   for (const name of namespaces) await plane.kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
   await scene.declareVault('vault', openbao.address, openbao.rootToken);
   const { url: databaseUrl } = await postgres.createDatabase();
-  const env = { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: namespaces.join(',') };
+  const env = { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: namespaces.join(','), KEYWRIGHT_CONSUMERS: 'on' };
   started.push(await startOperator({ databaseUrl, peppersFile, kubeconfig: plane.kube.kubeconfig(), env }));
   authorizer = await startAuthorizer({ databaseUrl, peppersFile, env: { KEYWRIGHT_USAGE_FLUSH: '1s' } });
   started.push(authorizer);
@@ -89,6 +90,14 @@ async function activeEpoch(namespace: Namespace, atLeast: number): Promise<void>
 
 async function refused(value: string, what: string): Promise<void> {
   await until(async () => !(await isAllowed(value)), { what, ...comes });
+}
+
+/** By the status: whoever asks an authorizer uses the old version once more. */
+async function oldEnded(namespace: Namespace): Promise<void> {
+  await until(async () => (await scene.readKey(namespace, 'key'))?.status?.previousKey === undefined, {
+    what: 'the end of the old version',
+    ...comes,
+  });
 }
 
 /** A workload that reads its key for each call, in the Secret and in Vault in turn; it counts the calls that were refused. */
@@ -184,10 +193,7 @@ describe.concurrent('a key of a running operator', () => {
       },
       { what: 'ten seconds of use', ...comes },
     );
-    await until(async () => (await scene.readKey('quiet', 'key'))?.status?.previousKey === undefined, {
-      what: 'the end of the old version',
-      ...comes,
-    });
+    await oldEnded('quiet');
     expect(await isAllowed(old)).toBe(false);
     expect(await isAllowed(value)).toBe(true);
   });
@@ -209,6 +215,48 @@ describe.concurrent('a key of a running operator', () => {
       revokedKeyIds: [keyId],
     });
   });
+
+  it(
+    'restarts its consumer once for each version, and ends the old one when that has rolled out',
+    { timeout: 180_000 },
+    async () => {
+      const workload = { kind: 'Deployment', namespace: 'rolling', name: 'app' } as const;
+      const restarts = async (): Promise<{ readonly generation: number; readonly keyId: string | undefined }> => {
+        const found = (await plane.kube.request('GET', workloadPath(workload))).body as {
+          metadata: { generation: number };
+          spec: { template: { metadata: { annotations?: Record<string, string> } } };
+        };
+        const keyId = found.spec.template.metadata.annotations?.['restarted-for.keywright.dev/key'];
+        return { generation: found.metadata.generation, keyId };
+      };
+      const adopted = (count: number): Promise<unknown> =>
+        until(
+          async () => {
+            await readyPods(plane.kube, workload);
+            // Nobody uses the key: that is all that is missing.
+            const { generation } = await restarts();
+            return generation === 1 + count && (await scene.verdict('rolling', 'key', 'Adopted')) === 'False NotSeenYet';
+          },
+          { what: `the rollout for version ${count}`, ...comes },
+        );
+      await createWorkload(plane.kube, workload, { pods: 2 });
+      const consumers = [{ kind: 'Deployment', name: 'app', restart: true }];
+      await declare(
+        'rolling',
+        { overlap: '1s', quietPeriod: '2s', maxOverlap: '10m', retireOldKey: 'WhenUnused' },
+        { consumers },
+      );
+      await adopted(1);
+      const old = (await inSecret('rolling')) ?? '';
+      await scene.annotate('rolling', 'key', { 'keywright.dev/rotate': 'now' });
+      await activeEpoch('rolling', 2);
+      await adopted(2);
+      expect((await restarts()).keyId).toBe((await scene.readKey('rolling', 'key'))?.status?.currentKey?.id);
+      await oldEnded('rolling');
+      expect(await isAllowed(old)).toBe(false);
+      expect((await restarts()).generation).toBe(3);
+    },
+  );
 
   it('ends when its expiry is moved into the past, and comes back when it is moved on', { timeout: 180_000 }, async () => {
     await declare('edited', { overlap: '1s' });

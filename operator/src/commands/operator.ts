@@ -20,6 +20,7 @@ import {
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
+import { openCountedConsumers } from './consumers.ts';
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 20_000;
@@ -128,6 +129,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     resources,
     store,
     destinations,
+    ...(config.consumers === 'on' ? { consumers: openCountedConsumers(resources.workloads, metrics.recorder) } : {}),
     peppers,
     installationId,
     assertLeading,
