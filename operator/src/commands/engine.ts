@@ -59,6 +59,9 @@ export function createController(context: CommandContext, parts: EngineParts): E
     onFenceLost,
     onPass: (apiKey, found) => {
       cluster.noteKey(apiKey, found);
+      const [namespace = '', name = ''] = apiKey.split('/');
+      const expiresAt = found === undefined ? 'never' : found.expiresAt;
+      if (expiresAt !== undefined) parts.metrics.keyExpires({ namespace, name }, expiresAt);
     },
   });
   const feed = new FeedFollower({

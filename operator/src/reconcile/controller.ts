@@ -10,9 +10,14 @@ import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
 import { Orphans } from './orphans.ts';
-import { backOffUntil, reconcile } from './reconciler.ts';
+import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { sweepWithdrawals } from './sweep.ts';
+
+/** What a pass found of one ApiKey. */
+export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
+  readonly owner: string;
+}
 
 /** What a {@link Controller} is made of besides its ports. */
 export interface ControllerInit {
@@ -21,11 +26,13 @@ export interface ControllerInit {
   readonly concurrency: number;
   /** Leadership is gone: the process must end. Called once. */
   readonly onFenceLost: () => void;
-  /** What a pass found, for counts; without `found` the ApiKey is gone. */
-  readonly onPass?: (apiKey: string, found: { readonly owner: string; readonly ready: boolean } | undefined) => void;
+  /** What a pass found, for counts and metrics; without `found` the ApiKey is gone. */
+  readonly onPass?: (apiKey: string, found: Found | undefined) => void;
 }
 
 const sweepEveryMs = 60_000;
+/** After something that a sweep has to do with, so that one is enough for many. */
+const sweepSoonMs = 2_000;
 /** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
 const wakeApartMs = 100;
 const longestSpreadMs = 30_000;
@@ -49,6 +56,8 @@ export class Controller {
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
+  /** Ends the pause before the next sweep early. */
+  #hurry = new AbortController();
   readonly #defects: Defects;
 
   constructor(init: ControllerInit) {
@@ -90,8 +99,13 @@ export class Controller {
   wake(dependencies: readonly Dependency[]): void {
     for (const dependency of dependencies) {
       const keys = this.#dependents.of(dependency);
-      if (dependency.startsWith('KeyDestination/')) this.#wakeSpread(keys);
-      else for (const key of keys) this.#wakeKey(key);
+      if (!dependency.startsWith('KeyDestination/')) {
+        for (const key of keys) this.#wakeKey(key);
+        continue;
+      }
+      this.#wakeSpread(keys);
+      // What was left behind there may have no key any more.
+      this.#hurry.abort();
     }
   }
 
@@ -153,7 +167,11 @@ export class Controller {
     const changed = this.#noteChange(event);
     if (kind === 'ApiKey') {
       const key = nameOf(metadata);
-      if (type === 'delete') this.#forget(key);
+      if (type === 'delete') {
+        this.#forget(key);
+        // It may have left something behind.
+        this.#hurry.abort();
+      }
       if (changed && !event.initial) this.#changed.add(key);
       this.#queue.add(key, { priority: changed && !event.initial ? 'high' : 'low' });
       return;
@@ -221,10 +239,10 @@ export class Controller {
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
-    const { next, compared, ready, waitsFor } = await reconcile(this.#deps, resource, compare);
+    const { next, compared, waitsFor, ...found } = await reconcile(this.#deps, resource, compare);
     if (waitsFor === undefined) this.#waiting.delete(key);
     else this.#waiting.set(key, waitsFor);
-    this.#init.onPass?.(key, { owner: resource.spec.owner, ready });
+    this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
     this.#comparisons.end(key, compare, compared, now);
     return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
   }
@@ -240,13 +258,20 @@ export class Controller {
   }
 
   async #sweepForEver(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    const { clock } = this.#deps;
+    const stop = this.#stop.signal;
+    while (!stop.aborted) {
       try {
-        await this.#deps.clock.sleep(sweepEveryMs, this.#stop.signal);
+        const { signal } = this.#hurry;
+        // Aborted = sooner.
+        await clock.sleep(sweepEveryMs, AbortSignal.any([stop, signal])).catch(() => {});
+        if (signal.aborted) await clock.sleep(sweepSoonMs, stop);
+        if (stop.aborted) return;
+        this.#hurry = new AbortController();
         await this.#orphans.sweep(this.#deps);
         await sweepWithdrawals(this.#deps);
       } catch (error) {
-        if (this.#stop.signal.aborted) return;
+        if (stop.aborted) return;
         if (error instanceof Failure) this.#deps.log.warn('sweep put off', { reason: error.reason, message: error.message });
         else this.#report('sweep', error);
       }

@@ -28,7 +28,7 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing'>;
   readonly limits: Limits;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;

@@ -15,6 +15,7 @@ import { isCompared, openTargets, sightOf, type Comparison, type Observed } from
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
+import { newestExpiry } from './succession.ts';
 import { readyOf } from './verdict.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
@@ -27,6 +28,8 @@ export interface Pass {
   readonly compared: boolean;
   /** The ApiKey is Ready. */
   readonly ready: boolean;
+  /** When the newest version expires or has expired; `never` also when it was revoked, absent = it is not known. */
+  readonly expiresAt?: Instant | 'never';
   /** What it waits for, if it does. */
   readonly waitsFor?: Reason;
 }
@@ -49,7 +52,8 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, compare: C
       (target) => !isCompared(compare, target) || sightOf(observed, target.location).reading !== undefined,
     );
     const ready = readyOf(observed, decided).status === 'True';
-    return { next, compared, ready, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
+    const expiresAt = newestExpiry(observed);
+    return { next, compared, ready, expiresAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };

@@ -158,3 +158,10 @@ export function lastUseTold(version: Version, told: ApiKeyStatus | undefined): s
 }
 
 const tellUseEveryMs = 3_600_000;
+
+/** When the newest version expires, or the key has expired; `never` also when there is none any more. */
+export function newestExpiry(o: Observed): Instant | 'never' {
+  const newest = pendingVersion(o) ?? activeVersion(o);
+  if (newest !== undefined) return newest.expiresAt ?? 'never';
+  return o.store.lastEnded?.reason === 'expired' ? o.store.lastEnded.at : 'never';
+}

@@ -227,6 +227,8 @@ export interface Store {
   listKeys(): Promise<readonly ApiKeyRef[]>;
   /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
   listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  /** How many deliveries are `withdrawing`, by the destination's uid; what is 0 is absent. */
+  countWithdrawing(): Promise<ReadonlyMap<string, number>>;
 
   mint(request: MintRequest): Promise<ClaimOutcome>;
   /**

@@ -432,6 +432,18 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         expect(await store.listWithdrawing(1)).toHaveLength(1);
       });
 
+      test('counts withdrawals by destination, until they are done', async () => {
+        const target = uniqueTarget();
+        const { ref } = await minted({ targets: [target] });
+        const [delivery] = (await store.readKey(ref.uid)).deliveries;
+        const counted = async () => (await store.countWithdrawing()).get(target.location.destinationUid) ?? 0;
+        const before = await counted();
+        await store.beginWithdrawal(ref.uid, [delivery?.id ?? ''], later);
+        expect(await counted()).toBe(before + 1);
+        await store.finishWithdrawal(ref.uid, delivery?.id ?? '', later);
+        expect(await counted()).toBe(before);
+      });
+
       test('revives a withdrawing location that is declared again', async () => {
         const request = await minted({ targets: [uniqueTarget()] });
         const [delivery] = (await store.readKey(request.ref.uid)).deliveries;

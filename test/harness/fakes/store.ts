@@ -135,6 +135,15 @@ export class MemoryStore implements Store {
     });
   }
 
+  async countWithdrawing(): Promise<ReadonlyMap<string, number>> {
+    return await this.#read('countWithdrawing', ({ deliveries }) => {
+      const counts = new Map<string, number>();
+      for (const { state, location } of deliveries)
+        if (state === 'withdrawing') counts.set(location.destinationUid, (counts.get(location.destinationUid) ?? 0) + 1);
+      return counts;
+    });
+  }
+
   async listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
     return await this.#read('listWithdrawing', ({ keys, deliveries }) => {
       const found = deliveries

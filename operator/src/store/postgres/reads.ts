@@ -95,6 +95,14 @@ export async function listWithdrawing(
   return rows.map(({ delivery, ref }) => ({ ...toDelivery(delivery), ref }));
 }
 
+/** See {@link Store.countWithdrawing}. */
+export async function countWithdrawing(context: StoreContext): Promise<ReadonlyMap<string, number>> {
+  const query = sql<{ uid: string; rows: number }>`
+    select destination_uid as uid, count(*)::int as rows from keywright.delivery where state = 'withdrawing' group by destination_uid`;
+  const { rows } = await attempt(context, 'countWithdrawing', () => query.execute(context.db));
+  return new Map(rows.map((row) => [row.uid, row.rows]));
+}
+
 /** See {@link Store.findByKeyId}. */
 export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
   const catalog = context.models.reading('c');

@@ -13,6 +13,7 @@ import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
 import {
   countKeys,
+  countWithdrawing,
   findByKeyId,
   findCatalog,
   latestRevision,
@@ -60,6 +61,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),
+    countWithdrawing: () => countWithdrawing(context),
     mint: (request) => mint(context, request),
     intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),
     confirmDeliveries: (uid, held, now) => confirmDeliveries(context, uid, held, now),
