@@ -5,6 +5,7 @@ import { Controller } from '../../../operator/src/reconcile/controller.ts';
 import type { Dependencies } from '../../../operator/src/reconcile/dependencies.ts';
 import type { LogFields } from '../../../operator/src/telemetry/log.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
 
 const running: Controller[] = [];
@@ -198,6 +199,28 @@ describe('the controller', () => {
     run.world.vault.heal();
     await run.advance(61_000);
     expect(run.world.vault.paths()).toEqual([]);
+  });
+});
+
+describe('what a deleted key left behind', () => {
+  it('is counted within seconds, and emptied within seconds when its destination heals', async () => {
+    const counted: number[] = [];
+    const withdrawing = (counts: ReadonlyMap<string, number>): void => void counted.push([...counts.values()].reduce((sum, count) => sum + count, 0));
+    const run = await started({ metrics: { ...silentMetrics, withdrawing } });
+    const { world } = run;
+    world.vault.failNext({ count: 1000 });
+    world.resources.delete('ApiKey', world.name);
+    await run.quiet();
+    // Until its finalizer goes, and no further.
+    for (let seconds = 0; world.key() !== undefined && seconds < 900; seconds += 1) await run.advance(1_000);
+    expect(world.key()).toBeUndefined();
+    counted.length = 0;
+    await run.advance(2_000);
+    expect([counted, world.vault.paths()]).toEqual([[1], [vaultPath]]);
+    world.vault.heal();
+    run.controller.wake(['KeyDestination/prod-vault']);
+    await run.advance(2_000);
+    expect([counted, world.vault.paths()]).toEqual([[1, 0], []]);
   });
 });
 
