@@ -90,8 +90,8 @@ type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalle
 type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing'>;
 
 /**
- * What the cluster has of one kind each: the only series with names. An expiry is a fixed instant, so that a rule over it gives
- * notice at the scrape, whether the operator works at that moment or not.
+ * The only series with names. An expiry is a fixed instant, so that a rule over it gives notice at the scrape and not when the
+ * key happens to be looked at.
  */
 function keyMetrics(registry: Registry): KeyMetrics {
   const expires = new Gauge({
