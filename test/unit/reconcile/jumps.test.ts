@@ -5,7 +5,7 @@ import type { Clock, Instant } from '../../../operator/src/domain/time.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
-import { FakeClock } from '../../harness/fakes/clock.ts';
+import type { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryStore } from '../../harness/fakes/store.ts';
 import { World } from '../../builders/world.ts';
 
