@@ -8,6 +8,7 @@ import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts'
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
+import { statusFaults } from '../harness/statusrules.ts';
 import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
 import { isTurn, Turns, type Turn } from './turns.ts';
 import { World, type Staging } from './world.ts';
@@ -119,6 +120,7 @@ export class Storm {
   readonly #tampered = new Set<string>();
   readonly #foreign = new Map<string, string>();
   readonly #broken = new Set<string>();
+  #judged: string | undefined;
   readonly #turns: Turns;
   #life = new Life(undefined);
 
@@ -375,6 +377,11 @@ export class Storm {
       if (right && place?.mark?.uid !== 'an-earlier-resource') this.#tampered.delete(id);
     }
     for (const violation of violations(snapshot)) this.#broken.add(violation);
+    const [key] = snapshot.resources;
+    // A status that was looked at is not looked at again.
+    if (key === undefined || key.metadata.resourceVersion === this.#judged) return;
+    this.#judged = key.metadata.resourceVersion;
+    for (const fault of statusFaults(key)) this.#broken.add(fault);
   }
 
   #snapshot(): Snapshot {

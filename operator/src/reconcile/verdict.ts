@@ -95,16 +95,11 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   if (metadata.deletionTimestamp !== undefined) return no('Revoked', plan.blocker?.message ?? 'The key is being deleted.');
   if (spec.revoked !== undefined || o.store.key?.revokedReason !== undefined) return no('Revoked');
   const { blocker } = plan;
-  const decisive: readonly Reason[] = [
-    'InvalidSpec',
-    'NotPermitted',
-    'Expired',
-    'CatalogNotFound',
-    'OwnerNotFound',
-    'AdmissionPolicyMissing',
-  ];
+  const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound'];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
-  if (blocker?.reason === 'ClockWrong' && usableVersions(o).length === 0) return no('ClockWrong');
+  // They keep a new version back: what is delivered goes on.
+  if ((blocker?.reason === 'ClockWrong' || blocker?.reason === 'AdmissionPolicyMissing') && usableVersions(o).length === 0)
+    return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
   return spec.suspend ? no('Suspended') : undefined;

@@ -108,8 +108,12 @@ export function retirementDue(o: Observed): Decision | undefined {
   return undefined;
 }
 
-/** What an old version waited for is there: its end comes nearer, and is in its row from now on. */
+/**
+ * What an old version waited for is there: its end comes nearer, and is in its row from now on. By a wrong clock nothing comes
+ * nearer, and nothing else waits for that.
+ */
 export function retirement(o: Observed): Decision | undefined {
+  if (o.clockWrong === true) return undefined;
   const { bringForward } = retirementsOf(o, evidenceOf(o));
   return bringForward.length === 0 ? undefined : act({ kind: 'bringForward', ends: bringForward });
 }
