@@ -10,7 +10,7 @@ import type {
 import { finalizer } from '../../operator/src/api/meta.ts';
 import type { Reading } from '../../operator/src/destinations/port.ts';
 import { durationMs } from '../../operator/src/domain/duration.ts';
-import { waiting } from '../../operator/src/domain/failure.ts';
+import { stalled, waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../operator/src/domain/key.ts';
 import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
@@ -47,7 +47,7 @@ export interface DeliveryCase {
 }
 
 /**
- * What was seen of a place. As a text: `absent`, `failed`, `foreign`, `taken`, or a key id, whose value and mark stand
+ * What was seen of a place. As a text: `absent`, `failed`, `unusable` (a person must mend the KeyDestination), `foreign`, `taken`, or a key id, whose value and mark stand
  * there. In parts: the key id of the mark, whether it speaks of the value, and what the value is.
  */
 export type SightCase =
@@ -335,6 +335,7 @@ function deliveryOf(given: DeliveryCase, digests: ReadonlyMap<string, string>): 
 function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight {
   if (given === 'absent') return { reading: { kind: 'absent', revision: 'absent' } };
   if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
+  if (given === 'unusable') return { failure: stalled('InvalidSpec', 'spec.vault.auth cannot be used') };
   if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
   if (given === 'taken') return { taken: true };
   const parts: Exclude<SightCase, string> = typeof given === 'string' ? { mark: given, value: given } : given;
