@@ -2,7 +2,7 @@ import type { Destinations } from '../../operator/src/destinations/port.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, type Location } from '../../operator/src/domain/key.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
-import { isLive, type Version } from '../../operator/src/domain/version.ts';
+import { isLive, type Delivery, type Version } from '../../operator/src/domain/version.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
@@ -80,6 +80,8 @@ export type Happening =
   | { readonly do: 'crash'; readonly afterEffects: number };
 
 type Where = 'vault' | 'secret';
+/** As the world makes it. */
+const firstVaultUid = 'vault-uid';
 type Reference = 'ApiCatalog' | 'KeyOwner' | 'KeyDestination';
 
 const referenceNames = { ApiCatalog: 'default', KeyOwner: 'payments-team', KeyDestination: 'prod-vault' } as const;
@@ -112,6 +114,7 @@ export class Storm {
   readonly #tampered = new Set<string>();
   readonly #foreign = new Map<string, string>();
   readonly #broken = new Set<string>();
+  #restores = 0;
   #life = new Life(undefined);
 
   private constructor(world: World) {
@@ -222,8 +225,6 @@ export class Storm {
     const destinations: Destinations = {
       open: async (uid) => {
         life.check();
-        if (uid === 'vault-uid' && !this.#exists('KeyDestination'))
-          throw waiting('DestinationNotFound', 'there is no such destination');
         return mortal(await deps.destinations.open(uid), life);
       },
       close: () => deps.destinations.close(),
@@ -304,7 +305,11 @@ export class Storm {
         if (this.#exists(happening.what)) return;
         if (happening.what === 'ApiCatalog') world.createCatalog();
         else if (happening.what === 'KeyOwner') world.createOwner();
-        else world.createDestination();
+        else {
+          // No uid ever comes twice.
+          this.#restores += 1;
+          world.createDestination(`${firstVaultUid}-${this.#restores}`);
+        }
     }
   }
 
@@ -376,7 +381,7 @@ export class Storm {
         .map(({ ref }) => ({
           ref,
           versions: versions.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'ended'),
-          deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone'),
+          deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone').map(atItsPlace),
           ownKeyIds: new Set(versions.filter((one) => one.apiKeyUid === ref.uid).map((one) => one.keyId)),
         })),
       places: [...this.#placesOf('vault'), ...this.#placesOf('secret')],
@@ -398,7 +403,7 @@ export class Storm {
   }
 
   #location(where: Where, path: string): Location {
-    return { destinationUid: where === 'vault' ? 'vault-uid' : 'secret', path };
+    return { destinationUid: where === 'vault' ? firstVaultUid : 'secret', path };
   }
 
   #idOf(where: Where, path: string): string {
@@ -438,6 +443,12 @@ export class Storm {
       return false;
     }
   }
+}
+
+/** One vault stands behind every uid that its KeyDestination ever had. */
+function atItsPlace(row: Delivery): Delivery {
+  const { destinationUid, path } = row.location;
+  return destinationUid.startsWith(firstVaultUid) ? { ...row, location: { destinationUid: firstVaultUid, path } } : row;
 }
 
 /** What a dead process began has come to its end. */

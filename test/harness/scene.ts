@@ -188,6 +188,24 @@ export class Scene {
     await this.kube.request('DELETE', `${group}/keydestinations/${name}`);
   }
 
+  /**
+   * Takes a KeyDestination away and makes it anew from its spec alone, as a backup tool does: another uid, no status, no
+   * finalizer. For a time in which no operator works. Gives both uids.
+   */
+  async restoreDestination(name: string): Promise<{ readonly before: string; readonly after: string }> {
+    const path = `${group}/keydestinations/${name}`;
+    const kept = (await this.kube.request('GET', path)).body as { metadata: { uid: string }; spec: object };
+    await this.deleteDestination(name);
+    await this.kube.request('PATCH', path, {
+      body: { metadata: { finalizers: null } },
+      contentType: 'application/merge-patch+json',
+    });
+    if (await this.hasDestination(name)) throw new Error(`KeyDestination ${name} has not gone`);
+    await this.declare('KeyDestination', name, kept.spec);
+    const made = (await this.kube.request('GET', path)).body as { metadata: { uid: string } };
+    return { before: kept.metadata.uid, after: made.metadata.uid };
+  }
+
   /** Whether the KeyDestination is there, being deleted or not. */
   async hasDestination(name: string): Promise<boolean> {
     return (await this.kube.request('GET', `${group}/keydestinations/${name}`)).status === 200;

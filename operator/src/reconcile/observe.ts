@@ -9,6 +9,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
+import { isVanished } from './vanished.ts';
 
 /** What one pass has seen so far. */
 export type Sights = ReadonlyMap<string, Sight>;
@@ -79,7 +80,8 @@ export async function lookAt(
     if (found === undefined) return { reading: await destination.readMark(location), value: { kind: 'absent' } };
     return { reading: found.reading, value: identify(deps, found.apiKey, versions) };
   } catch (error) {
-    return { failure: asFailure(error) };
+    const failure = asFailure(error);
+    return (await isVanished(deps, location.destinationUid)) ? { failure, vanished: true } : { failure };
   }
 }
 

@@ -7,10 +7,11 @@ import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { execute } from './execute.ts';
 import { observe, withSights, type Sights } from './observe.ts';
-import { isCompared, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
+import { isCompared, openTargets, sightOf, successorOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
+import { tellLeftBehind } from './vanished.ts';
 import { readyOf } from './verdict.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
@@ -159,6 +160,12 @@ function tell(deps: Dependencies, o: Observed, action: Action): void {
     case 'withdraw':
       record('Normal', 'Withdrawn', `the value was removed from ${action.delivery.targetName}`);
       return;
+    case 'finishWithdrawal': {
+      const { delivery } = action;
+      const isLeft = sightOf(o, delivery.location).vanished === true && successorOf(o, delivery) === undefined;
+      if (isLeft) tellLeftBehind(deps, o.ref, delivery.location);
+      return;
+    }
     case 'revokeAll':
       record('Normal', 'Revoked', action.detail);
       return;

@@ -2,6 +2,7 @@ import { Failure } from '../domain/failure.ts';
 import type { ApiKeyRef } from '../domain/key.ts';
 import type { Mark } from '../domain/version.ts';
 import type { Dependencies } from './dependencies.ts';
+import { isVanished, tellLeftBehind } from './vanished.ts';
 
 const batchSize = 100;
 
@@ -12,7 +13,7 @@ function isOurs(installationId: string, ref: ApiKeyRef, mark: Mark): boolean {
 /**
  * The safety pass over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted
  * is emptied when it answers again. Only the store's rows are followed, and only a mark of the row's own ApiKey is acted
- * on. Returns how many rows are left.
+ * on. A row whose KeyDestination is no more ends too. Returns how many rows are left.
  */
 export async function sweepWithdrawals(deps: Dependencies): Promise<number> {
   const rows = await deps.store.listWithdrawing(batchSize);
@@ -33,6 +34,11 @@ export async function sweepWithdrawals(deps: Dependencies): Promise<number> {
       else left += 1;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
+      if (await isVanished(deps, row.location.destinationUid)) {
+        await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
+        tellLeftBehind(deps, row.ref, row.location);
+        continue;
+      }
       left += 1;
       deps.log.warn('not withdrawn yet', { location: row.location.path, reason: error.reason, message: error.message });
     }
