@@ -19,6 +19,12 @@ export interface SeenKey {
   };
 }
 
+/** Of a KeyDestination's status, what tests look at. */
+export interface SeenDestinationStatus {
+  readonly conditions?: readonly SeenCondition[];
+  readonly keys?: number;
+}
+
 /** One entry of `spec.deliverTo`. */
 export type DeliverTo =
   | { readonly name: string; readonly destination: string; readonly path?: string }
@@ -204,6 +210,12 @@ export class Scene {
     await this.declare('KeyDestination', name, kept.spec);
     const made = (await this.kube.request('GET', path)).body as { metadata: { uid: string } };
     return { before: kept.metadata.uid, after: made.metadata.uid };
+  }
+
+  /** Empty before the first look of an operator. */
+  async destinationStatus(name: string): Promise<SeenDestinationStatus> {
+    const { body } = await this.kube.request('GET', `${group}/keydestinations/${name}`);
+    return (body as { readonly status?: SeenDestinationStatus } | undefined)?.status ?? {};
   }
 
   /** Whether the KeyDestination is there, being deleted or not. */
