@@ -47,7 +47,8 @@ export interface DeliveryCase {
 }
 
 /**
- * What was seen of a place. As a text: `absent`, `failed`, `vanished` (its KeyDestination is no more), `unusable` (a person must mend the KeyDestination), `foreign`, `taken`, or a key id, whose value and mark stand
+ * What was seen of a place. As a text: `absent`, `failed`, `vanished` (its KeyDestination is no more), `unusable` (a person must mend the KeyDestination), `gone-again`
+ * (taken away after this pass wrote it), `foreign`, `taken`, or a key id, whose value and mark stand
  * there. In parts: the key id of the mark, whether it speaks of the value, and what the value is.
  */
 export type SightCase =
@@ -334,6 +335,7 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   if (given === 'absent') return { reading: { kind: 'absent', revision: 'absent' } };
   if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
   if (given === 'vanished') return { failure: waiting('DestinationNotFound', 'there is no such destination'), vanished: true };
+  if (given === 'gone-again') return { reading: { kind: 'absent', revision: 'absent' }, written: true };
   if (given === 'unusable') return { failure: stalled('InvalidSpec', 'spec.vault.auth cannot be used') };
   if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
   if (given === 'taken') return { taken: true };

@@ -107,12 +107,13 @@ export function asFailure(error: unknown): Failure {
   throw error;
 }
 
-/** The sights with changes put in; `undefined` forgets what was seen, so that it is looked at again. */
+/** The sights with changes put in; `undefined` forgets what was seen, so that it is looked at again. What was written stays so. */
 export function withSights(sights: Sights, changes: readonly (readonly [Location, Sight | undefined])[]): Sights {
   const next = new Map(sights);
   for (const [location, sight] of changes) {
-    if (sight === undefined) next.delete(formatLocation(location));
-    else next.set(formatLocation(location), sight);
+    const place = formatLocation(location);
+    const known: Sight = next.get(place)?.written === true ? { written: true } : {};
+    next.set(place, { ...known, ...sight });
   }
   return next;
 }

@@ -62,6 +62,8 @@ export interface Sight {
   readonly vanished?: true;
   /** The store says that another ApiKey delivers there. */
   readonly taken?: true;
+  /** This pass has written there. Who takes it away meanwhile is answered by a later pass, or nothing would bound the writes. */
+  readonly written?: true;
 }
 
 /** Bounds that an operator may configure; all in milliseconds. */
