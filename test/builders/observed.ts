@@ -11,7 +11,7 @@ import { finalizer } from '../../operator/src/api/meta.ts';
 import type { ConsumerSight } from '../../operator/src/consumers/adoption.ts';
 import type { Reading } from '../../operator/src/destinations/port.ts';
 import { durationMs } from '../../operator/src/domain/duration.ts';
-import { waiting } from '../../operator/src/domain/failure.ts';
+import { stalled, waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../operator/src/domain/key.ts';
 import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
@@ -41,7 +41,7 @@ export interface VersionCase {
   readonly used?: string;
 }
 
-/** A row of the store: `vault` and `local` are the locations of the usual targets, anything else is a Secret of that name. */
+/** A row of the store: `vault` and `local` are the locations of the usual targets, `earlierVault` that of the first under the uid that its KeyDestination had before a restore, anything else is a Secret of that name. */
 export interface DeliveryCase {
   readonly at: string;
   readonly holds?: string;
@@ -54,7 +54,8 @@ export interface DeliveryCase {
 }
 
 /**
- * What was seen of a place. As a text: `absent`, `failed`, `foreign`, `taken`, or a key id, whose value and mark stand
+ * What was seen of a place. As a text: `absent`, `failed`, `vanished` (its KeyDestination is no more), `unusable` (a person must mend the KeyDestination), `gone-again`
+ * (taken away after this pass wrote it), `foreign`, `taken`, or a key id, whose value and mark stand
  * there. In parts: the key id of the mark, whether it speaks of the value, and what the value is.
  */
 export type SightCase =
@@ -91,8 +92,6 @@ export interface ObservedCase {
   readonly versions?: readonly VersionCase[];
   readonly deliveries?: readonly DeliveryCase[];
   readonly sights?: Readonly<Record<string, SightCase>>;
-  /** Everything is to be compared. */
-  readonly driftDue?: boolean;
   readonly compare?: Comparison;
   readonly mintAllowed?: boolean;
   readonly horizon?: UsageHorizon;
@@ -173,7 +172,7 @@ export function observed(given: ObservedCase): Observed {
       Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
     ),
     envelopes: isMissing('catalog') ? new Map() : digests,
-    compare: given.compare ?? (given.driftDue === true ? 'all' : 'none'),
+    compare: given.compare ?? 'none',
     mintAllowed: given.mintAllowed ?? true,
     limits: testLimits,
   };
@@ -367,7 +366,7 @@ function deliveryOf(given: DeliveryCase, digests: ReadonlyMap<string, string>): 
   return {
     id: `row-${given.at}`,
     apiKeyUid: uid,
-    targetName: given.at,
+    targetName: given.at === 'earlierVault' ? 'vault' : given.at,
     location: locationOf(given.at),
     state: given.state ?? 'live',
     ...held,
@@ -380,6 +379,9 @@ function deliveryOf(given: DeliveryCase, digests: ReadonlyMap<string, string>): 
 function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight {
   if (given === 'absent') return { reading: { kind: 'absent', revision: 'absent' } };
   if (given === 'failed') return { failure: waiting('DestinationUnavailable', 'the destination does not answer') };
+  if (given === 'vanished') return { failure: waiting('DestinationNotFound', 'there is no such destination'), vanished: true };
+  if (given === 'gone-again') return { reading: { kind: 'absent', revision: 'absent' }, written: true };
+  if (given === 'unusable') return { failure: stalled('InvalidSpec', 'spec.vault.auth cannot be used') };
   if (given === 'foreign') return { reading: { kind: 'unmarked', revision: '1' } };
   if (given === 'taken') return { taken: true };
   const parts: Exclude<SightCase, string> = typeof given === 'string' ? { mark: given, value: given } : given;
@@ -404,11 +406,13 @@ function valueOf(text: string): ValueSight {
 
 function locationOf(name: string): Location {
   if (name === 'vault') return { destinationUid: 'vault-uid', path: vaultPath };
+  if (name === 'earlierVault') return { destinationUid: 'earlier-vault-uid', path: vaultPath };
   if (name === 'local') return { destinationUid: secretDestinationUid, path: secretPath };
   return { destinationUid: secretDestinationUid, path: `payments/${name}` };
 }
 
 function nameOf(location: Location): string {
+  if (location.destinationUid === 'earlier-vault-uid') return 'earlierVault';
   return location.path === vaultPath ? 'vault' : location.path === secretPath ? 'local' : location.path;
 }
 

@@ -2,7 +2,7 @@ import type { Destinations } from '../../operator/src/destinations/port.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, type Location } from '../../operator/src/domain/key.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
-import { isLive, type Version } from '../../operator/src/domain/version.ts';
+import { isLive, type Delivery, type Version } from '../../operator/src/domain/version.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
@@ -88,6 +88,8 @@ export type Happening =
   | { readonly do: 'crash'; readonly afterEffects: number };
 
 type Where = 'vault' | 'secret';
+/** As the world makes it. */
+const firstVaultUid = 'vault-uid';
 type Reference = 'ApiCatalog' | 'KeyOwner' | 'KeyDestination';
 
 const referenceNames = { ApiCatalog: 'default', KeyOwner: 'payments-team', KeyDestination: 'prod-vault' } as const;
@@ -122,6 +124,7 @@ export class Storm {
   readonly #broken = new Set<string>();
   #judged: string | undefined;
   readonly #turns: Turns;
+  #restores = 0;
   #life = new Life(undefined);
 
   private constructor(world: World) {
@@ -233,8 +236,6 @@ export class Storm {
     const destinations: Destinations = {
       open: async (uid) => {
         life.check();
-        if (uid === 'vault-uid' && !this.#exists('KeyDestination'))
-          throw waiting('DestinationNotFound', 'there is no such destination');
         return mortal(await deps.destinations.open(uid), life);
       },
       close: () => deps.destinations.close(),
@@ -319,7 +320,11 @@ export class Storm {
         if (this.#exists(happening.what)) return;
         if (happening.what === 'ApiCatalog') world.createCatalog();
         else if (happening.what === 'KeyOwner') world.createOwner();
-        else world.createDestination();
+        else {
+          // No uid ever comes twice.
+          this.#restores += 1;
+          world.createDestination(`${firstVaultUid}-${this.#restores}`);
+        }
     }
   }
 
@@ -396,7 +401,7 @@ export class Storm {
         .map(({ ref }) => ({
           ref,
           versions: versions.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'ended'),
-          deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone'),
+          deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone').map(atItsPlace),
           ownKeyIds: new Set(versions.filter((one) => one.apiKeyUid === ref.uid).map((one) => one.keyId)),
           // Who revokes means it, and an expiry is the word of the spec; only a retirement is a decision of the program.
           meantToEnd: versions.filter(
@@ -423,7 +428,7 @@ export class Storm {
   }
 
   #location(where: Where, path: string): Location {
-    return { destinationUid: where === 'vault' ? 'vault-uid' : 'secret', path };
+    return { destinationUid: where === 'vault' ? firstVaultUid : 'secret', path };
   }
 
   #idOf(where: Where, path: string): string {
@@ -463,6 +468,12 @@ export class Storm {
       return false;
     }
   }
+}
+
+/** One vault stands behind every uid that its KeyDestination ever had. */
+function atItsPlace(row: Delivery): Delivery {
+  const { destinationUid, path } = row.location;
+  return destinationUid.startsWith(firstVaultUid) ? { ...row, location: { destinationUid: firstVaultUid, path } } : row;
 }
 
 /** What a dead process began has come to its end. */

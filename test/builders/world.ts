@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import { finalizer } from '../../operator/src/api/meta.ts';
 import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
+import { secretDestinationUid } from '../../operator/src/domain/key.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { toCatalogModel, toGroupRow, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
@@ -175,9 +176,9 @@ export class World {
     this.resources.create('KeyOwner', { metadata: { name: 'payments-team' }, spec: ownerSpec() });
   }
 
-  createDestination(): void {
+  createDestination(uid = 'vault-uid'): void {
     this.resources.create('KeyDestination', {
-      metadata: { name: 'prod-vault', uid: 'vault-uid', finalizers: [finalizer] },
+      metadata: { name: 'prod-vault', uid, finalizers: [finalizer] },
       spec: destinationSpec(),
     });
   }
@@ -195,7 +196,7 @@ export class World {
       resources: this.resources,
       references: declaredReferences(this.resources),
       store: this.store,
-      destinations: new FakeDestinations({ 'vault-uid': this.vault, secret: this.secret }),
+      destinations: new FakeDestinations((uid) => this.#destination(uid)),
       usageHorizon: () => this.store.readUsageHorizon(),
       peppers: this.peppers,
       // Bytes that differ from call to call and are the same in every run.
@@ -213,6 +214,12 @@ export class World {
       clockIsRight: () => this.clockIsRight,
       assertLeading: () => {},
     };
+  }
+
+  /** One vault behind every KeyDestination that there is, whatever its uid. */
+  #destination(uid: string): FakeDestination | undefined {
+    if (uid === secretDestinationUid) return this.secret;
+    return this.resources.list('KeyDestination').some((known) => known.uid === uid) ? this.vault : undefined;
   }
 
   /** One pass over the key, as the controller makes it; undefined when the key is gone. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownControlPlane, useOpenBao, usePostgres, type TestDatabase } from '../harness/parts.ts';
@@ -31,8 +32,8 @@ async function serve(databaseUrl: string): Promise<AuthorizerProgram> {
   return authorizer;
 }
 
-async function inVault(path: string): Promise<string | undefined> {
-  const answer = (await openbao.call('GET', `secret/data/keywright/vault/${path}`)) as
+async function inVault(path: string, destination = 'vault'): Promise<string | undefined> {
+  const answer = (await openbao.call('GET', `secret/data/keywright/${destination}/${path}`)) as
     { data?: { data?: Record<string, string> } } | undefined;
   return answer?.data?.data?.['api-key'];
 }
@@ -47,6 +48,20 @@ async function ready(namespace: string, name: string): Promise<void> {
 
 async function lives({ url }: AuthorizerProgram, value: string | undefined): Promise<boolean> {
   return (await verify(url, value ?? '')).code === 'endpoint_not_allowed';
+}
+
+/** The destinations that the rows of deliveries name, but for those that are over. */
+async function placesIn(url: string): Promise<readonly string[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ uid: string }>(
+      "select destination_uid as uid from keywright.delivery where state <> 'gone' order by destination_uid = 'secret'",
+    );
+    return rows.map(({ uid }) => uid);
+  } finally {
+    await client.end();
+  }
 }
 
 /** A copy of a database that nobody is connected to: what a backup of this moment would bring back. */
@@ -69,7 +84,7 @@ async function backUp({ name, url }: TestDatabase): Promise<string> {
 
 beforeAll(async () => {
   await scene.prepare();
-  for (const name of ['velero', 'behind'])
+  for (const name of ['velero', 'behind', 'rebuilt'])
     await plane.kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
   await scene.declareVault('vault', openbao.address, openbao.rootToken);
 }, 120_000);
@@ -122,6 +137,59 @@ describe.concurrent('after a restore', () => {
       await scene.deleteKey('velero', 'velero');
       await until(async () => (await inVault('velero/velero')) === undefined, { what: 'Vault emptied', ...comes });
       expect(await lives(authorizer, value)).toBe(false);
+    },
+  );
+
+  it(
+    'of a KeyDestination, alone or with its ApiKey, under new UIDs: what is there stays ours, and no row names the old one',
+    {
+      timeout: 180_000,
+    },
+    async () => {
+      const { url } = await postgres.createDatabase();
+      await scene.declareVault('rebuilt', openbao.address, openbao.rootToken);
+      let operator = await startFor('rebuilt', url);
+      const authorizer = await serve(url);
+      const both: DeliverTo[] = [
+        { name: 'vault', destination: 'rebuilt' },
+        { name: 'local', secret: { name: 'rebuilt' } },
+      ];
+      await scene.createKey('rebuilt', 'rebuilt', both);
+      await ready('rebuilt', 'rebuilt');
+      const value = await inVault('rebuilt/rebuilt', 'rebuilt');
+      await operator.stop();
+
+      const alone = await scene.restoreDestination('rebuilt');
+      operator = await startFor('rebuilt', url);
+      await until(async () => isDeepStrictEqual(await placesIn(url), [alone.after, 'secret']), {
+        what: 'the rows of the new KeyDestination alone',
+        ...comes,
+      });
+      await ready('rebuilt', 'rebuilt');
+      expect(fingerprint(await inVault('rebuilt/rebuilt', 'rebuilt'))).toBe(fingerprint(value));
+      expect((await scene.readKey('rebuilt', 'rebuilt'))?.status?.currentKey?.epoch).toBe(1);
+      await operator.stop();
+
+      await scene.deleteKey('rebuilt', 'rebuilt');
+      await scene.stripFinalizers('rebuilt', 'rebuilt');
+      await until(async () => (await scene.readKey('rebuilt', 'rebuilt')) === undefined, { what: 'the key away', ...comes });
+      const together = await scene.restoreDestination('rebuilt');
+      await scene.createKey('rebuilt', 'rebuilt', both);
+      operator = await startFor('rebuilt', url);
+      await until(
+        async () => {
+          expect(await lives(authorizer, await inVault('rebuilt/rebuilt', 'rebuilt'))).toBe(true);
+          return scene.isReady('rebuilt', 'rebuilt');
+        },
+        { what: 'rebuilt Ready', ...comes },
+      );
+      expect((await scene.readKey('rebuilt', 'rebuilt'))?.status?.currentKey?.epoch).toBe(2);
+      expect(await placesIn(url)).toEqual([together.after, 'secret']);
+      const last = await inSecret('rebuilt', 'rebuilt');
+      expect(fingerprint(await inVault('rebuilt/rebuilt', 'rebuilt'))).toBe(fingerprint(last));
+      await scene.deleteKey('rebuilt', 'rebuilt');
+      await until(async () => (await inVault('rebuilt/rebuilt', 'rebuilt')) === undefined, { what: 'Vault emptied', ...comes });
+      expect(await lives(authorizer, last)).toBe(false);
     },
   );
 

@@ -21,6 +21,12 @@ export interface SeenKey {
   };
 }
 
+/** Of a KeyDestination's status, what tests look at. */
+export interface SeenDestinationStatus {
+  readonly conditions?: readonly SeenCondition[];
+  readonly keys?: number;
+}
+
 /** One entry of `spec.deliverTo`. */
 export type DeliverTo =
   | { readonly name: string; readonly destination: string; readonly path?: string }
@@ -193,6 +199,30 @@ export class Scene {
 
   async deleteDestination(name: string): Promise<void> {
     await this.kube.request('DELETE', `${group}/keydestinations/${name}`);
+  }
+
+  /**
+   * Takes a KeyDestination away and makes it anew from its spec alone, as a backup tool does: another uid, no status, no
+   * finalizer. For a time in which no operator works. Gives both uids.
+   */
+  async restoreDestination(name: string): Promise<{ readonly before: string; readonly after: string }> {
+    const path = `${group}/keydestinations/${name}`;
+    const kept = (await this.kube.request('GET', path)).body as { metadata: { uid: string }; spec: object };
+    await this.deleteDestination(name);
+    await this.kube.request('PATCH', path, {
+      body: { metadata: { finalizers: null } },
+      contentType: 'application/merge-patch+json',
+    });
+    if (await this.hasDestination(name)) throw new Error(`KeyDestination ${name} has not gone`);
+    await this.declare('KeyDestination', name, kept.spec);
+    const made = (await this.kube.request('GET', path)).body as { metadata: { uid: string } };
+    return { before: kept.metadata.uid, after: made.metadata.uid };
+  }
+
+  /** Empty before the first look of an operator. */
+  async destinationStatus(name: string): Promise<SeenDestinationStatus> {
+    const { body } = await this.kube.request('GET', `${group}/keydestinations/${name}`);
+    return (body as { readonly status?: SeenDestinationStatus } | undefined)?.status ?? {};
   }
 
   /** Whether the KeyDestination is there, being deleted or not. */

@@ -204,7 +204,7 @@ async function deliver(
         providerVersion: outcome.providerVersion,
         envelope: mark.envelope,
       });
-      return [target.location, { reading: outcome.reading }];
+      return [target.location, { reading: outcome.reading, written: true }];
     }),
   );
   if (held.length > 0) await deps.store.confirmDeliveries(o.ref.uid, held, o.now);

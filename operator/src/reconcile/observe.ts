@@ -10,6 +10,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
+import { isVanished } from './vanished.ts';
 
 /** What one pass has seen so far. */
 export type Sights = ReadonlyMap<string, Sight>;
@@ -87,7 +88,8 @@ export async function lookAt(
     if (found === undefined) return { reading: await destination.readMark(location), value: { kind: 'absent' } };
     return { reading: found.reading, value: identify(deps, found.apiKey, versions) };
   } catch (error) {
-    return { failure: asFailure(error) };
+    const failure = asFailure(error);
+    return (await isVanished(deps, location.destinationUid)) ? { failure, vanished: true } : { failure };
   }
 }
 
@@ -113,12 +115,13 @@ export function asFailure(error: unknown): Failure {
   throw error;
 }
 
-/** The sights with changes put in; `undefined` forgets what was seen, so that it is looked at again. */
+/** The sights with changes put in; `undefined` forgets what was seen, so that it is looked at again. What was written stays so. */
 export function withSights(sights: Sights, changes: readonly (readonly [Location, Sight | undefined])[]): Sights {
   const next = new Map(sights);
   for (const [location, sight] of changes) {
-    if (sight === undefined) next.delete(formatLocation(location));
-    else next.set(formatLocation(location), sight);
+    const place = formatLocation(location);
+    const known: Sight = next.get(place)?.written === true ? { written: true } : {};
+    next.set(place, { ...known, ...sight });
   }
   return next;
 }

@@ -60,8 +60,12 @@ export interface Sight {
   readonly value?: ValueSight;
   /** The location did not answer in this pass; it is not asked again before the next. */
   readonly failure?: Failure;
+  /** With the failure: no KeyDestination of that uid exists any more. */
+  readonly vanished?: true;
   /** The store says that another ApiKey delivers there. */
   readonly taken?: true;
+  /** This pass has written there. Who takes it away meanwhile is answered by a later pass, or nothing would bound the writes. */
+  readonly written?: true;
 }
 
 /** Bounds that an operator may configure; all in milliseconds. */
@@ -165,6 +169,12 @@ export function isCompared(compare: Comparison, { location, pace }: OpenTarget):
 export function deliveryAt(o: Observed, location: Location): Delivery | undefined {
   const wanted = formatLocation(location);
   return o.store.deliveries.find((delivery) => formatLocation(delivery.location) === wanted);
+}
+
+/** After a KeyDestination came back under another uid: the same place, as the spec names it now. */
+export function successorOf(o: Observed, { targetName, location }: Delivery): Location | undefined {
+  const found = o.targets.find(({ name }) => name === targetName)?.location;
+  return found?.path === location.path && found.destinationUid !== location.destinationUid ? found : undefined;
 }
 
 /** What this pass has seen of a location. */

@@ -62,7 +62,11 @@ function obstacleOf(o: Observed): Blocker | undefined {
         message: `${target.name}: the provider is written to again in a few minutes`,
       };
     if (holding.kind === 'failed')
-      return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
+      return {
+        kind: holding.failure.kind === 'stalled' ? 'stalled' : 'waiting',
+        reason: holding.failure.reason,
+        message: `${target.name}: ${holding.failure.message}`,
+      };
   }
   return undefined;
 }

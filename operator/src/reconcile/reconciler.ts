@@ -3,6 +3,7 @@ import { Failure, transient } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { parseInstant, type Instant } from '../domain/time.ts';
+import type { Delivery } from '../domain/version.ts';
 import type { Next } from '../queue/queue.ts';
 import type { EventRecord } from '../resources/port.ts';
 import type { Action, Plan } from './action.ts';
@@ -11,11 +12,12 @@ import { attend } from './consuming.ts';
 import { newsOf, readyNews, storyOf, type Story } from './events.ts';
 import { execute } from './execute.ts';
 import { observe, withSights, type Sights, type WorkloadSights } from './observe.ts';
-import { isCompared, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
+import { isCompared, openTargets, sightOf, successorOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
 import { newestExpiry } from './succession.ts';
+import { tellLeftBehind } from './vanished.ts';
 import { readyOf } from './verdict.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
@@ -89,6 +91,7 @@ async function runSteps(
       continue;
     }
     const changes = await execute(deps, observed, action);
+    if (action.kind === 'finishWithdrawal') tellIfLeft(deps, observed, action.delivery);
     if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule }, told };
     sights = withSights(sights, changes);
     if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
@@ -146,6 +149,12 @@ function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undef
   if (status === undefined) return undefined;
   const { failures: _, ...rest } = status;
   return rest;
+}
+
+/** A place that nobody can empty any more, because its destination is gone and has no successor. */
+function tellIfLeft(deps: Dependencies, o: Observed, delivery: Delivery): void {
+  const isLeft = sightOf(o, delivery.location).vanished === true && successorOf(o, delivery) === undefined;
+  if (isLeft) tellLeftBehind(deps, o.ref, delivery.location);
 }
 
 /** Records what there is to tell; gives it back, so that the status does not tell it again. */

@@ -3,6 +3,7 @@ import { secretDestinationUid, type ApiKeyRef } from '../domain/key.ts';
 import type { Mark } from '../domain/version.ts';
 import type { Store } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
+import { isVanished, tellLeftBehind } from './vanished.ts';
 
 /** Rows of one sweep: more than a cluster leaves behind, so that those of a dead destination do not keep the others waiting. */
 const mostRows = 10_000;
@@ -14,7 +15,7 @@ function isOurs(installationId: string, ref: ApiKeyRef, mark: Mark): boolean {
 /**
  * The safety pass over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted
  * is emptied when it answers again. Only the store's rows are followed, and only a mark of the row's own ApiKey is acted
- * on. Returns how many rows are left.
+ * on. A row whose KeyDestination is no more ends too. Returns how many rows are left.
  */
 export async function sweepWithdrawals(deps: Dependencies): Promise<number> {
   const rows = await deps.store.listWithdrawing(mostRows);
@@ -50,6 +51,11 @@ async function emptyLocations(deps: Dependencies, rows: Awaited<ReturnType<Store
       else left += 1;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
+      if (await isVanished(deps, row.location.destinationUid)) {
+        await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
+        tellLeftBehind(deps, row.ref, row.location);
+        continue;
+      }
       left += 1;
       const { destinationUid } = row.location;
       failed.set(destinationUid, { count: (failed.get(destinationUid)?.count ?? 0) + 1, failure: error });

@@ -1,8 +1,8 @@
 import { FakeDestination } from '../../harness/fakes/destination.ts';
-import { destinationContract } from './suite.ts';
+import { destinationContract, type Subject } from './suite.ts';
 
-destinationContract('a destination in memory', async () => {
-  const destination = new FakeDestination();
+async function open(stages: boolean): Promise<Subject> {
+  const destination = new FakeDestination({ stages });
   let count = 0;
   return {
     destination,
@@ -26,4 +26,7 @@ destinationContract('a destination in memory', async () => {
       read: async ({ path }) => destination.entries(path),
     },
   };
-});
+}
+
+destinationContract('a destination in memory', () => open(false));
+destinationContract('a destination in memory that stages, as AWS does', () => open(true));

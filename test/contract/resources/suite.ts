@@ -142,6 +142,17 @@ export function resourcesContract(
       expect(await subject.resources.readLive('ApiKey', { namespace: subject.namespace, name: 'none' })).toBeUndefined();
     });
 
+    it('lists what exists now', async () => {
+      const name = `${subject.namespace}-listed`;
+      const uids = async () => (await subject.resources.listLive('KeyOwner')).map((metadata) => metadata.uid);
+      await subject.driver.create('KeyOwner', { name }, ownerSpec);
+      const uid = (await seen('KeyOwner', 'upsert', name)).metadata.uid;
+      expect(await uids()).toContain(uid);
+      await subject.driver.delete('KeyOwner', { name });
+      await seen('KeyOwner', 'delete', name);
+      expect(await uids()).not.toContain(uid);
+    });
+
     it('keeps an object with a finalizer until it is taken off', async () => {
       const { metadata } = await createKey('guarded');
       expect(await subject.resources.setFinalizers('ApiKey', metadata, [finalizer])).toBe('written');

@@ -214,14 +214,18 @@ export class FakeDestination implements Destination {
     if ((slot === undefined) !== (observed.kind === 'absent')) return { kind: 'lost' };
     if (slot === undefined) this.#put(path, { version: 1, entries, mark, announces: 1 });
     else if (slot.mark === undefined) return { kind: 'lost' };
-    else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, staged: undefined });
+    else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, mark, staged: undefined });
     else if (!isSame(slot.staged, entries, mark)) {
       const version = Math.max(slot.version, slot.staged?.version ?? 0) + 1;
       this.#put(path, { ...slot, staged: { version, entries, mark } });
     }
     this.#step('write', 'after', path);
     const reading = this.#reading(path);
-    return { kind: 'written', providerVersion: 'providerVersion' in reading ? reading.providerVersion : '', reading };
+    // The promotion depends on what readers had when the write was planned, and not when it was made.
+    const revision =
+      slot === undefined ? reading.revision : `${currentOf(observed.revision)}/${reading.revision.split('/')[1] ?? ''}`;
+    const providerVersion = 'providerVersion' in reading ? reading.providerVersion : '';
+    return { kind: 'written', providerVersion, reading: { ...reading, revision } };
   }
 
   /** What is staged becomes what readers get, if they still get what was observed. */
@@ -230,7 +234,12 @@ export class FakeDestination implements Destination {
     if (slot === undefined) return { kind: 'lost' };
     const { staged } = slot;
     if (isSame(staged, staged?.entries, mark)) {
-      if (staged === undefined || currentOf(observed.revision) !== slot.version) return { kind: 'lost' };
+      if (staged === undefined) return { kind: 'lost' };
+      if (currentOf(observed.revision) !== slot.version) {
+        // Another leader was quicker: what we staged is taken down.
+        this.#put(path, { ...slot, staged: undefined });
+        return { kind: 'lost' };
+      }
       this.#put(path, { ...staged, announces: staged.version });
       this.#step('promote', 'after', path);
     } else if (!isSame(slot, slot.entries, mark)) return { kind: 'lost' };
@@ -294,19 +303,21 @@ function currentOf(revision: string): number {
 
 /** Destinations by uid; an unknown uid is DestinationNotFound, as with the real ones. */
 export class FakeDestinations implements Destinations {
-  readonly #byUid: ReadonlyMap<string, FakeDestination>;
+  readonly #find: (uid: string) => FakeDestination | undefined;
+  readonly #opened = new Set<FakeDestination>();
 
-  constructor(byUid: Readonly<Record<string, FakeDestination>>) {
-    this.#byUid = new Map(Object.entries(byUid));
+  constructor(find: (uid: string) => FakeDestination | undefined) {
+    this.#find = find;
   }
 
   async open(destinationUid: string): Promise<Destination> {
-    const found = this.#byUid.get(destinationUid);
+    const found = this.#find(destinationUid);
     if (found === undefined) throw waiting('DestinationNotFound', 'there is no such destination');
+    this.#opened.add(found);
     return found;
   }
 
   async close(): Promise<void> {
-    for (const destination of this.#byUid.values()) await destination.close();
+    for (const destination of this.#opened) await destination.close();
   }
 }

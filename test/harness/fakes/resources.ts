@@ -219,6 +219,13 @@ export class FakeResources implements Resources {
     return this.peek(kind, ref);
   }
 
+  async listLive(kind: Exclude<WatchedKind, 'ApiKey'>): Promise<readonly ObjectMeta[]> {
+    await this.beforeCall?.(`list ${kind}`);
+    return [...this.#server.values()].flatMap((stored) =>
+      'kind' in stored && stored.kind === kind ? [structuredClone(stored.metadata)] : [],
+    );
+  }
+
   async setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'> {
     const effect = await this.#begin('setFinalizers', kind, metadata.name);
     const object = this.#object(kind, metadata);

@@ -6,12 +6,11 @@ import { parseDocument } from 'yaml';
 import { everyRule, plan } from '../../../operator/src/reconcile/plan.ts';
 import { progressRules } from '../../../operator/src/reconcile/rules/progress.ts';
 import { safetyRules } from '../../../operator/src/reconcile/rules/safety.ts';
-import type { Observed } from '../../../operator/src/reconcile/observed.ts';
+import { goldenCase, goldenFolder as folder, outcomeOf } from '../../builders/golden.ts';
 import { observed, summaryOf, type ObservedCase } from '../../builders/observed.ts';
 
 // Each file is a pair: what is observed (see test/builders/observed.ts), and the plan for it. Its folder is the rule
 // that must decide. KEYWRIGHT_WRITE_GOLDEN=1 writes the plans anew; read the diff.
-const folder = join(import.meta.dirname, 'plans');
 const rules = readdirSync(folder).sort();
 const write = process.env['KEYWRIGHT_WRITE_GOLDEN'] === '1';
 
@@ -36,17 +35,10 @@ describe.each(rules)('the rule %s', (rule) => {
   });
 });
 
-/** What comes of a case, whatever the name of the rule that decided. */
-function outcomeOf(given: Observed, left: typeof everyRule): string {
-  const { rule: _, ...outcome } = summaryOf(plan(given, left));
-  return JSON.stringify(outcome);
-}
-
 describe('each rule matters', () => {
   const cases = rules.flatMap((rule) =>
     readdirSync(join(folder, rule)).map((file) => {
-      const document = parseDocument(readFileSync(join(folder, rule, file), 'utf8')).toJS() as { observed: ObservedCase };
-      const given = observed(document.observed ?? {});
+      const given = goldenCase(rule, file);
       return { given, outcome: outcomeOf(given, everyRule) };
     }),
   );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import { transient } from '../../../operator/src/domain/failure.ts';
 import { finalizer } from '../../../operator/src/api/meta.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import type { KeyState } from '../../../operator/src/store/port.ts';
@@ -95,6 +96,135 @@ describe('a resource that was removed by force and created again', () => {
     expect(world.key()).toBeUndefined();
     expect(world.vault.paths()).toEqual([]);
     expect(world.secret.paths()).toEqual([]);
+  });
+});
+
+describe('a KeyDestination that was removed by force', () => {
+  /** As a backup tool or a person in a hurry does it: its finalizer is taken away first. */
+  function removeDestination(world: World): void {
+    world.resources.update('KeyDestination', { name: 'prod-vault' }, (found) => ({
+      ...found,
+      metadata: { ...found.metadata, finalizers: [] },
+    }));
+    world.resources.delete('KeyDestination', { name: 'prod-vault' });
+  }
+
+  async function placesOf(world: World): Promise<readonly string[]> {
+    const { deliveries } = await stateOf(world);
+    return deliveries.map(({ location, state }) => `${location.destinationUid} ${state}`).sort();
+  }
+
+  const leftBehind = (world: World) => world.resources.events.filter(({ message }) => message.includes('was not emptied'));
+
+  it.each([['its keys were looked at meanwhile', true] as const, ['nobody looked', false] as const])(
+    'and restored under a new uid, while %s: its values are known as ours, nothing is minted, and the old rows end',
+    async (_, looked) => {
+      const world = await readyWorld();
+      const value = world.vault.value(vaultPath);
+      removeDestination(world);
+      if (looked) {
+        await world.pass();
+        expect(await placesOf(world)).toEqual(['secret live', 'vault-uid live']);
+      }
+      world.createDestination('restored-uid');
+      const writes = world.vault.calls.write;
+      await world.pass();
+      expect(world.condition('Ready')).toBe('True Available');
+      expect(world.vault.value(vaultPath)).toBe(value);
+      expect(world.vault.calls.write).toBe(writes);
+      expect((await stateOf(world)).versions.map(({ epoch, state }) => [epoch, state])).toEqual([[1, 'active']]);
+      expect(await placesOf(world)).toEqual(['restored-uid live', 'secret live']);
+      expect(leftBehind(world)).toEqual([]);
+    },
+  );
+
+  it('and restored together with its ApiKey: one new epoch, every place under the new uids, and no old row', async () => {
+    const world = await readyWorld();
+    removeByForce(world);
+    removeDestination(world);
+    world.createDestination('restored-uid');
+    world.createKey();
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect((await stateOf(world)).versions.map(({ epoch, state }) => [epoch, state])).toEqual([
+      [1, 'retiring'],
+      [2, 'active'],
+    ]);
+    expect(await placesOf(world)).toEqual(['restored-uid live', 'secret live']);
+    expect(world.vault.mark(vaultPath)?.uid).toBe(world.key()?.metadata.uid);
+    expect(leftBehind(world)).toEqual([]);
+  });
+
+  it('and restored empty: the value comes from a sibling, and without one a new version at once', async () => {
+    for (const alone of [false, true]) {
+      const world = await readyWorld(alone ? { deliverTo: [{ name: 'vault', destination: 'prod-vault' }] } : {});
+      const value = world.vault.value(vaultPath);
+      removeDestination(world);
+      world.vault.lose(vaultPath);
+      world.createDestination('restored-uid');
+      await world.pass();
+      expect(world.condition('Ready')).toBe('True Available');
+      expect(world.vault.value(vaultPath) === value).toBe(!alone);
+      expect((await stateOf(world)).highestEpoch).toBe(alone ? 2 : 1);
+      expect((await placesOf(world)).includes('vault-uid withdrawing')).toBe(false);
+    }
+  });
+
+  it('and restored: a key that is deleted before it was looked at again is emptied there all the same', async () => {
+    const world = await readyWorld();
+    removeDestination(world);
+    world.createDestination('restored-uid');
+    world.resources.delete('ApiKey', world.name);
+    await world.pass();
+    expect(world.key()).toBeUndefined();
+    expect(world.vault.paths()).toEqual([]);
+    expect(leftBehind(world)).toEqual([]);
+    expect(await world.store.listWithdrawing(10)).toEqual([]);
+  });
+
+  it('and restored without being usable yet: what is there stays', async () => {
+    const world = await readyWorld();
+    const value = world.vault.value(vaultPath);
+    removeDestination(world);
+    world.resources.create('KeyDestination', { metadata: { name: 'prod-vault', uid: 'restored-uid' }, spec: destinationSpec() });
+    await world.pass();
+    await world.pass();
+    expect(world.vault.value(vaultPath)).toBe(value);
+    world.resources.update('KeyDestination', { name: 'prod-vault' }, (found) => ({
+      ...found,
+      metadata: { ...found.metadata, finalizers: [finalizer] },
+    }));
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.vault.value(vaultPath)).toBe(value);
+    expect((await stateOf(world)).highestEpoch).toBe(1);
+  });
+
+  it('for good: the row ends when the user takes it out of the key, and an event names the place', async () => {
+    const world = await readyWorld();
+    removeDestination(world);
+    world.updateKey({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    // Only a server that says so proves that it is gone.
+    world.resources.beforeCall = (call) => {
+      if (call === 'list KeyDestination') throw transient('InternalError', 'the API server does not answer');
+    };
+    await world.pass();
+    expect(await placesOf(world)).toEqual(['secret live', 'vault-uid withdrawing']);
+    world.resources.beforeCall = undefined;
+    await world.pass();
+    expect(await placesOf(world)).toEqual(['secret live']);
+    expect(leftBehind(world).map(({ message }) => message)).toEqual([expect.stringContaining(vaultPath)]);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('for good, and the ApiKey is deleted: nothing waits for it', async () => {
+    const world = await readyWorld();
+    removeDestination(world);
+    world.resources.delete('ApiKey', world.name);
+    await world.pass();
+    expect(world.key()).toBeUndefined();
+    expect(leftBehind(world)).toHaveLength(1);
+    expect(await world.store.listWithdrawing(10)).toEqual([]);
   });
 });
 

@@ -25,7 +25,7 @@ const conditionCases: Readonly<Record<string, ObservedCase>> = {
     deliveries: [{ at: 'vault', holds: 'K1' }],
     sights: { vault: 'K1', local: 'failed' },
   },
-  foreign: { driftDue: true, sights: { vault: 'foreign', local: 'K1' } },
+  foreign: { compare: 'all', sights: { vault: 'foreign', local: 'K1' } },
   invalid: { spec: { accessType: 'NoSuchType' } },
   paused: { annotations: { 'keywright.dev/paused': 'true' } },
   suspended: { spec: { suspend: true } },

@@ -48,6 +48,22 @@ describe('the sweeper', () => {
     expect(await world.store.listWithdrawing(10)).toEqual([]);
   });
 
+  it('ends a row whose KeyDestination was removed by force, and says what may be left where', async () => {
+    const world = await leftBehind();
+    world.resources.update('KeyDestination', { name: 'prod-vault' }, ({ metadata, ...rest }) => ({
+      ...rest,
+      metadata: { ...metadata, finalizers: [] },
+    }));
+    world.resources.delete('KeyDestination', { name: 'prod-vault' });
+    expect(await sweepWithdrawals(world.deps)).toBe(0);
+    expect(await world.store.listWithdrawing(10)).toEqual([]);
+    expect(world.resources.events.at(-1)).toMatchObject({
+      type: 'Warning',
+      reason: 'DestinationNotFound',
+      message: expect.stringContaining(vaultPath) as unknown,
+    });
+  });
+
   it('leaves another installation alone', async () => {
     const world = await leftBehind();
     world.vault.heal();

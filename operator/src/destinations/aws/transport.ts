@@ -1,8 +1,6 @@
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { Agent, request, type Dispatcher } from 'undici';
-
-/** The largest answer that is read, in bytes. A secret has at most 65,536, and as much again for escapes and metadata. */
-const maxAnswerBytes = 1_048_576;
+import { readAnswerBody } from '../answerbody.ts';
 
 /** Why there is no answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
@@ -47,7 +45,9 @@ export function openTransport(timeoutMs: number): Transport {
     const signal = AbortSignal.timeout(timeoutMs);
     try {
       const answer = await request(url, { ...options, dispatcher: agent, signal });
-      return { statusCode: answer.statusCode, headers: flatten(answer.headers), body: await readBody(answer.body) };
+      const body = await readAnswerBody(answer.body);
+      if (body === undefined) throw new TransportFault('tooLarge');
+      return { statusCode: answer.statusCode, headers: flatten(answer.headers), body };
     } catch (error) {
       if (error instanceof TransportFault) throw error;
       throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable');
@@ -78,18 +78,4 @@ function flatten(headers: Readonly<Record<string, string | readonly string[] | u
     ([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value as string)] as const,
   );
   return Object.fromEntries(flat);
-}
-
-async function readBody(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.byteLength;
-    if (size > maxAnswerBytes) {
-      body.destroy();
-      throw new TransportFault('tooLarge');
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

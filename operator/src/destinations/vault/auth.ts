@@ -1,10 +1,8 @@
 import { Failure, stalled, waiting } from '../../domain/failure.ts';
 import { Plaintext } from '../../domain/plaintext.ts';
 import { checkMount } from '../location.ts';
+import type { ReadSecret } from '../readsecret.ts';
 import type { VaultAnswer } from './server.ts';
-
-/** Reads one entry of a Secret in the operator's namespace; `undefined` when Secret or entry is not there. */
-export type ReadSecret = (name: string, entry: string) => Promise<Plaintext | undefined>;
 
 /** A token of the operator's own ServiceAccount for this audience. */
 export type RequestToken = (audience: string) => Promise<Plaintext>;

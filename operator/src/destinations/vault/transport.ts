@@ -1,7 +1,6 @@
 import { Agent, request } from 'undici';
+import { readAnswerBody } from '../answerbody.ts';
 
-/** The largest answer that is read, in bytes. A record and its metadata are a few kilobytes. */
-const maxAnswerBytes = 1_048_576;
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
 
@@ -62,10 +61,15 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
           headers: { 'content-type': 'application/json', ...headers },
           ...(hasBody ? { body: JSON.stringify(json) } : {}),
         });
-        const text = await readText(answer.body);
+        const body = await readAnswerBody(answer.body);
+        if (body === undefined) throw new TransportFault('tooLarge');
         // Told apart here, because node-vault drops the headers.
         if (answer.statusCode === 429) throw new TransportFault('throttled', retryAfter(answer.headers['retry-after']));
-        return { statusCode: answer.statusCode, body: parse(text, answer.statusCode), request: { path: new URL(uri).pathname } };
+        return {
+          statusCode: answer.statusCode,
+          body: parse(body.toString('utf8'), answer.statusCode),
+          request: { path: new URL(uri).pathname },
+        };
       } catch (error) {
         if (error instanceof TransportFault) throw error;
         throw new TransportFault(signal.aborted ? 'timeout' : isUntrusted(error) ? 'untrusted' : 'unreachable');
@@ -85,20 +89,6 @@ function retryAfter(header: string | string[] | undefined): number | undefined {
 function isUntrusted(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|INVALID_CA/.test(code);
-}
-
-async function readText(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.byteLength;
-    if (size > maxAnswerBytes) {
-      body.destroy();
-      throw new TransportFault('tooLarge');
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** An error status is told by its number alone: proxies in front of Vault answer in HTML. */

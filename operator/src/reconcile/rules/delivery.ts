@@ -33,8 +33,11 @@ export function drift(o: Observed): Decision | undefined {
     const source = lookAtSources(o, active);
     if (source.kind === 'look') return source.decision;
     if (source.kind === 'found') {
-      const now = broken.filter((target) => !isPaced(o, target));
+      const first = broken.filter((target) => sightOf(o, target.location).written !== true);
+      const now = first.filter((target) => !isPaced(o, target));
       if (now.length > 0) return copy(o, active, source.location, now);
+      if (first.length === 0)
+        return hold('waiting', 'DestinationDrift', 'the value was taken away again as soon as it was written');
     } else {
       if (source.kind === 'unreachable' && !isLongUndelivered(o))
         return hold(

@@ -54,15 +54,15 @@ export function pendingEpoch(o: Observed): Decision | undefined {
     const source = lookAtSources(o, pending);
     if (source.kind === 'look') return source.decision;
     if (source.kind === 'found') return copy(o, pending, source.location, writable);
-    if (source.kind === 'unreachable' && !late) return waitFor(failing, 'cannot be read, and may hold the value');
+    if (source.kind === 'unreachable' && !late) return waitFor(o, failing, 'cannot be read, and may hold the value');
     return anotherAttempt(o, pending);
   }
   if (holders.length === 0) {
     const stuck = firstStuck(o, targets);
     if (stuck !== undefined) return stuck;
-    return late ? anotherAttempt(o, pending) : waitFor(failing, 'does not answer');
+    return late ? anotherAttempt(o, pending) : waitFor(o, failing, 'does not answer');
   }
-  if (failing.length > 0 && o.now < Math.min(...deadlinesOf(o, pending))) return waitFor(failing, 'does not answer');
+  if (failing.length > 0 && o.now < Math.min(...deadlinesOf(o, pending))) return waitFor(o, failing, 'does not answer');
   // A target that may not be written to still has the old version.
   const isEverywhere = lacking.length === 0 && o.targets.every((target) => target.blocked === undefined);
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
@@ -144,7 +144,7 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
   if (!o.mintAllowed)
     return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
   const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? asWriteTarget(o, target) : []));
-  if (targets.length === 0) return firstStuck(o, openTargets(o)) ?? waitFor(openTargets(o), 'does not answer');
+  if (targets.length === 0) return firstStuck(o, openTargets(o)) ?? waitFor(o, openTargets(o), 'does not answer');
   const handled = answeredByMint(o);
   const action: Action = {
     kind: 'mint',
@@ -250,7 +250,13 @@ export function firstStuck(o: Observed, targets: readonly OpenTarget[]): Decisio
   return undefined;
 }
 
-function waitFor(targets: readonly OpenTarget[], what: string): Decision {
+/** Waits for them, unless one says that a person has to mend it first. */
+function waitFor(o: Observed, targets: readonly OpenTarget[], what: string): Decision {
+  for (const target of targets) {
+    const holding = holdingAt(o, target.location);
+    if (holding.kind === 'failed' && holding.failure.kind === 'stalled')
+      return hold('stalled', holding.failure.reason, `${target.name}: ${holding.failure.message}`);
+  }
   const names = targets.map((target) => target.name).join(', ');
   return hold('waiting', 'DestinationUnavailable', `${names}: the destination ${what}`);
 }

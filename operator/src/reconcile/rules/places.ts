@@ -104,7 +104,8 @@ export function lookAtSources(o: Observed, version: Version): Source {
 
 function mayHold(o: Observed, location: Location, version: Version): boolean {
   const row = deliveryAt(o, location);
-  return sightOf(o, location).failure !== undefined && (row?.heldKeyId === version.keyId || row?.intendedKeyId === version.keyId);
+  const { failure, vanished } = sightOf(o, location);
+  return failure !== undefined && vanished !== true && (row?.heldKeyId === version.keyId || row?.intendedKeyId === version.keyId);
 }
 
 /** The target with what was seen there, when that is nothing or ours: what a write is conditional on. */

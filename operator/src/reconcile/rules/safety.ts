@@ -10,6 +10,7 @@ import {
   openTargets,
   pendingVersion,
   sightOf,
+  successorOf,
   type Observed,
 } from '../observed.ts';
 import { evidenceOf } from '../evidence.ts';
@@ -31,7 +32,7 @@ export function deletion(o: Observed): Decision | undefined {
   if (o.store.versions.length > 0) return act({ kind: 'revokeAll', detail: 'the ApiKey was deleted' });
   const live = o.store.deliveries.filter((delivery) => delivery.state === 'live');
   if (live.length > 0) return act({ kind: 'beginWithdrawal', deliveries: live });
-  const next = withdrawNext(o);
+  const next = withdrawNext(o, placeForGood);
   if (next !== undefined) return next;
   const late = firstWaiting(o);
   if (late !== undefined)
@@ -53,7 +54,7 @@ export function revoked(o: Observed): Decision | undefined {
   }
   const live = o.store.deliveries.filter((delivery) => delivery.state === 'live');
   if (live.length > 0) return act({ kind: 'beginWithdrawal', deliveries: live });
-  return withdrawNext(o) ?? hold('stalled', 'Revoked', `revoked: ${reason}; this cannot be undone`);
+  return withdrawNext(o, placeForGood) ?? hold('stalled', 'Revoked', `revoked: ${reason}; this cannot be undone`);
 }
 
 /**
@@ -142,18 +143,34 @@ export const safetyRules = {
   withdrawals,
 } as const;
 
-function withdrawNext(o: Observed): Decision | undefined {
-  const open = o.store.deliveries.filter((delivery) => delivery.state === 'withdrawing');
+function withdrawNext(o: Observed, placeOf: (o: Observed, row: Delivery) => Location = placeOfRow): Decision | undefined {
+  const open = o.store.deliveries.flatMap((delivery) =>
+    delivery.state === 'withdrawing' ? [{ ...delivery, location: placeOf(o, delivery) }] : [],
+  );
   const unseen = open.filter((delivery) => holdingAt(o, delivery.location).kind === 'unseen');
   if (unseen.length > 0) return act({ kind: 'look', at: unseen.map((delivery) => delivery.location), depth: 'mark' });
   for (const delivery of open) {
-    const { reading, failure } = sightOf(o, delivery.location);
+    const { reading, failure, vanished } = sightOf(o, delivery.location);
+    if (vanished === true) return act({ kind: 'finishWithdrawal', delivery });
     if (failure !== undefined || reading === undefined) continue;
     // An earlier resource's mark is ours too: the row was read after the mark, so nobody else can have taken the place.
     const ours = reading.kind === 'marked' && isOurs(o, reading.mark);
     return act(ours ? { kind: 'withdraw', delivery, reading } : { kind: 'finishWithdrawal', delivery });
   }
   return undefined;
+}
+
+function placeOfRow(_: Observed, { location }: Delivery): Location {
+  return location;
+}
+
+/**
+ * For a key that ends: of a KeyDestination that came back under another uid, the same place is emptied through the one that
+ * the spec names now. A key that lives goes on using what is there.
+ */
+function placeForGood(o: Observed, row: Delivery): Location {
+  const isGone = sightOf(o, row.location).vanished === true;
+  return (isGone ? successorOf(o, row) : undefined) ?? row.location;
 }
 
 /** A withdrawal that still counts: its deadline has not passed. In a terminating namespace nothing is waited for. */

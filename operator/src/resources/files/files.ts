@@ -130,6 +130,10 @@ class Files implements FilesResources {
     return this.#find(kind, ref);
   }
 
+  async listLive(kind: WatchedKind): Promise<readonly ObjectMeta[]> {
+    return this.list(kind);
+  }
+
   objects<K extends WatchedKind>(kind: K): readonly Kinds[K][] {
     const found = this.#objects.all().filter((object) => object.kind === kind);
     return sortedByName(kind === 'Namespace' ? this.#withImpliedNamespaces(found) : found) as readonly Kinds[K][];

@@ -12,7 +12,7 @@ import { KubeClient } from './client.ts';
 import type { KubeAnswer, KubeClientInit } from './client.ts';
 import { endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
 import { EventRecorder } from './events.ts';
-import { KubeFault, causesOf, failureOf } from './fault.ts';
+import { KubeFault, causesOf, failureOf, faultOf } from './fault.ts';
 import { LeaderElection } from './leader.ts';
 import type { LeaderElectionInit } from './leader.ts';
 import { Reflector } from './reflector.ts';
@@ -129,6 +129,23 @@ class ApiServer implements KubeResources {
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw failureOf(new KubeFault(answer.status), `get ${kind}`);
     return answer.body as Kinds[K];
+  }
+
+  async listLive(kind: Exclude<WatchedKind, 'ApiKey'>): Promise<readonly ObjectMeta[]> {
+    const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], namespace: undefined });
+    const found: ObjectMeta[] = [];
+    let next: string | undefined;
+    try {
+      do {
+        // Without a resourceVersion the server answers with what is committed, and not from its own cache.
+        const page = await source.list('', next, this.#stop.signal);
+        found.push(...page.items.map(({ metadata }) => metadata));
+        ({ next } = page);
+      } while (next !== undefined);
+    } catch (error) {
+      throw failureOf(faultOf(error), `list ${kind}`);
+    }
+    return found;
   }
 
   async setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'> {

@@ -1,0 +1,17 @@
+/** The largest answer that is read, in bytes. A value has at most 65,536, and as much again for escapes and metadata. */
+const maxAnswerBytes = 1_048_576;
+
+/** Reads the body of a provider's answer. `undefined` = too large; what is left of it is not read then. */
+export async function readAnswerBody(body: AsyncIterable<Uint8Array> & { destroy(): unknown }): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > maxAnswerBytes) {
+      body.destroy();
+      return undefined;
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
