@@ -117,6 +117,15 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
       });
     });
 
+    describe('a key without a living version', () => {
+      test('ended as its newest version did, whichever was the last to end', async () => {
+        const { uid, old, current } = await rotated();
+        await store.endVersions(uid, [current], 'expired', later + 1);
+        await store.endVersions(uid, [old], 'retired', later + 2);
+        expect((await read(uid)).lastEnded).toEqual({ keyId: current, reason: 'expired', at: later + 1 });
+      });
+    });
+
     describe('a compromise', () => {
       test('is remembered until another version is minted, also after a crash in between', async () => {
         const { ref, uid, old, current } = await rotated();

@@ -107,10 +107,19 @@ function causeOfReturn(o: Observed): MintCause | undefined {
 
 /**
  * The newest version was compromised while the one before it still lives: it died on its way, and what was meant to come is
- * minted once more. An older version that was compromised is missed by nobody.
+ * minted once more. Where that is not possible now, the living value is first put back in the place of the dead one.
  */
 export function compromisedNewest(o: Observed): Decision | undefined {
-  if (o.store.compromised?.newest !== true || pendingVersion(o) !== undefined || activeVersion(o) === undefined) return undefined;
+  if (!isNewestCompromised(o) || !o.mintAllowed || o.clockWrong === true) return undefined;
+  return mintAfterCompromise(o);
+}
+
+/** Whether a version is missed that was compromised before it became active; an older one is missed by nobody. */
+export function isNewestCompromised(o: Observed): boolean {
+  return o.store.compromised?.newest === true && pendingVersion(o) === undefined && activeVersion(o) !== undefined;
+}
+
+export function mintAfterCompromise(o: Observed): Decision {
   return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, 'Compromise', []);
 }
 

@@ -6,7 +6,7 @@ import type { Observed } from '../observed.ts';
 import { expiryEdits } from '../rotation/lifespan.ts';
 import { outlookOf } from '../rotation/outlook.ts';
 import { expiryOf } from '../rotation/policy.ts';
-import { mint, nextEpoch } from './minting.ts';
+import { isNewestCompromised, mint, mintAfterCompromise, nextEpoch } from './minting.ts';
 import { unseenTargets } from './places.ts';
 
 /** A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed. */
@@ -17,6 +17,7 @@ export function expiryLater(o: Observed): Decision | undefined {
 
 /** A rotation that somebody asked for, or that is due, and that nothing puts off. The old version stays until the new one is everywhere. */
 export function rotation(o: Observed): Decision | undefined {
+  if (isNewestCompromised(o)) return mintAfterCompromise(o);
   const { step } = outlookOf(o, evidenceOf(o));
   if (step.kind !== 'begin') return undefined;
   return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, step.cause, []);
