@@ -1,4 +1,3 @@
-import { apiKeyStatusSchema } from '../../operator/src/api/apikey.ts';
 import type { ApiKey, Condition, ConditionType } from '../../operator/src/api/kinds.ts';
 import { reasons, type Reason } from '../../operator/src/domain/reason.ts';
 
@@ -38,7 +37,6 @@ export function statusFaults({ metadata, status }: ApiKey): readonly string[] {
   return [
     ...rules.flatMap(([isBroken, what]) => (isBroken ? [`the status: ${what}`] : [])),
     ...conditions.flatMap((condition) => conditionFaults(condition, observedGeneration)),
-    ...(apiKeyStatusSchema.safeParse(status).error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
   ];
 }
 

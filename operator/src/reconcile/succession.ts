@@ -129,7 +129,7 @@ function requestFaultOf(o: Observed): string | undefined {
     ...(compromised.kind === 'tooLong' ? [`${annotations.compromised} is too long, and no request`] : []),
     ...(malformed === 0 || compromised.kind === 'tooLong'
       ? []
-      : [`${annotations.compromised} has ${String(malformed)} entries that are no key id, and nothing ended by them`]),
+      : [`${annotations.compromised} has entries that are no key id (${String(malformed)}), and nothing ended by them`]),
   ];
   return faults.length === 0 ? undefined : `${faults.join('; ')}.`;
 }
