@@ -17,12 +17,13 @@ export interface Happening {
     /** The authorizers stop reporting use, and report again. */
     | 'blind'
     | 'sighted'
-    | 'crash';
+    | 'crash'
+    | 'nothing';
   readonly key?: string;
   /** Of an annotation; absent = it is taken away. */
   readonly value?: string;
-  /** A crash comes after so many more effects. */
-  readonly effects?: number;
+  /** A crash comes after the next effect of this name. */
+  readonly after?: string;
 }
 
 /** The words of a policy, in hours; what is absent is not in the spec. */
@@ -119,7 +120,7 @@ const groups: readonly Group[] = [
       { at: at(number % 2 === 0 ? 200 : 100, 10), do: 'delete' },
     ],
   },
-  { name: 'never', count: 10, policy: {}, places: mixed },
+  { name: 'never', count: 6, policy: {}, places: mixed },
   {
     name: 'suspended',
     count: 6,
@@ -176,8 +177,8 @@ const groups: readonly Group[] = [
 export function yearKeys(start: Instant): readonly YearKey[] {
   return groups.flatMap((group, row) =>
     Array.from({ length: group.count }, (_, number) => {
-      // Minutes that no two keys share, and that are no round ones.
-      const createdAt = start + (row * 977 + number * 1009 + 13) * 60_000;
+      // No round minutes. Three of a group are due together, each at another place: their passes run side by side.
+      const createdAt = start + (row * 977 + Math.floor(number / 3) * 1009 + 13) * 60_000;
       const name = `${group.name}-${number}`;
       const places = group.places[number % group.places.length] ?? ['file'];
       const at = (days: number, hours = 0): Instant => createdAt + Math.round(days * dayMs + hours * hour);
@@ -232,13 +233,27 @@ export function outages(start: Instant): readonly { readonly from: Instant; read
     from: start + days * dayMs,
     to: start + days * dayMs + hours * hour,
   });
-  return [at(61, 6), at(125, 0.5), at(152, 20), at(240, 5)];
+  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(240, 5)];
 }
 
 /** When the authorizers report nothing. */
 export function blindness(start: Instant): { readonly from: Instant; readonly to: Instant } {
   return { from: start + 76 * dayMs, to: start + 78 * dayMs };
 }
+
+/** When the process dies: after the next effect of this name. */
+const crashes = [
+  [5, 'confirmDeliveries'],
+  [88, 'mint'],
+  [91.2, 'endVersions'],
+  [92.5, 'write'],
+  [100.5, 'withdraw'],
+  [107, 'activate'],
+  [121.5, 'bringForward'],
+  [160, 'mint'],
+  [185, 'applyStatus'],
+  [270, 'confirmDeliveries'],
+] as const;
 
 /** Everything that happens in the year of these keys. */
 export function happeningsOf(keys: readonly YearKey[], start: Instant): readonly Happening[] {
@@ -249,14 +264,12 @@ export function happeningsOf(keys: readonly YearKey[], start: Instant): readonly
     ...outages(start).flatMap(({ from, to }): readonly Happening[] => [
       { at: from, do: 'outage' },
       { at: to, do: 'heal' },
+      // Probes come by a clock of their own, which no key's next instant shows.
+      { at: to + 16_000, do: 'nothing' },
+      { at: to + 50_000, do: 'nothing' },
     ]),
     { at: blind.from, do: 'blind' },
     { at: blind.to, do: 'sighted' },
-    // Each at another place of the step that comes next.
-    ...[9, 93, 96, 121, 152.5, 185, 240.1, 300].map((days, number): Happening => ({
-      at: start + days * dayMs,
-      do: 'crash',
-      effects: number + 1,
-    })),
+    ...crashes.map(([days, after]): Happening => ({ at: start + days * dayMs, do: 'crash', after })),
   ];
 }

@@ -85,7 +85,7 @@ export class YearWorld {
   readonly #lastTold = new Map<string, Condition>();
   readonly #lastHeld = new Map<string, string | undefined>();
   readonly #switchMs = new Map<string, number>();
-  #onEffect: (() => void) | undefined;
+  #diesAfter: string | undefined;
   readonly #suspended = new Set<string>();
   #installationId = '';
   #engine: Engine | undefined;
@@ -213,7 +213,7 @@ export class YearWorld {
     await resources.start(new AbortController().signal);
     resources.afterEffect = ({ verb, kind, name }) => {
       if (verb === 'applyStatus' && kind === 'ApiKey') this.#noteStatus(name);
-      this.#effect(this.#life);
+      this.#effect(this.#life, verb);
     };
     await this.#startProgram();
   }
@@ -321,7 +321,9 @@ export class YearWorld {
         this.#reportsUse = happening.do === 'sighted';
         return;
       case 'crash':
-        this.#crashAfter(happening.effects ?? 1);
+        this.#diesAfter = happening.after;
+        return;
+      case 'nothing':
     }
   }
 
@@ -341,18 +343,13 @@ export class YearWorld {
     }
   }
 
-  #crashAfter(effects: number): void {
-    let left = effects;
-    const life = this.#life;
-    this.#onEffect = () => {
-      left -= 1;
-      if (left === 0) life.end();
-    };
-  }
-
-  #effect(life: Life): void {
+  /** Something took effect; the process dies when it was to die after that. */
+  #effect(life: Life, name: string): void {
     if (life !== this.#life) return;
-    this.#onEffect?.();
+    if (name === this.#diesAfter) {
+      this.#diesAfter = undefined;
+      life.end();
+    }
     life.check();
   }
 
@@ -364,7 +361,7 @@ export class YearWorld {
         if (typeof member !== 'function' || !transitions.includes(String(name))) return member;
         return async (...args: unknown[]): Promise<unknown> => {
           const outcome: unknown = await (Reflect.apply(member, store, args) as Promise<unknown>);
-          this.#effect(life);
+          this.#effect(life, String(name));
           return outcome;
         };
       },
@@ -405,14 +402,14 @@ export class YearWorld {
         call(async () => {
           const outcome = await destination.write(location, ...rest);
           if (outcome.kind === 'written') await this.#noteValue(location);
-          this.#effect(life);
+          this.#effect(life, 'write');
           return outcome;
         }),
       withdraw: (location, reading) =>
         call(async () => {
           const outcome = await destination.withdraw(location, reading);
           if (outcome === 'withdrawn') await this.#noteValue(location);
-          this.#effect(life);
+          this.#effect(life, 'withdraw');
           return outcome;
         }),
     };
