@@ -205,7 +205,8 @@ describe('the controller', () => {
 describe('what a deleted key left behind', () => {
   it('is counted within seconds, and emptied within seconds when its destination heals', async () => {
     const counted: number[] = [];
-    const withdrawing = (counts: ReadonlyMap<string, number>): void => void counted.push([...counts.values()].reduce((sum, count) => sum + count, 0));
+    const withdrawing = (counts: ReadonlyMap<string, number>): void =>
+      void counted.push([...counts.values()].reduce((sum, count) => sum + count, 0));
     const run = await started({ metrics: { ...silentMetrics, withdrawing } });
     const { world } = run;
     world.vault.failNext({ count: 1000 });

@@ -9,7 +9,7 @@ import { holdsOneOf } from '../verdict.ts';
 import { stepOfPlanned, stepOfRequested, type Brakes, type RotationStep } from './begin.ts';
 import { rotationDue, type RotationDue } from './due.ts';
 import { retirementPolicyOf, rotationPolicyOf } from './policy.ts';
-import { longestCompromisedRequest, longestRotateRequest, requestOf, type Request } from './requests.ts';
+import { longestCompromisedRequest, longestRotateRequest, rememberedForm, requestOf, type Request } from './requests.ts';
 import { retirementOf, type Retirement } from './retire.ts';
 import { windowsOf } from './windows.ts';
 
@@ -51,8 +51,13 @@ export function handledRequests(o: Observed): HandledRequests {
   const known = o.store.key?.handled;
   const told = o.resource.status;
   const rotate = known?.rotate ?? standing(asked[annotations.rotate], told?.lastHandledRotation);
-  const compromised = known?.compromised ?? standing(asked[annotations.compromised], told?.lastHandledCompromise);
+  const compromised = known?.compromised ?? standing(compromisedAsked(o), told?.lastHandledCompromise);
   return { ...(rotate === undefined ? {} : { rotate }), ...(compromised === undefined ? {} : { compromised }) };
+}
+
+function compromisedAsked(o: Observed): string | undefined {
+  const value = o.resource.metadata.annotations?.[annotations.compromised];
+  return value === undefined || value.length > longestCompromisedRequest ? value : rememberedForm(value);
 }
 
 function standing(asked: string | undefined, told: string | undefined): string | undefined {
@@ -64,11 +69,11 @@ export function requestsOf(o: Observed): { readonly rotate: Request; readonly co
   const asked = o.resource.metadata.annotations ?? {};
   const first = o.store.highestEpoch === 0;
   const handled = handledRequests(o);
-  const { rotate, compromised } = annotations;
+  const { rotate } = annotations;
   return {
     rotate: requestOf({ present: asked[rotate], handled: handled.rotate, first, longest: longestRotateRequest }),
     compromised: requestOf({
-      present: asked[compromised],
+      present: compromisedAsked(o),
       handled: handled.compromised,
       first,
       longest: longestCompromisedRequest,

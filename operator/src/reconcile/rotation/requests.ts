@@ -47,6 +47,17 @@ export interface CompromiseRequest {
 const keyIdPattern = /^[0-9A-Za-z]{12}$/;
 
 /**
+ * The annotation as store and status may hold it: an entry that is no key id may be a whole key that somebody pasted, and
+ * gives way to the word `malformed`. Nothing ever ends by such an entry, so nothing is lost with it.
+ */
+export function rememberedForm(value: string): string {
+  return value.replaceAll(/[^,]+/g, (entry) => {
+    const text = entry.trim();
+    return text === '' || text === 'all' || keyIdPattern.test(text) ? entry : 'malformed';
+  });
+}
+
+/**
  * Reads `<keyId>[,<keyId>] | all`; blanks around entries do not matter. What can be understood is acted on, whatever
  * stands beside it: a typing error must not keep a leaked key alive.
  */

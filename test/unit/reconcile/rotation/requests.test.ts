@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { parseCompromised, requestOf, type RequestSeen } from '../../../../operator/src/reconcile/rotation/requests.ts';
+import {
+  parseCompromised,
+  rememberedForm,
+  requestOf,
+  type RequestSeen,
+} from '../../../../operator/src/reconcile/rotation/requests.ts';
 
 function request(given: Partial<RequestSeen>) {
   return requestOf({ present: undefined, handled: undefined, first: false, longest: 253, ...given });
@@ -51,5 +56,13 @@ describe('the annotation compromised', () => {
   it('that holds a whole key by mistake is not repeated anywhere', () => {
     const key = `acme_live_${newer}_0123456789abcdefghijklmnopqrstuvABCDEF`;
     expect(JSON.stringify(parseCompromised(key, live))).toBe('{"keyIds":[],"unknown":[],"malformed":1}');
+  });
+
+  it('is remembered without the whole key that somebody pasted', () => {
+    const key = `acme_live_${newer}_0123456789abcdefghijklmnopqrstuvABCDEF`;
+    const asked = `${newer}, ${key}`;
+    expect(rememberedForm(asked)).toBe(`${newer},malformed`);
+    expect(parseCompromised(rememberedForm(asked), live)).toEqual(parseCompromised(asked, live));
+    expect(rememberedForm(' all')).toBe(' all');
   });
 });
