@@ -57,6 +57,9 @@ export function createController(context: CommandContext, parts: EngineParts): E
     },
     concurrency: config.concurrency,
     onFenceLost,
+    onWaiting: (reason) => {
+      gates.noteWaiting(reason);
+    },
     onPass: (apiKey, found) => {
       cluster.noteKey(apiKey, found);
       const [namespace = '', name = ''] = apiKey.split('/');
@@ -73,7 +76,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeAll();
     },
   });
-  const gates = new Gates({
+  const gates: Gates = new Gates({
     ...{ clock, lookEveryMs: config.feedPollMs },
     gates: [
       { reason: 'StoreUnavailable', isOpen: () => feed.answers() },

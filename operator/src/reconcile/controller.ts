@@ -28,6 +28,8 @@ export interface ControllerInit {
   readonly onFenceLost: () => void;
   /** What a pass found, for counts and metrics; without `found` the ApiKey is gone. */
   readonly onPass?: (apiKey: string, found: Found | undefined) => void;
+  /** A pass ended because something is not there: {@link Controller.wakeWaiting} goes on when it is. */
+  readonly onWaiting?: (reason: Reason) => void;
 }
 
 const sweepEveryMs = 60_000;
@@ -241,7 +243,10 @@ export class Controller {
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
     const { next, compared, waitsFor, ...found } = await reconcile(this.#deps, resource, compare);
     if (waitsFor === undefined) this.#waiting.delete(key);
-    else this.#waiting.set(key, waitsFor);
+    else {
+      this.#waiting.set(key, waitsFor);
+      this.#init.onWaiting?.(waitsFor);
+    }
     this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
     this.#comparisons.end(key, compare, compared, now);
     return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));

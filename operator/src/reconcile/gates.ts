@@ -18,6 +18,16 @@ export interface GatesInit {
   readonly onOpen: (reason: Reason) => void;
 }
 
+/** Who waits although the gate is open is sent on again after pauses that double, in milliseconds: something is amiss. */
+const firstPauseMs = 1_000;
+const longestPauseMs = 60_000;
+
+/** The last time that a gate was told to be open, and how long it is not told again. Monotonic time. */
+interface Opening {
+  readonly atMs: number;
+  readonly pauseMs: number;
+}
+
 /**
  * Looks at what all keys may wait for (the database, the admission policy, the clock), and tells when it is there again: who waits
  * for it would find out at its next look only, a minute later.
@@ -25,6 +35,7 @@ export interface GatesInit {
 export class Gates {
   readonly #init: GatesInit;
   readonly #closed = new Set<Reason>();
+  readonly #opened = new Map<Reason, Opening>();
   readonly #stop = new AbortController();
 
   constructor(init: GatesInit) {
@@ -34,6 +45,11 @@ export class Gates {
   /** Begins; call it once. */
   start(): void {
     void this.#lookForEver();
+  }
+
+  /** Somebody waits for this now: it may have been away for a moment that no look saw. */
+  noteWaiting(reason: Reason): void {
+    this.#closed.add(reason);
   }
 
   stop(): void {
@@ -46,10 +62,22 @@ export class Gates {
     while (!signal.aborted) {
       for (const { reason, isOpen } of gates) {
         if (!isOpen()) this.#closed.add(reason);
-        else if (this.#closed.delete(reason)) onOpen(reason);
+        else if (this.#closed.has(reason) && this.#open(reason)) onOpen(reason);
       }
       // Aborted = stopping.
       await clock.sleep(lookEveryMs, signal).catch(() => {});
     }
+  }
+
+  /** Whether it may be told now. */
+  #open(reason: Reason): boolean {
+    const nowMs = this.#init.clock.monotonicMs();
+    const last = this.#opened.get(reason);
+    const sinceMs = last === undefined ? Number.POSITIVE_INFINITY : nowMs - last.atMs;
+    if (last !== undefined && sinceMs < last.pauseMs) return false;
+    const isAgain = last !== undefined && sinceMs < 2 * longestPauseMs;
+    this.#opened.set(reason, { atMs: nowMs, pauseMs: isAgain ? Math.min(2 * last.pauseMs, longestPauseMs) : firstPauseMs });
+    this.#closed.delete(reason);
+    return true;
   }
 }

@@ -47,6 +47,23 @@ describe('what all keys may wait for', () => {
     expect(opened).toEqual(['AdmissionPolicyMissing']);
   });
 
+  test('is told to who waits although nobody saw it away, in pauses that grow while that does not help', async () => {
+    gates.start();
+    await clock.advance(0);
+    for (let ms = 0; ms < 600_000; ms += 500) {
+      gates.noteWaiting('StoreUnavailable');
+      await clock.advance(500);
+    }
+    // After 1, 2, 4, 8, 16, 32 s, then once a minute.
+    expect(opened.length).toBeGreaterThanOrEqual(12);
+    expect(opened.length).toBeLessThanOrEqual(17);
+    await clock.advance(180_000);
+    opened = [];
+    gates.noteWaiting('StoreUnavailable');
+    await clock.advance(1_000);
+    expect(opened).toEqual(['StoreUnavailable']);
+  });
+
   test('is not looked at after the end', async () => {
     there.policy = false;
     gates.start();
