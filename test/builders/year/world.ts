@@ -8,9 +8,8 @@ import { createAuthorize, type Authorize } from '../../../operator/src/authorize
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
 import { createController, type Engine } from '../../../operator/src/commands/engine.ts';
 import { readConfig } from '../../../operator/src/config.ts';
-import type { Destination, Destinations } from '../../../operator/src/destinations/port.ts';
+import type { Destinations } from '../../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../../operator/src/destinations/registry.ts';
-import { waiting } from '../../../operator/src/domain/failure.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import type { Instant } from '../../../operator/src/domain/time.ts';
@@ -27,6 +26,7 @@ import { authRequest } from '../authrequest.ts';
 import { Life, mortal } from '../storm.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec } from '../world.ts';
 import type { Happening, YearKey } from './keys.ts';
+import { Outage } from './outage.ts';
 
 /** What a location held from an instant on, as a workload reads it; without a key id it is empty. */
 export interface Held {
@@ -91,8 +91,7 @@ export class YearWorld {
   #engine: Engine | undefined;
   #destinations: Destinations | undefined;
   #life = new Life(undefined);
-  #vaultIsDown = false;
-  #vaultProved = false;
+  readonly #vault = new Outage();
   #reportsUse = true;
   #uses: { readonly at: Instant; readonly apiKey: string }[] = [];
 
@@ -232,7 +231,16 @@ export class YearWorld {
       mode: { kind: 'file', folder: this.#parts.folder },
       clock,
       operatorNamespace: 'keywright-system',
-      measure: (kind, destination) => this.#watched(kind, destination, life),
+      measure: (kind, destination) =>
+        this.#vault.watched(kind, destination, {
+          check: () => {
+            life.check();
+          },
+          took: async (effect, location) => {
+            await this.#noteValue(location);
+            this.#effect(life, effect);
+          },
+        }),
     });
     const config = { ...readConfig({}), concurrency: 6, feedPollMs: 600_000, driftIntervalMs: 120 * day };
     const context = { config, clock, log } as unknown as CommandContext;
@@ -313,8 +321,7 @@ export class YearWorld {
       }
       case 'outage':
       case 'heal':
-        this.#vaultIsDown = happening.do === 'outage';
-        this.#vaultProved = false;
+        this.#vault.set(happening.do === 'outage');
         return;
       case 'blind':
       case 'sighted':
@@ -379,40 +386,6 @@ export class YearWorld {
         };
       },
     });
-  }
-
-  #watched(kind: string, destination: Destination, life: Life): Destination {
-    const call = async <T>(make: () => Promise<T>): Promise<T> => {
-      life.check();
-      if (kind === 'vault' && this.#vaultIsDown) throw waiting('DestinationUnavailable', 'the test took it down');
-      return make();
-    };
-    return {
-      readMark: (location) => call(() => destination.readMark(location)),
-      readValue: (location) => call(() => destination.readValue(location)),
-      promote: (...promotion) => call(() => destination.promote(...promotion)),
-      close: () => destination.close(),
-      // One proof of the real server after each change is enough for a year.
-      probe: () =>
-        call(async () => {
-          if (!this.#vaultProved) await destination.probe();
-          this.#vaultProved = true;
-        }),
-      write: (location, ...rest) =>
-        call(async () => {
-          const outcome = await destination.write(location, ...rest);
-          if (outcome.kind === 'written') await this.#noteValue(location);
-          this.#effect(life, 'write');
-          return outcome;
-        }),
-      withdraw: (location, reading) =>
-        call(async () => {
-          const outcome = await destination.withdraw(location, reading);
-          if (outcome === 'withdrawn') await this.#noteValue(location);
-          this.#effect(life, 'withdraw');
-          return outcome;
-        }),
-    };
   }
 
   /** Reads what stands there now, as a workload does, and uses it. */
