@@ -1,7 +1,12 @@
 // `npm run bench -- <name>`: measures, prints a table, and exits with 1 when a goal is missed.
 import { benchDecide } from '../test/bench/decide.ts';
+import { benchRevoke } from '../test/bench/revoke.ts';
 
-const benches: ReadonlyMap<string, (print: (line: string) => void) => boolean> = new Map([['decide', benchDecide]]);
+type Bench = (print: (line: string) => void) => boolean | Promise<boolean>;
+const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
+  ['decide', benchDecide],
+  ['revoke', benchRevoke],
+]);
 
 const [name = ''] = process.argv.slice(2);
 const bench = benches.get(name);
@@ -9,6 +14,6 @@ if (bench === undefined) {
   process.stderr.write(`usage: npm run bench -- ${[...benches.keys()].join('|')}\n`);
   process.exitCode = 2;
 } else {
-  const met = bench((line) => process.stdout.write(`${line}\n`));
+  const met = await bench((line) => process.stdout.write(`${line}\n`));
   process.exitCode = met ? 0 : 1;
 }

@@ -3,7 +3,14 @@ import { checks, maxEntries } from '../operator/src/api/admission/checks.ts';
 import { fieldsOf, permissions, qualified } from '../operator/src/api/admission/permissions.ts';
 import { admissionPolicyName } from '../operator/src/api/admission/policy.ts';
 import type { PolicyRule } from '../operator/src/api/admission/roles.ts';
-import { operatorOwnRules, operatorRoleName, operatorRules, userRoles } from '../operator/src/api/admission/roles.ts';
+import {
+  consumerRoleName,
+  consumerRules,
+  operatorOwnRules,
+  operatorRoleName,
+  operatorRules,
+  userRoles,
+} from '../operator/src/api/admission/roles.ts';
 import { annotations, group } from '../operator/src/api/meta.ts';
 
 /** `docs/reference/permissions.md`: who may do what, from the tables that the policy and the roles are made of. */
@@ -71,6 +78,10 @@ export function permissionsPage(): string {
     `The Role \`${operatorRoleName}\` in its own namespace:`,
     '',
     ...ruleTable(operatorOwnRules),
+    '',
+    `The ClusterRole \`${consumerRoleName}\`, for \`KEYWRIGHT_CONSUMERS=on\` only. It is bound in the namespaces whose workloads may be restarted, or everywhere. Whoever may patch a workload may run what he likes in its namespace, with its ServiceAccounts: without restarts, leave it unbound. What people may ask for is bounded by the rule above: who names a consumer must have \`patch\` on it.`,
+    '',
+    ...ruleTable(consumerRules),
     '',
     `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator looks the policy and its binding up at the start and each minute. While one of them is missing it mints nothing new: Ready=False, \`AdmissionPolicyMissing\`. Keys that exist go on working, are copied to where they are missing, and can be revoked; no new version takes the place of one that is lost or due for rotation.`,
     '',

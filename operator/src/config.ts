@@ -80,11 +80,10 @@ const variables = {
   ),
   consumers: defaulted(
     'KEYWRIGHT_CONSUMERS',
-    'Whether workloads named by an ApiKey are restarted when its value changes.',
+    'Whether the consumers of an ApiKey with `restart: true` are restarted when a new version is active. `on` needs the role for consumers.',
     '`on` or `off`',
     'off',
     z.enum(['on', 'off']),
-    false,
   ),
   leaderElection: defaulted(
     'KEYWRIGHT_LEADER_ELECTION',
@@ -128,8 +127,20 @@ const variables = {
     '6h',
     duration,
   ),
-  feedPollMs: reserved('KEYWRIGHT_FEED_POLL', 'How often the authorizer asks for changes.', 'a duration', duration),
-  usageFlushMs: reserved('KEYWRIGHT_USAGE_FLUSH', 'How often the authorizer writes what it counted.', 'a duration', duration),
+  feedPollMs: defaulted(
+    'KEYWRIGHT_FEED_POLL',
+    'How often the operator looks for what others changed in the store: a direct revocation.',
+    'a duration, 1s to 1m',
+    '1s',
+    between(1_000, 60_000),
+  ),
+  usageFlushMs: defaulted(
+    'KEYWRIGHT_USAGE_FLUSH',
+    'How often the authorizer writes which keys were used.',
+    'a duration, 1s to 30s',
+    '5s',
+    between(1_000, 30_000),
+  ),
   maxStalenessMs: reserved(
     'KEYWRIGHT_MAX_STALENESS',
     'How old the data of the authorizer may be before it refuses to decide.',
@@ -309,9 +320,8 @@ function defaulted<T>(
   form: string,
   fallback: string,
   schema: z.ZodType<T, string>,
-  used = true,
 ): Variable<T> {
-  return { name, description, form, fallback, schema, inUse: used };
+  return { name, description, form, fallback, schema, inUse: true };
 }
 
 function commaList(item: RegExp): z.ZodType<readonly string[], string> {

@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { revocationReasons } from './api/apikey.ts';
 import { runAuthorizer } from './commands/authorizer.ts';
 import { CommandFault, exitCodes, type CommandContext, type Environment, type ExitCode } from './commands/command.ts';
 import { runCrds } from './commands/crds.ts';
 import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
 import { runPolicies } from './commands/policies.ts';
+import { runRevoke } from './commands/revoke.ts';
 import { runUp } from './commands/up.ts';
 import { ConfigFault, readConfig, type Needs } from './config.ts';
 import type { AwsEnvironment } from './destinations/aws/login.ts';
@@ -63,6 +65,17 @@ function program(signal: AbortSignal): Command {
     .description('bring the database to this version')
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
     .action(run(runMigrate, ['databaseUrl']));
+  command
+    .command('revoke')
+    .description('revoke a key in the store at once, also with the operator and the API server down')
+    .requiredOption('--direct <keyId>', 'the key id, or its display form: what a log line or a status shows, never the value')
+    .option('--reason <reason>', `why: ${revocationReasons.join(', ')}`, 'Unspecified')
+    .option(
+      '--replace',
+      'end only this version, and let the operator mint the next one; else the ApiKey is closed for good',
+      false,
+    )
+    .action(run(runRevoke, ['databaseUrl']));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
   command.command('policies').description('print the admission policy, its binding and the roles').action(run(runPolicies));
   command

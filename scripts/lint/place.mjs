@@ -1,7 +1,7 @@
 import { posix, sep } from 'node:path';
 
 /** Folders whose subfolders are adapters, each a unit of its own; the files beside these are the port. */
-const WITH_ADAPTERS = ['destinations', 'resources', 'store'];
+const WITH_ADAPTERS = ['consumers', 'destinations', 'resources', 'store'];
 
 /**
  * A file's path inside operator/src without the extension, as `store/postgres/rows`; `undefined` when it lies elsewhere.

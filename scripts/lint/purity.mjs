@@ -4,7 +4,8 @@ import { sourcePath } from './place.mjs';
 const PURE = [
   /^domain\/(?!time$)/,
   /^reconcile\/(observed|plan|action)$/,
-  /^reconcile\/rules\//,
+  /^reconcile\/(rules|rotation)\//,
+  /^consumers\/(rollout|adoption)$/,
   /^authorize\/(target|match|source|host|provenkey|decide)$/,
 ];
 const IMPURE_MODULES =

@@ -8,6 +8,7 @@ import type {
   KeyOwner,
 } from '../../operator/src/api/kinds.ts';
 import { finalizer } from '../../operator/src/api/meta.ts';
+import type { ConsumerSight } from '../../operator/src/consumers/adoption.ts';
 import type { Reading } from '../../operator/src/destinations/port.ts';
 import { durationMs } from '../../operator/src/domain/duration.ts';
 import { stalled, waiting } from '../../operator/src/domain/failure.ts';
@@ -16,11 +17,13 @@ import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
+import { workloadName } from '../../operator/src/reconcile/consuming.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
-import type { KeyState } from '../../operator/src/store/port.ts';
+import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
+import type { HandledRequests, KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
@@ -34,6 +37,8 @@ export interface VersionCase {
   readonly issued?: string;
   readonly expires?: string;
   readonly notAfter?: string;
+  /** When it was first used. */
+  readonly used?: string;
 }
 
 /** A row of the store: `vault` and `local` are the locations of the usual targets, `earlierVault` that of the first under the uid that its KeyDestination had before a restore, anything else is a Secret of that name. */
@@ -44,6 +49,8 @@ export interface DeliveryCase {
   readonly state?: Delivery['state'];
   readonly since?: string;
   readonly staleEnvelope?: boolean;
+  /** When the confirmed write was; left out = now. */
+  readonly written?: string;
 }
 
 /**
@@ -87,9 +94,16 @@ export interface ObservedCase {
   readonly sights?: Readonly<Record<string, SightCase>>;
   readonly compare?: Comparison;
   readonly mintAllowed?: boolean;
+  readonly horizon?: UsageHorizon;
   readonly highestEpoch?: number;
   readonly attempts?: number;
   readonly lastEnded?: EndedReason;
+  /** Requests that the store remembers. */
+  readonly handled?: HandledRequests;
+  /** The version of this id was compromised, and none was minted since; `newest` = none before either. */
+  readonly compromised?: { readonly keyId: string; readonly newest: boolean };
+  /** Consumers are restarted; what was seen of workloads, by `<kind>/<name>`. */
+  readonly workloads?: Readonly<Record<string, 'notAsked' | 'complete' | 'missing'>>;
   /** The reason of a revocation that the store has recorded. */
   readonly closed?: string;
   /** The store has other settings than the spec. */
@@ -152,6 +166,8 @@ export function observed(given: ObservedCase): Observed {
       versions,
       rows.map((row) => deliveryOf(row, digests)),
     ),
+    horizon: given.horizon ?? { kind: 'unknown', why: 'no replica' },
+    ...(given.workloads === undefined ? {} : { workloads: workloadsOf(given.workloads) }),
     sights: new Map(
       Object.entries(given.sights ?? {}).map(([at, sight]) => [formatLocation(locationOf(at)), sightOf(sight, digests)]),
     ),
@@ -182,17 +198,28 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
     case 'saveSettings':
       return { kind, suspended: action.settings.suspended, selections: action.settings.selections };
     case 'endVersions':
-      return { kind, keyIds: action.keyIds, reason: action.reason };
+      return { ...action };
+    case 'saveHandled':
+      return { ...action };
+    case 'setExpiry':
+      return {
+        kind,
+        expires: Object.fromEntries(
+          action.expiries.map(({ keyId, expiresAt }) => [keyId, expiresAt === undefined ? 'never' : span(expiresAt)]),
+        ),
+      };
+    case 'bringForward':
+      return { kind, ends: Object.fromEntries(action.ends.map(({ keyId, notAfter }) => [keyId, span(notAfter)])) };
     case 'beginWithdrawal':
       return { kind, at: action.deliveries.map((row) => nameOf(row.location)) };
     case 'withdraw':
     case 'finishWithdrawal':
       return { kind, at: nameOf(action.delivery.location) };
     case 'mint': {
-      const { epoch, cause, first, lostKeyIds, expiresAt, publish } = action;
+      const { epoch, cause, first, lostKeyIds, expiresAt, publish, handled } = action;
       const expires = expiresAt === undefined ? 'never' : span(expiresAt);
       const to = action.targets.map((target) => nameOf(target.location));
-      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish };
+      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish, ...(handled === undefined ? {} : { handled }) };
     }
     case 'copy':
       return {
@@ -210,6 +237,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
         keyId: action.version.keyId,
         oldEnds: action.oldNotAfter === undefined ? 'there is no old one' : span(action.oldNotAfter),
       };
+    case 'lookAtConsumers':
+      return { kind, at: action.at.map(workloadName) };
+    case 'restartConsumers':
+      return { kind, at: action.at.map(({ consumer }) => workloadName(consumer)) };
     case 'addFinalizer':
     case 'removeFinalizer':
     case 'releaseKey':
@@ -272,7 +303,7 @@ function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
 function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Version[], deliveries: readonly Delivery[]): KeyState {
   const settings = { ...settingsOf(resource.spec), ...(given.settingsDiffer === true ? { displayName: 'another name' } : {}) };
   const highestEpoch = given.highestEpoch ?? Math.max(0, ...versions.map((version) => version.epoch));
-  const { closed, lastEnded } = given;
+  const { closed, lastEnded, handled, compromised } = given;
   return {
     key:
       given.fresh === true
@@ -281,6 +312,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
             ref: { namespace: 'payments', name: 'billing', uid },
             settings,
             ...(closed === undefined ? {} : { revokedReason: closed }),
+            ...(handled === undefined ? {} : { handled }),
           },
     versions,
     highestEpoch,
@@ -288,6 +320,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
     attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,
     revokedKeyIds: [],
     ...(lastEnded === undefined ? {} : { lastEnded: { keyId: 'K0', reason: lastEnded, at: now } }),
+    ...(compromised === undefined ? {} : { compromised: { ...compromised, at: now } }),
     deliveries,
   };
 }
@@ -311,12 +344,24 @@ function versionOf(given: VersionCase): Version {
     ...(state === 'pending' ? {} : { activatedAt: issuedAt }),
     ...(given.expires === 'never' ? {} : { expiresAt: at(given.expires ?? '8736h') }),
     ...(given.notAfter === undefined ? {} : { notAfter: at(given.notAfter) }),
+    ...(given.used === undefined ? {} : { firstUsedAt: at(given.used), lastUsedAt: at(given.used) }),
   };
+}
+
+function workloadsOf(given: NonNullable<ObservedCase['workloads']>): ReadonlyMap<string, ConsumerSight> {
+  const metadata = { namespace: 'payments', name: 'billing', uid: 'workload-uid', resourceVersion: '1' };
+  const observed = { kind: 'Deployment' as const, metadata, spec: {} };
+  return new Map(
+    Object.entries(given).map(([name, kind]): [string, ConsumerSight] => [
+      name,
+      kind === 'notAsked' ? { kind, observed } : { kind },
+    ]),
+  );
 }
 
 function deliveryOf(given: DeliveryCase, digests: ReadonlyMap<string, string>): Delivery {
   const { holds, intended = holds, since } = given;
-  const held = holds === undefined ? {} : { heldKeyId: holds, heldVersion: '1', deliveredAt: now };
+  const held = holds === undefined ? {} : { heldKeyId: holds, heldVersion: '1', deliveredAt: at(given.written ?? '0s') };
   const digest = given.staleEnvelope === true ? 'stale' : digests.get(holds ?? '');
   return {
     id: `row-${given.at}`,

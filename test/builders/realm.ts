@@ -129,6 +129,7 @@ export class Realm {
       metrics: silentMetrics,
       installationId,
       mintAllowed: () => true,
+      clockIsRight: () => true,
       assertLeading: () => {},
       onFenceLost: () => {
         this.fenceLost += 1;

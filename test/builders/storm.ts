@@ -8,14 +8,16 @@ import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts'
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
+import { statusFaults } from '../harness/statusrules.ts';
 import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
+import { isTurn, Turns, type Turn } from './turns.ts';
 import { World, type Staging } from './world.ts';
 
 /** The process ended here. It is no Failure: nothing in the program may catch it. */
 export class Crash extends Error {}
 
 /** A run of the program that ends after its n-th effect, or never. Nothing that it began goes on after that. */
-class Life {
+export class Life {
   #effects = 0;
   #dead = false;
   readonly #lastEffect: number | undefined;
@@ -31,6 +33,11 @@ class Life {
     this.check();
   }
 
+  /** It ends now, between two effects. */
+  end(): void {
+    this.#dead = true;
+  }
+
   check(): void {
     if (this.#dead) throw new Crash('crashed');
   }
@@ -41,7 +48,7 @@ class Life {
 }
 
 /** Every call of `target` fails once the life is over. */
-function mortal<T extends object>(target: T, life: Life): T {
+export function mortal<T extends object>(target: T, life: Life): T {
   return new Proxy(target, {
     get(object, name): unknown {
       const member: unknown = Reflect.get(object, name, object);
@@ -58,6 +65,7 @@ function mortal<T extends object>(target: T, life: Life): T {
 
 /** What may happen to a key and its surroundings. Everything in it is plain, so that a failing sequence can be read. */
 export type Happening =
+  | Turn
   | { readonly do: 'pass'; readonly drift: boolean }
   | { readonly do: 'sweep' }
   | { readonly do: 'advance'; readonly minutes: number }
@@ -114,11 +122,14 @@ export class Storm {
   readonly #tampered = new Set<string>();
   readonly #foreign = new Map<string, string>();
   readonly #broken = new Set<string>();
+  #judged: string | undefined;
+  readonly #turns: Turns;
   #restores = 0;
   #life = new Life(undefined);
 
   private constructor(world: World) {
     this.world = world;
+    this.#turns = new Turns(world);
     const after = (): void => {
       this.effects += 1;
       this.check();
@@ -189,12 +200,12 @@ export class Storm {
     await this.happen({ do: 'pause', on: false });
     let quiet = 0;
     for (let round = 0; round < 12 && quiet < 2; round += 1) {
+      // Longer than any brake; not after the last passes, which have seen this very moment.
+      if (round > 0 && round < 5) await world.clock.advance(6 * 3_600_000);
       const before = JSON.stringify(this.writes());
       await this.pass(true);
       await this.sweep();
       quiet = JSON.stringify(this.writes()) === before ? quiet + 1 : 0;
-      // Longer than any brake; all of them together shorter than any overlap.
-      if (round < 4) await world.clock.advance(6 * 3_600_000);
     }
     this.check();
   }
@@ -242,6 +253,7 @@ export class Storm {
 
   async happen(happening: Happening): Promise<void> {
     const { world } = this;
+    if (isTurn(happening)) return this.#turns.take(happening);
     switch (happening.do) {
       case 'pass':
         await this.pass(happening.drift);
@@ -274,7 +286,10 @@ export class Storm {
   }
 
   #edit(
-    happening: Exclude<Happening, { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }>,
+    happening: Exclude<
+      Happening,
+      Turn | { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }
+    >,
   ): void {
     const { world } = this;
     const key = world.key();
@@ -367,6 +382,11 @@ export class Storm {
       if (right && place?.mark?.uid !== 'an-earlier-resource') this.#tampered.delete(id);
     }
     for (const violation of violations(snapshot)) this.#broken.add(violation);
+    const [key] = snapshot.resources;
+    // A status that was looked at is not looked at again.
+    if (key === undefined || key.metadata.resourceVersion === this.#judged) return;
+    this.#judged = key.metadata.resourceVersion;
+    for (const fault of statusFaults(key)) this.#broken.add(fault);
   }
 
   #snapshot(): Snapshot {
@@ -383,6 +403,11 @@ export class Storm {
           versions: versions.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'ended'),
           deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone').map(atItsPlace),
           ownKeyIds: new Set(versions.filter((one) => one.apiKeyUid === ref.uid).map((one) => one.keyId)),
+          // Who revokes means it, and an expiry is the word of the spec; only a retirement is a decision of the program.
+          meantToEnd: versions.filter(
+            (one) =>
+              one.apiKeyUid === ref.uid && (one.endedReason === 'revoked' || (one.expiresAt ?? Infinity) <= world.clock.now()),
+          ),
         })),
       places: [...this.#placesOf('vault'), ...this.#placesOf('secret')],
       tampered: this.#tampered,

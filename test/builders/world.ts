@@ -145,6 +145,7 @@ export class World {
   );
   limits: Limits = testLimits;
   mintAllowed = true;
+  clockIsRight = true;
   readonly name = { namespace: 'payments', name: 'billing' };
   #ids = 0;
 
@@ -196,6 +197,7 @@ export class World {
       references: declaredReferences(this.resources),
       store: this.store,
       destinations: new FakeDestinations((uid) => this.#destination(uid)),
+      usageHorizon: () => this.store.readUsageHorizon(),
       peppers: this.peppers,
       // Bytes that differ from call to call and are the same in every run.
       random: (size) => {
@@ -209,6 +211,7 @@ export class World {
       limits: this.limits,
       installationId: this.store.database.installationId,
       mintAllowed: () => this.mintAllowed,
+      clockIsRight: () => this.clockIsRight,
       assertLeading: () => {},
     };
   }

@@ -22,6 +22,8 @@ export interface KeptKey {
   readonly deliveries: readonly Delivery[];
   /** The key ids ever minted for this uid, ended ones included. */
   readonly ownKeyIds: ReadonlySet<string>;
+  /** Those that somebody compromised or revoked, and those that expired. */
+  readonly meantToEnd: readonly Version[];
 }
 
 /** Everything that the invariants speak of, at one moment. Real parts and fakes fill it alike. */
@@ -69,7 +71,14 @@ function oneActive(key: KeptKey): readonly string[] {
 function twoLive(s: Snapshot, key: KeptKey): readonly string[] {
   const replacedByLoss = (version: Version) =>
     key.versions.some((other) => other.epoch > version.epoch && (other.cause === 'ValueLost' || other.cause === 'StoreBehind'));
-  const counted = key.versions.filter((version) => isLive(version, s.now) && !version.lost && !replacedByLoss(version));
+  // Of an owner that was replaced no version is allowed any more.
+  const owner = key.versions.reduce<Version | undefined>(
+    (newest, one) => (one.epoch < (newest?.epoch ?? 0) ? newest : one),
+    undefined,
+  )?.ownerUid;
+  const counted = key.versions.filter(
+    (version) => isLive(version, s.now) && !version.lost && version.ownerUid === owner && !replacedByLoss(version),
+  );
   return counted.length <= 2 ? [] : [`${formatRef(key.ref)} has ${counted.length} live versions besides lost ones`];
 }
 
@@ -93,7 +102,7 @@ function readersHoldLiveKeys(s: Snapshot, key: KeptKey): readonly string[] {
     // What an earlier resource of this name left behind died with it.
     if (!key.ownKeyIds.has(row.heldKeyId)) return [];
     const value = s.places.find((one) => formatLocation(one.location) === id)?.value;
-    if (value !== undefined && live.some((version) => s.matches(version, value))) return [];
+    if (value !== undefined && [...live, ...key.meantToEnd].some((version) => s.matches(version, value))) return [];
     return [`${id} holds ${value === undefined ? 'no value' : 'a value that does not authenticate'}`];
   });
 }

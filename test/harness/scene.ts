@@ -13,7 +13,9 @@ export interface SeenCondition {
 export interface SeenKey {
   readonly metadata: { readonly uid: string; readonly resourceVersion: string };
   readonly status?: {
+    readonly observedGeneration?: number;
     readonly conditions?: readonly SeenCondition[];
+    readonly previousKey?: { readonly id: string; readonly notAfter?: string };
     readonly currentKey?: { readonly id: string; readonly epoch: number; readonly activatedAt?: string };
     readonly destinations?: readonly { readonly name: string; readonly keyId?: string; readonly reason?: string }[];
   };
@@ -164,12 +166,17 @@ export class Scene {
 
   /** Changes an annotation, which makes the operator look at the key. */
   async touch(namespace: string, name: string): Promise<void> {
-    const body = { metadata: { annotations: { touched: String(performance.now()) } } };
+    await this.annotate(namespace, name, { touched: String(performance.now()) });
+  }
+
+  /** Changes annotations of an ApiKey; `null` takes one away. */
+  async annotate(namespace: string, name: string, annotations: Readonly<Record<string, string | null>>): Promise<void> {
+    const body = { metadata: { annotations } };
     const answer = await this.kube.request('PATCH', keyPath(namespace, name), {
       body,
       contentType: 'application/merge-patch+json',
     });
-    if (answer.status !== 200) throw new Error(`touch refused: ${JSON.stringify(answer.body)}`);
+    if (answer.status !== 200) throw new Error(`annotation refused: ${JSON.stringify(answer.body)}`);
   }
 
   /** Changes members of an ApiKey's spec. */

@@ -135,6 +135,8 @@ describe('the API server', () => {
       'EXPIRES',
       'LAST USED',
       'AGE',
+      'ROTATED',
+      'NEXT ROTATION',
       'REASON',
       'MESSAGE',
     ]);

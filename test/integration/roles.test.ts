@@ -171,6 +171,19 @@ describe('the API server', () => {
     }
   });
 
+  it('lets the operator restart workloads where its role for consumers is bound, and do nothing else with them', async () => {
+    const user = userOf('operator');
+    const workloads = ['deployments.apps', 'statefulsets.apps', 'daemonsets.apps'];
+    const questions = each([...reading, ...writing], workloads);
+    for (const question of questions) expect([question, await can(user, question, namespace)]).toEqual([question, false]);
+    await bind(kube, namespace, subjectOf('operator'), 'keywright-operator-consumers');
+    const granted = each(['get', 'patch'], workloads);
+    for (const question of questions) {
+      expect([question, await can(user, question, namespace)]).toEqual([question, granted.includes(question)]);
+      expect([question, await can(user, question, elsewhere)]).toEqual([question, false]);
+    }
+  });
+
   it('takes the role of the reference as it stands there', async () => {
     const own = { ...leadRole, metadata: { ...leadRole.metadata, namespace } };
     const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', ...subjectOf('lead') }];

@@ -469,11 +469,13 @@ describe('a change', () => {
       await session((client) => client.query(`alter database postgres set synchronous_commit = ${level}`));
       const store = open();
       await store.takeFence();
-      await store.mint(mintRequest());
+      const request = mintRequest();
+      await store.mint(request);
+      await store.revokeDirect(request.version.keyId, { actor: 'cli:ana', reason: 'Unspecified', close: true });
       await store.close();
     }
     const levels = await session((client) => client.query<{ level: string }>('select level from public.commits'));
-    expect(levels.rows.map((row) => row.level)).toEqual(['on', 'remote_apply']);
+    expect(levels.rows.map((row) => row.level)).toEqual(['on', 'on', 'remote_apply', 'remote_apply']);
     await session(async (client) => {
       await client.query('alter database postgres reset synchronous_commit');
       await client.query('drop trigger note on keywright.feed');
@@ -499,6 +501,59 @@ describe('a change', () => {
     expect(revoked).toBe('done');
     expect(minted).toBe('already');
     expect((await store.readKey(ref.uid)).versions).toEqual([]);
+    await store.close();
+  });
+
+  test('[S2-17] of a key waits for a direct revocation under way, which ends what a mint before it made', async () => {
+    const store = open();
+    await store.takeFence();
+    const { ref, version } = mintRequest();
+    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
+    await store.activate(ref.uid, version.keyId, undefined, testStart);
+    const outcomes = await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('select from keywright.feed_head for update');
+      const before = store.mint(mintRequest({ ref, version: { epoch: 2 } }));
+      await lockWaiters(1);
+      const revoking = store.revokeDirect(version.keyId, { actor: 'cli:ana', reason: 'KeyCompromise', close: true });
+      await lockWaiters(2);
+      const after = store.mint(mintRequest({ ref, version: { epoch: 3 } }));
+      await lockWaiters(3);
+      await holder.query('rollback');
+      return await Promise.all([before, revoking, after]);
+    });
+    expect(outcomes).toEqual(['done', 'revoked', 'already']);
+    expect((await store.readKey(ref.uid)).versions).toEqual([]);
+    await store.close();
+  });
+
+  test('of a key by a direct revocation finds it although a take-over changed its uid meanwhile', async () => {
+    const store = open();
+    await store.takeFence();
+    const { ref, version } = mintRequest();
+    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
+    const next = `${ref.uid}-next`;
+    const outcome = await session(async (holder) => {
+      await holder.query('begin');
+      await holder.query('update keywright.apikey set uid = $2 where uid = $1', [ref.uid, next]);
+      const revoking = store.revokeDirect(version.keyId, { actor: 'cli:ana', reason: 'KeyCompromise', close: true });
+      await lockWaiters(1);
+      await holder.query('commit');
+      return await revoking;
+    });
+    expect(outcome).toBe('revoked');
+    expect(await store.readKey(next)).toMatchObject({ versions: [], key: { revokedReason: 'KeyCompromise' } });
+    await store.close();
+  });
+
+  test('of use that the program before this one reports is still taken', async () => {
+    const store = open();
+    await store.takeFence();
+    const { ref, version } = mintRequest();
+    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
+    const call = 'select keywright.record_use($1::text[], $2::float8[])';
+    await session((client) => client.query(call, [[version.keyId], [testStart + 1]]));
+    expect((await store.readKey(ref.uid)).versions).toMatchObject([{ lastUsedAt: testStart + 1 }]);
     await store.close();
   });
 
@@ -590,10 +645,13 @@ describe('a reader', () => {
     const found = await reader.findByKeyId(request.version.keyId);
     expect(found).toMatchObject({ version: request.version, owner, groups: [group], catalog });
     expect(await reader.findCatalog({ name: catalog.name })).toEqual(catalog);
-    await reader.recordUse([{ keyId: request.version.keyId, at: testStart + 1 }]);
-    expect((await writer.readKey(request.ref.uid)).versions).toMatchObject([
-      { firstUsedAt: testStart + 1, lastUsedAt: testStart + 1 },
-    ]);
+    await reader.recordUse([{ keyId: request.version.keyId, ageMs: 0, by: 'curl' }]);
+    const usedBy = [{ by: 'curl', at: expect.any(Number) as number }];
+    expect((await writer.readKey(request.ref.uid)).versions).toMatchObject([{ usedBy }]);
+    await reader.reportReplica({ id: 'reader', flushedThrough: await reader.now(), dropped: 0 });
+    expect(await writer.readUsageHorizon()).toMatchObject({ kind: 'known' });
+    await reader.signOffReplica('reader');
+    expect(await writer.readUsageHorizon()).toEqual({ kind: 'unknown', why: 'no replica' });
     expect(await reader.checkPepper('reader-test', Buffer.from('wrong'))).toBe('wrong');
     expect(await reader.installationId()).toBe(await writer.installationId());
     await expect(reader.takeFence()).rejects.toMatchObject(unavailable);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -54,7 +54,8 @@ class Authorizer {
     await store.saveCatalog(catalog, now);
     await store.saveOwner(owner, now);
     const common = { clock: systemClock, log: silentLog };
-    const usage = new Usage({ ...common, store, flushMs: 20 });
+    const usage = new Usage({ ...common, store, metrics: silentMetrics, replicaId: randomUUID(), flushMs: 20 });
+    await usage.start();
     const authorize = createAuthorize({
       ...common,
       store,

@@ -1,11 +1,13 @@
-import { Failure } from '../domain/failure.ts';
-import type { Clock } from '../domain/time.ts';
+import { Failure, waiting } from '../domain/failure.ts';
+import type { Clock, Instant } from '../domain/time.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CatalogCache } from './catalog.ts';
+import { describeClient } from './client.ts';
 import { decide } from './decide.ts';
 import { lookup } from './lookup.ts';
 import type { Lookup, LookupSources } from './lookup.ts';
+import type { ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
 import type { Usage } from './usage.ts';
 import type { Verdict } from './verdict.ts';
@@ -17,9 +19,17 @@ export type Authorize = (request: AuthRequest) => Promise<Verdict>;
 export interface AuthorizeSources extends Omit<LookupSources, 'catalogs'> {
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'verified'>;
+  /** The time that expiries are compared with; `undefined` = not known now, and nothing can be decided. Absent = the clock's. */
+  readonly verifyNow?: () => Instant | undefined;
   /** Absent = nobody keeps what was used. */
   readonly usage?: Pick<Usage, 'note'>;
 }
+
+/** Nothing can be said of a key while the time is not known. */
+const timeless: Lookup = {
+  kind: 'stale',
+  error: waiting('ClockWrong', 'the time is not known until the database has been asked'),
+};
 
 /** Joins lookup and decision. A log line says what failed, never what was presented. */
 export function createAuthorize(sources: AuthorizeSources): Authorize {
@@ -28,15 +38,20 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
   const staleness = new StalenessLog(clock, log);
   return async (request) => {
     const startedMs = clock.monotonicMs();
-    const found = await lookup(request, { ...sources, catalogs });
+    const looked = await lookup(request, { ...sources, catalogs });
+    const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
+    const found = now === undefined ? timeless : looked;
     staleness.note(found);
-    const now = clock.now();
-    const verdict = decide(found, request, now);
+    const verdict = decide(found, request, now ?? 0);
     // A wrong secret is no use of a key: ids are public.
-    if (found.kind === 'known') usage?.note(found.keyId, now);
+    if (found.kind === 'known') usage?.note(found.keyId, clientOf(found.key, request));
     metrics.verified({ code: verdict.allowed ? 'allowed' : verdict.code, durationMs: clock.monotonicMs() - startedMs });
     return verdict;
   };
+}
+
+function clientOf(key: ProvenKey | undefined, { userAgent, sourceIp }: AuthRequest): string | undefined {
+  return describeClient({ application: key?.record.key.settings.clientApplication, userAgent, sourceIp });
 }
 
 /** The least time between two lines about the same trouble: a dead database under full traffic must not fill the disk. */

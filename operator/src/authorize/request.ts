@@ -21,6 +21,8 @@ export interface AuthRequest {
   readonly attributes: readonly string[] | undefined;
   /** The client's address; absent = unknown. */
   readonly sourceIp: string | undefined;
+  /** The client's User-Agent, as it came: only told to people, never judged. */
+  readonly userAgent?: string | undefined;
   /** Whether the client asks to switch protocols; absent = no. */
   readonly upgrade?: boolean;
 }

@@ -21,6 +21,14 @@ export function isWithin(networks: Networks, sourceIp: string | undefined): bool
   return networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
 }
 
+/** The network of an address that is kept instead of it: /24 of IPv4, /48 of IPv6. `undefined` = no address. */
+export function networkOf(sourceIp: string | undefined): string | undefined {
+  const address = sourceIp === undefined ? undefined : parseAddress(sourceIp);
+  if (address === undefined) return undefined;
+  if (address.kind() === 'ipv4') return `${ipaddr.IPv4.networkAddressFromCIDR(`${address.toString()}/24`).toString()}/24`;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/48`).toString()}/48`;
+}
+
 /**
  * Strict: the library also takes `10.1`, `0x0a000001` and octal `010.0.0.1`, which other programs read differently, and it
  * reads `::10.0.0.1`, which RFC 4291 2.5.5.1 retired, as mapped. An IPv4-mapped IPv6 address is the IPv4 address.

@@ -1,12 +1,19 @@
 import { createAuthorize } from '../authorize/authorize.ts';
-import { Usage } from '../authorize/usage.ts';
 import { listening, readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
-import { openPeppers, openStore } from './database.ts';
+import { openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
+
+/** What the health endpoint reports: the one thing that changes here. */
+interface Readiness {
+  reporting: boolean;
+  /** Absent = not compared yet. */
+  time?: SharedClock;
+}
 
 /** `keywright authorizer`: answers `/v1/verify` from the store. It never migrates; several may run side by side. */
 export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
@@ -19,6 +26,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   const protection = await readProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
   const metrics = createMetrics({ processMetrics: true });
   const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder });
+  const readiness: Readiness = { reporting: false };
   const isWell = async (): Promise<boolean> => (await store.schemaVersion()) >= programSchemaVersion;
   const health = await startHealthServer({
     address: config.metricsAddress,
@@ -26,18 +34,29 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     log,
     metrics,
     live: [],
-    ready: [{ name: 'store', isWell }],
+    ready: [
+      { name: 'store', isWell },
+      { name: 'usage', isWell: () => readiness.reporting },
+      { name: 'clock', isWell: () => readiness.time?.isRight() === true },
+    ],
   });
   try {
     const peppers = await openPeppers(context, store, peppersFile);
-    const usage = new Usage({ store, clock, log });
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
-    const address = config.listenAddress;
-    const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
+    const time = await openSharedClock(context, store, metrics.recorder);
+    readiness.time = time;
+    const usage = await openUsage(context, store, metrics.recorder);
+    readiness.reporting = true;
     try {
+      const authorize = createAuthorize({
+        ...{ store, peppers, clock, log, usage },
+        metrics: metrics.recorder,
+        verifyNow: () => time.verifyNow(),
+      });
+      const address = config.listenAddress;
+      const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
       await aborted(signal);
-    } finally {
       await listener.close(drainMs);
+    } finally {
       await usage.close();
     }
     return exitCodes.stopped;

@@ -1,3 +1,4 @@
+import { Usage } from '../authorize/usage.ts';
 import { Failure } from '../domain/failure.ts';
 import { PepperFault } from '../keys/pepper.ts';
 import { PepperFile, watchPeppers } from '../keys/pepperfile.ts';
@@ -6,7 +7,8 @@ import { migrate } from '../store/postgres/migrate.ts';
 import { openPostgresStore } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { CommandFault, type CommandContext } from './command.ts';
+import { CommandFault, systemId, type CommandContext } from './command.ts';
+import { SharedClock } from './sharedclock.ts';
 
 const retryMs = 1_000;
 const pepperRefreshMs = 10_000;
@@ -45,6 +47,25 @@ export function openStore(context: CommandContext, input: DatabaseInput): Store 
   return measured(store, clock, (sample) => {
     metrics.storeCalled(sample);
   });
+}
+
+/** The time that the processes of this database share, compared for the first time; see {@link SharedClock}. */
+export async function openSharedClock(context: CommandContext, store: Store, metrics: Metrics): Promise<SharedClock> {
+  const { clock: own, log, signal } = context;
+  const shared = new SharedClock({ own, databaseNow: () => store.now(), log, metrics });
+  await whenReachable(context, () => shared.start(signal));
+  return shared;
+}
+
+/**
+ * An authorizer's record of use, once the store knows of it. Nothing may be allowed before: the operator would not hear of it,
+ * and could retire a version that is in use here.
+ */
+export async function openUsage(context: CommandContext, store: Store, metrics: Metrics): Promise<Usage> {
+  const { clock, log, config } = context;
+  const usage = new Usage({ store, clock, log, metrics, replicaId: systemId(), flushMs: config.usageFlushMs });
+  await whenReachable(context, () => usage.start());
+  return usage;
 }
 
 /** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */

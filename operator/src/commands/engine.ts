@@ -1,8 +1,12 @@
+import type { Consumers } from '../consumers/port.ts';
 import type { Destinations } from '../destinations/port.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
+import { FeedFollower } from '../reconcile/feed.ts';
+import { Gates } from '../reconcile/gates.ts';
 import { Outages } from '../reconcile/outages.ts';
+import { sharedUsageHorizon } from '../reconcile/usage.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -13,16 +17,19 @@ export interface EngineParts {
   readonly resources: Resources;
   readonly store: Store;
   readonly destinations: Destinations;
+  /** Absent = no consumer is restarted. */
+  readonly consumers?: Consumers;
   readonly peppers: Peppers;
   readonly metrics: Metrics;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;
+  readonly clockIsRight: () => boolean;
   readonly assertLeading: () => void;
   readonly onFenceLost: () => void;
 }
 
 /** The reconcilers of all kinds as one: see {@link Controller}, whose words these are. */
-export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'depth' | 'inFlight'>;
+export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'depth' | 'inFlight' | 'nextAt'>;
 
 /** The reconcilers over these parts: the same in a cluster and standalone. */
 export function createController(context: CommandContext, parts: EngineParts): Engine {
@@ -45,19 +52,55 @@ export function createController(context: CommandContext, parts: EngineParts): E
       destinations: outages.guard(ports.destinations),
       references: cluster.references,
       newId: systemId,
+      usageHorizon: sharedUsageHorizon(ports.store, clock),
       limits: { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs },
     },
     concurrency: config.concurrency,
     onFenceLost,
+    onWaiting: (reason) => {
+      gates.noteWaiting(reason);
+    },
     onPass: (apiKey, found) => {
       cluster.noteKey(apiKey, found);
+      const [namespace = '', name = ''] = apiKey.split('/');
+      const expiresAt = found === undefined ? 'never' : found.expiresAt;
+      if (expiresAt !== undefined) parts.metrics.keyExpires({ namespace, name }, expiresAt);
     },
   });
-  return bothOf(cluster, keys);
+  const feed = new FeedFollower({
+    ...{ store: parts.store, clock, log, pollMs: config.feedPollMs },
+    onForeignChange: (uid) => {
+      keys.wakeUid(uid);
+    },
+    onBreak: () => {
+      keys.wakeAll();
+    },
+  });
+  const gates: Gates = new Gates({
+    ...{ clock, lookEveryMs: config.feedPollMs },
+    gates: [
+      { reason: 'StoreUnavailable', isOpen: () => feed.answers() },
+      { reason: 'AdmissionPolicyMissing', isOpen: parts.mintAllowed },
+      { reason: 'ClockWrong', isOpen: parts.clockIsRight },
+    ],
+    onOpen: (reason) => {
+      keys.wakeWaiting(reason);
+    },
+  });
+  return together(cluster, keys, { feed, gates });
 }
 
-/** Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. */
-function bothOf(cluster: ClusterController, keys: Controller): Engine {
+/** What wakes keys besides changes of resources. */
+interface Wakers {
+  readonly feed: FeedFollower;
+  readonly gates: Gates;
+}
+
+/**
+ * Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. And when the
+ * feed is followed: what somebody changes in the store after a key's first pass must wake it.
+ */
+function together(cluster: ClusterController, keys: Controller, { feed, gates }: Wakers): Engine {
   let draining = false;
   return {
     listen: () => {
@@ -66,16 +109,21 @@ function bothOf(cluster: ClusterController, keys: Controller): Engine {
     },
     start: () => {
       cluster.start();
-      void cluster.settled().then(() => {
+      feed.start();
+      gates.start();
+      void Promise.all([cluster.settled(), feed.opened()]).then(() => {
         if (!draining) keys.start();
       });
     },
     drain: async (timeoutMs) => {
       draining = true;
+      feed.stop();
+      gates.stop();
       const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
       return drained.every(Boolean);
     },
     idle: () => cluster.idle() && keys.idle(),
+    nextAt: () => keys.nextAt(),
     depth: () => cluster.depth() + keys.depth(),
     inFlight: () => cluster.inFlight() + keys.inFlight(),
   };

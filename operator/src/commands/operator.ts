@@ -17,9 +17,11 @@ import {
   type CommandContext,
   type ExitCode,
 } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
+import { openCountedConsumers } from './consumers.ts';
+import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 20_000;
 const closeMs = 2_000;
@@ -27,6 +29,8 @@ const closeMs = 2_000;
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
   synced: boolean;
+  /** Absent = not compared yet. */
+  time?: SharedClock;
 }
 
 /**
@@ -51,18 +55,24 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   });
   try {
     await migrateWhenReachable(inner, database);
+    const time = await openSharedClock(inner, store, metrics.recorder);
+    readiness.time = time;
     const peppers = await openPeppers(inner, store, peppersFile);
     await claimCluster(inner, store, await whenReachable(inner, () => resources.clusterUid()));
-    await work(inner, {
-      store,
-      resources,
-      peppers,
-      metrics,
-      readiness,
-      onLost: () => {
-        lost.abort();
+    await work(
+      { ...inner, clock: time },
+      {
+        clockIsRight: () => time.isRight(),
+        store,
+        resources,
+        peppers,
+        metrics,
+        readiness,
+        onLost: () => {
+          lost.abort();
+        },
       },
-    });
+    );
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -82,12 +92,13 @@ interface WorkInput {
   readonly peppers: Awaited<ReturnType<typeof openPeppers>>;
   readonly metrics: MetricsRegistry;
   readonly readiness: Readiness;
+  readonly clockIsRight: () => boolean;
   readonly onLost: () => void;
 }
 
 async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const { config, clock, log, signal } = context;
-  const { store, resources, peppers, metrics, readiness, onLost } = input;
+  const { store, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
   const election =
     config.leaderElection === 'off'
       ? undefined
@@ -118,11 +129,13 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     resources,
     store,
     destinations,
+    ...(config.consumers === 'on' ? { consumers: openCountedConsumers(resources.workloads, metrics.recorder) } : {}),
     peppers,
     installationId,
     assertLeading,
     metrics: metrics.recorder,
     mintAllowed: () => admission.isOpen(),
+    clockIsRight,
     onFenceLost: onLost,
   });
   controller.listen();
@@ -190,6 +203,7 @@ async function serveHealth(
     ready: [
       { name: 'store', isWell: async () => (await store.now()) > 0 },
       { name: 'sync', isWell: () => readiness.synced },
+      { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });
 }

@@ -1,9 +1,9 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
-import { Usage } from '../authorize/usage.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { Failure } from '../domain/failure.ts';
+import type { Instant } from '../domain/time.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -18,7 +18,15 @@ import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openStore, whenReachable } from './database.ts';
+import {
+  claimCluster,
+  migrateWhenReachable,
+  openPeppers,
+  openSharedClock,
+  openStore,
+  openUsage,
+  whenReachable,
+} from './database.ts';
 import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
@@ -116,26 +124,33 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   try {
     const peppers = await openPeppers(running, store, backing.peppersFile);
     await claimCluster(running, store, standaloneCluster);
+    const time = await openSharedClock(running, store, metrics.recorder);
     const installationId = await whenReachable(running, () => store.installationId());
     await whenReachable(running, () => store.takeFence());
-    const controller = createController(running, {
-      resources,
-      store,
-      destinations,
-      peppers,
-      installationId,
-      metrics: metrics.recorder,
-      mintAllowed: () => true,
-      assertLeading: () => {},
-      onFenceLost: () => {
-        fenceLost = true;
-        ended.abort();
+    const controller = createController(
+      { ...running, clock: time },
+      {
+        resources,
+        store,
+        destinations,
+        peppers,
+        installationId,
+        metrics: metrics.recorder,
+        mintAllowed: () => true,
+        clockIsRight: () => time.isRight(),
+        assertLeading: () => {},
+        onFenceLost: () => {
+          fenceLost = true;
+          ended.abort();
+        },
       },
-    });
-    const usage = new Usage({ store, clock, log });
-    const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage });
-    const listener = await listen(places.port, { authorize, clock, log });
+    );
+    const usage = await openUsage(running, store, metrics.recorder);
+    let listener: Listener | undefined;
     try {
+      const verifyNow = (): Instant | undefined => time.verifyNow();
+      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow });
+      listener = await listen(places.port, { authorize, clock, log });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
       const model = (): TableModel => modelOf(context, resources, data, shown);
@@ -143,7 +158,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);
       return fenceLost ? exitCodes.leadershipLost : code;
     } finally {
-      await listener.close(drainMs);
+      await listener?.close(drainMs);
       await usage.close();
       await resources.idle();
     }

@@ -21,3 +21,25 @@ export function durationMs(text: string): number {
   if (ms === undefined) throw new RangeError(`not a duration: ${text}`);
   return ms;
 }
+
+/**
+ * Milliseconds as a person reads them, rounded up to whole seconds; days from two days on, and at most two units.
+ *
+ * @example spellDuration(5_400_000) // '1h30m'
+ */
+export function spellDuration(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const hours = Math.floor(seconds / 3600);
+  const parts = [
+    [hours < 48 ? 0 : Math.floor(hours / 24), 'd'],
+    [hours < 48 ? hours : hours % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0s';
+  return parts
+    .slice(first, first + 2)
+    .flatMap(([count, unit]) => (count === 0 ? [] : [`${count}${unit}`]))
+    .join('');
+}

@@ -37,3 +37,8 @@ export function parseInstant(text: string): Instant | undefined {
 export function ceilToSecond(at: Instant): Instant {
   return Math.ceil(at / 1000) * 1000;
 }
+
+/** Rounds down to a whole second: for what must have happened by then. */
+export function floorToSecond(at: Instant): Instant {
+  return Math.floor(at / 1000) * 1000;
+}

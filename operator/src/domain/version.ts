@@ -44,9 +44,20 @@ export interface Version {
   readonly expiresAt?: Instant;
   /** Set on entering `retiring`: after it the authorizer refuses, also when the operator is gone. */
   readonly notAfter?: Instant;
+  /** When it entered `retiring`. */
+  readonly retiringSince?: Instant;
   readonly endedAt?: Instant;
   readonly firstUsedAt?: Instant;
   readonly lastUsedAt?: Instant;
+  /** Who used it, newest first, at most 8; absent = nobody said who. Not read for a verify. */
+  readonly usedBy?: readonly VersionUse[];
+}
+
+/** The last use of a version by one client. */
+export interface VersionUse {
+  /** Client application, User-Agent product and network, as far as they are known; ≤ 200 characters. */
+  readonly by: string;
+  readonly at: Instant;
 }
 
 /** A delivery is `live` until its location is to be emptied, then `withdrawing`, then `gone`. */

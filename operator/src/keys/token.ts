@@ -13,6 +13,7 @@ const checkLength = 6;
 
 const partPattern = /^[a-z][a-z0-9]{1,15}$/;
 const tokenPattern = /^([a-z][a-z0-9]{1,15})_([a-z][a-z0-9]{1,15})_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+const shownPattern = /^(?:[a-z][a-z0-9]{1,15}_[a-z][a-z0-9]{1,15}_)?([0-9A-Za-z]{12})$/;
 /** The longest text that can be a token: anything longer is refused unread. */
 const tokenMaxLength = 16 + 1 + 16 + 1 + keyIdLength + 1 + secretLength + checkLength;
 
@@ -79,6 +80,11 @@ export function parseToken(presented: Plaintext): TokenParts | undefined {
   const [, prefix = '', environment = '', keyId = '', , check = ''] = match;
   if (formatCheck(text.slice(0, -checkLength)) !== check) return undefined;
   return { prefix, environment, keyId, display: formatDisplay(prefix, environment, keyId) };
+}
+
+/** The key id of what may be shown of a key: the id alone, or the display form. `undefined` = neither, a whole value included. */
+export function parseKeyId(shown: string): string | undefined {
+  return shownPattern.exec(shown)?.[1];
 }
 
 /** Whether nothing was presented at all; asked here because only this folder may look at the value. */

@@ -1,8 +1,10 @@
+import type { ConsumerRef } from '../consumers/port.ts';
 import type { Reading } from '../destinations/port.ts';
 import type { Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
-import type { KeySettings } from '../store/port.ts';
+import type { Workload } from '../resources/port.ts';
+import type { HandledRequests, KeySettings, VersionEnd, VersionExpiry } from '../store/port.ts';
 import type { Blocker, OpenTarget } from './observed.ts';
 
 /** A target and what was seen there: the condition of the write. */
@@ -19,7 +21,17 @@ export type Action =
   /** Revoke every version; with a reason, for good. */
   | { readonly kind: 'revokeAll'; readonly revokedReason?: string; readonly detail: string }
   | { readonly kind: 'saveSettings'; readonly settings: KeySettings }
-  | { readonly kind: 'endVersions'; readonly keyIds: readonly string[]; readonly reason: EndedReason }
+  | {
+      readonly kind: 'endVersions';
+      readonly keyIds: readonly string[];
+      readonly reason: EndedReason;
+      /** The request that this answers, recorded with it. */
+      readonly handled?: HandledRequests;
+    }
+  /** What counts as handled of the request annotations, as a whole. */
+  | { readonly kind: 'saveHandled'; readonly handled: HandledRequests }
+  | { readonly kind: 'setExpiry'; readonly expiries: readonly VersionExpiry[] }
+  | { readonly kind: 'bringForward'; readonly ends: readonly VersionEnd[] }
   | { readonly kind: 'beginWithdrawal'; readonly deliveries: readonly Delivery[] }
   /** Empty a location that still shows our mark. */
   | { readonly kind: 'withdraw'; readonly delivery: Delivery; readonly reading: Reading }
@@ -39,6 +51,8 @@ export type Action =
       readonly first: boolean;
       /** As for `copy`. */
       readonly publish: boolean;
+      /** Requests that this mint answers, recorded with it. */
+      readonly handled?: HandledRequests;
     }
   /**
    * Write the value that stands at `from` (checked by its hash) to other places, or to the same one with a right mark and
@@ -54,7 +68,14 @@ export type Action =
     }
   /** Record what was seen to be held: a crash came between a write and its confirmation. */
   | { readonly kind: 'confirm'; readonly version: Version; readonly at: readonly WriteTarget[] }
-  | { readonly kind: 'activate'; readonly version: Version; readonly oldNotAfter: Instant | undefined };
+  | { readonly kind: 'activate'; readonly version: Version; readonly oldNotAfter: Instant | undefined }
+  /** Look at workloads that use the active version. */
+  | { readonly kind: 'lookAtConsumers'; readonly at: readonly ConsumerRef[] }
+  /** Restart workloads for the active version, on what was observed of them. */
+  | {
+      readonly kind: 'restartConsumers';
+      readonly at: readonly { readonly consumer: ConsumerRef; readonly observed: Workload }[];
+    };
 
 /** What a rule says: do this, or nothing can be done now because of that. */
 export type Decision = { readonly kind: 'do'; readonly action: Action } | { readonly kind: 'hold'; readonly blocker: Blocker };
@@ -66,6 +87,23 @@ export interface Plan {
   readonly action?: Action;
   readonly blocker?: Blocker;
   readonly wakeAt?: Instant;
+}
+
+/**
+ * What must not be done by a wrong clock: it dates new versions, and ends others because their time has come. A revocation needs
+ * no time, and neither do copies, settings and withdrawals.
+ */
+export function needsRightClock(action: Action): boolean {
+  switch (action.kind) {
+    case 'mint':
+    case 'activate':
+    case 'bringForward':
+      return true;
+    case 'endVersions':
+      return action.reason !== 'revoked';
+    default:
+      return false;
+  }
 }
 
 export function act(action: Action): Decision {

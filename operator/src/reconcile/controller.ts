@@ -1,6 +1,7 @@
 import type { ObjectMeta } from '../api/meta.ts';
 import type { ApiKey } from '../api/kinds.ts';
 import { Failure } from '../domain/failure.ts';
+import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { ResourceEvent } from '../resources/port.ts';
@@ -9,9 +10,14 @@ import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
 import { Orphans } from './orphans.ts';
-import { backOffUntil, reconcile } from './reconciler.ts';
+import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { sweepWithdrawals } from './sweep.ts';
+
+/** What a pass found of one ApiKey. */
+export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
+  readonly owner: string;
+}
 
 /** What a {@link Controller} is made of besides its ports. */
 export interface ControllerInit {
@@ -20,13 +26,18 @@ export interface ControllerInit {
   readonly concurrency: number;
   /** Leadership is gone: the process must end. Called once. */
   readonly onFenceLost: () => void;
-  /** What a pass found, for counts; without `found` the ApiKey is gone. */
-  readonly onPass?: (apiKey: string, found: { readonly owner: string; readonly ready: boolean } | undefined) => void;
+  /** What a pass found, for counts and metrics; without `found` the ApiKey is gone. */
+  readonly onPass?: (apiKey: string, found: Found | undefined) => void;
+  /** A pass ended because something is not there: {@link Controller.wakeWaiting} goes on when it is. */
+  readonly onWaiting?: (reason: Reason) => void;
 }
 
 const sweepEveryMs = 60_000;
-/** The keys of a destination that heals come over this time. */
-const wakeSpreadMs = 30_000;
+/** After something that a sweep has to do with, so that one is enough for many. */
+const sweepSoonMs = 2_000;
+/** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
+const wakeApartMs = 100;
+const longestSpreadMs = 30_000;
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -42,9 +53,13 @@ export class Controller {
   readonly #comparisons: Comparisons;
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
+  /** What the last pass of a key waited for. */
+  readonly #waiting = new Map<string, Reason>();
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
   readonly #stop = new AbortController();
+  /** Ends the pause before the next sweep early. */
+  #hurry = new AbortController();
   readonly #defects: Defects;
 
   constructor(init: ControllerInit) {
@@ -84,14 +99,48 @@ export class Controller {
 
   /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
   wake(dependencies: readonly Dependency[]): void {
-    const now = this.#deps.clock.now();
     for (const dependency of dependencies) {
       const keys = this.#dependents.of(dependency);
-      const spreadMs = dependency.startsWith('KeyDestination/') ? wakeSpreadMs : 0;
-      for (const [at, key] of keys.entries()) {
-        this.#changed.add(key);
-        this.#queue.add(key, { at: now + Math.floor((at * spreadMs) / keys.length) });
+      if (!dependency.startsWith('KeyDestination/')) {
+        for (const key of keys) this.#wakeKey(key);
+        continue;
       }
+      this.#wakeSpread(keys);
+      // What was left behind there may have no key any more.
+      this.#hurry.abort();
+    }
+  }
+
+  /** What these keys waited for is there again. */
+  wakeWaiting(reason: Reason): void {
+    this.#wakeSpread([...this.#waiting].flatMap(([key, waitsFor]) => (waitsFor === reason ? [key] : [])));
+  }
+
+  #wakeSpread(keys: readonly string[]): void {
+    const now = this.#deps.clock.now();
+    const apartMs = Math.min(wakeApartMs, longestSpreadMs / keys.length);
+    for (const [at, key] of keys.entries()) this.#wakeKey(key, now + Math.floor(at * apartMs));
+  }
+
+  /** Whatever back-off it has. */
+  #wakeKey(key: string, at?: Instant): void {
+    this.#changed.add(key);
+    this.#queue.add(key, at === undefined ? {} : { at });
+  }
+
+  /** What the store has of this ApiKey was changed by somebody else; one that no resource declares is the sweeper's. */
+  wakeUid(uid: string): void {
+    const found = this.#deps.resources.list('ApiKey').find((metadata) => metadata.uid === uid);
+    if (found === undefined) return;
+    this.#changed.add(nameOf(found));
+    this.#queue.add(nameOf(found), { priority: 'high' });
+  }
+
+  /** Anything in the store may be another than it was: every ApiKey is looked at, behind what is urgent. */
+  wakeAll(): void {
+    for (const metadata of this.#deps.resources.list('ApiKey')) {
+      this.#changed.add(nameOf(metadata));
+      this.#queue.add(nameOf(metadata), { priority: 'low' });
     }
   }
 
@@ -105,6 +154,11 @@ export class Controller {
     return this.#queue.depth();
   }
 
+  /** When the next of the ApiKeys that wait for an instant is due; `undefined` = none waits for one. */
+  nextAt(): Instant | undefined {
+    return this.#queue.nextAt();
+  }
+
   /** ApiKeys that are worked at this moment. */
   inFlight(): number {
     return this.#queue.inFlight();
@@ -115,7 +169,11 @@ export class Controller {
     const changed = this.#noteChange(event);
     if (kind === 'ApiKey') {
       const key = nameOf(metadata);
-      if (type === 'delete') this.#forget(key);
+      if (type === 'delete') {
+        this.#forget(key);
+        // It may have left something behind.
+        this.#hurry.abort();
+      }
       if (changed && !event.initial) this.#changed.add(key);
       this.#queue.add(key, { priority: changed && !event.initial ? 'high' : 'low' });
       return;
@@ -151,6 +209,7 @@ export class Controller {
     this.#dependents.forget(key);
     this.#comparisons.forget(key);
     this.#changed.delete(key);
+    this.#waiting.delete(key);
   }
 
   /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
@@ -182,8 +241,13 @@ export class Controller {
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
-    const { next, compared, ready } = await reconcile(this.#deps, resource, compare);
-    this.#init.onPass?.(key, { owner: resource.spec.owner, ready });
+    const { next, compared, waitsFor, ...found } = await reconcile(this.#deps, resource, compare);
+    if (waitsFor === undefined) this.#waiting.delete(key);
+    else {
+      this.#waiting.set(key, waitsFor);
+      this.#init.onWaiting?.(waitsFor);
+    }
+    this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
     this.#comparisons.end(key, compare, compared, now);
     return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
   }
@@ -199,13 +263,20 @@ export class Controller {
   }
 
   async #sweepForEver(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    const { clock } = this.#deps;
+    const stop = this.#stop.signal;
+    while (!stop.aborted) {
       try {
-        await this.#deps.clock.sleep(sweepEveryMs, this.#stop.signal);
+        const { signal } = this.#hurry;
+        // Aborted = sooner.
+        await clock.sleep(sweepEveryMs, AbortSignal.any([stop, signal])).catch(() => {});
+        if (signal.aborted) await clock.sleep(sweepSoonMs, stop);
+        if (stop.aborted) return;
+        this.#hurry = new AbortController();
         await this.#orphans.sweep(this.#deps);
         await sweepWithdrawals(this.#deps);
       } catch (error) {
-        if (this.#stop.signal.aborted) return;
+        if (stop.aborted) return;
         if (error instanceof Failure) this.#deps.log.warn('sweep put off', { reason: error.reason, message: error.message });
         else this.#report('sweep', error);
       }

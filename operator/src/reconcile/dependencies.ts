@@ -1,8 +1,10 @@
+import type { Consumers } from '../consumers/port.ts';
 import type { Destinations } from '../destinations/port.ts';
 import type { Clock } from '../domain/time.ts';
 import type { RandomSource } from '../keys/mint.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import type { Resources } from '../resources/port.ts';
+import type { UsageHorizon } from '../store/horizon.ts';
 import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -16,16 +18,22 @@ export interface Dependencies {
   readonly references: References;
   readonly store: Store;
   readonly destinations: Destinations;
+  /** Absent = no consumer is restarted. */
+  readonly consumers?: Consumers;
+  /** How far the record of use is complete; may be some seconds old, which only makes it say less. */
+  readonly usageHorizon: () => Promise<UsageHorizon>;
   readonly peppers: Peppers;
   readonly random: RandomSource;
   /** A new uuid. */
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing'>;
   readonly limits: Limits;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;
+  /** False while the time is not known well enough to mint or retire by it. */
+  readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */
   readonly assertLeading: () => void;
 }

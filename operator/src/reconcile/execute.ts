@@ -25,7 +25,11 @@ const storeActor = 'operator';
  * carries the condition with it, so that a paused old leader changes nothing. A step that lost its condition returns
  * what is to be looked at again.
  */
-export async function execute(deps: Dependencies, o: Observed, action: Action): Promise<SightChanges> {
+export async function execute(
+  deps: Dependencies,
+  o: Observed,
+  action: Exclude<Action, { kind: 'lookAtConsumers' | 'restartConsumers' }>,
+): Promise<SightChanges> {
   if (action.kind !== 'look') deps.assertLeading();
   const { store } = deps;
   const { uid } = o.ref;
@@ -50,7 +54,13 @@ export async function execute(deps: Dependencies, o: Observed, action: Action): 
     case 'saveSettings':
       return done(await store.saveSettings(uid, action.settings, o.now));
     case 'endVersions':
-      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now));
+      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled));
+    case 'saveHandled':
+      return done(await store.saveHandled(uid, action.handled, o.now));
+    case 'setExpiry':
+      return done(await store.setExpiry(uid, action.expiries, o.now));
+    case 'bringForward':
+      return done(await store.bringForward(uid, action.ends, o.now));
     case 'beginWithdrawal':
       return done(
         await store.beginWithdrawal(
@@ -118,8 +128,16 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
   };
   if (action.first) await deps.store.takeOver(o.ref, o.now);
   const targets = action.targets.map(({ name, location }) => ({ targetName: name, location }));
-  const { settings, lostKeyIds } = action;
-  const outcome = await deps.store.mint({ ref: o.ref, settings, version, targets, lostKeyIds, now: o.now });
+  const { settings, lostKeyIds, handled } = action;
+  const outcome = await deps.store.mint({
+    ref: o.ref,
+    settings,
+    version,
+    targets,
+    lostKeyIds,
+    ...(handled === undefined ? {} : { handled }),
+    now: o.now,
+  });
   if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
   if (outcome === 'already') return nothingSeen;
   deps.metrics.minted(action.cause);
@@ -225,7 +243,6 @@ function heldBy(location: Location, reading: Reading, keyId: string): readonly H
 
 async function activate(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'activate' }>): Promise<SightChanges> {
   const { version, oldNotAfter } = action;
-  const mark = markOf(o, version);
   const changes: (readonly [Location, Sight | undefined])[] = [];
   let refused = false;
   for (const { location } of openTargets(o)) {
@@ -235,7 +252,8 @@ async function activate(deps: Dependencies, o: Observed, action: Extract<Action,
     const outcome = await attempt(async () => {
       const destination = await deps.destinations.open(location.destinationUid);
       deps.assertLeading();
-      return destination.promote(location, mark, reading);
+      // The mark that stands there: an edited expiry makes another one, which is written after this.
+      return destination.promote(location, reading.mark, reading);
     });
     if ('failure' in outcome) changes.push([location, outcome]);
     else changes.push([location, outcome.kind === 'lost' ? undefined : { ...sight, reading: outcome.reading }]);

@@ -1,33 +1,41 @@
-import { annotations } from '../api/meta.ts';
-import type { Reason } from '../domain/reason.ts';
-import type { Observed } from './observed.ts';
+import type { HandledRequests } from '../store/port.ts';
+import { isOwnerReplaced, type Observed } from './observed.ts';
+import { handledRequests, requestsOf } from './rotation/outlook.ts';
+
+/**
+ * What is to count as handled although nothing was done for it: a request that was taken away is forgotten. One that stands
+ * when the owner is first found replaced is stale: it must not bring a dead key back. `undefined` = it is so already.
+ */
+export function requestsToRemember(o: Observed): HandledRequests | undefined {
+  const { rotate, compromised } = requestsOf(o);
+  const isStale = rotate.kind === 'asked' && isOwnerReplaced(o) && !wasReplaced(o);
+  if (rotate.kind !== 'remember' && compromised.kind !== 'remember' && !isStale) return undefined;
+  const known = handledRequests(o);
+  const next = {
+    rotate: rotate.kind === 'remember' || isStale ? rotate.value : known.rotate,
+    compromised: compromised.kind === 'remember' ? compromised.value : known.compromised,
+  };
+  return {
+    ...(next.rotate === undefined ? {} : { rotate: next.rotate }),
+    ...(next.compromised === undefined ? {} : { compromised: next.compromised }),
+  };
+}
+
+/** What a new version answers: a rotation that was asked for, whatever it is minted for; and at the first mint all that is there. */
+export function answeredByMint(o: Observed): HandledRequests | undefined {
+  const { rotate, compromised } = requestsOf(o);
+  const rotated = rotate.kind === 'asked' || rotate.kind === 'remember' ? rotate.value : undefined;
+  const reported = compromised.kind === 'remember' ? compromised.value : undefined;
+  if (rotated === undefined && reported === undefined) return undefined;
+  return { ...(rotated === undefined ? {} : { rotate: rotated }), ...(reported === undefined ? {} : { compromised: reported }) };
+}
 
 /**
  * Whether somebody asked, by a new value of the rotate annotation, for a version that is bound to the present owner. Only
- * a value that came after the key had said OwnerReplaced counts: a stale one, or one that nobody remembers handling, must
- * not bring a dead key back.
+ * a value that came after the key had said OwnerReplaced counts.
  */
 export function isRebindAsked(o: Observed): boolean {
-  const asked = rotateRequest(o);
-  return asked !== undefined && wasReplaced(o) && asked !== o.resource.status?.lastHandledRotation;
-}
-
-/**
- * `status.lastHandledRotation`: the request that counts as handled. What is there at the first mint, or when the owner is
- * found gone or replaced, is; a later one is when the key is bound again.
- */
-export function handledRotation(o: Observed, owner: Reason): string | undefined {
-  const asked = rotateRequest(o);
-  const known = o.resource.status?.lastHandledRotation;
-  // Taking the annotation away forgets it.
-  if (asked === undefined) return undefined;
-  if (owner === 'OwnerReplaced') return wasReplaced(o) ? known : asked;
-  const isFirst = o.resource.status?.currentKey === undefined && o.store.versions.length > 0;
-  return owner === 'OwnerNotFound' || wasReplaced(o) || isFirst ? asked : known;
-}
-
-function rotateRequest(o: Observed): string | undefined {
-  return o.resource.metadata.annotations?.[annotations.rotate];
+  return requestsOf(o).rotate.kind === 'asked' && wasReplaced(o);
 }
 
 /** The last status said OwnerReplaced. */

@@ -1,4 +1,5 @@
 import type { ApiKey } from '../api/kinds.ts';
+import type { ConsumerSight } from '../consumers/adoption.ts';
 import { rulesFor } from '../domain/grants.ts';
 import { Failure, stalled } from '../domain/failure.ts';
 import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
@@ -14,9 +15,13 @@ import { isVanished } from './vanished.ts';
 /** What one pass has seen so far. */
 export type Sights = ReadonlyMap<string, Sight>;
 
+/** What one pass has seen of workloads so far, by `<kind>/<name>`. */
+export type WorkloadSights = ReadonlyMap<string, ConsumerSight>;
+
 /** What one pass knows besides the resource. */
 export interface PassFacts {
   readonly sights: Sights;
+  readonly workloads: WorkloadSights;
   readonly compare: Comparison;
   /** Read live; absent = the cached one will do. */
   readonly namespace?: Namespace | undefined;
@@ -26,7 +31,7 @@ export interface PassFacts {
 export async function observe(
   deps: Dependencies,
   resource: ApiKey,
-  { sights, compare, namespace: live }: PassFacts,
+  { sights, workloads, compare, namespace: live }: PassFacts,
 ): Promise<Observed> {
   const ref = refOf(resource);
   const store = await deps.store.readKey(ref.uid);
@@ -54,9 +59,12 @@ export async function observe(
     targets: resolveTargets(resource, { name: ref.namespace, labels }, (name) => resources.get('KeyDestination', { name })),
     store,
     sights,
+    horizon: await deps.usageHorizon(),
+    ...(deps.consumers === undefined ? {} : { workloads }),
     envelopes: envelopesOf(catalog, store.versions),
     compare,
     mintAllowed: deps.mintAllowed(),
+    ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };
 }

@@ -1,11 +1,13 @@
 import type { ApiCatalog, ApiKey, KeyOwner } from '../api/kinds.ts';
 import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
+import type { ConsumerSight } from '../consumers/adoption.ts';
 import type { Reading } from '../destinations/port.ts';
 import type { Failure, FailureKind } from '../domain/failure.ts';
 import { formatLocation, secretDestinationUid, type ApiKeyRef, type Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
+import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
 
 /** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
@@ -98,11 +100,17 @@ export interface Observed {
   readonly store: KeyState;
   /** By {@link formatLocation}. */
   readonly sights: ReadonlyMap<string, Sight>;
+  /** How far the record of use is complete. */
+  readonly horizon: UsageHorizon;
+  /** What was seen of workloads, by `<kind>/<name>`; absent = no consumer is restarted (`KEYWRIGHT_CONSUMERS`). */
+  readonly workloads?: ReadonlyMap<string, ConsumerSight>;
   /** By key id: the digest of the envelope that should stand beside each live version. */
   readonly envelopes: ReadonlyMap<string, string>;
   readonly compare: Comparison;
   /** Whether something new may be minted: false while a required admission policy is missing. */
   readonly mintAllowed: boolean;
+  /** The time is not known well enough: nothing is minted or retired by it. */
+  readonly clockWrong?: true;
   readonly limits: Limits;
 }
 

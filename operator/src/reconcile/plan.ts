@@ -1,5 +1,6 @@
 import type { Instant } from '../domain/time.ts';
-import type { Decision, Plan } from './action.ts';
+import { reasons } from '../domain/reason.ts';
+import { needsRightClock, type Decision, type Plan } from './action.ts';
 import { holdingAt, openTargets, type Blocker, type Observed } from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
 import { isBehind, isPaced } from './rules/places.ts';
@@ -17,9 +18,10 @@ export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Ob
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
  * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
  *
- * Safety: deletion → revoked → revokedBefore → selections → retirementDue → withdrawals.
- * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → pendingEpoch → nothingLive →
- * drift → envelope → steady.
+ * Safety: deletion → revoked → compromised → requests → revokedBefore → selections → expiryEdited → retirementDue → retirement →
+ * withdrawals.
+ * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → expiryLater → pendingEpoch →
+ * nothingLive → compromisedNewest → drift → envelope → rotation → rollouts → steady.
  */
 export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
   for (const [rule, decide] of rules) {
@@ -31,7 +33,10 @@ export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
 }
 
 function conclude(o: Observed, rule: string, decision: Decision): Plan {
-  return decision.kind === 'do' ? { rule, action: decision.action } : rest(o, rule, decision.blocker);
+  if (decision.kind === 'hold') return rest(o, rule, decision.blocker);
+  const { action } = decision;
+  if (o.clockWrong !== true || !needsRightClock(action)) return { rule, action };
+  return rest(o, rule, { kind: 'waiting', reason: 'ClockWrong', message: reasons.ClockWrong });
 }
 
 /** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */

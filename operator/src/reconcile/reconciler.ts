@@ -1,16 +1,22 @@
 import type { ApiKey, ApiKeyStatus } from '../api/kinds.ts';
 import { Failure, transient } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
+import type { Reason } from '../domain/reason.ts';
 import { parseInstant, type Instant } from '../domain/time.ts';
+import type { Delivery } from '../domain/version.ts';
 import type { Next } from '../queue/queue.ts';
+import type { EventRecord } from '../resources/port.ts';
 import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
+import { attend } from './consuming.ts';
+import { newsOf, readyNews, storyOf, type Story } from './events.ts';
 import { execute } from './execute.ts';
-import { observe, withSights, type Sights } from './observe.ts';
+import { observe, withSights, type Sights, type WorkloadSights } from './observe.ts';
 import { isCompared, openTargets, sightOf, successorOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
+import { newestExpiry } from './succession.ts';
 import { tellLeftBehind } from './vanished.ts';
 import { readyOf } from './verdict.ts';
 
@@ -24,15 +30,19 @@ export interface Pass {
   readonly compared: boolean;
   /** The ApiKey is Ready. */
   readonly ready: boolean;
+  /** When the newest version expires or has expired; `never` also when it was revoked, absent = it is not known. */
+  readonly expiresAt?: Instant | 'never';
+  /** What it waits for, if it does. */
+  readonly waitsFor?: Reason;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
 export async function reconcile(deps: Dependencies, resource: ApiKey, compare: Comparison): Promise<Pass> {
   const started = deps.clock.monotonicMs();
   try {
-    const { observed, decided } = await runSteps(deps, resource, compare);
+    const { observed, decided, told } = await runSteps(deps, resource, compare);
     await dropLostOwner(deps, observed);
-    await writeStatus(deps, observed, decided);
+    await writeStatus(deps, observed, decided, told);
     const { blocker } = decided;
     deps.metrics.reconciled({
       outcome: blocker?.kind ?? 'steady',
@@ -43,12 +53,15 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, compare: C
     const compared = openTargets(observed).every(
       (target) => !isCompared(compare, target) || sightOf(observed, target.location).reading !== undefined,
     );
-    return { next, compared, ready: readyOf(observed, decided).status === 'True' };
+    const ready = readyOf(observed, decided).status === 'True';
+    const expiresAt = newestExpiry(observed);
+    return { next, compared, ready, expiresAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    return { next: await fail(deps, resource, error), compared: false, ready: false };
+    const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
+    return { next: await fail(deps, resource, error), compared: false, ready: false, ...waiting };
   }
 }
 
@@ -56,21 +69,30 @@ async function runSteps(
   deps: Dependencies,
   first: ApiKey,
   compare: Comparison,
-): Promise<{ readonly observed: Observed; readonly decided: Plan }> {
+): Promise<{ readonly observed: Observed; readonly decided: Plan; readonly told: Story }> {
+  const told: EventRecord[] = [];
+  let last: { readonly before: Observed; readonly action: Action } | undefined;
   let resource = first;
   let sights: Sights = new Map();
+  let workloads: WorkloadSights = new Map();
   // A namespace that ends deletes Secrets first, and the watch of Secrets may be ahead of that of namespaces.
   const namespace =
     compare === 'none' ? undefined : await deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
   for (let step = 0; step < maxSteps; step += 1) {
-    const observed = await observe(deps, resource, { sights, compare, namespace });
+    const observed = await observe(deps, resource, { sights, workloads, compare, namespace });
+    if (last !== undefined) told.push(...tell(deps, first, storyOf({ ...last, after: observed })));
     const decided = plan(observed);
     const { action } = decided;
-    if (action === undefined) return { observed, decided };
+    if (action === undefined) return { observed, decided, told };
+    last = { before: observed, action };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
+    if (action.kind === 'lookAtConsumers' || action.kind === 'restartConsumers') {
+      workloads = new Map([...workloads, ...(await attend(deps, observed, action))]);
+      continue;
+    }
     const changes = await execute(deps, observed, action);
-    tell(deps, observed, action);
-    if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule } };
+    if (action.kind === 'finishWithdrawal') tellIfLeft(deps, observed, action.delivery);
+    if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule }, told };
     sights = withSights(sights, changes);
     if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
   }
@@ -91,13 +113,13 @@ async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
 }
 
 /** Writes the status when it says something new; a resource on its last step has none any more. */
-async function writeStatus(deps: Dependencies, o: Observed, decided: Plan): Promise<void> {
+async function writeStatus(deps: Dependencies, o: Observed, decided: Plan, told: Story): Promise<void> {
   if (o.resource.metadata.deletionTimestamp !== undefined && decided.blocker === undefined) return;
   const status = statusOf(o, decided);
   if (sameStatus(o.resource.status, status)) return;
   // A leader that was paused until another one worked would write what it knew back then.
   deps.assertLeading();
-  announce(deps, o.resource, status);
+  announce(deps, o.resource, status, told);
   await deps.resources.applyStatus('ApiKey', o.resource.metadata, status);
 }
 
@@ -118,7 +140,7 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
   });
   const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
   deps.assertLeading();
-  announce(deps, resource, status);
+  announce(deps, resource, status, []);
   await deps.resources.applyStatus('ApiKey', resource.metadata, status);
   return { kind: 'at', at };
 }
@@ -129,61 +151,27 @@ function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undef
   return rest;
 }
 
-/** A step that a person wants to read about. Values are never in it; the display form of a key may be. */
-function tell(deps: Dependencies, o: Observed, action: Action): void {
-  const record = (
-    type: 'Normal' | 'Warning',
-    reason: 'Minted' | 'Current' | 'Withdrawn' | 'Revoked' | 'DestinationDrift' | 'StoreBehind',
-    message: string,
-  ): void => {
-    deps.resources.recordEvent('ApiKey', o.resource.metadata, { type, reason, message });
-  };
-  switch (action.kind) {
-    case 'mint':
-      if (action.cause === 'ValueLost')
-        record('Warning', 'DestinationDrift', 'the delivered value was lost or changed; a new version was minted');
-      else if (action.cause === 'StoreBehind')
-        record('Warning', 'StoreBehind', 'the store is older than what is delivered; a new version was minted');
-      else record('Normal', 'Minted', `minted version ${action.epoch} (${action.cause})`);
-      return;
-    case 'copy':
-      if (o.compare !== 'none')
-        record(
-          'Warning',
-          'DestinationDrift',
-          `the value was written again to ${action.to.map((target) => target.name).join(', ')}`,
-        );
-      return;
-    case 'activate':
-      record('Normal', 'Current', `${action.version.display} is delivered`);
-      return;
-    case 'withdraw':
-      record('Normal', 'Withdrawn', `the value was removed from ${action.delivery.targetName}`);
-      return;
-    case 'finishWithdrawal': {
-      const { delivery } = action;
-      const isLeft = sightOf(o, delivery.location).vanished === true && successorOf(o, delivery) === undefined;
-      if (isLeft) tellLeftBehind(deps, o.ref, delivery.location);
-      return;
-    }
-    case 'revokeAll':
-      record('Normal', 'Revoked', action.detail);
-      return;
-    default:
-  }
+/** A place that nobody can empty any more, because its destination is gone and has no successor. */
+function tellIfLeft(deps: Dependencies, o: Observed, delivery: Delivery): void {
+  const isLeft = sightOf(o, delivery.location).vanished === true && successorOf(o, delivery) === undefined;
+  if (isLeft) tellLeftBehind(deps, o.ref, delivery.location);
 }
 
-/** A Warning when Ready is lost or says something new that needs a person; a Normal event when it comes. The log has both. */
-function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus): void {
-  const before = resource.status?.conditions.find((condition) => condition.type === 'Ready');
-  const after = status.conditions.find((condition) => condition.type === 'Ready');
-  if (after === undefined || (before?.status === after.status && before.reason === after.reason)) return;
-  const type = after.status === 'True' || ['Minting', 'Delivering', 'Suspended'].includes(after.reason) ? 'Normal' : 'Warning';
-  deps.resources.recordEvent('ApiKey', resource.metadata, { type, reason: after.reason, message: after.message });
+/** Records what there is to tell; gives it back, so that the status does not tell it again. */
+function tell(deps: Dependencies, resource: ApiKey, story: Story): Story {
+  for (const event of story) deps.resources.recordEvent('ApiKey', resource.metadata, event);
+  return story;
+}
+
+/** What the status begins to say: as events, and what becomes of Ready in the log too. */
+function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus, told: Story): void {
+  tell(deps, resource, newsOf(resource.status, status, told));
+  const [ready] = readyNews(resource.status, status);
+  if (ready === undefined) return;
   const apiKey = formatRef({ namespace: resource.metadata.namespace ?? '', name: resource.metadata.name });
-  const { reason, message } = after;
+  const { type, reason, message } = ready;
   if (type === 'Warning') deps.log.warn('not ready', { apiKey, reason, message });
-  else deps.log.info(after.status === 'True' ? 'ready' : 'under way', { apiKey, reason, message });
+  else deps.log.info(reason === 'Available' ? 'ready' : 'under way', { apiKey, reason, message });
 }
 
 /** The instant until which a persisted back-off asks to wait, if it still counts: a changed spec resets it. */

@@ -4,9 +4,11 @@ import { formatInstant, type Instant } from '../domain/time.ts';
 import { type Version } from '../domain/version.ts';
 import { effectiveOf } from '../domain/grants.ts';
 import type { Plan } from './action.ts';
-import { handledRotation } from './handled.ts';
 import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
+import { handledRequests } from './rotation/outlook.ts';
+import { namesOfUsers } from './rotation/statements.ts';
 import { settingsOf } from './settings.ts';
+import { lastUseTold, predecessorOf, successionOf } from './succession.ts';
 import {
   deliveredOf,
   holdsOneOf,
@@ -27,29 +29,30 @@ import {
 export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
   const previous = o.resource.status;
   const { reconciling, stalled } = progressOf(o, plan);
-  const expired = issuedOf(o).reason === 'Expired' || plan.blocker?.reason === 'Expired';
+  const { conditions: succession, nextRotationAt } = successionOf(o, plan);
   const owner = ownerOf(o);
-  const rotation = handledRotation(o, owner.reason);
+  const handled = handledRequests(o);
   const statements: Readonly<Partial<Record<ConditionType, Statement>>> = {
     Ready: readyOf(o, plan),
     Issued: issuedOf(o),
     Delivered: deliveredOf(o),
     OwnerActive: owner,
-    Expired: expired ? yes('Expired') : no('Steady', 'The key has not expired.'),
+    ...succession,
     Reconciling: reconciling,
     Stalled: stalled,
   };
   const current = activeVersion(o) ?? pendingVersion(o);
-  const older = o.store.versions.find((version) => version.state === 'retiring' && !version.lost);
+  const old = predecessorOf(o)?.version;
   const secret = boundSecret(o);
   return {
-    ...(previous?.lastHandledCompromise === undefined ? {} : { lastHandledCompromise: previous.lastHandledCompromise }),
-    ...(rotation === undefined ? {} : { lastHandledRotation: rotation }),
+    ...(handled.compromised === undefined ? {} : { lastHandledCompromise: handled.compromised }),
+    ...(handled.rotate === undefined ? {} : { lastHandledRotation: handled.rotate }),
     ...effectiveStatusOf(o),
     ...generationOf(o),
     conditions: conditionsOf(statements, previous?.conditions ?? [], o),
-    ...(current === undefined ? {} : { currentKey: currentKeyOf(current) }),
-    ...(older === undefined ? {} : { previousKey: previousKeyOf(older) }),
+    ...(current === undefined ? {} : { currentKey: currentKeyOf(current, previous) }),
+    ...(old === undefined ? {} : { previousKey: previousKeyOf(old, previous) }),
+    ...(nextRotationAt === undefined ? {} : { nextRotationAt: formatInstant(nextRotationAt) }),
     destinations: o.targets.flatMap((target) => destinationOf(o, target)),
     ...(secret === undefined ? {} : { binding: { name: secret } }),
     ...(o.store.revokedKeyIds.length === 0 ? {} : { revokedKeyIds: [...o.store.revokedKeyIds] }),
@@ -125,7 +128,8 @@ export function conditionOf(
   };
 }
 
-function currentKeyOf(version: Version): NonNullable<ApiKeyStatus['currentKey']> {
+function currentKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNullable<ApiKeyStatus['currentKey']> {
+  const lastUsedAt = lastUseTold(version, told);
   return {
     id: version.keyId,
     display: version.display,
@@ -134,15 +138,19 @@ function currentKeyOf(version: Version): NonNullable<ApiKeyStatus['currentKey']>
     ...(version.activatedAt === undefined ? {} : { activatedAt: formatInstant(version.activatedAt) }),
     ...(version.expiresAt === undefined ? {} : { expiresAt: formatInstant(version.expiresAt) }),
     ...(version.firstUsedAt === undefined ? {} : { firstUsedAt: formatInstant(version.firstUsedAt) }),
-    ...(version.lastUsedAt === undefined ? {} : { lastUsedAt: formatInstant(version.lastUsedAt) }),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
   };
 }
 
-function previousKeyOf(version: Version): NonNullable<ApiKeyStatus['previousKey']> {
+function previousKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNullable<ApiKeyStatus['previousKey']> {
+  const lastUsedAt = lastUseTold(version, told);
+  const users = namesOfUsers(version);
   return {
     id: version.keyId,
     epoch: version.epoch,
     ...(version.notAfter === undefined ? {} : { notAfter: formatInstant(version.notAfter) }),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
+    ...(users.length === 0 ? {} : { usedBy: users }),
   };
 }
 

@@ -1,8 +1,10 @@
 import { durationMs } from '../domain/duration.ts';
-import { ceilToSecond, formatInstant, parseInstant, type Instant } from '../domain/time.ts';
+import { formatInstant, parseInstant, type Instant } from '../domain/time.ts';
 import { selectsNamespace } from '../domain/namespaces.ts';
 import { holdsAccessType } from '../domain/grants.ts';
 import type { Blocker, Observed } from './observed.ts';
+import { expiryOf, expiryOfMinted } from './rotation/policy.ts';
+import { windowFault } from './rotation/windows.ts';
 import { selectionFault } from './selections.ts';
 import { notHeldMessage } from './verdict.ts';
 
@@ -77,7 +79,14 @@ function validateRotation(o: Observed): Blocker | undefined {
       `spec.rotation.overlap: ${rotation.overlap} is more than half of the key's lifetime; shorten it or lengthen spec.expiry.after`,
     );
   }
-  return undefined;
+  const { beforeExpiry } = rotation;
+  if (lifetimeMs !== undefined && beforeExpiry !== undefined && durationMs(beforeExpiry) >= lifetimeMs) {
+    return invalid(
+      `spec.rotation.beforeExpiry: ${beforeExpiry} is the key's whole lifetime or more; it would rotate without end`,
+    );
+  }
+  const fault = windowFault(rotation.windows, o.now);
+  return fault === undefined ? undefined : invalid(`spec.rotation.windows[${fault.index}].${fault.member}: ${fault.message}`);
 }
 
 /** Whether the owner and the type may be named from this namespace, and the owner may hold the type. */
@@ -107,17 +116,11 @@ export function validatePermission(o: Observed): Blocker | undefined {
 
 /** A version's lifetime in milliseconds when it counts from the mint; `undefined` for `at` and `never`. */
 export function lifetimeOf(o: Observed): number | undefined {
-  const { expiry } = o.resource.spec;
-  if (expiry?.at !== undefined || expiry?.never === true) return undefined;
-  const after = expiry?.after ?? o.catalog?.spec.policy.defaultExpiry;
-  return after === undefined ? undefined : durationMs(after);
+  const expiry = expiryOf(o.resource.spec, o.catalog?.spec.policy);
+  return expiry?.kind === 'after' ? expiry.lifetimeMs : undefined;
 }
 
-/** When a version that is minted now expires; `undefined` = never. Ends are rounded up to whole seconds. */
+/** When a version that is minted now expires; `undefined` = never. */
 export function expiryOfNext(o: Observed): Instant | undefined {
-  const { expiry } = o.resource.spec;
-  if (expiry?.never === true) return undefined;
-  if (expiry?.at !== undefined) return parseInstant(expiry.at);
-  const lifetimeMs = lifetimeOf(o);
-  return lifetimeMs === undefined ? undefined : ceilToSecond(o.now + lifetimeMs);
+  return expiryOfMinted(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.now);
 }

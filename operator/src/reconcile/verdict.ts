@@ -95,15 +95,11 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   if (metadata.deletionTimestamp !== undefined) return no('Revoked', plan.blocker?.message ?? 'The key is being deleted.');
   if (spec.revoked !== undefined || o.store.key?.revokedReason !== undefined) return no('Revoked');
   const { blocker } = plan;
-  const decisive: readonly Reason[] = [
-    'InvalidSpec',
-    'NotPermitted',
-    'Expired',
-    'CatalogNotFound',
-    'OwnerNotFound',
-    'AdmissionPolicyMissing',
-  ];
+  const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound'];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
+  // They keep a new version back: what is delivered goes on.
+  if ((blocker?.reason === 'ClockWrong' || blocker?.reason === 'AdmissionPolicyMissing') && usableVersions(o).length === 0)
+    return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
   return spec.suspend ? no('Suspended') : undefined;
@@ -127,9 +123,12 @@ export function issuedOf(o: Observed): Statement {
   return o.store.lastEnded?.reason === 'expired' ? no('Expired') : no('Minting', 'No version was minted yet.');
 }
 
-/** Delivered: every destination holds the current version; else it names the failing destination. */
+/**
+ * Delivered: every destination holds the current version; else it names the failing destination. A version on its way counts
+ * as current here: what holds it up is what there is to tell.
+ */
 export function deliveredOf(o: Observed): Statement {
-  const current = activeVersion(o) ?? pendingVersion(o);
+  const current = pendingVersion(o) ?? activeVersion(o);
   if (current === undefined) return no(issuedOf(o).reason === 'Minted' ? 'Delivering' : issuedOf(o).reason);
   // A destination that is going, or closed to this namespace, gets no later version: its value is no lasting delivery.
   const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, [current.keyId]));

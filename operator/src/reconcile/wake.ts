@@ -1,6 +1,10 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
+import { nextConsumerLook } from './consuming.ts';
+import { readableOutlook } from './evidence.ts';
 import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
+import { phaseOf } from './phase.ts';
 import { isBehind, isPaced, pacedUntil, undeliveredSince } from './rules/places.ts';
+import { nextTelling } from './succession.ts';
 import { deadlinesOf, lossBrake } from './rules/minting.ts';
 
 /** How long a `waiting` look is put off when nothing says when to look again. */
@@ -13,8 +17,7 @@ export const stalledRetryMs = 3_600_000;
  * that nothing is remembered over a restart and the keys of a fleet do not come all at once.
  */
 export function driftInstantAfter(uid: string, intervalMs: number, after: Instant): Instant {
-  const phase = Number.parseInt(uid.replaceAll('-', '').slice(0, 8), 16) % intervalMs;
-  const offset = Number.isNaN(phase) ? 0 : phase;
+  const offset = phaseOf(uid) % intervalMs;
   return Math.floor((after - offset) / intervalMs) * intervalMs + offset + intervalMs;
 }
 
@@ -66,6 +69,8 @@ export function nextInstant(o: Observed): Instant | undefined {
   const brake = lossBrake(o);
   if (brake !== 'stalled') instants.push(brake);
   if (o.store.deliveries.length > 0) instants.push(driftInstantAfter(o.ref.uid, o.limits.driftIntervalMs, o.now));
+  const outlook = readableOutlook(o);
+  instants.push(...[outlook?.wakeAt, nextConsumerLook(o), nextTelling(o, outlook)].filter((at) => at !== undefined));
   const future = instants.filter((at) => at > o.now);
   return future.length === 0 ? undefined : Math.min(...future);
 }

@@ -87,6 +87,56 @@ export interface Secrets {
   ): Promise<'removed' | 'lost'>;
 }
 
+/** The kinds of workloads that use a value, of the API group apps/v1. */
+export type WorkloadKind = 'Deployment' | 'StatefulSet' | 'DaemonSet';
+
+/** Which workload. */
+export interface WorkloadRef {
+  readonly kind: WorkloadKind;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A workload, as far as we read it: the field names of apps/v1; which of them it has depends on its kind. */
+export interface Workload {
+  readonly kind: WorkloadKind;
+  readonly metadata: ObjectMeta;
+  readonly spec: {
+    /** Absent on a DaemonSet, and where an older client wrote none: 1. */
+    readonly replicas?: number;
+    readonly paused?: boolean;
+    readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } | null };
+    readonly template?: { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> | null } | null };
+  };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly availableReplicas?: number;
+    readonly desiredNumberScheduled?: number;
+    readonly updatedNumberScheduled?: number;
+    readonly numberAvailable?: number;
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
+  };
+}
+
+/**
+ * Workloads: read and annotated one at a time, never listed or watched. A refusal (RBAC, an admission policy of the
+ * cluster) is a failure of the reason NotPermitted.
+ */
+export interface Workloads {
+  read(ref: WorkloadRef): Promise<Workload | undefined>;
+  /**
+   * Sets one annotation of the pod template, which rolls the workload out anew, on the condition that uid and
+   * resourceVersion are still these; `lost` = it is another one by now, or gone.
+   */
+  annotateTemplate(
+    ref: WorkloadRef,
+    observed: { readonly uid: string; readonly resourceVersion: string },
+    annotation: { readonly name: string; readonly value: string },
+  ): Promise<'written' | 'lost'>;
+}
+
 /**
  * The one road to declared state: a Kubernetes API server (`kube/`) or a folder of manifests (`files/`).
  * Every call has its own timeout and throws only {@link Failure}.
@@ -116,6 +166,8 @@ export interface Resources {
   /** Best effort: a lost event is logged, never an error. Repeats are folded into one event with a count. */
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void;
   readonly secrets: Secrets;
+  /** Absent where there are none: in a folder of manifests. */
+  readonly workloads?: Workloads;
   /**
    * A short-lived token of our own ServiceAccount that is good for `audience` alone, to log in somewhere else with.
    * Absent where nobody issues such tokens (`files/`).

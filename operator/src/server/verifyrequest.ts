@@ -16,6 +16,7 @@ const requestSchema = z.strictObject({
   targetChannels: z.array(z.string()).optional(),
   attributes: z.array(z.string()).optional(),
   sourceIp: z.string().optional(),
+  userAgent: z.string().optional(),
 });
 
 /** Wrapped at the door: from here on the value can neither be printed nor serialised. */
@@ -38,6 +39,7 @@ const verifySchema = z
     targetChannels: request.targetChannels,
     attributes: request.attributes,
     sourceIp: request.sourceIp,
+    userAgent: request.userAgent,
   }));
 
 const batchSchema = z.strictObject({ requests: z.array(verifySchema).min(1).max(batchMaxLength) });

@@ -1,4 +1,6 @@
-import type { CatalogRow, GroupRow, KeySettings, OwnerRow } from './port.ts';
+import { formatInstant } from '../domain/time.ts';
+import type { Instant } from '../domain/time.ts';
+import type { CatalogRow, GroupRow, HandledRequests, KeySettings, OwnerRow } from './port.ts';
 
 /** What an audit row says of a change: path of the member → `from → to`, in names. */
 export type ChangeDetail = Readonly<Record<string, string | number>>;
@@ -31,6 +33,17 @@ export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail
   const { selections: selectedBefore, ...before } = from;
   const { selections: selectedAfter, ...after } = to;
   return difference({ ...before, ...selectedBefore }, { ...after, ...selectedAfter });
+}
+
+/** Which requests count as handled that did not, or do not any more. */
+export function handledChange(from: HandledRequests, to: HandledRequests): ChangeDetail {
+  return difference(from, to);
+}
+
+/** How an end of a version moved; absent = never. */
+export function instantChange(member: string, from: Instant | undefined, to: Instant | undefined): ChangeDetail {
+  const [before, after] = [from, to].map((at) => (at === undefined ? 'never' : formatInstant(at)));
+  return { [member]: `${before ?? ''} → ${after ?? ''}` };
 }
 
 function subject(kind: string, row: { readonly name: string } | undefined): ChangeDetail {

@@ -2,6 +2,7 @@ import type { CatalogModel, GrantRule, Selections } from '../domain/catalog.ts';
 import type { ApiKeyRef, Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
+import type { ReplicaReport, UsageHorizon } from './horizon.ts';
 
 /** A catalog in force, as the authorizer needs it. One row and one feed entry per change. */
 export interface CatalogRow {
@@ -40,12 +41,22 @@ export interface KeySettings {
   readonly selections: Selections;
 }
 
+/** The values of the request annotations that were handled, as text; a longer annotation than these bounds is no request. */
+export interface HandledRequests {
+  /** ≤ 253 characters. */
+  readonly rotate?: string;
+  /** ≤ 1,024 characters. */
+  readonly compromised?: string;
+}
+
 /** One ApiKey's row. */
 export interface KeyRow {
   readonly ref: ApiKeyRef;
   readonly settings: KeySettings;
-  /** The reason from `spec.revoked`, once all versions were revoked for good. */
+  /** The reason from `spec.revoked`, or of a direct revocation, once all versions were revoked for good. */
   readonly revokedReason?: string;
+  /** Absent = none was handled. */
+  readonly handled?: HandledRequests;
 }
 
 /** Everything that the reconciler needs to know of one ApiKey, read in one transaction. */
@@ -61,8 +72,13 @@ export interface KeyState {
   readonly attemptsOfHighestEpoch: number;
   /** Newest first, at most 16. */
   readonly revokedKeyIds: readonly string[];
-  /** The version that ended last, if any: what to say when nothing is live. */
+  /** Of the versions that have ended the newest, if any: what to say when nothing is live. */
   readonly lastEnded?: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant };
+  /**
+   * The version that ended by compromise and for which none was minted since: the next mint answers it. `newest` = it was the
+   * last one that was minted, so that nothing newer is there.
+   */
+  readonly compromised?: { readonly keyId: string; readonly at: Instant; readonly newest: boolean };
   /** This uid's rows that are not gone, by target name. */
   readonly deliveries: readonly Delivery[];
 }
@@ -76,6 +92,8 @@ export interface MintRequest {
   readonly targets: readonly { readonly targetName: string; readonly location: Location }[];
   /** Pending attempts of the same epoch whose value no location holds: they move to `retiring` with `lost`. */
   readonly lostKeyIds: readonly string[];
+  /** Requests that this mint answers, recorded with it; what is not given stays as it is. */
+  readonly handled?: HandledRequests;
   readonly now: Instant;
 }
 
@@ -86,6 +104,18 @@ export interface MintRequest {
 export type Transition = 'done' | 'already';
 /** `taken` = one of the locations belongs to another ApiKey. */
 export type ClaimOutcome = Transition | { readonly kind: 'taken'; readonly location: Location };
+
+/** When a retiring version is to end. */
+export interface VersionEnd {
+  readonly keyId: string;
+  readonly notAfter: Instant;
+}
+
+/** When a version is to expire; absent = never. */
+export interface VersionExpiry {
+  readonly keyId: string;
+  readonly expiresAt?: Instant;
+}
 
 /** What a confirmed write left at a location; kept in the delivery's `held…` fields. */
 export interface HeldValue {
@@ -114,7 +144,19 @@ export interface KeyRecord {
 /** A version was seen in use. */
 export interface UsedVersion {
   readonly keyId: string;
-  readonly at: Instant;
+  /** How long ago, in milliseconds, ≥ 0: the database dates it. */
+  readonly ageMs: number;
+  /** See `VersionUse.by`; absent = not known. */
+  readonly by?: string;
+}
+
+/** What a revocation without the operator says of itself. */
+export interface DirectRevocation {
+  readonly actor: Actor;
+  /** A value of `spec.revoked.reason`. */
+  readonly reason: string;
+  /** True: the ApiKey is closed for good, all of its versions are revoked. False: this version ends, and another one is minted. */
+  readonly close: boolean;
 }
 
 /** Numbers of keys that are not released; what is 0 is absent. */
@@ -134,6 +176,8 @@ export interface FeedRow {
   readonly kind: 'ApiKey' | 'KeyOwner' | 'KeyOwnerGroup' | 'ApiCatalog';
   /** The uid of what changed. */
   readonly subjectUid: string;
+  /** The fence of the operator that wrote it; absent = it was no operator. */
+  readonly fence?: number;
 }
 
 /** One line of the audit, written in the transaction of the change that it tells of. */
@@ -183,6 +227,8 @@ export interface Store {
   listKeys(): Promise<readonly ApiKeyRef[]>;
   /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
   listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  /** How many deliveries are `withdrawing`, by the destination's uid; what is 0 is absent. */
+  countWithdrawing(): Promise<ReadonlyMap<string, number>>;
 
   mint(request: MintRequest): Promise<ClaimOutcome>;
   /**
@@ -202,14 +248,40 @@ export interface Store {
    * attempts end then too. Without `oldNotAfter` there must be no active version (`already`): an old one needs an end.
    */
   activate(uid: string, keyId: string, oldNotAfter: Instant | undefined, now: Instant): Promise<Transition>;
-  /** Moves versions to `ended`. */
-  endVersions(uid: string, keyIds: readonly string[], reason: EndedReason, now: Instant): Promise<Transition>;
+  /**
+   * Brings the end of retiring versions nearer: never before `now` rounded up, never after the expiry. What is not retiring, or
+   * ends sooner anyway, is left alone; `already` = all of them.
+   */
+  bringForward(uid: string, ends: readonly VersionEnd[], now: Instant): Promise<Transition>;
+  /**
+   * Sets the expiry of versions that are not ended, nearer or later; the end of a retirement follows a nearer one. `already` =
+   * they have it.
+   */
+  setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant): Promise<Transition>;
+  /**
+   * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
+   * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}.
+   */
+  endVersions(
+    uid: string,
+    keyIds: readonly string[],
+    reason: EndedReason,
+    now: Instant,
+    handled?: HandledRequests,
+  ): Promise<Transition>;
+  /** Replaces what counts as handled: a member that is not given is forgotten. */
+  saveHandled(uid: string, handled: HandledRequests, now: Instant): Promise<Transition>;
   /** Ends every version as revoked and, with `revokedReason`, closes the key for good. */
   revokeAll(
     uid: string,
     cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string },
     now: Instant,
   ): Promise<Transition>;
+  /**
+   * Revokes without the operator, by a database function that can do nothing else; the database dates it. Needs no fence and
+   * takes none away: the operator reads of it in the feed. `already` = ended or closed before; `unknown` = no such key id.
+   */
+  revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'>;
   /** Writes the settings when they differ: one row, one feed entry. `already` = they were the same. */
   saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition>;
   /** live → withdrawing. */
@@ -245,11 +317,22 @@ export interface Store {
   countKeys(): Promise<KeyCounts>;
   /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
   findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
-  /** Sets first use once and last use if later; needs no fence: authorizers call it. Unknown ids are ignored. */
+  /**
+   * Sets first use once, last use if later, and who it was (the newest eight). Needs no fence: authorizers call it. Unknown ids
+   * are ignored.
+   */
   recordUse(used: readonly UsedVersion[]): Promise<void>;
+  /** Says how far an authorizer's record of use is complete; needs no fence. Call it once before the first verdict. */
+  reportReplica(report: ReplicaReport): Promise<void>;
+  /** An authorizer that has written everything ends: nobody waits for it. Needs no fence. */
+  signOffReplica(id: string): Promise<void>;
+  /** How far the record of use is complete, by the database's clock. */
+  readUsageHorizon(): Promise<UsageHorizon>;
 
   /** For a verify. `undefined` = unknown key id. */
   findByKeyId(keyId: string): Promise<KeyRecord | undefined>;
+  /** The newest revision; 0 = nothing was ever changed. */
+  latestRevision(): Promise<number>;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
   /** Newest first, at most `limit`. */

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 
 import type { DenyCode } from '../authorize/verdict.ts';
 import type { Reason } from '../domain/reason.ts';
+import type { Instant } from '../domain/time.ts';
 import type { MintCause } from '../domain/version.ts';
 
 /** How a call to another system ended, in words that make few time series. */
@@ -13,9 +14,22 @@ export type ReconcileOutcome = 'steady' | 'progress' | 'stalled' | 'waiting' | '
 /** Which backing system a destination is. */
 export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
 
+/** What a consumer is. */
+export type ConsumerKind = 'Deployment' | 'StatefulSet' | 'DaemonSet';
+
+/** What came of a restart: a word of the consumers port, or that it threw. */
+export type RestartSampleOutcome = 'patched' | 'already' | 'missing' | 'lost' | 'failed';
+
+/** The name of an ApiKey. */
+export interface ObjectName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /**
- * Where the program tells what it does. Labels come from closed lists only: no key id, name or namespace, so that the
- * number of series does not grow with the number of keys. Durations come in as milliseconds and are shown as seconds.
+ * Where the program tells what it does. Labels come from closed lists, so that the number of series does not grow with the
+ * number of keys; but for one gauge with one series for each ApiKey, and one for each KeyDestination. No label is a key id.
+ * Durations come in as milliseconds and are shown as seconds.
  */
 export interface Metrics {
   reconciled(sample: { readonly outcome: ReconcileOutcome; readonly reason: Reason; readonly durationMs: number }): void;
@@ -33,8 +47,18 @@ export interface Metrics {
   /** `operation` is a verb of the API: get, list, watch, apply, patch, create, delete. */
   apiCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
   minted(cause: MintCause): void;
+  /** When the newest version of an ApiKey expires or has expired; `never` also when it has none any more. */
+  keyExpires(apiKey: ObjectName, at: Instant | 'never'): void;
+  /** Locations that are still to be emptied, by the KeyDestination's name, as one picture; `Secret` for Secrets. */
+  withdrawing(counts: ReadonlyMap<string, number>): void;
+  /** A consumer was to be restarted: with what outcome. */
+  restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
+  /** A use of a key was not kept: too many different keys waited for a write. */
+  usageDropped(): void;
+  /** How far this machine's clock is ahead of the database's, in milliseconds. */
+  clockCompared(skewMs: number): void;
   leading(leads: boolean): void;
 }
 
@@ -57,11 +81,42 @@ const verifyBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 2.5];
 export function createMetrics(options: { readonly processMetrics?: boolean } = {}): MetricsRegistry {
   const registry = new Registry();
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
-  const recorder: Metrics = { ...workMetrics(registry), ...callMetrics(registry) };
+  const recorder: Metrics = { ...workMetrics(registry), ...keyMetrics(registry), ...callMetrics(registry) };
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Pick<Metrics, 'reconciled' | 'queueDepth' | 'minted' | 'verified' | 'leading'>;
+type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics>;
+type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
+type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing'>;
+
+/**
+ * The only series with names. An expiry is a fixed instant, so that a rule over it gives notice at the scrape and not when the
+ * key happens to be looked at.
+ */
+function keyMetrics(registry: Registry): KeyMetrics {
+  const expires = new Gauge({
+    name: 'keywright_apikey_expires_timestamp_seconds',
+    help: 'When the newest version of an ApiKey expires, in seconds since 1970; absent = never.',
+    labelNames: ['namespace', 'name'],
+    registers: [registry],
+  });
+  const left = new Gauge({
+    name: 'keywright_deliveries_withdrawing',
+    help: 'Locations that are still to be emptied, by destination; their values are refused already.',
+    labelNames: ['destination'],
+    registers: [registry],
+  });
+  return {
+    keyExpires: ({ namespace, name }, at) => {
+      if (at === 'never') expires.remove({ namespace, name });
+      else expires.set({ namespace, name }, at / 1000);
+    },
+    withdrawing: (counts) => {
+      left.reset();
+      for (const [destination, count] of counts) left.set({ destination }, count);
+    },
+  };
+}
 
 function workMetrics(registry: Registry): WorkMetrics {
   const reconcile = histogram(
@@ -74,8 +129,14 @@ function workMetrics(registry: Registry): WorkMetrics {
   const reasons = counter(registry, 'keywright_reconciles_total', 'Reconciles by outcome and reason.', ['outcome', 'reason']);
   const depth = gauge(registry, 'keywright_queue_depth', 'ApiKeys that wait to be reconciled.');
   const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
+  const restarted = counter(registry, 'keywright_consumer_restarts_total', 'Restarts of consumers, by kind and outcome.', [
+    'kind',
+    'outcome',
+  ]);
   const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
+  const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
+  const skew = gauge(registry, 'keywright_clock_skew_seconds', "How far this machine's clock is ahead of the database's.");
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
   return {
     reconciled: ({ outcome, reason, durationMs }) => {
@@ -88,9 +149,18 @@ function workMetrics(registry: Registry): WorkMetrics {
     minted: (cause) => {
       minted.inc({ cause });
     },
+    restarted: (sample) => {
+      restarted.inc(sample);
+    },
     verified: ({ code, durationMs }) => {
       verify.observe(durationMs / 1000);
       verdicts.inc({ code });
+    },
+    usageDropped: () => {
+      dropped.inc();
+    },
+    clockCompared: (skewMs) => {
+      skew.set(skewMs / 1000);
     },
     leading: (leads) => {
       leader.set(leads ? 1 : 0);
@@ -98,7 +168,7 @@ function workMetrics(registry: Registry): WorkMetrics {
   };
 }
 
-function callMetrics(registry: Registry): Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'> {
+function callMetrics(registry: Registry): CallMetrics {
   const store = histogram(
     registry,
     'keywright_store_call_duration_seconds',
@@ -159,6 +229,11 @@ export const silentMetrics: Metrics = {
   destinationCalled: () => {},
   apiCalled: () => {},
   minted: () => {},
+  keyExpires: () => {},
+  withdrawing: () => {},
+  restarted: () => {},
   verified: () => {},
+  usageDropped: () => {},
+  clockCompared: () => {},
   leading: () => {},
 };

@@ -3,15 +3,21 @@ import { isDeepStrictEqual } from 'node:util';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryDatabase, MemoryStore } from '../../harness/fakes/store.ts';
 import { mintRequest } from '../../builders/mintrequest.ts';
+import { lifecycleSuite } from './lifecyclesuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
 import type { StoreDatabase } from './suite.ts';
+import { useSuite } from './usesuite.ts';
 
 async function createDatabase(): Promise<StoreDatabase> {
   const database = new MemoryDatabase();
   const clock = new FakeClock();
   return await Promise.resolve({
     open: () => new MemoryStore({ clock, database }),
+    setNow: (now) => {
+      clock.jump(now - clock.now());
+      return Promise.resolve();
+    },
     fill: (count, owner) => Promise.resolve(fill(database, count, owner)),
     rowsWrittenBy: (work) => rowsWrittenBy(database, work),
     close: () => Promise.resolve(),
@@ -45,3 +51,5 @@ async function rowsWrittenBy(database: MemoryDatabase, work: () => Promise<void>
 
 storeSuite('the store in memory', createDatabase);
 rightsSuite('the store in memory', createDatabase);
+lifecycleSuite('the store in memory', createDatabase);
+useSuite('the store in memory', createDatabase);

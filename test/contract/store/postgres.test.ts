@@ -4,9 +4,11 @@ import { systemClock } from '../../../operator/src/domain/time.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { usePostgres } from '../../harness/parts.ts';
+import { lifecycleSuite } from './lifecyclesuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
 import type { StoreDatabase } from './suite.ts';
+import { useSuite } from './usesuite.ts';
 
 const postgres = await usePostgres();
 
@@ -14,6 +16,13 @@ async function createDatabase(): Promise<StoreDatabase> {
   const { url } = await postgres.createDatabase();
   return {
     open: () => openPostgresStore({ url, clock: systemClock, log: silentLog }),
+    setNow: (now) =>
+      session(url, async (client) => {
+        const body = `select to_timestamp(${now}::float8 / 1000)`;
+        await client.query(
+          `create or replace function keywright.keywright_now() returns timestamptz language sql volatile as '${body}'`,
+        );
+      }),
     fill: (count, owner) => fill(url, count, owner),
     rowsWrittenBy: (work) => rowsWrittenBy(url, work),
     close: () => Promise.resolve(),
@@ -70,3 +79,5 @@ async function rowsWrittenBy(url: string, work: () => Promise<void>): Promise<Re
 
 storeSuite('the store on PostgreSQL', createDatabase);
 rightsSuite('the store on PostgreSQL', createDatabase);
+lifecycleSuite('the store on PostgreSQL', createDatabase);
+useSuite('the store on PostgreSQL', createDatabase);

@@ -55,9 +55,9 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** What every store promises of catalogs, owners, groups and use. Each test uses resources of its own. */
+/** What every store promises of catalogs, owners and groups. Each test uses resources of its own. */
 export function rightsSuite(name: string, createDatabase: () => Promise<StoreDatabase>): void {
-  describe(`${name}: rights and use`, () => {
+  describe(`${name}: rights`, () => {
     let database: StoreDatabase;
     let store: Store;
 
@@ -289,45 +289,6 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
       for (const left of await store.listWithdrawing(1_000))
         if (left.apiKeyUid === one.ref.uid) await store.finishWithdrawal(one.ref.uid, left.id, later);
       expect((await store.countKeys()).byDestination.get(destination)).toBe(1);
-    });
-
-    describe('use', () => {
-      test('[S0-26] is dated by its first and its latest sight, in whatever order they come', async () => {
-        const { ref, version } = await minted();
-        const { keyId } = version;
-        const reader = database.open();
-        await reader.recordUse([
-          { keyId, at: later + 5 },
-          { keyId, at: later + 1 },
-        ]);
-        expect((await store.readKey(ref.uid)).versions).toEqual([{ ...version, firstUsedAt: later + 1, lastUsedAt: later + 5 }]);
-        await reader.recordUse([{ keyId, at: later + 3 }]);
-        await reader.recordUse([{ keyId, at: later }]);
-        expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: later + 1, lastUsedAt: later + 5 }]);
-        await reader.recordUse([{ keyId, at: later + 9 }]);
-        expect((await store.findByKeyId(keyId))?.version).toMatchObject({ firstUsedAt: later + 1, lastUsedAt: later + 9 });
-        await reader.close();
-      });
-
-      test('of many versions is one call, which ignores those that nobody knows and makes no revision', async () => {
-        const [one, other] = [await minted(), await minted()];
-        const used = [one.version.keyId, 'nobody', other.version.keyId].map((keyId) => ({ keyId, at: later }));
-        const record = async () => {
-          await Promise.all([store.recordUse(used), store.recordUse([...used].reverse()), store.recordUse([])]);
-        };
-        expect(await entriesOf(record)).toEqual([]);
-        for (const { ref } of [one, other])
-          expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: later, lastUsedAt: later }]);
-      });
-
-      test('does not follow a key into its next version', async () => {
-        const first = await minted();
-        await store.recordUse([{ keyId: first.version.keyId, at: later }]);
-        await store.activate(first.ref.uid, first.version.keyId, undefined, later);
-        const second = await minted({ ref: first.ref, version: { epoch: 2 } });
-        const [, fresh] = (await store.readKey(first.ref.uid)).versions;
-        expect(fresh).toEqual(second.version);
-      });
     });
 
     test('[S0-18] an edit of a key leaves in the audit what changed, from what to what', async () => {

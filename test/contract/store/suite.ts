@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
+import type { Instant } from '../../../operator/src/domain/time.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type { HeldValue, MintRequest, Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '../../builders/mintrequest.ts';
@@ -11,6 +12,8 @@ import type { MintRequestChanges } from '../../builders/mintrequest.ts';
 export interface StoreDatabase {
   /** Another store on the same database, as another process would have. It has not taken the fence. */
   open(): Store;
+  /** Sets what the database's clock says; the stores of other tests see it too. */
+  setNow(now: Instant): Promise<void>;
   /** Puts so many keys of this owner there, past the store; their key ids. */
   fill(count: number, owner: { readonly uid: string; readonly name: string }): Promise<readonly string[]>;
   /** How many rows a piece of work wrote, by table; without the head of the feed. */
@@ -165,7 +168,7 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const second = await minted({ ref: first.ref, lostKeyIds: [first.version.keyId] });
         const state = await store.readKey(first.ref.uid);
         expect(state.versions).toEqual([
-          { ...first.version, state: 'retiring', lost: true, notAfter: first.version.expiresAt },
+          { ...first.version, state: 'retiring', lost: true, notAfter: first.version.expiresAt, retiringSince: testStart },
           second.version,
         ]);
         expect(state).toMatchObject({ highestEpoch: 1, attemptsOfHighestEpoch: 2 });
@@ -427,6 +430,18 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         }
         expect((await store.listWithdrawing(1_000)).map((one) => one.id).filter((id) => ids.includes(id))).toEqual(ids);
         expect(await store.listWithdrawing(1)).toHaveLength(1);
+      });
+
+      test('counts withdrawals by destination, until they are done', async () => {
+        const target = uniqueTarget();
+        const { ref } = await minted({ targets: [target] });
+        const [delivery] = (await store.readKey(ref.uid)).deliveries;
+        const counted = async () => (await store.countWithdrawing()).get(target.location.destinationUid) ?? 0;
+        const before = await counted();
+        await store.beginWithdrawal(ref.uid, [delivery?.id ?? ''], later);
+        expect(await counted()).toBe(before + 1);
+        await store.finishWithdrawal(ref.uid, delivery?.id ?? '', later);
+        expect(await counted()).toBe(before);
       });
 
       test('revives a withdrawing location that is declared again', async () => {

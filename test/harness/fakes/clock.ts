@@ -57,6 +57,15 @@ export class FakeClock implements Clock {
     this.#move(target);
   }
 
+  /** Moves both clocks forward at once: who should have woken meanwhile wakes once, late, as on a machine that had no time. */
+  async leap(ms: number): Promise<void> {
+    this.#move(this.#monotonicMs + ms);
+    const due = this.#sleepers.filter((one) => one.wakeAt <= this.#monotonicMs);
+    this.#sleepers = this.#sleepers.filter((one) => one.wakeAt > this.#monotonicMs);
+    for (const one of due) one.wake();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
   /** Sets the wall clock only: somebody changed the time of the machine. */
   jump(ms: number): void {
     this.#now += ms;

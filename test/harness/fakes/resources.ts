@@ -12,12 +12,14 @@ import type {
   SecretObject,
   Secrets,
   WatchedKind,
+  WorkloadKind,
 } from '../../../operator/src/resources/port.ts';
+import { FakeWorkloads } from './workloads.ts';
 
 /** One write that the fake was asked for. */
 export interface Effect {
-  readonly verb: 'setFinalizers' | 'applyStatus' | 'writeSecret' | 'removeSecret';
-  readonly kind: WatchedKind | 'Secret';
+  readonly verb: 'setFinalizers' | 'applyStatus' | 'writeSecret' | 'removeSecret' | 'annotateTemplate';
+  readonly kind: WatchedKind | 'Secret' | WorkloadKind;
   readonly name: string;
 }
 
@@ -50,6 +52,7 @@ const kinds = ['Namespace', 'ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDesti
  */
 export class FakeResources implements Resources {
   readonly secrets: Secrets;
+  readonly workloads: FakeWorkloads;
   /** All calls that reached for a write, whatever came of them: a no-change resync must add none. */
   readonly effects: Effect[] = [];
   readonly events: RecordedEvent[] = [];
@@ -75,6 +78,17 @@ export class FakeResources implements Resources {
       write: (manifest, observed) => this.#writeSecret(manifest, observed),
       remove: (ref, observed) => this.#removeSecret(ref, observed),
     };
+    this.workloads = new FakeWorkloads({
+      newIdentity: () => this.#newIdentity(),
+      nextVersion: () => this.#nextVersion(),
+      beforeRead: async (kind) => this.beforeCall?.(`read ${kind}`),
+      effect: async ({ kind, name }, write) => {
+        const effect = await this.#begin('annotateTemplate', kind, name);
+        const outcome = write();
+        if (outcome === 'written') await this.afterEffect?.(effect);
+        return outcome;
+      },
+    });
   }
 
   // What a test does to the server.

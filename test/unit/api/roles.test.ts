@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  consumerRules,
   leaseName,
   operatorOwnRules,
   operatorRules,
@@ -16,13 +17,14 @@ interface Manifest {
 const manifests = roleManifests('somewhere') as unknown as readonly Manifest[];
 
 describe('the roles', () => {
-  it('are four for users and two for the operator', () => {
+  it('are four for users and three for the operator', () => {
     expect(manifests.map(({ kind, metadata }) => [kind, metadata.name, metadata.namespace])).toEqual([
       ['ClusterRole', 'keywright-admin', undefined],
       ['ClusterRole', 'keywright-grantor', undefined],
       ['ClusterRole', 'keywright-responder', undefined],
       ['ClusterRole', 'keywright-viewer', undefined],
       ['ClusterRole', 'keywright-operator', undefined],
+      ['ClusterRole', 'keywright-operator-consumers', undefined],
       ['Role', 'keywright-operator', 'somewhere'],
     ]);
   });
@@ -46,6 +48,12 @@ describe('the roles', () => {
     for (const verb of ['grant', 'own', 'deliver', 'revoke', 'rotate', 'bind', 'escalate', 'impersonate', 'update']) {
       expect(verbs).not.toContain(verb);
     }
+  });
+
+  it('let the operator touch workloads by a role of their own only, and no more of them than it needs', () => {
+    const groups = [...operatorRules, ...operatorOwnRules].flatMap(({ apiGroups }) => apiGroups);
+    expect(groups).not.toContain('apps');
+    expect(new Set(consumerRules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'patch']));
   });
 
   it('let the operator touch one Lease', () => {

@@ -77,6 +77,20 @@ const cases: readonly Case[] = [
     goodAt: 'operator/src/commands/operator.ts',
   },
   {
+    promise: 'reconcile knows consumers, not how a cluster has them',
+    rule: 'keywright/layers',
+    at: 'operator/src/reconcile/x.ts',
+    bad: `import { a } from '../consumers/kubernetes/kubernetes.ts'; export const b = a;`,
+    good: `import { a } from '../consumers/adoption.ts'; export const b = a;`,
+  },
+  {
+    promise: 'how far a rollout has come is judged without a promise',
+    rule: 'keywright/purity',
+    at: 'operator/src/consumers/rollout.ts',
+    bad: `export const a = async () => 1;`,
+    good: `export const a = () => 1;`,
+  },
+  {
     promise: 'a registry knows the adapters of its own port only',
     rule: 'keywright/layers',
     at: 'operator/src/destinations/registry.ts',

@@ -226,14 +226,22 @@ describe('authorize', () => {
   });
 
   test('notes the use of a proven key, whatever the verdict, and of nothing else', async () => {
-    const noted: string[] = [];
-    const usage = { note: (keyId: string): void => void noted.push(keyId) };
+    const noted: [string, string | undefined][] = [];
+    const usage = { note: (keyId: string, by?: string): void => void noted.push([keyId, by]) };
     const from = { ...holding(), log: silentLog, metrics: silentMetrics, usage };
     const authorize = createAuthorize(from);
     expect((await authorize(request)).allowed).toBe(true);
     expect((await authorize({ ...request, path: '/nowhere' })).allowed).toBe(false);
     await authorize({ ...request, credential: undefined });
+    await authorize({ ...request, sourceIp: '10.20.3.4', userAgent: 'curl/8.5.0' });
     await authorize({ ...request, credential: keyRecord({ seed: 5 }).token });
-    expect(noted).toEqual([record.version.keyId, record.version.keyId]);
+    const { keyId } = record.version;
+    const application = record.key.settings.clientApplication;
+    const known = [application, 'curl/8.5.0', '10.20.3.0/24'].filter((part) => part !== undefined).join(', ');
+    expect(noted).toEqual([
+      [keyId, application],
+      [keyId, application],
+      [keyId, known],
+    ]);
   });
 });

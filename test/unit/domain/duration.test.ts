@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { durationMs, durationPattern, parseDurationMs } from '../../../operator/src/domain/duration.ts';
+import { durationMs, durationPattern, parseDurationMs, spellDuration } from '../../../operator/src/domain/duration.ts';
 
 describe('a duration', () => {
   it.each([
@@ -33,5 +33,20 @@ describe('a duration', () => {
         expect(parseDurationMs(text) !== undefined).toBe(accepted);
       }),
     );
+  });
+});
+
+describe('a duration as people read it', () => {
+  it.each([
+    [0, '0s'],
+    [1, '1s'],
+    [61_000, '1m1s'],
+    [5_400_000, '1h30m'],
+    [86_400_000, '24h'],
+    [7 * 86_400_000, '7d'],
+    [30 * 86_400_000 + 3_600_000 + 1000, '30d1h'],
+    [172_800_000 + 1000, '2d'],
+  ])('has at most two units, and is never shorter than a second: %d ms', (ms, text) => {
+    expect(spellDuration(ms)).toBe(text);
   });
 });

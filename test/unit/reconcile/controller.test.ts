@@ -5,6 +5,7 @@ import { Controller } from '../../../operator/src/reconcile/controller.ts';
 import type { Dependencies } from '../../../operator/src/reconcile/dependencies.ts';
 import type { LogFields } from '../../../operator/src/telemetry/log.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
 
 const running: Controller[] = [];
@@ -201,6 +202,29 @@ describe('the controller', () => {
   });
 });
 
+describe('what a deleted key left behind', () => {
+  it('is counted within seconds, and emptied within seconds when its destination heals', async () => {
+    const counted: number[] = [];
+    const withdrawing = (counts: ReadonlyMap<string, number>): void =>
+      void counted.push([...counts.values()].reduce((sum, count) => sum + count, 0));
+    const run = await started({ metrics: { ...silentMetrics, withdrawing } });
+    const { world } = run;
+    world.vault.failNext({ count: 1000 });
+    world.resources.delete('ApiKey', world.name);
+    await run.quiet();
+    // Until its finalizer goes, and no further.
+    for (let seconds = 0; world.key() !== undefined && seconds < 900; seconds += 1) await run.advance(1_000);
+    expect(world.key()).toBeUndefined();
+    counted.length = 0;
+    await run.advance(2_000);
+    expect([counted, world.vault.paths()]).toEqual([[1], [vaultPath]]);
+    world.vault.heal();
+    run.controller.wake(['KeyDestination/prod-vault']);
+    await run.advance(2_000);
+    expect([counted, world.vault.paths()]).toEqual([[1, 0], []]);
+  });
+});
+
 describe('a key that was removed by force', () => {
   it('is revoked and its locations are emptied within a quarter of an hour', async () => {
     const run = await started();
@@ -262,6 +286,65 @@ describe('a back-off in the status', () => {
     world.store.failNext(1, failure);
     await world.pass();
     expect(world.status().failures?.count).toBe(1);
+  });
+});
+
+describe('keys that waited for the same thing', () => {
+  /** When each of so many keys was first looked at, in steps of that many milliseconds since the wake. */
+  async function comeBack(count: number, stepMs: number, wake: (run: Run) => void): Promise<readonly number[]> {
+    const world = await World.open();
+    for (let at = 0; at < count; at += 1) createOther(world, `key-${at}`);
+    world.mintAllowed = false;
+    const run = new Run(world);
+    await run.start();
+    await run.advance(1_000);
+    run.passes = [];
+    wake(run);
+    const first = new Map<string, number>();
+    for (let step = 0; step * stepMs < 31_000; step += 1) {
+      await run.advance(step === 0 ? 0 : stepMs);
+      for (const name of run.passes.filter((one) => one.startsWith('key-'))) first.set(name, first.get(name) ?? step);
+      run.passes = [];
+    }
+    return [...first.values()];
+  }
+
+  it('are looked at when it is there again, ten in a second', async () => {
+    const steps = await comeBack(25, 100, (run) => {
+      run.controller.wakeWaiting('AdmissionPolicyMissing');
+    });
+    expect(steps).toEqual(Array.from({ length: 25 }, (_, at) => at));
+  });
+
+  it('come within half a minute, evenly, however many they are', async () => {
+    const steps = await comeBack(360, 1_000, (run) => {
+      run.controller.wakeWaiting('AdmissionPolicyMissing');
+    });
+    expect(steps).toHaveLength(360);
+    for (let second = 0; second <= 30; second += 1)
+      expect(steps.filter((step) => step === second).length, `second ${second}`).toBeLessThanOrEqual(13);
+  });
+
+  it('are left alone by another thing that is there again', async () => {
+    const steps = await comeBack(3, 1_000, (run) => {
+      run.controller.wakeWaiting('StoreUnavailable');
+    });
+    expect(steps).toEqual([]);
+  });
+
+  it('wait for it no more after they went on', async () => {
+    const run = await started();
+    run.world.store.failNext(1);
+    run.world.updateKey({ purpose: 'other' });
+    await run.quiet();
+    expect(run.world.condition('Ready')).toBe('Unknown StoreUnavailable');
+    run.controller.wakeWaiting('StoreUnavailable');
+    await run.advance(0);
+    expect(run.world.condition('Ready')).toBe('True Available');
+    run.passes = [];
+    run.controller.wakeWaiting('StoreUnavailable');
+    await run.advance(10_000);
+    expect(run.passes).toEqual([]);
   });
 });
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
+import type { ApiKey, ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { apiKeyStatusSchema } from '../../../operator/src/api/apikey.ts';
+import { durationMs } from '../../../operator/src/domain/duration.ts';
 import { stalled, waiting } from '../../../operator/src/domain/failure.ts';
 import { plan } from '../../../operator/src/reconcile/plan.ts';
 import { failedStatusOf, statusOf } from '../../../operator/src/reconcile/status.ts';
 import { observed, type ObservedCase } from '../../builders/observed.ts';
 import { World } from '../../builders/world.ts';
+import { statusFaults } from '../../harness/statusrules.ts';
 
 function statusFor(given: ObservedCase): ApiKeyStatus {
   const o = observed(given);
@@ -177,5 +179,95 @@ describe('the status when nothing could be observed', () => {
     expect([conditionOf(healing, 'Reconciling')?.status, conditionOf(healing, 'Stalled')?.status]).toEqual(['True', 'False']);
     const stuck = failedStatusOf(undefined, stalled('InternalError', 'x'), at);
     expect([conditionOf(stuck, 'Reconciling')?.status, conditionOf(stuck, 'Stalled')?.status]).toEqual(['False', 'True']);
+  });
+});
+
+describe('a rotation in the status', () => {
+  /** A key that is used, whose authorizer reports, and that was asked to rotate after two days. */
+  async function rotated(rotation: object = {}): Promise<{ readonly world: World; readonly first: string }> {
+    const world = await World.open();
+    await world.store.reportReplica({ id: 'authorizer', flushedThrough: world.clock.now(), dropped: 0 });
+    world.createKey({ rotation: { every: '720h', ...rotation } });
+    await world.pass();
+    const first = world.status().currentKey?.id ?? '';
+    await later(world, '48h', first);
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/rotate': 'monday' });
+    await world.pass();
+    return { world, first };
+  }
+
+  async function later(world: World, time: string, used?: string): Promise<void> {
+    await world.clock.advance(durationMs(time));
+    if (used !== undefined) await world.store.recordUse([{ keyId: used, ageMs: 0, by: 'the nightly job' }]);
+    await world.store.reportReplica({ id: 'authorizer', flushedThrough: world.clock.now(), dropped: 0 });
+    await world.pass();
+  }
+
+  it('is Rotating with its cause, Ready all the time, and neither Reconciling nor Stalled', async () => {
+    const { world } = await rotated();
+    expect(world.condition('Rotating')).toBe('True Requested');
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.condition('Reconciling')).toBe('False Steady');
+    expect(world.condition('Stalled')).toBe('False Steady');
+    expect(world.condition('Adopted')).toBe('False NotSeenYet');
+    expect(world.status().lastHandledRotation).toBe('monday');
+    expect(apiKeyStatusSchema.safeParse(world.status()).error?.issues ?? []).toEqual([]);
+    expect(statusFaults(world.key() as ApiKey)).toEqual([]);
+  });
+
+  it('says of the old version until when it is valid and who still uses it, and when the next rotation begins [S4-6]', async () => {
+    const { world, first } = await rotated();
+    await world.store.recordUse([{ keyId: world.status().currentKey?.id ?? '', ageMs: 0 }]);
+    await later(world, '25h', first);
+    expect(world.status().previousKey).toMatchObject({ id: first, epoch: 1, usedBy: ['the nightly job'] });
+    expect(conditionOf(world.status(), 'Rotating')?.message).toContain('it is used by the nightly job');
+    expect(world.status().nextRotationAt).toBeDefined();
+    expect(apiKeyStatusSchema.safeParse(world.status()).error?.issues ?? []).toEqual([]);
+    await later(world, '1h');
+    await later(world, '1s');
+    expect(world.status().previousKey).toBeUndefined();
+    expect(world.condition('Rotating')).toBe('False Steady');
+    expect(conditionOf(world.status(), 'Rotating')?.message).toContain('2026-02-02T00:00:00Z');
+    expect(world.status().nextRotationAt).toBe('2026-02-02T00:00:00Z');
+  });
+
+  it('is not written anew for each use: the last one is told at most hourly', async () => {
+    const { world } = await rotated({ retireOldKey: 'AfterOverlap' });
+    const current = world.status().currentKey?.id ?? '';
+    await later(world, '1m', current);
+    const told = world.status().currentKey?.lastUsedAt;
+    const version = world.key()?.metadata.resourceVersion;
+    for (let minutes = 0; minutes < 50; minutes += 10) await later(world, '10m', current);
+    expect(world.key()?.metadata.resourceVersion).toBe(version);
+    await later(world, '15m', current);
+    expect(world.status().currentKey?.lastUsedAt).not.toBe(told);
+  });
+
+  it('says that a request cannot be understood, without quoting it', async () => {
+    const { world } = await rotated();
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/compromised': 'acme_live_pasted_by_mistake' });
+    await world.pass();
+    const rotating = conditionOf(world.status(), 'Rotating');
+    expect(rotating?.message).toContain('entries that are no key id (1)');
+    expect(rotating?.message).not.toContain('pasted');
+  });
+
+  it('gives notice of an expiry only when no rotation comes first, and names the contact [S0-7] [S1-15]', async () => {
+    const world = await World.open();
+    world.createKey({ expiry: { at: '2026-03-01T00:00:00Z' } });
+    await world.pass();
+    expect(world.condition('Expiring')).toBe('False Steady');
+    await later(world, '960h');
+    expect(world.condition('Expiring')).toBe('True Expiring');
+    expect(conditionOf(world.status(), 'Expiring')?.message).toContain('Contact: payments@example.com.');
+    await later(world, '480h');
+    expect(world.condition('Expired')).toBe('True Expired');
+    expect(world.condition('Ready')).toBe('False Expired');
+    expect(world.condition('Stalled')).toBe('True Expired');
+    const renewed = await World.open();
+    renewed.createKey({ expiry: { after: '720h' } });
+    await renewed.pass();
+    await later(renewed, '400h');
+    expect(renewed.condition('Expiring')).toBe('False Steady');
   });
 });

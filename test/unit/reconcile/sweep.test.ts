@@ -28,6 +28,16 @@ describe('the sweeper', () => {
     expect(await world.store.listWithdrawing(10)).toEqual([]);
   });
 
+  it('says of each destination how many locations are left, until none is', async () => {
+    const world = await leftBehind();
+    const told: (readonly (readonly [string, number])[])[] = [];
+    const metrics = { ...world.deps.metrics, withdrawing: (counts: ReadonlyMap<string, number>) => told.push([...counts]) };
+    await sweepWithdrawals({ ...world.deps, metrics });
+    world.vault.heal();
+    await sweepWithdrawals({ ...world.deps, metrics });
+    expect(told).toEqual([[['prod-vault', 1]], []]);
+  });
+
   it('leaves a value alone that somebody else put there meanwhile', async () => {
     const world = await leftBehind();
     world.vault.heal();

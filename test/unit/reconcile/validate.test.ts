@@ -3,6 +3,7 @@ import { expiryOfNext, validate, validatePermission } from '../../../operator/sr
 import { observed, type ObservedCase } from '../../builders/observed.ts';
 
 const rotation = { overlap: '24h', maxOverlap: '168h', retireOldKey: 'WhenUnused', onExpiry: 'Rotate', quietPeriod: '10m' };
+const window = { schedule: '0 2 * * 6', duration: '4h', timezone: 'Europe/Berlin' };
 
 describe('a spec that contradicts its catalog or itself', () => {
   it.each([
@@ -15,6 +16,24 @@ describe('a spec that contradicts its catalog or itself', () => {
     ['an overlap under the least', { spec: { rotation: { ...rotation, overlap: '4m59s' } } }, 'spec.rotation.overlap', '5m'],
     ['an overlap over half of the life', { spec: { expiry: { after: '47h59m' } } }, 'spec.rotation.overlap', 'half'],
     ['such an overlap by the default expiry', { catalog: { policy: { defaultExpiry: '47h' } } }, 'spec.rotation.overlap', 'half'],
+    [
+      'a rotation before it was minted',
+      { spec: { expiry: { after: '720h' }, rotation: { ...rotation, beforeExpiry: '720h' } } },
+      'spec.rotation.beforeExpiry',
+      '720h',
+    ],
+    [
+      'a window that never opens',
+      { spec: { rotation: { ...rotation, windows: [window, { ...window, schedule: '0 0 31 2 *' }] } } },
+      'spec.rotation.windows[1].schedule',
+      '0 0 31 2 *',
+    ],
+    [
+      'a window in no time zone',
+      { spec: { rotation: { ...rotation, windows: [{ ...window, timezone: 'Mars/Olympus' }] } } },
+      'spec.rotation.windows[0].timezone',
+      'Mars/Olympus',
+    ],
   ] as const)('is told its field and value: %s', (_what, given, field, value) => {
     const fault = validate(observed(given));
     expect(fault).toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
@@ -31,6 +50,11 @@ describe('a spec that contradicts its catalog or itself', () => {
     ],
     ['no end where that is allowed', { spec: { expiry: { never: true } }, catalog: { policy: { neverExpires: 'Allowed' } } }],
     ['the latest end that is allowed', { spec: { expiry: { at: '2027-12-31T00:00:00Z' } } }],
+    ['a rotation every second: the overlap is its brake', { spec: { rotation: { ...rotation, every: '1s' } } }],
+    [
+      'windows of all kinds',
+      { spec: { rotation: { ...rotation, windows: [window, { ...window, schedule: '*/5 * 29 2 1#5' }] } } },
+    ],
     ['an end that does not rotate, however near', { spec: { expiry: { at: '2026-01-01T01:00:00Z' } } }],
   ] as const)('is distinguished from a valid one: %s', (_what, given) => {
     expect(validate(observed(given as ObservedCase))).toBeUndefined();

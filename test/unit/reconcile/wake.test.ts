@@ -53,6 +53,10 @@ describe('a key that is left alone is looked at again', () => {
           { epoch: 1, state: 'retiring', notAfter: '90m' },
           { epoch: 2, state: 'active' },
         ],
+        deliveries: [
+          { at: 'vault', holds: 'K2' },
+          { at: 'local', holds: 'K2' },
+        ],
       },
       90 * minuteMs,
     ],
@@ -67,7 +71,7 @@ describe('a key that is left alone is looked at again', () => {
     ['the withdraw deadline', { deliveries: [{ at: 'vault', state: 'withdrawing', since: '-9m30s' }] }, 30_000],
     [
       'the end of the brake on minting',
-      { versions: [{ epoch: 2, state: 'active', cause: 'ValueLost', issued: '-4m' }] },
+      { versions: [{ epoch: 2, state: 'active', cause: 'ValueLost', issued: '-4m', used: '-4m' }] },
       6 * minuteMs,
     ],
   ] as const)('at %s', (_what, given, ms) => {

@@ -11,8 +11,15 @@ describe('metrics', () => {
     recorder.destinationCalled({ destination: 'vault', operation: 'write', outcome: 'lost', durationMs: 30 });
     recorder.apiCalled({ operation: 'apply', outcome: 'timeout', durationMs: 10_000 });
     recorder.minted('Initial');
+    recorder.restarted({ kind: 'DaemonSet', outcome: 'patched' });
     recorder.verified({ code: 'key_expired', durationMs: 0.3 });
+    recorder.clockCompared(-7_250);
     recorder.leading(true);
+    recorder.keyExpires({ namespace: 'payments', name: 'billing' }, Date.parse('2027-01-01T00:00:00Z'));
+    recorder.keyExpires({ namespace: 'payments', name: 'gone' }, Date.parse('2027-01-01T00:00:00Z'));
+    recorder.keyExpires({ namespace: 'payments', name: 'gone' }, 'never');
+    recorder.withdrawing(new Map([['mended', 1]]));
+    recorder.withdrawing(new Map([['prod-vault', 3]]));
     const { body } = await render();
     for (const line of [
       'keywright_reconcile_duration_seconds_sum{outcome="waiting"} 1.5',
@@ -22,12 +29,18 @@ describe('metrics', () => {
       'keywright_destination_call_duration_seconds_count{destination="vault",operation="write",outcome="lost"} 1',
       'keywright_api_call_duration_seconds_sum{operation="apply",outcome="timeout"} 10',
       'keywright_versions_minted_total{cause="Initial"} 1',
+      'keywright_consumer_restarts_total{kind="DaemonSet",outcome="patched"} 1',
       'keywright_verify_verdicts_total{code="key_expired"} 1',
       'keywright_verify_duration_seconds_count 1',
+      'keywright_clock_skew_seconds -7.25',
       'keywright_leader 1',
+      'keywright_apikey_expires_timestamp_seconds{namespace="payments",name="billing"} 1798761600',
+      'keywright_deliveries_withdrawing{destination="prod-vault"} 3',
     ]) {
       expect(body.split('\n')).toContain(line);
     }
+    expect(body).not.toContain('gone');
+    expect(body).not.toContain('mended');
   });
 
   test('of one registry do not count into another', async () => {

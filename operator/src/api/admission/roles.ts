@@ -74,6 +74,14 @@ export const operatorRules: readonly PolicyRule[] = [
   { apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'], verbs: ['create'] },
 ];
 
+/**
+ * What the operator may do besides, where it restarts consumers. A role of its own, because who may patch a workload may
+ * run what he likes in its namespace: nobody has it who does not bind it, everywhere or in single namespaces.
+ */
+export const consumerRules: readonly PolicyRule[] = [
+  { apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets'], verbs: ['get', 'patch'] },
+];
+
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
 
@@ -92,15 +100,18 @@ export const operatorOwnRules: readonly PolicyRule[] = [
 
 /** The name of the operator's roles. */
 export const operatorRoleName = 'keywright-operator';
+/** The name of its role for consumers. */
+export const consumerRoleName = 'keywright-operator-consumers';
 
 const labels = { 'app.kubernetes.io/part-of': 'keywright' };
 const rbac = 'rbac.authorization.k8s.io/v1';
 
-/** Every role as a manifest, without bindings: the four for users, and the operator's two. */
+/** Every role as a manifest, without bindings: the four for users, and the operator's three. */
 export function roleManifests(operatorNamespace: string): readonly Schema[] {
   return [
     ...userRoles.map(({ name, description, rules }) => clusterRole(name, rules, { 'kubernetes.io/description': description })),
     clusterRole(operatorRoleName, operatorRules),
+    clusterRole(consumerRoleName, consumerRules),
     {
       apiVersion: rbac,
       kind: 'Role',

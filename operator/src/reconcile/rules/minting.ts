@@ -1,6 +1,6 @@
+import { annotations } from '../../api/meta.ts';
 import { formatLocation } from '../../domain/key.ts';
-import { parseInstant, type Instant } from '../../domain/time.ts';
-import { durationMs } from '../../domain/duration.ts';
+import type { Instant } from '../../domain/time.ts';
 import { isLive, type MintCause, type Version } from '../../domain/version.ts';
 import { act, hold, type Action, type Decision } from '../action.ts';
 import {
@@ -16,6 +16,11 @@ import {
   type Observed,
   type OpenTarget,
 } from '../observed.ts';
+import { evidenceOf } from '../evidence.ts';
+import { answeredByMint } from '../handled.ts';
+import { isReturning, terminalOf, type Afterlife } from '../rotation/lifespan.ts';
+import { endOfPredecessor, requestsOf } from '../rotation/outlook.ts';
+import { expiryOf } from '../rotation/policy.ts';
 import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
 import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
@@ -63,18 +68,18 @@ export function pendingEpoch(o: Observed): Decision | undefined {
   const unconfirmed = holders.filter((target) => !isConfirmed(o, target, pending));
   if (unconfirmed.length > 0)
     return act({ kind: 'confirm', version: pending, at: unconfirmed.flatMap((target) => asWriteTarget(o, target)) });
-  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, isEverywhere) });
+  return act({ kind: 'activate', version: pending, oldNotAfter: endOfOld(o, pending, isEverywhere) });
 }
 
 /**
  * From when on a pending version that some location holds is activated without those that fail: after the deadline, before
- * what it replaces expires, and at once after a compromise.
+ * what it replaces expires, and at once after a compromise, whether it was minted for that or before.
  */
 export function deadlinesOf(o: Observed, pending: Version): readonly Instant[] {
   const { deliverDeadlineMs } = o.limits;
   const old = activeVersion(o)?.expiresAt;
   return [
-    pending.issuedAt + (pending.cause === 'Compromise' ? 0 : deliverDeadlineMs),
+    pending.issuedAt + (pending.cause === 'Compromise' || o.store.compromised !== undefined ? 0 : deliverDeadlineMs),
     ...(old === undefined ? [] : [old - deliverDeadlineMs]),
   ];
 }
@@ -89,9 +94,33 @@ export function nothingLive(o: Observed): Decision | undefined {
   const targets = openTargets(o);
   const stuck = firstStuck(o, targets);
   if (stuck !== undefined) return stuck;
-  if (!targets.some((target) => isReadable(holdingAt(o, target.location)))) return waitFor(o, targets, 'does not answer');
   const { epoch, cause } = nextEpoch(o);
-  return mint(o, epoch, cause, []);
+  return mint(o, epoch, causeOfReturn(o) ?? cause, []);
+}
+
+/** Why a key without a live version gets one, when that is more than its end tells. */
+function causeOfReturn(o: Observed): MintCause | undefined {
+  if (o.store.compromised !== undefined) return 'Compromise';
+  const isOver = terminalOf({ ...afterlifeOf(o), rotateAsked: false }, o.now) !== undefined;
+  return isOver ? 'Requested' : undefined;
+}
+
+/**
+ * The newest version was compromised while the one before it still lives: it died on its way, and what was meant to come is
+ * minted once more. Where that is not possible now, the living value is first put back in the place of the dead one.
+ */
+export function compromisedNewest(o: Observed): Decision | undefined {
+  if (!isNewestCompromised(o) || !o.mintAllowed || o.clockWrong === true) return undefined;
+  return mintAfterCompromise(o);
+}
+
+/** Whether a version is missed that was compromised before it became active; an older one is missed by nobody. */
+export function isNewestCompromised(o: Observed): boolean {
+  return o.store.compromised?.newest === true && pendingVersion(o) === undefined && activeVersion(o) !== undefined;
+}
+
+export function mintAfterCompromise(o: Observed): Decision {
+  return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, 'Compromise', []);
 }
 
 /** A new epoch because the delivered value is nowhere any more. */
@@ -124,7 +153,8 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
   if (!o.mintAllowed)
     return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
   const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? asWriteTarget(o, target) : []));
-  if (targets.length === 0) return waitFor(o, openTargets(o), 'does not answer');
+  if (targets.length === 0) return firstStuck(o, openTargets(o)) ?? waitFor(o, openTargets(o), 'does not answer');
+  const handled = answeredByMint(o);
   const action: Action = {
     kind: 'mint',
     epoch,
@@ -135,6 +165,7 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
     settings: settingsOf(o.resource.spec),
     first: o.store.key === undefined,
     publish: isForReaders(o, { state: 'pending' }),
+    ...(handled === undefined ? {} : { handled }),
   };
   return act(action);
 }
@@ -155,14 +186,35 @@ function anotherAttempt(o: Observed, pending: Version): Decision {
 
 /** When the whole key is over: expired for good, or its expiry lies in the past. */
 export function endOfKey(o: Observed): Decision | undefined {
-  const { expiry, rotation } = o.resource.spec;
-  const at = expiry?.at === undefined ? undefined : parseInstant(expiry.at);
-  if (at !== undefined && at <= o.now)
-    return hold('stalled', 'Expired', 'spec.expiry.at has passed; set a later one to have a new key');
-  if (o.store.lastEnded?.reason === 'expired' && rotation.onExpiry === 'Expire') {
-    return hold('stalled', 'Expired', 'the key expired and spec.rotation.onExpiry is Expire');
+  switch (terminalOf(afterlifeOf(o), o.now)) {
+    case 'AtHasPassed':
+      return hold('stalled', 'Expired', 'spec.expiry.at has passed; set a later one to have a new key');
+    case 'OnExpiryExpire':
+      return hold(
+        'stalled',
+        'Expired',
+        `the key expired and spec.rotation.onExpiry is Expire; a change of the spec, or a new value of the annotation ${annotations.rotate}, brings it back`,
+      );
+    case undefined:
+      return undefined;
   }
-  return undefined;
+}
+
+/** Nothing lives, and somebody changed the spec of a key that had ended for good: it comes back. */
+export function isComingBack(o: Observed): boolean {
+  return activeVersion(o) === undefined && endOfKey(o) === undefined && isReturning(afterlifeOf(o));
+}
+
+function afterlifeOf(o: Observed): Afterlife {
+  const { spec, status, metadata } = o.resource;
+  return {
+    expiry: expiryOf(spec, o.catalog?.spec.policy),
+    onExpiry: spec.rotation.onExpiry,
+    lastEnded: o.store.lastEnded?.reason,
+    told: status?.conditions.find(({ type }) => type === 'Expired'),
+    generation: metadata.generation,
+    rotateAsked: requestsOf(o).rotate.kind === 'asked',
+  };
 }
 
 /**
@@ -184,15 +236,15 @@ export function nextEpoch(o: Observed): { readonly epoch: number; readonly cause
   return { epoch: Math.max(seen, highestEpoch) + 1, cause };
 }
 
-/** Until when the version that is replaced stays valid: the overlap when every location has the new one, else the longest. */
-function endOfOld(o: Observed, everywhere: boolean): Instant | undefined {
-  const old = o.store.versions.find((version) => version.state === 'active' && isLive(version, o.now));
-  // Lost attempts end with it, and without it too: nobody may be left with a key that nothing ever ends.
-  if (old === undefined && !o.store.versions.some((version) => version.lost)) return undefined;
-  const { rotation } = o.resource.spec;
-  const byOverlap = rotation.retireOldKey === 'AfterOverlap' && everywhere;
-  const end = o.now + durationMs(byOverlap ? rotation.overlap : rotation.maxOverlap);
-  return Math.ceil(Math.min(end, old?.expiresAt ?? Number.POSITIVE_INFINITY) / 1000) * 1000;
+/**
+ * Until when the version that is replaced stays valid, by what is known at the activation. Lost attempts end with it, and
+ * without it too: nobody may be left with a key that nothing ever ends.
+ */
+function endOfOld(o: Observed, pending: Version, everywhere: boolean): Instant | undefined {
+  const olds = o.store.versions.filter((version) => isLive(version, o.now) && (version.state === 'active' || version.lost));
+  if (olds.length === 0) return undefined;
+  const succession = { current: pending, activatedAt: o.now, deliveredAt: everywhere ? o.now : undefined };
+  return Math.max(...olds.map((old) => endOfPredecessor(o, old, succession, evidenceOf(o)).notAfter));
 }
 
 /** A foreign value or another key's location stops a first mint: nobody's value is overwritten, and no key is made for nothing. */

@@ -10,6 +10,7 @@ import {
   openTargets,
   pendingVersion,
   sightOf,
+  usableVersions,
   type Observed,
   type OpenTarget,
 } from '../observed.ts';
@@ -39,12 +40,16 @@ export function copy(o: Observed, version: Version, from: Location, to: readonly
 }
 
 /**
- * Until when the provider's pace keeps a place from being written again; a new version is not kept back. Counted from the last
- * confirmed write, which the store remembers.
+ * Until when the provider's pace keeps a place from being written again; a new version is not kept back, and neither is what
+ * takes the place of a version that is refused: after a compromise its readers wait for it. Counted from the last confirmed
+ * write, which the store remembers.
  */
 export function pacedUntil(o: Observed, target: OpenTarget): Instant {
-  const last = deliveryAt(o, target.location)?.deliveredAt;
-  return target.pace === undefined || last === undefined ? 0 : last + target.pace.writeEveryMs;
+  const row = deliveryAt(o, target.location);
+  const last = row?.deliveredAt;
+  if (target.pace === undefined || last === undefined) return 0;
+  const isRefused = !usableVersions(o).some(({ keyId }) => keyId === row?.heldKeyId);
+  return isRefused ? 0 : last + target.pace.writeEveryMs;
 }
 
 /** A place lacks the active version, or has it in an old envelope, as far as the store or this pass knows. */

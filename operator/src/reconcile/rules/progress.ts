@@ -4,7 +4,8 @@ import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
 import { drift, envelope } from './delivery.ts';
 import { ownerBinding } from './binding.ts';
-import { nothingLive, pendingEpoch } from './minting.ts';
+import { compromisedNewest, nothingLive, pendingEpoch } from './minting.ts';
+import { expiryLater, rollouts, rotation } from './rotating.ts';
 
 /** `keywright.dev/paused: "true"`: nothing moves on; the safety rules above ran already. */
 export function paused(o: Observed): Decision | undefined {
@@ -46,7 +47,7 @@ export function validity(o: Observed): Decision | undefined {
   return fault === undefined ? undefined : { kind: 'hold', blocker: fault };
 }
 
-/** Every progress rule, in order; the first that speaks decides. Rotation takes its place after `envelope`. */
+/** Every progress rule, in order; the first that speaks decides. */
 export const progressRules = {
   paused,
   namespaceTerminating,
@@ -54,8 +55,12 @@ export const progressRules = {
   references,
   validity,
   ownerBinding,
+  expiryLater,
   pendingEpoch,
   nothingLive,
+  compromisedNewest,
   drift,
   envelope,
+  rotation,
+  rollouts,
 } as const;

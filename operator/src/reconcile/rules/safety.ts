@@ -1,6 +1,5 @@
 import { finalizer } from '../../api/meta.ts';
 import type { Location } from '../../domain/key.ts';
-import { parseInstant } from '../../domain/time.ts';
 import type { Delivery } from '../../domain/version.ts';
 import { act, hold, type Decision } from '../action.ts';
 import {
@@ -14,6 +13,12 @@ import {
   successorOf,
   type Observed,
 } from '../observed.ts';
+import { evidenceOf } from '../evidence.ts';
+import { requestsToRemember } from '../handled.ts';
+import { expiryEdits } from '../rotation/lifespan.ts';
+import { requestsOf, retirementsOf } from '../rotation/outlook.ts';
+import { expiryOf } from '../rotation/policy.ts';
+import { parseCompromised } from '../rotation/requests.ts';
 import { sameSettings, settingsOf } from '../settings.ts';
 
 /**
@@ -52,6 +57,26 @@ export function revoked(o: Observed): Decision | undefined {
   return withdrawNext(o, placeForGood) ?? hold('stalled', 'Revoked', `revoked: ${reason}; this cannot be undone`);
 }
 
+/**
+ * `keywright.dev/compromised`: the versions that it names die at once, in the transaction that records it as handled. Names that
+ * no version of this key has are no fault; the status tells them.
+ */
+export function compromised(o: Observed): Decision | undefined {
+  const request = requestsOf(o).compromised;
+  if (request.kind !== 'asked' || o.store.key === undefined) return undefined;
+  const { keyIds } = parseCompromised(
+    request.value,
+    o.store.versions.map((version) => version.keyId),
+  );
+  return act({ kind: 'endVersions', keyIds, reason: 'revoked', handled: { compromised: request.value } });
+}
+
+/** Request annotations that were taken away are forgotten, so that the same value may ask again. */
+export function requests(o: Observed): Decision | undefined {
+  const handled = o.store.key === undefined ? undefined : requestsToRemember(o);
+  return handled === undefined ? undefined : act({ kind: 'saveHandled', handled });
+}
+
 /** What the status remembers as revoked stays revoked when a restored store has forgotten it. */
 export function revokedBefore(o: Observed): Decision | undefined {
   const known = o.resource.status?.revokedKeyIds ?? [];
@@ -69,15 +94,29 @@ export function selections(o: Observed): Decision | undefined {
   return sameSettings(key.settings, settings) ? undefined : act({ kind: 'saveSettings', settings });
 }
 
+/** An instant in `expiry` that is nearer than a version's own end bounds it at once, whether the rest of the spec is valid or not. */
+export function expiryEdited(o: Observed): Decision | undefined {
+  const { nearer } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.store.versions, o.now);
+  return nearer.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: nearer });
+}
+
 /** Versions whose end has come leave the store's live set; they are refused already, by the instants in their rows. */
 export function retirementDue(o: Observed): Decision | undefined {
-  // An edited `at` bounds all versions at once, also those whose rows say a later instant.
-  const at = parseInstant(o.resource.spec.expiry?.at ?? '') ?? Number.POSITIVE_INFINITY;
-  const expired = o.store.versions.filter((version) => Math.min(version.expiresAt ?? at, at) <= o.now);
+  const expired = o.store.versions.filter((version) => version.expiresAt !== undefined && version.expiresAt <= o.now);
   if (expired.length > 0) return act({ kind: 'endVersions', keyIds: expired.map((version) => version.keyId), reason: 'expired' });
   const retired = o.store.versions.filter((version) => version.notAfter !== undefined && version.notAfter <= o.now);
   if (retired.length > 0) return act({ kind: 'endVersions', keyIds: retired.map((version) => version.keyId), reason: 'retired' });
   return undefined;
+}
+
+/**
+ * What an old version waited for is there: its end comes nearer, and is in its row from now on. By a wrong clock nothing comes
+ * nearer, and nothing else waits for that.
+ */
+export function retirement(o: Observed): Decision | undefined {
+  if (o.clockWrong === true) return undefined;
+  const { bringForward } = retirementsOf(o, evidenceOf(o));
+  return bringForward.length === 0 ? undefined : act({ kind: 'bringForward', ends: bringForward });
 }
 
 /**
@@ -91,7 +130,18 @@ export function withdrawals(o: Observed): Decision | undefined {
 }
 
 /** Every safety rule, in order; the first that speaks decides. */
-export const safetyRules = { deletion, revoked, revokedBefore, selections, retirementDue, withdrawals } as const;
+export const safetyRules = {
+  deletion,
+  revoked,
+  compromised,
+  requests,
+  revokedBefore,
+  selections,
+  expiryEdited,
+  retirementDue,
+  retirement,
+  withdrawals,
+} as const;
 
 function withdrawNext(o: Observed, placeOf: (o: Observed, row: Delivery) => Location = placeOfRow): Decision | undefined {
   const open = o.store.deliveries.flatMap((delivery) =>

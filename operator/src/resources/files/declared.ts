@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 
+import type { ManifestObject } from '../../api/parse.ts';
 import type { ManifestDocument } from './documents.ts';
 import type { FolderLook } from './folder.ts';
 
@@ -68,7 +69,10 @@ export function declare(root: string, { files, faults: folderFaults }: FolderLoo
     }
     if (document.id !== undefined) firstOf.set(document.id, { path, line });
     if (document.type === 'invalid') for (const fault of document.faults) faults.push({ file, ...fault, level: 'error' });
-    else declarations.set(document.id, { document, path, line });
+    else {
+      declarations.set(document.id, { document, path, line });
+      faults.push(...noticesOf(document).map((notice) => ({ file, ...notice })));
+    }
   };
 
   for (const { path, content } of files) {
@@ -86,6 +90,17 @@ export function declare(root: string, { files, faults: folderFaults }: FolderLoo
     else faults.push({ file: relative(root, path), ...content.fault, level: 'error' });
   }
   return { declarations, named: new Set(firstOf.keys()), held, empty, complete, settled, faults };
+}
+
+/** What a document asks for that only a cluster can give. */
+function noticesOf(document: Declaration['document']): readonly Omit<Fault, 'file'>[] {
+  if (document.type === 'secret' || document.object.kind !== 'ApiKey') return [];
+  const { consumers = [] } = (document.object as ManifestObject<'ApiKey'>).spec;
+  return consumers.flatMap(({ kind, name, restart }, at) => {
+    if (!restart) return [];
+    const message = `spec.consumers[${at}]: ${kind} ${name} is not restarted: without a cluster there are no workloads`;
+    return [{ line: document.lineOf(['spec', 'consumers', at]), message, level: 'notice' as const }];
+  });
 }
 
 /** `ApiKey/payments/billing` → `ApiKey payments/billing`, as people say it. */

@@ -1,6 +1,6 @@
 import { apiVersion, group, version } from '../../api/meta.ts';
 import type { ObjectRef } from '../../api/meta.ts';
-import type { WatchedKind } from '../port.ts';
+import type { WatchedKind, WorkloadKind } from '../port.ts';
 
 /** Where the API server has a kind, and how much of it we keep. */
 export interface Endpoint {
@@ -32,6 +32,15 @@ export const endpoints: Readonly<Record<WatchedKind | 'Secret', Endpoint>> = {
     labelSelector: 'app.kubernetes.io/managed-by=keywright',
   },
   ApiKey: { ...ours, plural: 'apikeys', isNamespaced: true, isPartial: true },
+};
+
+const apps = { apiVersion: 'apps/v1', prefix: '/apis/apps/v1', isNamespaced: true, isPartial: false } as const;
+
+/** The kinds that are read and patched one at a time, never watched. */
+export const workloadEndpoints: Readonly<Record<WorkloadKind, Endpoint>> = {
+  Deployment: { ...apps, plural: 'deployments' },
+  StatefulSet: { ...apps, plural: 'statefulsets' },
+  DaemonSet: { ...apps, plural: 'daemonsets' },
 };
 
 /** `/apis/keywright.dev/v1alpha1/namespaces/payments/apikeys`, or without a namespace the collection over all. */

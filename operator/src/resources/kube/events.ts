@@ -47,6 +47,7 @@ export class EventRecorder {
   readonly #folded = new Map<string, Folded>();
   readonly #stop = new AbortController();
   #pumping: Promise<void> | undefined;
+  #named = 0;
 
   /** `identity` says which process reports. */
   constructor(client: Pick<KubeClient, 'sendRaw'>, clock: Clock, log: Log, identity: string) {
@@ -67,11 +68,7 @@ export class EventRecorder {
       known.lastAt = now;
       this.#folded.set(key, known);
     } else {
-      const digest = createHash('sha256')
-        .update(`${key}\n${String(now)}`)
-        .digest('hex')
-        .slice(0, 16);
-      const name = `${metadata.name.slice(0, 200)}.${digest}`;
+      const name = this.#nameOf(metadata, key, now);
       const notBeforeMs = this.#clock.monotonicMs() + gatherMs;
       this.#folded.set(key, { kind, metadata, event, name, firstAt: now, lastAt: now, count: 1, sentCount: 0, notBeforeMs });
     }
@@ -80,6 +77,17 @@ export class EventRecorder {
       this.#folded.delete(oldest);
     }
     this.#pumping ??= this.#pump().finally(() => (this.#pumping = undefined));
+  }
+
+  /**
+   * A name that sorts by the instant, then by the order of recording. `kubectl describe` sorts events by a field that those of
+   * events.k8s.io/v1 must leave empty, so that they stay in the server's order, which is that of names.
+   */
+  #nameOf(metadata: ObjectMeta, key: string, now: Instant): string {
+    this.#named = (this.#named + 1) % 0x10000;
+    const order = `${now.toString(16).padStart(12, '0')}${this.#named.toString(16).padStart(4, '0')}`;
+    const digest = createHash('sha256').update(key).digest('hex').slice(0, 8);
+    return `${metadata.name.slice(0, 200)}.${order}${digest}`;
   }
 
   /** Takes nothing more, and sends what the server has not heard of yet, as far as that is a matter of moments. */

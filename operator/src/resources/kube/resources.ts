@@ -5,7 +5,7 @@ import { stalled } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind } from '../port.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind, Workloads } from '../port.ts';
 import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
@@ -19,6 +19,7 @@ import { Reflector } from './reflector.ts';
 import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
 import type { Kept } from './source.ts';
+import { kubeWorkloads } from './workloads.ts';
 import { requestToken } from './tokens.ts';
 
 /** What {@link openKubeResources} needs. */
@@ -41,6 +42,7 @@ export interface KubeResourcesInit {
 
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
+  readonly workloads: Workloads;
   requestToken(audience: string): Promise<Plaintext>;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
@@ -66,6 +68,7 @@ export async function openKubeResources(init: KubeResourcesInit): Promise<KubeRe
 
 class ApiServer implements KubeResources {
   readonly secrets: Secrets;
+  readonly workloads: Workloads;
   readonly #init: KubeResourcesInit;
   readonly #client: KubeClient;
   readonly #events: EventRecorder;
@@ -79,6 +82,7 @@ class ApiServer implements KubeResources {
     this.#init = init;
     this.#client = client;
     this.secrets = kubeSecrets(client);
+    this.workloads = kubeWorkloads(client);
     this.#events = new EventRecorder(client, init.clock, init.log, init.identity);
     this.#reflectors = new Map(kinds.map((kind) => [kind, this.#reflectorsOf(kind)]));
   }

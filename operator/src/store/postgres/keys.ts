@@ -3,9 +3,8 @@ import { sql } from 'kysely';
 import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import type { EndedReason } from '../../domain/version.ts';
-import { settingsChange } from '../changes.ts';
-import type { Actor, ClaimOutcome, KeySettings, MintRequest, Transition } from '../port.ts';
+import { handledChange, settingsChange } from '../changes.ts';
+import type { ClaimOutcome, HandledRequests, KeySettings, MintRequest, Transition } from '../port.ts';
 import { keyJson, settingsColumns, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
@@ -13,14 +12,6 @@ import { Abandon, transition } from './transaction.ts';
 import type { AuditEntry, StoreContext, Tx } from './transaction.ts';
 
 type Target = MintRequest['targets'][number];
-
-/** What the audit calls the end of a version. */
-const endActions: Readonly<Record<EndedReason, string>> = {
-  retired: 'retire',
-  expired: 'expire',
-  revoked: 'revoke',
-  abandoned: 'abandon',
-};
 
 /** Locks the ApiKey's row: the first statement of every transition. A released or unknown one is `already`. */
 export async function lockKey(
@@ -52,7 +43,9 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
       .execute();
     const key = await lockKey(tx, ref.uid);
     if (key.revokedReason !== undefined) throw new Abandon('already');
-    await tx.withSchema('keywright').updateTable('apikey').set(columns).where('uid', '=', ref.uid).execute();
+    const answered = { ...handledColumns(request.handled), compromised_key_id: null };
+    const row = { ...columns, ...answered };
+    await tx.withSchema('keywright').updateTable('apikey').set(row).where('uid', '=', ref.uid).execute();
     await setLostAside(tx, request);
     await requireNextAttempt(tx, ref.uid, version.epoch);
     await insertVersion(tx, request);
@@ -63,13 +56,13 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
   });
 }
 
-async function setLostAside(tx: Tx, { ref, version, lostKeyIds }: MintRequest): Promise<void> {
+async function setLostAside(tx: Tx, { ref, version, lostKeyIds, now }: MintRequest): Promise<void> {
   if (lostKeyIds.length === 0) return;
   const moved = await tx
     .withSchema('keywright')
     .updateTable('version')
     // A workload may hold it: it lives until its expiry, unless a winner is activated before.
-    .set({ state: 'retiring', lost: true, not_after: sql`expires_at` })
+    .set({ state: 'retiring', lost: true, not_after: sql`expires_at`, retiring_since: at(now) })
     .where('apikey_uid', '=', ref.uid)
     .where('key_id', 'in', [...lostKeyIds])
     .where('epoch', '=', version.epoch)
@@ -153,7 +146,11 @@ export async function activate(
     if (oldNotAfter !== undefined) {
       await versions
         .updateTable('version')
-        .set({ state: 'retiring', not_after: sql`least(${at(oldNotAfter)}, not_after, expires_at)` })
+        .set({
+          state: 'retiring',
+          not_after: sql`least(${at(oldNotAfter)}, not_after, expires_at)`,
+          retiring_since: sql`coalesce(retiring_since, ${at(now)})`,
+        })
         .where('apikey_uid', '=', uid)
         .where((where) =>
           where.or([where('state', '=', 'active'), where.and([where('state', '=', 'retiring'), where('lost', '=', true)])]),
@@ -172,74 +169,6 @@ export async function activate(
     return { revises: [uid], audit: [{ action: 'activate', apiKeyUid: uid, keyId, detail: replaced }] };
   });
   return plain(outcome);
-}
-
-/** See {@link Store.endVersions}. */
-export async function endVersions(
-  context: StoreContext,
-  uid: string,
-  keyIds: readonly string[],
-  reason: EndedReason,
-  now: Instant,
-): Promise<Transition> {
-  if (keyIds.length === 0) return 'already';
-  const outcome = await transition(context, 'endVersions', now, async (tx) => {
-    await lockKey(tx, uid);
-    const ended = await end(tx, uid, keyIds, reason, now);
-    if (ended.length === 0) throw new Abandon('already');
-    return { revises: [uid], audit: ended.map((keyId) => ({ action: endActions[reason], apiKeyUid: uid, keyId })) };
-  });
-  return plain(outcome);
-}
-
-async function end(
-  tx: Tx,
-  uid: string,
-  keyIds: readonly string[] | undefined,
-  reason: EndedReason,
-  now: Instant,
-): Promise<readonly string[]> {
-  const rows = await tx
-    .withSchema('keywright')
-    .updateTable('version')
-    .set({ state: 'ended', ended_reason: reason, ended_at: at(now) })
-    .where('apikey_uid', '=', uid)
-    .where('state', '<>', 'ended')
-    .$if(keyIds !== undefined, (query) => query.where('key_id', 'in', [...(keyIds ?? [])]))
-    .returning('key_id')
-    .execute();
-  return rows.map((row) => row.key_id);
-}
-
-/** See {@link Store.revokeAll}. */
-export async function revokeAll(
-  context: StoreContext,
-  uid: string,
-  cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string },
-  now: Instant,
-): Promise<Transition> {
-  const outcome = await transition(context, 'revokeAll', now, async (tx) => {
-    const key = await lockKey(tx, uid);
-    const ended = await end(tx, uid, undefined, 'revoked', now);
-    const closes = cause.revokedReason !== undefined && key.revokedReason === undefined;
-    if (closes) {
-      await tx
-        .withSchema('keywright')
-        .updateTable('apikey')
-        .set({ revoked_reason: cause.revokedReason })
-        .where('uid', '=', uid)
-        .execute();
-    }
-    if (ended.length === 0 && !closes) throw new Abandon('already');
-    const base = { apiKeyUid: uid, actor: cause.actor, detail: { cause: cause.detail, ...reasonDetail(cause.revokedReason) } };
-    const closing: readonly AuditEntry[] = closes ? [{ ...base, action: 'close' }] : [];
-    return { revises: [uid], audit: [...ended.map((keyId): AuditEntry => ({ ...base, action: 'revoke', keyId })), ...closing] };
-  });
-  return plain(outcome);
-}
-
-function reasonDetail(reason: string | undefined): Readonly<Record<string, string>> {
-  return reason === undefined ? {} : { reason };
 }
 
 /** See {@link Store.saveSettings}. */
@@ -264,6 +193,54 @@ export async function saveSettings(context: StoreContext, uid: string, settings:
     return { revises: [uid], audit: detail.map((one) => ({ action: 'edit', apiKeyUid: uid, detail: one })) };
   });
   return plain(outcome);
+}
+
+/** See {@link Store.saveHandled}. */
+export async function saveHandled(
+  context: StoreContext,
+  uid: string,
+  handled: HandledRequests,
+  now: Instant,
+): Promise<Transition> {
+  const outcome = await transition(context, 'saveHandled', now, async (tx) => {
+    await lockKey(tx, uid);
+    const audit = await recordHandled(tx, uid, { rotate: undefined, compromised: undefined, ...handled });
+    if (audit.length === 0) throw new Abandon('already');
+    return { revises: [], audit };
+  });
+  return plain(outcome);
+}
+
+/** Members of {@link HandledRequests}; `undefined` = forget. */
+type HandledEdit = { readonly [K in keyof HandledRequests]?: string | undefined };
+
+function handledColumns(edit: HandledEdit | undefined) {
+  return {
+    ...(edit !== undefined && 'rotate' in edit ? { handled_rotate: edit.rotate ?? null } : {}),
+    ...(edit !== undefined && 'compromised' in edit ? { handled_compromised: edit.compromised ?? null } : {}),
+  };
+}
+
+/** Sets the members that are given; what the audit says of it, nothing when nothing differs. The key's row is locked. */
+export async function recordHandled(tx: Tx, uid: string, edit: HandledEdit): Promise<readonly AuditEntry[]> {
+  if (Object.keys(edit).length === 0) return [];
+  const keys = tx.withSchema('keywright');
+  const columns = ['handled_rotate', 'handled_compromised'] as const;
+  const before = await keys.selectFrom('apikey').select(columns).where('uid', '=', uid).executeTakeFirstOrThrow();
+  const detail = handledChange(handledOf(before), handledOf({ ...before, ...handledColumns(edit) }));
+  if (Object.keys(detail).length === 0) return [];
+  await keys.updateTable('apikey').set(handledColumns(edit)).where('uid', '=', uid).execute();
+  return [{ action: 'handle', apiKeyUid: uid, detail }];
+}
+
+function handledOf(row: {
+  readonly handled_rotate: string | null;
+  readonly handled_compromised: string | null;
+}): HandledRequests {
+  return {
+    ...(row.handled_rotate === null ? {} : { rotate: row.handled_rotate }),
+    ...(row.handled_compromised === null ? {} : { compromised: row.handled_compromised }),
+  };
 }
 
 /** Only {@link claim} can say `taken`. */

@@ -5,7 +5,18 @@ import type { Instant } from '../../domain/time.ts';
 import type { Delivery, EndedReason } from '../../domain/version.ts';
 import type { AuditFilter, AuditRow, CatalogRow, FeedRow, GroupRow, KeyCounts, KeyRecord, KeyState, OwnerRow } from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
-import { deliveryJson, groupJson, keyJson, ownerJson, toDelivery, toKeyRow, toVersion, versionJson } from './rows.ts';
+import {
+  deliveryJson,
+  groupJson,
+  keyJson,
+  ownerJson,
+  present,
+  toDelivery,
+  toKeyRow,
+  toVersion,
+  usedVersionJson,
+  versionJson,
+} from './rows.ts';
 import type { DeliveryJson, KeyJson, VersionJson } from './rows.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
@@ -26,6 +37,7 @@ interface KeyStateRow {
   readonly attempts: number;
   readonly revokedKeyIds: readonly string[] | null;
   readonly lastEnded: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant } | null;
+  readonly compromised: { readonly keyId: string; readonly at: Instant; readonly newest: boolean } | null;
   readonly deliveries: readonly DeliveryJson[] | null;
 }
 
@@ -34,7 +46,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
   const query = sql<KeyStateRow>`
     select
       (select ${keyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
-      (select json_agg(${versionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
+      (select json_agg(${usedVersionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
       coalesce(top.epoch, 0) as "highestEpoch",
       (select v.owner_uid from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch order by v.seq desc limit 1) as "boundOwnerUid",
       (select count(*)::int from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch) as attempts,
@@ -42,7 +54,11 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
          select v.key_id, v.ended_at, v.seq from keywright.version v where v.apikey_uid = ${uid} and v.ended_reason = 'revoked'
          order by v.ended_at desc, v.seq desc limit 16) r) as "revokedKeyIds",
       (select json_build_object('keyId', v.key_id, 'reason', v.ended_reason, 'at', keywright.ms(v.ended_at)) from keywright.version v
-       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.ended_at desc, v.seq desc limit 1) as "lastEnded",
+       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.seq desc limit 1) as "lastEnded",
+      (select json_build_object('keyId', v.key_id, 'at', keywright.ms(v.ended_at), 'newest', not exists (
+         select from keywright.version w where w.apikey_uid = ${uid} and w.seq > v.seq))
+       from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid and k.compromised_key_id = v.key_id
+       where v.apikey_uid = ${uid} and v.state = 'ended') as compromised,
       (select json_agg(${deliveryJson} order by d.target_name collate "C", d.seq) from keywright.delivery d where d.apikey_uid = ${uid} and d.state <> 'gone') as deliveries
     from (select max(epoch) as epoch from keywright.version where apikey_uid = ${uid}) top`;
   const row = (await attempt(context, 'readKey', () => query.execute(context.db))).rows[0];
@@ -54,7 +70,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
     ...(row.boundOwnerUid === null ? {} : { boundOwnerUid: row.boundOwnerUid }),
     attemptsOfHighestEpoch: row.attempts,
     revokedKeyIds: row.revokedKeyIds ?? [],
-    ...(row.lastEnded === null ? {} : { lastEnded: row.lastEnded }),
+    ...present({ lastEnded: row.lastEnded, compromised: row.compromised }),
     deliveries: (row.deliveries ?? []).map(toDelivery),
   };
 }
@@ -77,6 +93,14 @@ export async function listWithdrawing(
     where d.state = 'withdrawing' order by d.withdrawing_since, d.seq limit ${limit}`;
   const { rows } = await attempt(context, 'listWithdrawing', () => query.execute(context.db));
   return rows.map(({ delivery, ref }) => ({ ...toDelivery(delivery), ref }));
+}
+
+/** See {@link Store.countWithdrawing}. */
+export async function countWithdrawing(context: StoreContext): Promise<ReadonlyMap<string, number>> {
+  const query = sql<{ uid: string; rows: number }>`
+    select destination_uid as uid, count(*)::int as rows from keywright.delivery where state = 'withdrawing' group by destination_uid`;
+  const { rows } = await attempt(context, 'countWithdrawing', () => query.execute(context.db));
+  return new Map(rows.map((row) => [row.uid, row.rows]));
 }
 
 /** See {@link Store.findByKeyId}. */
@@ -133,10 +157,17 @@ export async function countKeys(context: StoreContext): Promise<KeyCounts> {
 
 /** See {@link Store.readFeed}. */
 export async function readFeed(context: StoreContext, from: number, limit: number): Promise<readonly FeedRow[]> {
-  const query = sql<{ row: FeedRow }>`
-    select json_build_object('rev', rev, 'id', id, 'kind', kind, 'subjectUid', subject_uid) as row
+  const query = sql<{ row: Omit<FeedRow, 'fence'> & { readonly fence: number | null } }>`
+    select json_build_object('rev', rev, 'id', id, 'kind', kind, 'subjectUid', subject_uid, 'fence', fence) as row
     from keywright.feed where rev >= ${from} order by rev limit ${limit}`;
-  return (await attempt(context, 'readFeed', () => query.execute(context.db))).rows.map(({ row }) => row);
+  const { rows } = await attempt(context, 'readFeed', () => query.execute(context.db));
+  return rows.map(({ row: { fence, ...rest } }) => ({ ...rest, ...present({ fence }) }));
+}
+
+/** See {@link Store.latestRevision}. */
+export async function latestRevision(context: StoreContext): Promise<number> {
+  const query = sql<{ rev: number }>`select rev::float8 as rev from keywright.feed_head`;
+  return (await attempt(context, 'latestRevision', () => query.execute(context.db))).rows[0]?.rev ?? 0;
 }
 
 interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid'> {

@@ -9,9 +9,9 @@ const roles = ['keywright_operator', 'keywright_authorizer'] as const;
 const grants = [
   'grant usage on schema keywright to keywright_operator, keywright_authorizer',
   'grant select, insert, update, delete on all tables in schema keywright to keywright_operator',
-  // What a verdict is made of; no audit, no deliveries, nothing to write but use.
+  // What a verdict is made of; no audit, no deliveries, nothing to write but use and a revocation, by functions.
   'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group to keywright_authorizer',
-  'grant execute on function keywright.record_use(text[], float8[]) to keywright_operator, keywright_authorizer',
+  'grant execute on function keywright.record_use(text[], float8[]), keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean) to keywright_operator, keywright_authorizer',
 ];
 
 /**

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
-import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState } from '../../domain/version.ts';
+import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState, VersionUse } from '../../domain/version.ts';
 import type { CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections } from '../port.ts';
 
 /** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
@@ -24,9 +24,12 @@ export interface VersionJson {
   readonly activatedAt: Instant | null;
   readonly expiresAt: Instant | null;
   readonly notAfter: Instant | null;
+  readonly retiringSince: Instant | null;
   readonly endedAt: Instant | null;
   readonly firstUsedAt: Instant | null;
   readonly lastUsedAt: Instant | null;
+  /** Only where it is asked for: a verify does not need it. */
+  readonly usedBy?: readonly VersionUse[];
 }
 
 /** A row of `delivery` as JSON. */
@@ -58,6 +61,8 @@ export interface KeyJson {
   readonly suspended: boolean;
   readonly selections: Selections;
   readonly revokedReason: string | null;
+  readonly handledRotate: string | null;
+  readonly handledCompromised: string | null;
 }
 
 /** `version v` as {@link VersionJson}. */
@@ -65,12 +70,16 @@ export const versionJson: RawBuilder<VersionJson> = sql`json_build_object('id', 
   'display', v.display, 'epoch', v.epoch, 'state', v.state, 'endedReason', v.ended_reason, 'lost', v.lost, 'cause', v.cause,
   'hash', encode(v.hash, 'base64'), 'pepperId', v.pepper_id, 'ownerUid', v.owner_uid, 'issuedAt', keywright.ms(v.issued_at),
   'activatedAt', keywright.ms(v.activated_at), 'expiresAt', keywright.ms(v.expires_at), 'notAfter', keywright.ms(v.not_after),
-  'endedAt', keywright.ms(v.ended_at), 'firstUsedAt', keywright.ms(v.first_used_at), 'lastUsedAt', keywright.ms(v.last_used_at))`;
+  'retiringSince', keywright.ms(v.retiring_since), 'endedAt', keywright.ms(v.ended_at), 'firstUsedAt', keywright.ms(v.first_used_at), 'lastUsedAt', keywright.ms(v.last_used_at))`;
+
+/** The same with `usedBy`. */
+export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jsonb || jsonb_build_object('usedBy', v.used_by))`;
 
 /** `apikey k` as {@link KeyJson}. */
 export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
   'displayName', k.display_name, 'catalog', k.catalog, 'owner', k.owner, 'accessType', k.access_type,
-  'clientApplication', k.client_application, 'suspended', k.suspended, 'selections', k.selections, 'revokedReason', k.revoked_reason)`;
+  'clientApplication', k.client_application, 'suspended', k.suspended, 'selections', k.selections, 'revokedReason', k.revoked_reason,
+  'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised)`;
 
 /** `delivery d` as {@link DeliveryJson}. */
 export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
@@ -100,17 +109,19 @@ function rowJson<T>(alias: string, columns: readonly (keyof T & string)[]): RawB
 type Present<T> = { readonly [K in keyof T]?: Exclude<T[K], null> };
 
 /** Leaves out what is null: the domain says "absent". */
-function present<T extends object>(values: T): Present<T> {
+export function present<T extends object>(values: T): Present<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as Present<T>;
 }
 
 /** JSON → {@link Version}. */
 export function toVersion(row: VersionJson): Version {
-  const { endedReason, activatedAt, expiresAt, notAfter, endedAt, firstUsedAt, lastUsedAt, hash, ...rest } = row;
+  const { endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, firstUsedAt, lastUsedAt, ...kept } = row;
+  const { hash, usedBy = [], ...rest } = kept;
   return {
     ...rest,
     hash: Uint8Array.from(Buffer.from(hash, 'base64')),
-    ...present({ endedReason, activatedAt, expiresAt, notAfter, endedAt, firstUsedAt, lastUsedAt }),
+    ...present({ endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, firstUsedAt, lastUsedAt }),
+    ...(usedBy.length === 0 ? {} : { usedBy }),
   };
 }
 
@@ -127,11 +138,13 @@ export function toDelivery(row: DeliveryJson): Delivery {
 
 /** JSON → {@link KeyRow}. */
 export function toKeyRow(row: KeyJson): KeyRow {
-  const { uid, namespace, name, revokedReason, clientApplication, ...settings } = row;
+  const { uid, namespace, name, revokedReason, clientApplication, handledRotate, handledCompromised, ...settings } = row;
+  const handled = present({ rotate: handledRotate, compromised: handledCompromised });
   return {
     ref: { namespace, name, uid },
     settings: { ...settings, ...present({ clientApplication }) },
     ...present({ revokedReason }),
+    ...(Object.keys(handled).length === 0 ? {} : { handled }),
   };
 }
 

@@ -5,15 +5,27 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
+import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './ends.ts';
 import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
-import { activate, endVersions, mint, revokeAll, saveSettings } from './keys.ts';
+import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
-import { countKeys, findByKeyId, findCatalog, listKeys, listWithdrawing, readAudit, readFeed, readKey } from './reads.ts';
+import {
+  countKeys,
+  countWithdrawing,
+  findByKeyId,
+  findCatalog,
+  latestRevision,
+  listKeys,
+  listWithdrawing,
+  readAudit,
+  readFeed,
+  readKey,
+} from './reads.ts';
 import type { Tables } from './tables.ts';
 import type { StoreContext } from './transaction.ts';
-import { recordUse } from './use.ts';
+import { readUsageHorizon, recordUse, reportReplica, signOffReplica } from './use.ts';
 
 /** What {@link openPostgresStore} needs. */
 export interface PostgresStoreOptions extends DatabaseAddress {
@@ -49,12 +61,17 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),
+    countWithdrawing: () => countWithdrawing(context),
     mint: (request) => mint(context, request),
     intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),
     confirmDeliveries: (uid, held, now) => confirmDeliveries(context, uid, held, now),
     activate: (uid, keyId, oldNotAfter, now) => activate(context, uid, keyId, oldNotAfter, now),
-    endVersions: (uid, keyIds, reason, now) => endVersions(context, uid, keyIds, reason, now),
+    bringForward: (uid, ends, now) => bringForward(context, uid, ends, now),
+    setExpiry: (uid, expiries, now) => setExpiry(context, uid, expiries, now),
+    endVersions: (uid, keyIds, reason, now, handled) => endVersions(context, uid, keyIds, reason, now, handled),
+    saveHandled: (uid, handled, now) => saveHandled(context, uid, handled, now),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
+    revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
     saveSettings: (uid, settings, now) => saveSettings(context, uid, settings, now),
     beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
@@ -69,7 +86,11 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     countKeys: () => countKeys(context),
     findCatalog: (by) => findCatalog(context, by),
     recordUse: (used) => recordUse(context, used),
+    reportReplica: (report) => reportReplica(context, report),
+    signOffReplica: (id) => signOffReplica(context, id),
+    readUsageHorizon: () => readUsageHorizon(context),
     findByKeyId: (keyId) => findByKeyId(context, keyId),
+    latestRevision: () => latestRevision(context),
     readFeed: (from, limit) => readFeed(context, from, limit),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
     close: () => db.destroy(),

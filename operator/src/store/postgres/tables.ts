@@ -20,6 +20,7 @@ export interface Tables {
     kind: FeedRow['kind'];
     subject_uid: string;
     at: At;
+    fence: ColumnType<string | null, number, number>;
   };
   readonly pepper: { id: string; check_value: Buffer };
   readonly apikey: {
@@ -36,6 +37,9 @@ export interface Tables {
     revoked_reason: string | null;
     created_at: At;
     released_at: OptionalAt;
+    handled_rotate: string | null;
+    handled_compromised: string | null;
+    compromised_key_id: string | null;
   };
   readonly version: {
     id: string;
@@ -55,6 +59,7 @@ export interface Tables {
     activated_at: OptionalAt;
     expires_at: OptionalAt;
     not_after: OptionalAt;
+    retiring_since: OptionalAt;
     ended_at: OptionalAt;
     first_used_at: OptionalAt;
     last_used_at: OptionalAt;

@@ -140,8 +140,8 @@ async function checkFence(tx: Tx, fence: number): Promise<void> {
 async function takeRevision(tx: Tx, fence: number, kind: FeedRow['kind'], subjectUid: string, now: Instant): Promise<void> {
   const taken = await sql`
     with head as (update keywright.feed_head set rev = rev + 1 where fence = ${fence} returning rev)
-    insert into keywright.feed (rev, kind, subject_uid, at)
-    select rev, ${kind}, ${subjectUid}, ${at(now)} from head
+    insert into keywright.feed (rev, kind, subject_uid, at, fence)
+    select rev, ${kind}, ${subjectUid}, ${at(now)}, ${fence} from head
     returning case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
       then set_config('synchronous_commit', 'on', true) end`.execute(tx);
   if (taken.rows.length !== 1) throw new FenceLost();

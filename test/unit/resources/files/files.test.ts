@@ -262,6 +262,22 @@ describe('a fault', () => {
     expect(files.list('ApiKey')).toEqual([]);
   });
 
+  it('says of a consumer once that it is not restarted, and takes the ApiKey as it is', async () => {
+    const consumers = '[{ kind: Deployment, name: shop }, { kind: DaemonSet, name: agent, restart: true }]';
+    await put('a.yaml', `${keyText('one').trimEnd()}\n  consumers: ${consumers}\n`);
+    const { files, pass } = await run();
+    await pass(520);
+    expect(files.faults()).toEqual([
+      expect.objectContaining({
+        file: 'a.yaml',
+        level: 'notice',
+        message: 'spec.consumers[1]: DaemonSet agent is not restarted: without a cluster there are no workloads',
+      }),
+    ]);
+    expect(files.list('ApiKey').map(({ name }) => name)).toEqual(['one']);
+    expect(files.workloads).toBeUndefined();
+  });
+
   it('never quotes what stands in a manifest', async () => {
     await put(
       'a.yaml',

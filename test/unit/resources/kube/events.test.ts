@@ -71,6 +71,18 @@ describe('events', () => {
     expect(calls.map((call) => call.verb)).toEqual(['create', 'patch', 'create']);
   });
 
+  it('have names in the order of what they tell, also within one moment: kubectl describe keeps the order of names', async () => {
+    const { clock, calls, record } = setUp();
+    const told = ['minted', 'delivered', 'in use', 'retired', 'minted again', 'expired'];
+    for (const [at, message] of told.entries()) {
+      record('billing', message);
+      if (at % 2 === 1) await clock.advance(1);
+    }
+    await clock.advance(10_000);
+    const events = calls.map(({ body }) => ({ note: body['note'], name: (body['metadata'] as { name: string }).name }));
+    expect(events.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ note }) => note)).toEqual(told);
+  });
+
   it('of the last moment are sent on closing', async () => {
     const { calls, recorder, record } = setUp();
     record('billing');

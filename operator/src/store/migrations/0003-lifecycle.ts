@@ -1,0 +1,133 @@
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+const statements = [
+  // The annotations that were handled, so that a lost status brings none of them back.
+  `alter table keywright.apikey
+     add column handled_rotate text check (length(handled_rotate) <= 253),
+     add column handled_compromised text check (length(handled_compromised) <= 1024),
+     add column compromised_key_id text`,
+  `alter table keywright.version
+     add column retiring_since timestamptz,
+     add column used_by jsonb not null default '[]'`,
+
+  // Who wrote a revision: absent = not an operator.
+  `alter table keywright.feed add column fence bigint`,
+
+  // The authorizers that report use. A row is as old as its last report.
+  `create table keywright.replica (
+     id text primary key check (length(id) <= 64),
+     seen_at timestamptz not null,
+     flushed_through timestamptz not null,
+     dropped bigint not null,
+     dropped_at timestamptz,
+     left_at timestamptz
+   )`,
+
+  // One entry for each client with its last instant, the eight newest.
+  `create function keywright.newest_clients(kept jsonb, seen jsonb) returns jsonb language sql immutable parallel safe as $$
+     select coalesce(jsonb_agg(jsonb_build_object('by', c.client, 'at', c.at) order by c.at desc, c.client), '[]'::jsonb)
+     from (
+       select e ->> 'by' collate "C" as client, max((e ->> 'at')::bigint) as at
+       from jsonb_array_elements(kept || seen) e group by 1 order by 2 desc, 1 limit 8
+     ) c $$`,
+
+  // Ages come in and the database dates them: the clocks of authorizers do not count. See 0002 for the order of locks. The
+  // function of two parameters stays for the program before this one.
+  `create function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
+     language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     with clock as materialized (
+       select keywright.keywright_now() as now
+     ), seen as (
+       select u.key_id, clock.now - greatest(u.age_ms, 0) * interval '1 millisecond' as at, left(u.client, 200) as client
+       from unnest(key_ids, ages_ms, clients) as u (key_id, age_ms, client) cross join clock
+     ), used as (
+       select key_id, min(at) as earliest, max(at) as latest,
+         coalesce(jsonb_agg(jsonb_build_object('by', client, 'at', keywright.ms(at))) filter (where client is not null), '[]'::jsonb) as clients
+       from seen group by key_id
+     ), locked as (
+       select v.key_id from keywright.version v join used on used.key_id = v.key_id order by v.key_id for update of v
+     )
+     update keywright.version v
+     set first_used_at = coalesce(v.first_used_at, used.earliest), last_used_at = greatest(v.last_used_at, used.latest),
+       used_by = keywright.newest_clients(v.used_by, used.clients)
+     from used join locked on locked.key_id = used.key_id
+     where v.key_id = used.key_id
+       and (v.first_used_at is null or v.last_used_at is distinct from greatest(v.last_used_at, used.latest)
+         or v.used_by is distinct from keywright.newest_clients(v.used_by, used.clients)) $$`,
+  `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
+
+  // Rows of replicas that fell silent a day ago say nothing any more.
+  `create function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
+     language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     delete from keywright.replica where id in (
+       select r.id from keywright.replica r where r.seen_at < keywright.keywright_now() - interval '1 day' and r.id <> replica_id
+       for update skip locked);
+     insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
+     select replica_id, now, least(to_timestamp(through_ms / 1000), now), dropped_uses, case when dropped_uses > 0 then now end
+     from (select keywright.keywright_now() as now offset 0) clock
+     on conflict (id) do update set seen_at = excluded.seen_at,
+       flushed_through = greatest(r.flushed_through, excluded.flushed_through), dropped = excluded.dropped,
+       dropped_at = case when excluded.dropped > r.dropped then excluded.seen_at else r.dropped_at end, left_at = null $$`,
+  `revoke all on function keywright.report_replica(text, float8, bigint) from public`,
+  `create function keywright.sign_off_replica(replica_id text) returns void
+     language sql volatile security definer set search_path = pg_catalog, pg_temp as
+     'update keywright.replica set left_at = keywright.keywright_now() where id = replica_id'`,
+  `revoke all on function keywright.sign_off_replica(text) from public`,
+
+  // Revocation by whoever may do nothing else, with the operator and the API server down. The same steps as the operator's
+  // own revocation: the ApiKey's row first, then versions, audit, and the revision last. Its feed row has no fence, so that
+  // the operator sees that somebody else wrote it. `session_user` is the account that logged in, whatever it calls itself.
+  `create function keywright.keywright_revoke(revoked_key_id text, who text, why text, closes boolean) returns text
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     declare
+       subject text;
+       closed_before text;
+       closing boolean;
+       moment timestamptz := keywright.keywright_now();
+       told jsonb := jsonb_build_object('cause', 'revoked in the store', 'reason', left(why, 64), 'role', session_user);
+       ended integer;
+     begin
+       loop
+         select k.uid, k.revoked_reason into subject, closed_before
+         from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid where v.key_id = revoked_key_id for update of k;
+         exit when found;
+         -- A take-over that was committed meanwhile changed the uid: look again.
+         if not exists (select from keywright.version v where v.key_id = revoked_key_id) then return 'unknown'; end if;
+       end loop;
+       with gone as (
+         update keywright.version v set state = 'ended', ended_reason = 'revoked', ended_at = moment
+         where v.apikey_uid = subject and v.state <> 'ended' and (closes or v.key_id = revoked_key_id) returning v.key_id
+       )
+       insert into keywright.audit (at, actor, action, apikey_uid, key_id, detail)
+       select moment, left(who, 200), 'revoke', subject, gone.key_id, told from gone;
+       get diagnostics ended = row_count;
+       closing := closes and closed_before is null
+         and exists (select from keywright.apikey k where k.uid = subject and k.released_at is null);
+       if closing then
+         update keywright.apikey k set revoked_reason = left(why, 64) where k.uid = subject;
+         insert into keywright.audit (at, actor, action, apikey_uid, detail) values (moment, left(who, 200), 'close', subject, told);
+       elsif ended = 0 then
+         return 'already';
+       elsif not closes then
+         update keywright.apikey k set compromised_key_id = (
+           select v.key_id from keywright.version v where v.key_id in (k.compromised_key_id, revoked_key_id) order by v.seq desc limit 1)
+         where k.uid = subject;
+       end if;
+       if current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then
+         perform set_config('synchronous_commit', 'on', true);
+       end if;
+       with head as (update keywright.feed_head set rev = rev + 1 returning rev)
+       insert into keywright.feed (rev, kind, subject_uid, at) select head.rev, 'ApiKey', subject, moment from head;
+       return 'revoked';
+     end $$`,
+  `revoke all on function keywright.keywright_revoke(text, text, text, boolean) from public`,
+];
+
+/** Requests handled, the beginning of a retirement, who uses a version, replicas, and revocation without the operator. */
+export const lifecycle: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    for (const statement of statements) await sql.raw(statement).execute(db);
+  },
+};
