@@ -2,16 +2,16 @@ import { defineConfig } from 'vitest/config';
 import { suitesReporter } from './test/harness/reporter.ts';
 
 /** One project per layer, each a folder under test/. Only `unit` runs without real parts. */
-function layer(name: string, options: { real: boolean; timeoutMs: number }): object {
+function layer(name: string, options: { real: boolean; timeoutMs: number; workers?: number }): object {
   return {
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
       testTimeout: options.timeoutMs,
       hookTimeout: options.real ? 120_000 : 10_000,
-      // One process per file; two at a time is what a small machine carries beside an API server.
+      // One process per file; two at a time is what a small machine carries beside an API server. Stories of e2e mostly wait.
       pool: 'forks',
-      maxWorkers: 2,
+      maxWorkers: options.workers ?? 2,
       ...(options.real ? { globalSetup: ['test/harness/global-setup.ts'] } : {}),
     },
   };
@@ -25,7 +25,7 @@ export default defineConfig({
       layer('unit', { real: false, timeoutMs: 30_000 }),
       layer('contract', { real: true, timeoutMs: 30_000 }),
       layer('integration', { real: true, timeoutMs: 60_000 }),
-      layer('e2e', { real: true, timeoutMs: 120_000 }),
+      layer('e2e', { real: true, timeoutMs: 120_000, workers: 3 }),
     ],
   },
 });
