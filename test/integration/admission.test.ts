@@ -524,7 +524,7 @@ it('`keywright policies` prints what the API server takes: the policy, its bindi
   expect(stdout.trim().split('\n')).toEqual([
     'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
     'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
-    ...['admin', 'grantor', 'responder', 'viewer', 'operator'].map(
+    ...['admin', 'grantor', 'responder', 'viewer', 'operator', 'operator-consumers'].map(
       (role) => `clusterrole.rbac.authorization.k8s.io/keywright-${role}`,
     ),
     'role.rbac.authorization.k8s.io/keywright-operator',

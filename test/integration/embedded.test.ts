@@ -192,7 +192,11 @@ describe('the embedded database', () => {
     const [postmaster] = (await readFile(join(folder, 'data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
     process.kill(Number(postmaster), 'SIGKILL');
     const count = async (): Promise<string | undefined> => {
-      const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
+      const client = new pg.Client({
+        ...{ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password },
+        // A server that is starting may take a connection and never answer it.
+        ...{ connectionTimeoutMillis: 1_000, query_timeout: 1_000 },
+      });
       client.on('error', () => {});
       try {
         await client.connect();

@@ -225,6 +225,15 @@ export class Controller {
     }
   }
 
+  /**
+   * A Secret went while nobody listened, or before the first look at its key: the watch knows that it is not there, and nobody
+   * will say so again.
+   */
+  #lacksSecret({ status }: ApiKey, dependencies: readonly Dependency[]): boolean {
+    if (status?.currentKey?.activatedAt === undefined) return false;
+    return dependencies.some((dependency) => dependency.startsWith('Secret/') && !this.#signatures.has(dependency));
+  }
+
   async #handle(key: string): Promise<Next> {
     const [namespace = '', name = ''] = key.split('/');
     const { clock, limits, resources } = this.#deps;
@@ -236,8 +245,10 @@ export class Controller {
       this.#init.onPass?.(key, undefined);
       return { kind: 'awaitChange' };
     }
+    const dependencies = dependenciesOf(resource);
+    if (!this.#dependents.knows(key) && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
     // Before the pass, so that a change that comes during it wakes us again.
-    this.#dependents.record(key, dependenciesOf(resource));
+    this.#dependents.record(key, dependencies);
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);

@@ -19,6 +19,11 @@ export class Dependents {
     }
   }
 
+  /** Whether the key was looked at by this process. */
+  knows(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
   forget(key: string): void {
     for (const dependency of this.#byKey.get(key) ?? []) {
       const keys = this.#byDependency.get(dependency);

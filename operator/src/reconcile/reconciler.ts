@@ -76,14 +76,19 @@ async function runSteps(
   let sights: Sights = new Map();
   let workloads: WorkloadSights = new Map();
   // A namespace that ends deletes Secrets first, and the watch of Secrets may be ahead of that of namespaces.
-  const namespace =
-    compare === 'none' ? undefined : await deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
+  const readNamespace = () => deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
+  let namespace = compare === 'none' ? undefined : await readNamespace();
   for (let step = 0; step < maxSteps; step += 1) {
     const observed = await observe(deps, resource, { sights, workloads, compare, namespace });
     if (last !== undefined) told.push(...tell(deps, first, storyOf({ ...last, after: observed })));
     const decided = plan(observed);
     const { action } = decided;
     if (action === undefined) return { observed, decided, told };
+    // The same for a pass that had begun before: what is lost on the way out of a namespace is not replaced.
+    if (action.kind === 'mint' && action.cause === 'ValueLost' && !observed.namespaceTerminating) {
+      namespace = await readNamespace();
+      if (namespace?.metadata.deletionTimestamp !== undefined) continue;
+    }
     last = { before: observed, action };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
     if (action.kind === 'lookAtConsumers' || action.kind === 'restartConsumers') {

@@ -86,7 +86,7 @@ export function holdsOneOf(o: Observed, target: Target, keyIds: readonly string[
 
 /** Ready: every destination holds some live version, and it would be allowed. */
 export function readyOf(o: Observed, plan: Plan): Statement {
-  return refusedOf(o, plan) ?? undeliveredOf(o) ?? yes('Available');
+  return refusedOf(o, plan) ?? undeliveredOf(o, plan) ?? yes('Available');
 }
 
 /** Why the key would not be allowed, or what stops it before deliveries count. */
@@ -97,18 +97,24 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   const { blocker } = plan;
   const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound'];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
-  // They keep a new version back: what is delivered goes on.
-  if ((blocker?.reason === 'ClockWrong' || blocker?.reason === 'AdmissionPolicyMissing') && usableVersions(o).length === 0)
-    return no(blocker.reason, blocker.message);
+  // What is delivered goes on.
+  if (blocker !== undefined && keepsBack(blocker) && usableVersions(o).length === 0) return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
   return spec.suspend ? no('Suspended') : undefined;
 }
 
-function undeliveredOf(o: Observed): Statement | undefined {
+/** What keeps a new version back, though nothing of the key is wrong. */
+function keepsBack({ reason }: Blocker): boolean {
+  return reason === 'ClockWrong' || reason === 'AdmissionPolicyMissing';
+}
+
+function undeliveredOf(o: Observed, { blocker }: Plan): Statement | undefined {
   const live = usableVersions(o).map((version) => version.keyId);
   const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, live));
   if (lacking.length === 0) return live.length > 0 ? undefined : no('Minting');
+  // Only a new version could replace what is lost.
+  if (blocker !== undefined && keepsBack(blocker)) return no(blocker.reason, blocker.message);
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
   if (fault !== undefined) return no(fault.reason, fault.message);
   if (live.length === 0) return no('Minting');

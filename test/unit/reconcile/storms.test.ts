@@ -31,11 +31,16 @@ function minted(world: World): number {
   return world.store.database.rows.versions.length;
 }
 
+/** The watch tells of the Secret, as it does of one that was delivered. */
+function showSecret(world: World): void {
+  const metadata = { labels: { 'app.kubernetes.io/managed-by': 'keywright' } };
+  world.resources.putSecret(secretRef, { type: 'Opaque', data: {}, metadata });
+}
+
 /** The Secret goes, and its watch says so. */
 function deleteSecret(world: World): void {
   world.secret.lose(secretPath);
-  const metadata = { labels: { 'app.kubernetes.io/managed-by': 'keywright' } };
-  world.resources.putSecret(secretRef, { type: 'Opaque', data: {}, metadata });
+  showSecret(world);
   world.resources.deleteSecret(secretRef);
 }
 
@@ -190,11 +195,24 @@ describe('a start, a change of leaders, a resync', () => {
   it('call no destination when nothing is due', async () => {
     const realm = await ready();
     const { vault, secret } = realm.world;
+    showSecret(realm.world);
+    await realm.quiet();
     const before = [callsOf(vault), callsOf(secret), vault.calls.probe];
     await realm.restart();
     realm.world.resources.resync();
     await realm.advance(60_000);
     expect([callsOf(vault), callsOf(secret), vault.calls.probe]).toEqual(before);
+  });
+
+  it('finds that a Secret went while nobody listened', async () => {
+    const realm = await ready();
+    const { secret } = realm.world;
+    secret.lose(secretPath);
+    await realm.restart();
+    realm.world.resources.resync();
+    await realm.quiet();
+    expect(await secret.readValue({ destinationUid: 'secret', path: secretPath })).toBeDefined();
+    expect(minted(realm.world)).toBe(1);
   });
 });
 
