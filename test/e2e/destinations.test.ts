@@ -315,7 +315,8 @@ describe.concurrent('what storms costs little', () => {
         },
         { what: 'the loop', deadlineMs: 5_000, everyMs: 10 },
       ).catch(() => undefined);
-      expect(made.size).toBeLessThanOrEqual(7);
+      // The watch asks for six; a look for another reason may come in between. Without a brake it would be dozens.
+      expect(made.size).toBeLessThanOrEqual(12);
       await isThere();
       expect(await versionsOf('storm', 'sibling')).toBe(1);
       expect(await lives(await inSecret('storm', 'sibling'))).toBe(true);
