@@ -38,6 +38,8 @@ const duration = z
   .refine((text) => (parseDurationMs(text) ?? 0) > 0)
   .transform(durationMs);
 const nameList = commaList(namePattern);
+/** `none` is a name that no list needs: nothing at all is not a list of nothing. */
+const namesOrNone = z.union([z.literal('none').transform((): readonly string[] => []), nameList]);
 
 /** Every variable, by the name that it has in {@link Config}. */
 const variables = {
@@ -70,6 +72,12 @@ const variables = {
     'The namespaces whose ApiKeys are served. Absent: all.',
     'names, separated by commas',
     nameList,
+  ),
+  secretNamespaces: inUse(
+    'KEYWRIGHT_SECRET_NAMESPACES',
+    'The namespaces whose Secrets keys may be delivered to; `none` needs no right on Secrets. Absent: all that are served.',
+    'names, separated by commas, or `none`',
+    namesOrNone,
   ),
   admission: defaulted(
     'KEYWRIGHT_ADMISSION',

@@ -8,6 +8,7 @@ import { runCrds } from './commands/crds.ts';
 import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
 import { runPolicies } from './commands/policies.ts';
+import { runRelease } from './commands/release.ts';
 import { runRevoke } from './commands/revoke.ts';
 import { runUp } from './commands/up.ts';
 import { ConfigFault, readConfig, type Needs } from './config.ts';
@@ -76,6 +77,13 @@ function program(signal: AbortSignal): Command {
       false,
     )
     .action(run(runRevoke, ['databaseUrl']));
+  command
+    .command('release')
+    .description('let go of what an operator that is gone left in the cluster: nothing is revoked, values stay where they are')
+    .option('--namespace <namespace>', 'only the ApiKeys of this namespace')
+    .option('--operator-namespace <namespace>', 'where the operator ran', defaultNamespace)
+    .option('--dry-run', 'only say what would be let go', false)
+    .action(run(runRelease));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
   command.command('policies').description('print the admission policy, its binding and the roles').action(run(runPolicies));
   command

@@ -157,8 +157,10 @@ export function observed(given: ObservedCase): Observed {
     catalog: isMissing('catalog') ? undefined : catalog,
     model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
     rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
-    targets: resolveTargets(resource, { name: 'payments', labels: {} }, () =>
-      isMissing('destination') ? undefined : destination,
+    targets: resolveTargets(
+      resource,
+      { name: 'payments', labels: {} },
+      { findDestination: () => (isMissing('destination') ? undefined : destination) },
     ),
     store: stateOf(
       given,

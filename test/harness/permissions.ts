@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import { admissionPolicy, admissionPolicyBinding } from '../../operator/src/api/admission/policy.ts';
-import { roleManifests } from '../../operator/src/api/admission/roles.ts';
+import { operatorRoleName, operatorRoles, roleManifests } from '../../operator/src/api/admission/roles.ts';
 import { Kube } from './kube.ts';
 import { until } from './until.ts';
 
@@ -80,6 +80,15 @@ export async function bindEverywhere(kube: Kube, subject: Subject, role: string)
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     },
   ]);
+}
+
+/** Binds the operator's roles as for a whole cluster, without that for consumers. Its namespace has its Role. */
+export async function bindOperator(kube: Kube, namespace: string, subject: Subject): Promise<void> {
+  for (const { name } of [operatorRoles.cluster, operatorRoles.keys, operatorRoles.secrets])
+    await bindEverywhere(kube, subject, name);
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: operatorRoleName };
+  const metadata = { name: operatorRoleName, namespace };
+  await applyAll(kube, [{ apiVersion: rbac, kind: 'RoleBinding', metadata, subjects: [subjectOf(subject)], roleRef }]);
 }
 
 /** Makes a ServiceAccount; the API server that comes back also knows it as a user of this name. */

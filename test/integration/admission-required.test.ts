@@ -8,7 +8,7 @@ import { leaseName, operatorRoleName } from '../../operator/src/api/admission/ro
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import type { Kube } from '../harness/kube.ts';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
-import { applyAll, applyPermissions, applyPolicy, bind, bindEverywhere, withServiceAccount } from '../harness/permissions.ts';
+import { applyAll, applyPermissions, applyPolicy, bind, bindOperator, withServiceAccount } from '../harness/permissions.ts';
 import { privateDir } from '../harness/process.ts';
 import { makePeppersFile, startOperator, type Program } from '../harness/program.ts';
 import { until } from '../harness/until.ts';
@@ -138,14 +138,8 @@ beforeAll(async () => {
   elsewhere = await kube.createNamespace('elsewhere');
   kube = await withServiceAccount(kube, system, operatorRoleName);
   const subject = { kind: 'ServiceAccount', name: operatorRoleName, namespace: system } as const;
-  await bindEverywhere(kube, subject, operatorRoleName);
-  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: operatorRoleName };
-  const metadata = { name: operatorRoleName, namespace: system };
-  await applyAll(kube, [
-    { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata, subjects: [subject], roleRef },
-    ...cluster,
-    owner('team', [namespace]),
-  ]);
+  await bindOperator(kube, system, subject);
+  await applyAll(kube, [...cluster, owner('team', [namespace])]);
   await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
   await start();
 }, 120_000);

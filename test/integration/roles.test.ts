@@ -3,7 +3,7 @@ import { apiKinds, kindTable, type ApiKind } from '../../operator/src/api/kinds.
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import { leadRole } from '../../scripts/permissions.ts';
 import { ownControlPlane } from '../harness/parts.ts';
-import { applyAll, applyPermissions, bind, bindEverywhere, type Subject } from '../harness/permissions.ts';
+import { applyAll, applyPermissions, bind, bindEverywhere, bindOperator, type Subject } from '../harness/permissions.ts';
 import { until } from '../harness/until.ts';
 import { manifest } from '../unit/api/cases.ts';
 
@@ -22,18 +22,10 @@ beforeAll(async () => {
   namespace = await kube.createNamespace('roles');
   elsewhere = await kube.createNamespace('elsewhere');
   // As a cluster would: those who run it everywhere, those who use it in their namespace.
-  for (const role of ['admin', 'viewer', 'operator'] as const) await bindEverywhere(kube, subjectOf(role), `keywright-${role}`);
+  for (const role of ['admin', 'viewer'] as const) await bindEverywhere(kube, subjectOf(role), `keywright-${role}`);
   for (const role of ['grantor', 'responder'] as const) await bind(kube, namespace, subjectOf(role), `keywright-${role}`);
   await bind(kube, namespace, subjectOf('editor'), 'admin');
-  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'keywright-operator' };
-  const binding = {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'operator', namespace: 'keywright-system' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', ...subjectOf('operator') }],
-    roleRef,
-  };
-  await applyAll(kube, [binding]);
+  await bindOperator(kube, 'keywright-system', subjectOf('operator'));
   for (const kind of apiKinds) {
     const answer = await kube.request('POST', collection(kind), { body: manifest(kind, {}, 'present', namespace) });
     expect(answer.status, JSON.stringify(answer.body)).toBe(201);

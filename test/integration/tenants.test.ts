@@ -186,7 +186,7 @@ async function write(namespace: string, { name = 'mine', owner = 'mallory-team',
 function placesOf(answer: KubeAnswer): readonly string[] {
   const resource = answer.body as ApiKey;
   const { namespace = '' } = resource.metadata;
-  const targets = resolveTargets(resource, { name: namespace, labels: {} }, find);
+  const targets = resolveTargets(resource, { name: namespace, labels: {} }, { findDestination: find });
   return targets.flatMap(({ location }) => (location === undefined ? [] : [`${location.destinationUid} ${location.path}`]));
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { operatorOwnRules, operatorRules } from '../../operator/src/api/admission/roles.ts';
+import { operatorOwnRules, operatorRoles } from '../../operator/src/api/admission/roles.ts';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import type { Destination } from '../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../operator/src/destinations/registry.ts';
@@ -129,7 +129,7 @@ beforeAll(async () => {
   namespace = await kube.createNamespace('keywright');
   account = await withServiceAccount(kube, namespace, 'keywright-operator');
   const subject = { kind: 'ServiceAccount', name: 'keywright-operator', namespace } as const;
-  await bind(kube, namespace, subject, [...operatorRules, ...operatorOwnRules]);
+  await bind(kube, namespace, subject, [...operatorRoles.secrets.rules, ...operatorOwnRules]);
   operator = await openKubeResources({
     kubeconfig: account.kubeconfig('keywright-operator'),
     clock: systemClock,

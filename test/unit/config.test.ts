@@ -38,6 +38,7 @@ describe('the configuration', () => {
       KEYWRIGHT_DATABASE_PASSWORD_FILE: '/run/password',
       KEYWRIGHT_PEPPERS_FILE: '/run/peppers.json',
       KEYWRIGHT_NAMESPACES: 'payments, shop',
+      KEYWRIGHT_SECRET_NAMESPACES: 'payments',
       KEYWRIGHT_ADMISSION: 'off',
       KEYWRIGHT_CONSUMERS: 'on',
       KEYWRIGHT_LEADER_ELECTION: 'off',
@@ -68,6 +69,8 @@ describe('the configuration', () => {
         .sort(),
     );
     expect(config.namespaces).toEqual(['payments', 'shop']);
+    expect(config.secretNamespaces).toEqual(['payments']);
+    expect(readConfig({ KEYWRIGHT_SECRET_NAMESPACES: 'none' }).secretNamespaces).toEqual([]);
     expect(config.withdrawDeadlineMs).toBe(5_400_000);
     expect(config.listenAddress).toEqual({ kind: 'unix', path: '/run/keywright.sock' });
     expect(config.metricsAddress).toEqual({ kind: 'tcp', host: '::1', port: 9000 });

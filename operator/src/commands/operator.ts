@@ -1,33 +1,27 @@
 import { leaseName } from '../api/admission/roles.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { transient } from '../domain/failure.ts';
-import { openKubeResources, type KubeResources } from '../resources/kube/resources.ts';
+import type { KubeResources } from '../resources/kube/resources.ts';
 import { startHealthServer } from '../server/start.ts';
 import type { Listener } from '../server/listener.ts';
 import type { Store } from '../store/port.ts';
 import { measured } from '../telemetry/measured.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
-import {
-  CommandFault,
-  aborted,
-  exitCodes,
-  required,
-  systemChance,
-  systemId,
-  type CommandContext,
-  type ExitCode,
-} from './command.ts';
+import { openCluster } from './cluster.ts';
+import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
+import { whenCrdsFit } from './crdgate.ts';
 import { openCountedConsumers } from './consumers.ts';
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 20_000;
 const closeMs = 2_000;
 
-/** What the health endpoint reports: the one thing that changes here. */
+/** What the health endpoint reports: all that changes here. */
 interface Readiness {
+  crdsFit: boolean;
   synced: boolean;
   /** Absent = not compared yet. */
   time?: SharedClock;
@@ -45,7 +39,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const signal = AbortSignal.any([context.signal, lost.signal]);
   const inner: CommandContext = { ...context, signal };
   const metrics = createMetrics({ processMetrics: true });
-  const readiness: Readiness = { synced: false };
+  const readiness: Readiness = { crdsFit: false, synced: false };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const store = openStore(inner, database);
   const resources = await openResources(inner, metrics);
@@ -54,6 +48,9 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     throw error;
   });
   try {
+    // First of all: an operator that cannot work here leaves the database to the one before it.
+    await whenCrdsFit({ readCrd: (kind) => resources.readCrd(kind), clock, log, signal });
+    readiness.crdsFit = true;
     await migrateWhenReachable(inner, database);
     const time = await openSharedClock(inner, store, metrics.recorder);
     readiness.time = time;
@@ -160,14 +157,10 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
 }
 
 async function openResources(context: CommandContext, metrics: MetricsRegistry): Promise<KubeResources> {
-  const { config, clock, log, environment } = context;
-  const opened = openKubeResources({
-    clock,
-    log,
-    identity: environment.hostname,
-    random: systemChance,
-    ...(environment.kubeconfig === undefined ? {} : { kubeconfig: environment.kubeconfig }),
-    ...(config.namespaces === undefined ? {} : { namespaces: config.namespaces }),
+  const { namespaces, secretNamespaces } = context.config;
+  return await openCluster(context, {
+    ...(namespaces === undefined ? {} : { namespaces }),
+    ...(secretNamespaces === undefined ? {} : { secretNamespaces }),
     onCall: (verb, _kind, code, durationMs) => {
       metrics.recorder.apiCalled({
         operation: verb,
@@ -175,15 +168,6 @@ async function openResources(context: CommandContext, metrics: MetricsRegistry):
         durationMs,
       });
     },
-  });
-  return await opened.catch((error: unknown) => {
-    // Its text is about a file of the user's, which may hold tokens: only the place is said.
-    log.debug('kubeconfig refused', { failure: error instanceof Error ? error.name : 'unknown' });
-    throw new CommandFault(
-      environment.kubeconfig === undefined
-        ? 'there is no cluster to work on: set KUBECONFIG, or run in a Pod with a ServiceAccount'
-        : `KUBECONFIG=${environment.kubeconfig} cannot be used: it must be a readable kubeconfig with a current context`,
-    );
   });
 }
 
@@ -202,6 +186,7 @@ async function serveHealth(
     live: [],
     ready: [
       { name: 'store', isWell: async () => (await store.now()) > 0 },
+      { name: 'crds', isWell: () => readiness.crdsFit },
       { name: 'sync', isWell: () => readiness.synced },
       { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],

@@ -22,6 +22,8 @@ export interface Dependencies {
   readonly consumers?: Consumers;
   /** How far the record of use is complete; may be some seconds old, which only makes it say less. */
   readonly usageHorizon: () => Promise<UsageHorizon>;
+  /** The namespaces whose Secrets may be delivered to; absent = all. */
+  readonly secretNamespaces?: readonly string[];
   readonly peppers: Peppers;
   readonly random: RandomSource;
   /** A new uuid. */

@@ -56,7 +56,14 @@ export async function observe(
     model: found?.model,
     rules,
     ...(unusable ? { catalogUnusable: true } : {}),
-    targets: resolveTargets(resource, { name: ref.namespace, labels }, (name) => resources.get('KeyDestination', { name })),
+    targets: resolveTargets(
+      resource,
+      { name: ref.namespace, labels },
+      {
+        findDestination: (name) => resources.get('KeyDestination', { name }),
+        secretNamespaces: deps.secretNamespaces,
+      },
+    ),
     store,
     sights,
     horizon: await deps.usageHorizon(),

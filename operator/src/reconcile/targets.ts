@@ -9,29 +9,44 @@ import type { Blocker, Pace, Target } from './observed.ts';
 /** AWS keeps a hundred versions of a secret, and asks for at most one in ten minutes. */
 const awsPace: Pace = { writeEveryMs: 600_000 };
 
-/** How a KeyDestination is looked up by name: from the cache. */
-export type FindDestination = (name: string) => KeyDestination | undefined;
-
-/** The `deliverTo` entries with their places, and why one may not be written to. */
-export function resolveTargets(
-  resource: ApiKey,
-  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
-  find: FindDestination,
-): readonly Target[] {
-  return resource.spec.deliverTo.map((target) => resolveTarget(target, resource.metadata.name, namespace, find));
+/** What is open to whom. */
+export interface Openings {
+  /** How a KeyDestination is looked up by name: from the cache. */
+  readonly findDestination: (name: string) => KeyDestination | undefined;
+  /** The namespaces whose Secrets may be delivered to; absent = all. */
+  readonly secretNamespaces?: readonly string[] | undefined;
 }
 
-function resolveTarget(
-  target: DeliveryTarget,
+interface NamespaceFacts {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The `deliverTo` entries with their places, and why one may not be written to. */
+export function resolveTargets(resource: ApiKey, namespace: NamespaceFacts, openings: Openings): readonly Target[] {
+  return resource.spec.deliverTo.map(({ secret, ...target }) =>
+    secret === undefined
+      ? resolveProvider(target, resource.metadata.name, namespace, openings)
+      : resolveSecret(target.name, secret.name, namespace, openings),
+  );
+}
+
+function resolveSecret(name: string, secret: string, namespace: NamespaceFacts, { secretNamespaces }: Openings): Target {
+  const place = located(name, () => secretLocation(namespace.name, secret));
+  if (secretNamespaces === undefined || secretNamespaces.includes(namespace.name)) return place;
+  const message = `${name}: this operator delivers no Secrets to namespace ${namespace.name}`;
+  return { ...place, blocked: { kind: 'stalled', reason: 'NotPermitted', message } };
+}
+
+function resolveProvider(
+  target: Omit<DeliveryTarget, 'secret'>,
   keyName: string,
-  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
-  find: FindDestination,
+  namespace: NamespaceFacts,
+  { findDestination }: Openings,
 ): Target {
   const { name } = target;
-  const { secret } = target;
-  if (secret !== undefined) return located(name, () => secretLocation(namespace.name, secret.name));
   const wanted = target.destination ?? '';
-  const destination = find(wanted);
+  const destination = findDestination(wanted);
   if (destination === undefined) {
     return {
       name,
@@ -49,7 +64,7 @@ function resolveTarget(
 function blockedBy(
   destination: KeyDestination,
   name: string,
-  namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+  namespace: NamespaceFacts,
 ): Blocker | undefined {
   const wanted = destination.metadata.name;
   if (!selectsNamespace(destination.spec.allowedNamespaces, namespace)) {

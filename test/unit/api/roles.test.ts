@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
-  consumerRules,
   leaseName,
+  operatorEventRules,
   operatorOwnRules,
-  operatorRules,
+  operatorRoles,
   roleManifests,
   userRoles,
 } from '../../../operator/src/api/admission/roles.ts';
@@ -15,16 +15,22 @@ interface Manifest {
 }
 
 const manifests = roleManifests('somewhere') as unknown as readonly Manifest[];
+const { cluster, keys, secrets, consumers } = operatorRoles;
+const operatorRules = [cluster, keys, secrets, consumers].flatMap(({ rules }) => rules);
+const resourcesOf = (rules: readonly { readonly resources: readonly string[] }[]) => rules.flatMap(({ resources }) => resources);
 
 describe('the roles', () => {
-  it('are four for users and three for the operator', () => {
+  it('are four for users, one for Service Binding and five for the operator', () => {
     expect(manifests.map(({ kind, metadata }) => [kind, metadata.name, metadata.namespace])).toEqual([
       ['ClusterRole', 'keywright-admin', undefined],
       ['ClusterRole', 'keywright-grantor', undefined],
       ['ClusterRole', 'keywright-responder', undefined],
       ['ClusterRole', 'keywright-viewer', undefined],
       ['ClusterRole', 'keywright-operator', undefined],
+      ['ClusterRole', 'keywright-operator-keys', undefined],
+      ['ClusterRole', 'keywright-operator-secrets', undefined],
       ['ClusterRole', 'keywright-operator-consumers', undefined],
+      ['ClusterRole', 'keywright-service-binding', undefined],
       ['Role', 'keywright-operator', 'somewhere'],
     ]);
   });
@@ -51,9 +57,20 @@ describe('the roles', () => {
   });
 
   it('let the operator touch workloads by a role of their own only, and no more of them than it needs', () => {
-    const groups = [...operatorRules, ...operatorOwnRules].flatMap(({ apiGroups }) => apiGroups);
-    expect(groups).not.toContain('apps');
-    expect(new Set(consumerRules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'patch']));
+    const others = [cluster, keys, secrets].flatMap(({ rules }) => rules);
+    expect([...others, ...operatorOwnRules].flatMap(({ apiGroups }) => apiGroups)).not.toContain('apps');
+    expect(new Set(consumers.rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['get', 'patch']));
+  });
+
+  it('give the operator no verb on Secrets but by a role of their own, so that an installation without it reads none', () => {
+    const others = [cluster, keys, consumers].flatMap(({ rules }) => rules);
+    expect(resourcesOf([...others, ...operatorOwnRules, ...operatorEventRules])).not.toContain('secrets');
+    expect(resourcesOf(secrets.rules)).toEqual(['secrets']);
+  });
+
+  it('bind to single namespaces what is not of the whole cluster', () => {
+    expect(resourcesOf(cluster.rules).filter((one) => /apikeys|secrets|events|deployments/.test(one))).toEqual([]);
+    expect(resourcesOf(keys.rules)).toEqual(['apikeys', 'apikeys/status', 'events']);
   });
 
   it('let the operator touch one Lease', () => {

@@ -13,7 +13,7 @@ const destination: KeyDestination = {
 };
 
 function resolve(deliverTo: object, found: KeyDestination | undefined = destination) {
-  return resolveTargets(observed({ spec: { deliverTo } }).resource, namespace, () => found)[0];
+  return resolveTargets(observed({ spec: { deliverTo } }).resource, namespace, { findDestination: () => found })[0];
 }
 
 const toVault = [{ name: 'vault', destination: 'prod-vault' }];
@@ -31,13 +31,31 @@ describe('a target', () => {
     const secret = resolveTargets(
       observed({ spec: { deliverTo: [{ name: 'local', secret: { name: 'a.b' } }] } }).resource,
       namespace,
-      () => undefined,
+      { findDestination: () => undefined },
     );
     expect(secret).toEqual([{ name: 'local', location: { destinationUid: 'secret', path: 'payments/a.b' } }]);
   });
 
+  it('that is a Secret where the operator may deliver none is refused, and keeps its place', () => {
+    const { resource } = observed({ spec: { deliverTo: [{ name: 'local', secret: { name: 'billing' } }] } });
+    const open = (secretNamespaces: readonly string[] | undefined) =>
+      resolveTargets(resource, namespace, { findDestination: () => undefined, secretNamespaces })[0];
+    const location = { destinationUid: 'secret', path: 'payments/billing' };
+    const message = 'local: this operator delivers no Secrets to namespace payments';
+    for (const closed of [[], ['elsewhere']]) {
+      expect(open(closed)).toEqual({
+        name: 'local',
+        location,
+        blocked: { kind: 'stalled', reason: 'NotPermitted', message },
+      });
+    }
+    for (const opened of [undefined, ['elsewhere', 'payments']]) expect(open(opened)).toEqual({ name: 'local', location });
+  });
+
   it('whose destination is missing waits for it, and names it', () => {
-    const target = resolveTargets(observed({ spec: { deliverTo: toVault } }).resource, namespace, () => undefined)[0];
+    const target = resolveTargets(observed({ spec: { deliverTo: toVault } }).resource, namespace, {
+      findDestination: () => undefined,
+    })[0];
     expect(target?.location).toBeUndefined();
     expect(target?.blocked).toMatchObject({ kind: 'waiting', reason: 'DestinationNotFound' });
     expect(target?.blocked?.message).toContain('prod-vault');
@@ -60,7 +78,8 @@ describe('a target', () => {
   it('cannot climb out of its template, whatever the names are', () => {
     const { resource } = observed({ spec: { deliverTo: toVault } });
     for (const name of ['..', 'a/../../other', '%2e%2e']) {
-      const [target] = resolveTargets({ ...resource, metadata: { ...resource.metadata, name } }, namespace, () => destination);
+      const named = { ...resource, metadata: { ...resource.metadata, name } };
+      const [target] = resolveTargets(named, namespace, { findDestination: () => destination });
       expect(target?.location).toBeUndefined();
       expect(target?.blocked).toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
     }

@@ -24,6 +24,7 @@ const read = ['get', 'list', 'watch'];
 const write = ['create', 'update', 'patch', 'delete'];
 const plurals = apiKinds.map((kind) => kindTable[kind].plural);
 const apiKeys = kindTable.ApiKey.plural;
+const clusterPlurals = plurals.filter((plural) => plural !== apiKeys);
 
 const ours = (resources: readonly string[], verbs: readonly string[]): PolicyRule => ({ apiGroups: [group], resources, verbs });
 const grants: readonly PolicyRule[] = [permissions.grant, permissions.own, permissions.deliver, permissions.deliverSecret].map(
@@ -54,16 +55,23 @@ export const userRoles: readonly UserRole[] = [
   { name: 'keywright-viewer', description: 'Sees all kinds, and no value of any key.', rules: [ours(plurals, read)] },
 ];
 
-/** What the operator may do everywhere. Secrets: `patch` is server-side apply of those that it made. */
-export const operatorRules: readonly PolicyRule[] = [
-  ours(plurals, [...read, 'patch']),
+const statusOf = (resources: readonly string[]): PolicyRule =>
   ours(
-    plurals.map((plural) => `${plural}/status`),
+    resources.map((plural) => `${plural}/status`),
     ['patch'],
-  ),
+  );
+
+/** What the operator may do with the kinds of the cluster, and must know of it. */
+const clusterRules: readonly PolicyRule[] = [
+  ours(clusterPlurals, [...read, 'patch']),
+  statusOf(clusterPlurals),
   { apiGroups: [''], resources: ['namespaces'], verbs: read },
-  { apiGroups: [''], resources: ['secrets'], verbs: [...read, 'create', 'patch', 'delete'] },
-  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  {
+    apiGroups: ['apiextensions.k8s.io'],
+    resources: ['customresourcedefinitions'],
+    resourceNames: plurals.map((plural) => `${plural}.${group}`),
+    verbs: ['get'],
+  },
   {
     apiGroups: ['admissionregistration.k8s.io'],
     resources: ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'],
@@ -74,19 +82,56 @@ export const operatorRules: readonly PolicyRule[] = [
   { apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'], verbs: ['create'] },
 ];
 
+/** Events about the kinds of the cluster lie in the namespace `default`. */
+const eventRule: PolicyRule = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] };
+
+const operatorName = 'keywright-operator';
+
+/** A ClusterRole of the operator's, and where it is meant to be bound. */
+export interface OperatorRole {
+  readonly name: string;
+  /** What it is for, in one sentence. */
+  readonly description: string;
+  readonly rules: readonly PolicyRule[];
+}
+
 /**
- * What the operator may do besides, where it restarts consumers. A role of its own, because who may patch a workload may
- * run what he likes in its namespace: nobody has it who does not bind it, everywhere or in single namespaces.
+ * The operator's ClusterRoles, apart because they are bound apart: what concerns the cluster everywhere, what concerns keys
+ * where they are served, and Secrets and workloads only where somebody wants that. Whoever may write Secrets reads every
+ * password of the namespace, and whoever may patch a workload runs what he likes in it.
  */
-export const consumerRules: readonly PolicyRule[] = [
-  { apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets'], verbs: ['get', 'patch'] },
-];
+export const operatorRoles = {
+  cluster: {
+    name: operatorName,
+    description: 'Catalogs, owners, groups and destinations; bound everywhere.',
+    rules: clusterRules,
+  },
+  keys: {
+    name: `${operatorName}-keys`,
+    description: 'ApiKeys; bound in the namespaces that are served, or everywhere.',
+    rules: [ours([apiKeys], [...read, 'patch']), statusOf([apiKeys]), eventRule],
+  },
+  secrets: {
+    name: `${operatorName}-secrets`,
+    description:
+      'Secrets as destinations; bound in the namespaces that have such keys, or everywhere. `patch` is server-side apply.',
+    rules: [{ apiGroups: [''], resources: ['secrets'], verbs: [...read, 'create', 'patch', 'delete'] }],
+  },
+  consumers: {
+    name: `${operatorName}-consumers`,
+    description: 'Restarts of consumers; bound in the namespaces whose workloads may be restarted, or everywhere.',
+    rules: [{ apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets'], verbs: ['get', 'patch'] }],
+  },
+} as const satisfies Readonly<Record<string, OperatorRole>>;
+
+/** Where keys are served in single namespaces: the events about the kinds of the cluster, which lie in `default`. */
+export const operatorEventRules: readonly PolicyRule[] = [eventRule];
 
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
 
 /** The ServiceAccount that the operator runs as. One of another name needs its own rule for `serviceaccounts/token`. */
-export const operatorServiceAccountName = 'keywright-operator';
+export const operatorServiceAccountName = operatorName;
 
 /**
  * What the operator may do in its own namespace only. RBAC cannot name the object of a create, but that of a
@@ -98,20 +143,24 @@ export const operatorOwnRules: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [operatorServiceAccountName], verbs: ['create'] },
 ];
 
-/** The name of the operator's roles. */
-export const operatorRoleName = 'keywright-operator';
-/** The name of its role for consumers. */
-export const consumerRoleName = 'keywright-operator-consumers';
+/** The name of the operator's Role in its own namespace, as of its ClusterRole. */
+export const operatorRoleName = operatorName;
+
+/** What a controller of the Service Binding specification needs to find the Secret of an ApiKey; it aggregates this itself. */
+export const serviceBindingRole: UserRole = {
+  name: 'keywright-service-binding',
+  description: 'Lets a Service Binding controller read the name of the Secret of an ApiKey.',
+  rules: [ours([apiKeys], read)],
+};
 
 const labels = { 'app.kubernetes.io/part-of': 'keywright' };
 const rbac = 'rbac.authorization.k8s.io/v1';
 
-/** Every role as a manifest, without bindings: the four for users, and the operator's three. */
+/** Every role as a manifest, without bindings: those for users, that for Service Binding, and the operator's. */
 export function roleManifests(operatorNamespace: string): readonly Schema[] {
   return [
-    ...userRoles.map(({ name, description, rules }) => clusterRole(name, rules, { 'kubernetes.io/description': description })),
-    clusterRole(operatorRoleName, operatorRules),
-    clusterRole(consumerRoleName, consumerRules),
+    ...[...userRoles, ...Object.values(operatorRoles)].map((role) => clusterRole(role)),
+    clusterRole(serviceBindingRole, { 'servicebinding.io/controller': 'true' }),
     {
       apiVersion: rbac,
       kind: 'Role',
@@ -121,11 +170,11 @@ export function roleManifests(operatorNamespace: string): readonly Schema[] {
   ];
 }
 
-function clusterRole(name: string, rules: readonly PolicyRule[], annotations?: Readonly<Record<string, string>>): Schema {
+function clusterRole({ name, description, rules }: UserRole | OperatorRole, more: Readonly<Record<string, string>> = {}): Schema {
   return {
     apiVersion: rbac,
     kind: 'ClusterRole',
-    metadata: { name, labels, ...(annotations === undefined ? {} : { annotations }) },
+    metadata: { name, labels: { ...labels, ...more }, annotations: { 'kubernetes.io/description': description } },
     rules,
   };
 }

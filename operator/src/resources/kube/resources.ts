@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import { admissionPolicyName } from '../../api/admission/policy.ts';
-import type { ObjectMeta, ObjectRef } from '../../api/meta.ts';
+import type { ApiKind } from '../../api/kinds.ts';
+import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { EventRecord, Kinds, ResourceEvent, Resources, Secrets, WatchedKind, Workloads } from '../port.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, SecretObject, Secrets, WatchedKind, Workloads } from '../port.ts';
 import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
@@ -26,8 +27,10 @@ import { requestToken } from './tokens.ts';
 export interface KubeResourcesInit {
   /** A path, or several as in `$KUBECONFIG`; absent = the Pod's ServiceAccount. */
   readonly kubeconfig?: string;
-  /** The namespaces whose ApiKeys and Secrets are watched; absent or empty = all. */
+  /** The namespaces whose ApiKeys are watched; absent or empty = all. */
   readonly namespaces?: readonly string[];
+  /** The namespaces whose Secrets are watched; empty = none, absent = those of the ApiKeys. */
+  readonly secretNamespaces?: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   /** Which process this is, in events: the Pod's name. */
@@ -40,12 +43,21 @@ export interface KubeResourcesInit {
   readonly timeoutMs?: number;
 }
 
+/** The metadata of an object, with its owner references. */
+export type OwnedMeta = SecretObject['metadata'];
+
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
   readonly workloads: Workloads;
   requestToken(audience: string): Promise<Plaintext>;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
+  /** As {@link Resources.listLive}, over all namespaces; of Secrets only ours. */
+  listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
+  /** Takes the ApiKeys out of the owner references of a Secret, on the condition that uid and resourceVersion are still these. */
+  disown(secret: OwnedMeta): Promise<'written' | 'lost'>;
+  /** The CustomResourceDefinition of a kind as it is installed; `undefined` = there is none. */
+  readCrd(kind: ApiKind): Promise<unknown>;
   /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
   admissionPolicyPresent(): Promise<boolean>;
   /** An election over a Lease of this API server. */
@@ -131,9 +143,9 @@ class ApiServer implements KubeResources {
     return answer.body as Kinds[K];
   }
 
-  async listLive(kind: Exclude<WatchedKind, 'ApiKey'>): Promise<readonly ObjectMeta[]> {
+  async listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]> {
     const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], namespace: undefined });
-    const found: ObjectMeta[] = [];
+    const found: OwnedMeta[] = [];
     let next: string | undefined;
     try {
       do {
@@ -146,6 +158,15 @@ class ApiServer implements KubeResources {
       throw failureOf(faultOf(error), `list ${kind}`);
     }
     return found;
+  }
+
+  async disown(secret: OwnedMeta): Promise<'written' | 'lost'> {
+    const { uid, resourceVersion, ownerReferences = [] } = secret;
+    const others = ownerReferences.filter((owner) => owner.apiVersion !== apiVersion);
+    const body = { metadata: { uid, resourceVersion, ownerReferences: others } };
+    const path = objectPath(endpoints.Secret, secret);
+    const answer = await this.#client.send({ verb: 'patch', kind: 'Secret', path, query: { fieldManager }, body });
+    return conditionalOutcome(answer, 'disown a Secret');
   }
 
   async setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'> {
@@ -188,6 +209,12 @@ class ApiServer implements KubeResources {
     const namespace = await this.readLive('Namespace', { name: 'kube-system' });
     if (namespace === undefined) throw stalled('InternalError', 'the cluster has no namespace kube-system');
     return namespace.metadata.uid;
+  }
+
+  async readCrd(kind: ApiKind): Promise<unknown> {
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${endpoints[kind].plural}.${group}`;
+    const answer = await this.#client.send({ verb: 'get', kind: 'CustomResourceDefinition', path });
+    return answer.status === 200 ? answer.body : undefined;
   }
 
   async admissionPolicyPresent(): Promise<boolean> {
@@ -234,10 +261,9 @@ class ApiServer implements KubeResources {
   }
 
   #reflectorsOf(kind: WatchedKind | 'Secret'): Reflector<Kept>[] {
-    const { clock, log, namespaces = [], random } = this.#init;
+    const { clock, log, random } = this.#init;
     const endpoint = endpoints[kind];
-    const scopes = endpoint.isNamespaced && namespaces.length > 0 ? namespaces : [undefined];
-    return scopes.map(
+    return this.#scopesOf(kind).map(
       (namespace) =>
         new Reflector<Kept>({
           kind,
@@ -250,6 +276,13 @@ class ApiServer implements KubeResources {
           },
         }),
     );
+  }
+
+  /** Where a kind is watched: in these namespaces, or (`undefined`) everywhere. */
+  #scopesOf(kind: WatchedKind | 'Secret'): readonly (string | undefined)[] {
+    const { namespaces = [], secretNamespaces } = this.#init;
+    if (kind === 'Secret' && secretNamespaces !== undefined) return secretNamespaces;
+    return endpoints[kind].isNamespaced && namespaces.length > 0 ? namespaces : [undefined];
   }
 
   #tell(event: ResourceEvent): void {
