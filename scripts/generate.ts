@@ -2,21 +2,17 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { admissionPolicy, admissionPolicyBinding } from '../operator/src/api/admission/policy.ts';
-import { roleManifests } from '../operator/src/api/admission/roles.ts';
 import { toCrd } from '../operator/src/api/crd.ts';
 import { toEditorSchema } from '../operator/src/api/editor.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { group } from '../operator/src/api/meta.ts';
+import { chartFiles, chartPage, chartTemplateFolder } from './chart/chart.ts';
 import { configurationPage, verdictsPage } from './configreference.ts';
 import { permissionsPage } from './permissions.ts';
 import { conditionsPage, indexPage, kindPage } from './reference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = 'Made by `npm run generate` from operator/src: edit there.';
-const chartFolder = 'charts/keywright/generated';
-/** Where the operator runs unless somebody says otherwise. */
-const operatorNamespace = 'keywright-system';
 
 /** Every generated file: path from the root → content. The same input gives the same bytes. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -31,14 +27,12 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   files.set('docs/reference/verdicts.md', toMarkdown(verdictsPage()));
   files.set('docs/reference/permissions.md', toMarkdown(permissionsPage()));
   files.set('docs/reference/README.md', toMarkdown(indexPage()));
-  files.set(`${chartFolder}/policies.yaml`, toYaml(admissionPolicy(), admissionPolicyBinding()));
-  files.set(`${chartFolder}/roles.yaml`, toYaml(...roleManifests(operatorNamespace)));
-  return files;
+  files.set('docs/reference/chart.md', toMarkdown(chartPage()));
+  return new Map([...files, ...chartFiles(source)]);
 }
 
-function toYaml(...documents: readonly unknown[]): string {
-  const written = documents.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false }));
-  return `# ${source}\n${written.join('---\n')}`;
+function toYaml(document: unknown): string {
+  return `# ${source}\n${stringify(document, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }
 
 function toMarkdown(page: string): string {
@@ -48,7 +42,7 @@ function toMarkdown(page: string): string {
 /** Folders whose files of this ending are all generated: one that nothing makes any more is drift, too. */
 const ownedFolders = [
   { folder: 'crds', ending: '.yaml' },
-  { folder: chartFolder, ending: '.yaml' },
+  { folder: chartTemplateFolder, ending: '.yaml' },
   { folder: 'docs/reference', ending: '.md' },
   { folder: 'docs/reference/schemas', ending: '.json' },
 ] as const;

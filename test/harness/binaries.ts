@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, tied, which } from './process.ts';
 
 /** The programs that are built from their Go modules, in the order in which the tests need them. */
-export const BINARIES = ['etcd', 'kube-apiserver', 'kubectl', 'bao', 'kube-controller-manager'] as const;
+export const BINARIES = ['etcd', 'kube-apiserver', 'kubectl', 'bao', 'kube-controller-manager', 'helm'] as const;
 export type Binary = (typeof BINARIES)[number];
 
 /** What a run of the tests calls each program, and its version (pinned in test/tools). */
@@ -17,6 +17,7 @@ export const BINARY_LABELS: Readonly<Record<Binary, string>> = {
   kubectl: 'kubectl 1.37.1',
   bao: 'OpenBao 2.4.0',
   'kube-controller-manager': 'kube-controller-manager 1.37.1',
+  helm: 'Helm 4.2.4',
 };
 
 /** A real part that this machine cannot have now. Its suites are skipped, or fail where CI=true. */
@@ -54,6 +55,11 @@ const RECIPES: Readonly<Record<Binary, Recipe>> = {
     flags: ['-ldflags=-s -w -X github.com/openbao/openbao/version.fullVersion=2.4.0'],
   },
   'kube-controller-manager': { module: 'kube', package: 'k8s.io/kubernetes/cmd/kube-controller-manager', flags: kubeFlags },
+  helm: {
+    module: 'helm',
+    package: 'helm.sh/helm/v4/cmd/helm',
+    flags: ['-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=v4.2.4'],
+  },
 };
 
 /** The programs that the official envtest archive holds. */

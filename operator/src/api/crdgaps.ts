@@ -18,9 +18,8 @@ export function crdGaps(kind: ApiKind, installed: unknown): readonly string[] {
 /** The schema of the served version; everything is doubted, because it comes from outside. */
 function schemaOf(crd: unknown): Schema | undefined {
   const versions = member(member(crd, 'spec'), 'versions');
-  const served = Array.isArray(versions)
-    ? versions.find((one) => member(one, 'name') === version && member(one, 'served') === true)
-    : undefined;
+  const known: readonly unknown[] = Array.isArray(versions) ? versions : [];
+  const served = known.find((one) => member(one, 'name') === version && member(one, 'served') === true);
   const schema = member(member(served, 'schema'), 'openAPIV3Schema');
   return isSchema(schema) ? schema : undefined;
 }

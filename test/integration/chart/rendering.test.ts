@@ -1,0 +1,346 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
+import { operatorRoles, roleManifests } from '../../../operator/src/api/admission/roles.ts';
+import { readConfig } from '../../../operator/src/config.ts';
+import type { ChartValues } from '../../../scripts/chart/values.ts';
+import { chartPath, render, type Rendered } from '../../harness/chart.ts';
+import { Helm } from '../../harness/helm.ts';
+import { ownControlPlane } from '../../harness/parts.ts';
+
+const plane = await ownControlPlane({ controllers: false, crds: false });
+const { kube } = plane;
+const helm = await Helm.open();
+const system = 'keywright-system';
+const url = 'postgres://keywright@db.example.com/keywright';
+
+/** What people install, from the least to the most. */
+const matrix: Readonly<Record<string, ChartValues>> = {
+  'a URL of a database alone': { database: { url } },
+  'a Secret of a database alone': { database: { existingSecret: 'db' } },
+  'a database to try it out': { postgres: { enabled: true, storage: { className: 'fast' } } },
+  'Vault only, in one namespace': {
+    database: { existingSecret: 'db', existingSecretKey: 'uri' },
+    namespaces: { names: ['payments'] },
+    loginSecrets: ['vault-approle'],
+  },
+  'as little as can be': {
+    database: { url },
+    ...{
+      crds: { install: false },
+      admission: { install: false, mode: 'off' },
+      rbac: { userRoles: false, serviceBinding: false },
+    },
+    ...{ operator: { replicas: 1 }, authorizer: { enabled: false }, networkPolicy: { enabled: false } },
+  },
+  everything: {
+    image: { repository: 'registry.example.com/keywright', digest: `sha256:${'a'.repeat(64)}`, pullPolicy: 'Always' },
+    imagePullSecrets: [{ name: 'registry' }],
+    logLevel: 'debug',
+    crds: { keep: false },
+    namespaces: { names: ['payments', 'shop'] },
+    secrets: { names: ['payments'] },
+    consumers: { all: true },
+    loginSecrets: ['vault-token'],
+    database: {
+      existingSecret: 'db',
+      passwordSecret: 'db-password',
+      authorizer: { existingSecret: 'db-authorizer', existingSecretKey: 'uri' },
+    },
+    peppers: { existingSecret: 'my-peppers' },
+    operator: {
+      replicas: 3,
+      serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::123456789012:role/keywright' } },
+      ...{ leaseDuration: '30s', concurrency: 20, withdrawDeadline: '5m', deliverDeadline: '30m', driftInterval: '1h' },
+      resources: { limits: { cpu: 1, memory: '512Mi' } },
+      extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/ca/ca.crt' }],
+      extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
+      extraVolumeMounts: [{ name: 'ca', mountPath: '/etc/ca' }],
+      podLabels: { team: 'platform' },
+      podAnnotations: { 'example.com/note': 'x' },
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { nodeAffinity: {} },
+      priorityClassName: 'system-cluster-critical',
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } },
+      ],
+    },
+    authorizer: {
+      callers: { existingSecret: 'my-callers' },
+      tls: { existingSecret: 'tls', clientCaSecret: 'ca' },
+      service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
+      ...{ drainSeconds: 0, usageFlush: '1s' },
+    },
+    networkPolicy: {
+      callers: [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }],
+      scrapers: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
+      egress: [{ ports: [{ protocol: 'TCP', port: 443 }] }],
+    },
+    serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+    global: { imageRegistry: 'ignored' },
+  } as ChartValues,
+};
+const cases = Object.entries(matrix);
+
+const rulesOf = (objects: readonly Rendered[]) => objects.flatMap(({ rules = [] }) => rules);
+const podsOf = (objects: readonly Rendered[]) =>
+  objects.flatMap(({ spec }) => (spec?.template === undefined ? [] : [spec.template]));
+const namesOf = (objects: readonly Rendered[], kind: string) =>
+  objects.filter((one) => one.kind === kind).map(({ metadata }) => metadata.name);
+const find = (objects: readonly Rendered[], kind: string, name: string) =>
+  objects.find((one) => one.kind === kind && one.metadata.name === name);
+
+/** The smallest that takes what the chart makes for the Prometheus operator. */
+const monitorCrds = ['ServiceMonitor', 'PodMonitor'].map((kind) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${kind.toLowerCase()}s.monitoring.coreos.com` },
+  spec: {
+    group: 'monitoring.coreos.com',
+    names: { kind, plural: `${kind.toLowerCase()}s` },
+    scope: 'Namespaced',
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+}));
+
+beforeAll(async () => {
+  const namespaces = [system, 'payments', 'shop'].map((name) => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    // What a cluster that takes security seriously says of it.
+    metadata: { name, ...(name === system ? { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } : {}) },
+  }));
+  // A dry run makes no accounts, and a Pod is only taken with its own.
+  const accounts = ['default', 'keywright-operator', 'keywright-authorizer'].map((name) => ({
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name, namespace: system },
+  }));
+  await kube.kubectl(['apply', '--server-side', '-f', '-'], {
+    input: { apiVersion: 'v1', kind: 'List', items: [...namespaces, ...monitorCrds, ...accounts] },
+  });
+});
+
+afterAll(async () => {
+  await kube.close();
+  await plane.stop();
+});
+
+describe.each(cases)('the chart with %s', (_title, values) => {
+  it('is taken by the API server as it stands, without an unknown field, in a namespace of restricted Pods', async () => {
+    const items = await render(helm, values);
+    const apply = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'];
+    await kube.kubectl(apply, { input: { apiVersion: 'v1', kind: 'List', items } });
+    for (const template of podsOf(items)) {
+      // A StatefulSet brings the volumes of its claims.
+      const volumes = [...(template.spec.volumes ?? []), { name: 'data', emptyDir: {} }];
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { ...template.metadata, name: 'probe' },
+        spec: { ...template.spec, volumes },
+      };
+      const { status, body } = await kube.request('POST', `/api/v1/namespaces/${system}/pods?dryRun=All`, { body: pod });
+      expect([status, JSON.stringify(body)]).toEqual([201, expect.anything()]);
+    }
+  });
+
+  it('passes the linter', async () => {
+    const { stdout } = await helm.run(['lint', '--strict', chartPath], { values });
+    expect(stdout).toContain('0 chart(s) failed');
+  });
+
+  it('gives a wildcard in no rule, and no Service variables to its Pods', async () => {
+    const objects = await render(helm, values);
+    for (const { apiGroups, resources, verbs } of rulesOf(objects))
+      for (const word of [...apiGroups, ...resources, ...verbs]) expect(word).not.toContain('*');
+    for (const { spec } of podsOf(objects)) expect(spec.enableServiceLinks).toBe(false);
+  });
+
+  it('configures its programs with what they understand', async () => {
+    for (const { spec } of podsOf(await render(helm, values))) {
+      const [container] = spec.containers;
+      if (container?.args === undefined) continue;
+      const env = container.env ?? [];
+      const known = env.filter(({ name }) => name.startsWith('KEYWRIGHT_'));
+      const texts = known.map(({ name, value, valueFrom }) => [name, valueFrom === undefined ? value : url] as const);
+      const config = readConfig(Object.fromEntries(texts), ['databaseUrl', 'peppersFile']);
+      const mounted = (container.volumeMounts ?? []).map(({ mountPath }) => mountPath);
+      const files = [
+        config.peppersFile,
+        config.callerTokensFile,
+        config.tlsCertFile,
+        config.clientCaFile,
+        config.databasePasswordFile,
+      ];
+      for (const file of files.filter((one) => one !== undefined))
+        expect(
+          mounted.some((path) => file.startsWith(`${path}/`)),
+          file,
+        ).toBe(true);
+    }
+  });
+});
+
+describe('the chart', () => {
+  it('has the CRDs, the policy and the roles that the operator is made with, and nothing beside them', async () => {
+    const objects = await render(helm, { database: { url }, secrets: { all: true }, consumers: { all: true } });
+    const bare = (one: Rendered | object) => {
+      const { metadata, ...rest } = one as Rendered;
+      return { ...rest, name: metadata.name };
+    };
+    const wanted = ['apicatalogs', 'keyownergroups', 'keyowners', 'keydestinations', 'apikeys'].map(
+      (plural) => parse(readFileSync(join(chartPath, '..', '..', 'crds', `keywright.dev_${plural}.yaml`), 'utf8')) as object,
+    );
+    const rendered = (kind: string) => objects.filter((one) => one.kind === kind).map(bare);
+    const named = (one: object) => (one as { name: string }).name;
+    const sorted = (all: readonly object[]) => [...all].sort((a, b) => named(a).localeCompare(named(b)));
+    expect(sorted(rendered('CustomResourceDefinition'))).toEqual(sorted(wanted.map(bare)));
+    expect([...rendered('ValidatingAdmissionPolicy'), ...rendered('ValidatingAdmissionPolicyBinding')]).toEqual(
+      [admissionPolicy(), admissionPolicyBinding()].map(bare),
+    );
+    expect(sorted([...rendered('ClusterRole'), ...rendered('Role')])).toEqual(sorted(roleManifests(system).map(bare)));
+  });
+
+  it.each(['a URL of a database alone', 'a Secret of a database alone'] as const)(
+    'is complete with %s: budgets, policies, CRDs, and caller tokens of its own making',
+    async (title) => {
+      const objects = await render(helm, matrix[title] ?? {});
+      for (const kind of ['PodDisruptionBudget', 'NetworkPolicy', 'Deployment'] as const)
+        expect(namesOf(objects, kind).sort()).toEqual(['keywright-authorizer', 'keywright-operator']);
+      expect(namesOf(objects, 'CustomResourceDefinition')).toHaveLength(5);
+      expect(namesOf(objects, 'ValidatingAdmissionPolicyBinding')).toEqual(['keywright']);
+      const { data = {} } = find(objects, 'Secret', 'keywright-callers') ?? {};
+      expect(Object.keys(data).sort()).toEqual(['token', 'tokens.json']);
+    },
+  );
+
+  it('gives the operator no verb on Secrets, workloads or other namespaces that no value names', async () => {
+    const least = await render(helm, { database: { url } });
+    expect(
+      rulesOf(least).filter(({ resources }) =>
+        resources.some((one) => /secrets$|deployments/.test(one) && one !== 'keydestinations/secrets'),
+      ),
+    ).toEqual([]);
+    const listed = await render(helm, {
+      database: { url },
+      namespaces: { names: ['payments', 'shop'] },
+      secrets: { names: ['payments'] },
+      consumers: { names: ['shop'] },
+      loginSecrets: ['vault-token'],
+    });
+    const bound = listed.flatMap(({ kind, metadata, roleRef }) =>
+      roleRef === undefined ? [] : [`${kind} ${metadata.namespace ?? '-'} ${roleRef.name}`],
+    );
+    expect(bound.sort()).toEqual([
+      'ClusterRoleBinding - keywright-operator',
+      'RoleBinding default keywright-operator-events',
+      'RoleBinding keywright-system keywright-operator',
+      'RoleBinding keywright-system keywright-operator-logins',
+      'RoleBinding payments keywright-operator-keys',
+      'RoleBinding payments keywright-operator-secrets',
+      'RoleBinding shop keywright-operator-consumers',
+      'RoleBinding shop keywright-operator-keys',
+    ]);
+    expect(find(listed, 'Role', 'keywright-operator-logins')?.rules).toEqual([
+      { apiGroups: [''], resources: ['secrets'], resourceNames: ['vault-token'], verbs: ['get'] },
+    ]);
+    expect(operatorRoles.cluster.rules.flatMap(({ resources }) => resources)).not.toContain('secrets');
+  });
+
+  it('keeps to served namespaces what is meant for all of them', async () => {
+    const objects = await render(helm, { database: { url }, namespaces: { names: ['payments'] }, secrets: { all: true } });
+    expect(find(objects, 'ClusterRoleBinding', 'keywright-operator-secrets')).toBeUndefined();
+    expect(find(objects, 'RoleBinding', 'keywright-operator-secrets')?.metadata.namespace).toBe('payments');
+  });
+
+  it('marks what an uninstall must leave: the CRDs as long as somebody wants that, and what was made once', async () => {
+    const kept = (objects: readonly Rendered[]) =>
+      objects.filter(({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep').map(({ kind }) => kind);
+    const crds = Array.from({ length: 5 }, () => 'CustomResourceDefinition');
+    expect(kept(await render(helm, { database: { url } })).sort()).toEqual([...crds, 'Secret', 'Secret']);
+    expect(kept(await render(helm, { postgres: { enabled: true }, crds: { keep: false } }))).toEqual([
+      'Secret',
+      'Secret',
+      'Secret',
+    ]);
+  });
+});
+
+describe('what cannot be right is refused, and named', () => {
+  it.each<readonly [string, object, RegExp]>([
+    ['no database', {}, /a database is needed: set database\.url, or database\.existingSecret, or .*postgres\.enabled/],
+    [
+      'two databases',
+      { database: { url, existingSecret: 'x' } },
+      /one database only: database\.url and database\.existingSecret/,
+    ],
+    ['a database and one to try out', { database: { url }, postgres: { enabled: true } }, /database\.url and postgres\.enabled/],
+    ['an unknown value', { database: { url }, replicaCount: 3 }, /additional properties 'replicaCount' not allowed/],
+    [
+      'an unknown value, deep',
+      { database: { url }, operator: { replica: 3 } },
+      /\/operator.*additional properties 'replica' not allowed/s,
+    ],
+    ['a URL of another database', { database: { url: 'mysql://x' } }, /\/database\/url/],
+    ['no duration', { database: { url }, operator: { leaseDuration: '15' } }, /\/operator\/leaseDuration/],
+    ['no replica', { database: { url }, operator: { replicas: 0 } }, /\/operator\/replicas/],
+    ['all and some', { database: { url }, secrets: { all: true, names: ['a'] } }, /secrets\.all contradicts secrets\.names/],
+    [
+      'names and labels',
+      { database: { url }, namespaces: { names: ['a'], selector: { a: 'b' } } },
+      /namespaces\.names contradicts/,
+    ],
+    [
+      'Secrets where no key is served',
+      { database: { url }, namespaces: { names: ['a'] }, secrets: { names: ['b'] } },
+      /secrets: the ApiKeys of namespace b are not served/,
+    ],
+    [
+      'labels without a cluster',
+      { database: { url }, secrets: { selector: { a: 'b' } } },
+      /secrets\.selector is looked up in the cluster/,
+    ],
+    ['a client CA without TLS', { database: { url }, authorizer: { tls: { clientCaSecret: 'x' } } }, /clientCaSecret needs/],
+    [
+      'two monitors',
+      { database: { url }, serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
+      /serviceMonitor\.enabled contradicts podMonitor\.enabled/,
+    ],
+    [
+      'a password for the database to try out',
+      { postgres: { enabled: true }, database: { passwordSecret: 'x' } },
+      /passwordSecret .* contradicts postgres\.enabled/,
+    ],
+  ])('%s', async (_title, values, message) => {
+    const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe('a rendering without the cluster', () => {
+  it('makes other peppers each time, which the API server refuses: those that are there stay', async () => {
+    const peppersOf = async () => find(await render(helm, { database: { url } }), 'Secret', 'keywright-peppers');
+    const [first, second] = [await peppersOf(), await peppersOf()];
+    const text = Buffer.from(first?.data?.['peppers.json'] ?? '', 'base64').toString();
+    expect(JSON.parse(text)).toEqual({ current: '1', peppers: { '1': expect.stringMatching(/^[A-Za-z0-9+/]{43}=$/) as string } });
+    expect(second?.data).not.toEqual(first?.data);
+    const apply = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
+    await kube.kubectl(apply, { input: first ?? {} });
+    const again = await kube.kubectl(apply, { input: second ?? {}, allowFailure: true });
+    expect(again.stderr).toContain('field is immutable when `immutable` is set');
+    const { body } = await kube.request('GET', `/api/v1/namespaces/${system}/secrets/keywright-peppers`);
+    expect((body as Rendered).data).toEqual(first?.data);
+  });
+});
