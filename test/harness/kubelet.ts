@@ -25,6 +25,8 @@ export interface KubeletOptions {
 export interface RunningPod {
   readonly name: string;
   readonly component: string;
+  /** What its probe said last. */
+  readonly isReady: boolean;
   /** Where a named port of it answers on this machine. */
   url(port: string): string;
   /** Everything that it logged. */
@@ -142,7 +144,7 @@ class Slot implements RunningPod {
   readonly #init: SlotInit;
   readonly #logs: ServerProcess[] = [];
   readonly #ports = new Map<string, number>();
-  #isReady: boolean | undefined;
+  #told: boolean | undefined;
   #restarts = 0;
   #starting: Promise<void> = Promise.resolve();
 
@@ -150,6 +152,10 @@ class Slot implements RunningPod {
     this.#init = init;
     this.name = init.pod.metadata.name;
     this.component = init.pod.metadata.labels?.['app.kubernetes.io/component'] ?? '';
+  }
+
+  get isReady(): boolean {
+    return this.#told === true;
   }
 
   url(port: string): string {
@@ -180,7 +186,7 @@ class Slot implements RunningPod {
       return;
     }
     const isReady = this.#init.image === undefined || (await this.#probe());
-    if (isReady !== this.#isReady) await this.#tell(isReady);
+    if (isReady !== this.#told) await this.#tell(isReady);
   }
 
   async end(): Promise<void> {
@@ -277,6 +283,6 @@ class Slot implements RunningPod {
       body: { status },
       contentType: 'application/merge-patch+json',
     });
-    if (answer.status === 200) this.#isReady = isReady;
+    if (answer.status === 200) this.#told = isReady;
   }
 }

@@ -14,8 +14,8 @@ export interface ReleaseOptions {
   readonly dryRun: boolean;
 }
 
-/** A leader that was killed holds its lease for 15 s, or as long as KEYWRIGHT_LEASE_DURATION said. */
-const leaseWaitMs = 60_000;
+/** Beyond the time for which a leader that was killed still holds the Lease: for the tries to take it. */
+const leaseMarginMs = 5_000;
 const tries = 3;
 
 /**
@@ -26,8 +26,9 @@ const tries = 3;
 export async function runRelease(context: CommandContext, options: ReleaseOptions): Promise<ExitCode> {
   const resources = await openCluster(context, {});
   try {
-    if (options.dryRun) return await release(context, resources, options);
-    return await whileNobodyLeads(context, resources, options.operatorNamespace, () => release(context, resources, options));
+    const work = (isAlone: () => boolean): Promise<ExitCode> => release(context, resources, { ...options, isAlone });
+    if (options.dryRun) return await work(() => true);
+    return await whileNobodyLeads(context, resources, options.operatorNamespace, work);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     context.print(`${error.message}; run this again\n`);
@@ -41,84 +42,114 @@ async function whileNobodyLeads(
   context: CommandContext,
   resources: KubeResources,
   namespace: string,
-  work: () => Promise<ExitCode>,
+  work: (isAlone: () => boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   // Without the namespace of the Lease there is no operator.
-  if ((await resources.readLive('Namespace', { name: namespace })) === undefined) return await work();
-  const lost = new AbortController();
+  if ((await resources.readLive('Namespace', { name: namespace })) === undefined) return await work(() => true);
   const identity = `release_${systemId()}`;
-  const onLost = (): void => {
-    lost.abort();
-  };
-  const election = resources.elect({ namespace, name: leaseName, identity, onLost });
-  const deadline = AbortSignal.any([context.signal, AbortSignal.timeout(leaseWaitMs)]);
-  try {
-    await election.acquire(deadline);
-  } catch (error) {
-    if (!deadline.aborted) throw error;
-    if (context.signal.aborted) return exitCodes.stopped;
+  const election = resources.elect({ namespace, name: leaseName, identity, onLost: () => undefined });
+  const heldMs = await resources.leaseHeldFor({ namespace, name: leaseName });
+  if (heldMs !== undefined) context.print('an operator holds the Lease: waiting until it has been silent for long enough\n');
+  const taken = await withDeadline(context, (heldMs ?? 0) + leaseMarginMs, (signal) => election.acquire(signal));
+  if (taken !== 'done') {
+    if (taken === 'stopped') return exitCodes.stopped;
     context.print(
-      `an operator works in ${namespace}, or its Lease cannot be taken: stop it first (helm uninstall), then run this again\n`,
+      `an operator works in ${namespace}, or its Lease cannot be taken: stop it (helm uninstall), then run this again\n`,
     );
     return exitCodes.failed;
   }
   try {
-    return await work();
+    return await work(() => election.holds());
   } finally {
     await election.release();
   }
 }
 
-async function release(context: CommandContext, resources: KubeResources, options: ReleaseOptions): Promise<ExitCode> {
-  const { namespace } = options;
-  const kinds = namespace === undefined ? apiKinds : (['ApiKey'] as const);
-  const isMeant = (metadata: OwnedMeta): boolean => namespace === undefined || metadata.namespace === namespace;
-  const say = (what: string): void => {
-    context.print(`${options.dryRun ? 'would release' : 'released'} ${what}\n`);
-  };
-  let left = 0;
-  // Secrets first: an ApiKey without a finalizer may go in the next moment, and its Secret with it.
-  for (const secret of (await resources.listLive('Secret')).filter(isMeant).filter(isOwned)) {
-    const isDone = options.dryRun || (await settled(resources, 'Secret', secret, (found) => disown(resources, found)));
-    if (isDone) say(`secret ${secret.namespace ?? ''}/${secret.name}`);
-    else left += 1;
+/** Does something that can be aborted until it is done, the time is up, or the process is asked to stop. */
+async function withDeadline(
+  { clock, signal }: CommandContext,
+  timeoutMs: number,
+  act: (signal: AbortSignal) => Promise<void>,
+): Promise<'done' | 'late' | 'stopped'> {
+  const late = new AbortController();
+  const done = new AbortController();
+  void clock.sleep(timeoutMs, AbortSignal.any([signal, done.signal])).then(
+    () => {
+      late.abort();
+    },
+    () => undefined,
+  );
+  try {
+    await act(AbortSignal.any([signal, late.signal]));
+    return 'done';
+  } catch (error) {
+    if (signal.aborted) return 'stopped';
+    if (late.signal.aborted) return 'late';
+    throw error;
+  } finally {
+    done.abort();
   }
-  for (const kind of [...kinds].reverse()) {
-    for (const metadata of (await resources.listLive(kind)).filter(isMeant).filter(isHeld)) {
-      const isDone = options.dryRun || (await settled(resources, kind, metadata, (found) => letGo(resources, kind, found)));
-      const name = metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
-      if (isDone) say(`${kindTable[kind].singular} ${name}`);
-      else left += 1;
-    }
+}
+
+interface Work extends ReleaseOptions {
+  /** False when an operator may have begun to work meanwhile. */
+  readonly isAlone: () => boolean;
+}
+
+async function release(context: CommandContext, resources: KubeResources, options: Work): Promise<ExitCode> {
+  const { dryRun, isAlone } = options;
+  let left = 0;
+  for (const task of await tasksOf(resources, options.namespace)) {
+    if (dryRun || (isAlone() && (await settled(resources, task)))) {
+      context.print(`${dryRun ? 'would release' : 'released'} ${nameOf(task)}\n`);
+    } else left += 1;
   }
   if (left === 0) return exitCodes.stopped;
-  context.print(`${left} objects changed meanwhile and are not released; run this again\n`);
+  context.print(`not released: ${left} objects that changed meanwhile, or an operator began to work; run this again\n`);
   return exitCodes.failed;
+}
+
+/** One object that would need the operator, and what lets it go. */
+interface Task {
+  readonly kind: ApiKind | 'Secret';
+  readonly metadata: OwnedMeta;
+  readonly change: (resources: KubeResources, found: OwnedMeta) => Promise<'written' | 'lost'>;
+}
+
+/** Secrets first: an ApiKey without a finalizer may go in the next moment, and its Secret with it. Then what refers to others. */
+async function tasksOf(resources: KubeResources, namespace: string | undefined): Promise<readonly Task[]> {
+  const kinds = namespace === undefined ? [...apiKinds].reverse() : (['ApiKey'] as const);
+  const tasks: Task[] = [];
+  for (const metadata of (await resources.listLive('Secret')).filter(isOwned))
+    tasks.push({ kind: 'Secret', metadata, change: (cluster, found) => cluster.disown(found) });
+  for (const kind of kinds) {
+    const change: Task['change'] = (cluster, found) =>
+      cluster.setFinalizers(
+        kind,
+        found,
+        (found.finalizers ?? []).filter((one) => one !== finalizer),
+      );
+    for (const metadata of (await resources.listLive(kind)).filter(isHeld)) tasks.push({ kind, metadata, change });
+  }
+  return tasks.filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace);
 }
 
 const isOwned = (metadata: OwnedMeta): boolean =>
   metadata.ownerReferences?.some((owner) => owner.apiVersion === apiVersion) === true;
 const isHeld = (metadata: OwnedMeta): boolean => metadata.finalizers?.includes(finalizer) === true;
 
-const disown = (resources: KubeResources, found: OwnedMeta): Promise<'written' | 'lost'> =>
-  isOwned(found) ? resources.disown(found) : Promise.resolve('written');
-
-const letGo = (resources: KubeResources, kind: ApiKind, found: OwnedMeta): Promise<'written' | 'lost'> => {
-  const others = (found.finalizers ?? []).filter((one) => one !== finalizer);
-  return isHeld(found) ? resources.setFinalizers(kind, found, others) : Promise.resolve('written');
-};
-
 /** Changes an object that somebody may be changing too; one that is gone, or made anew, is no more our matter. */
-async function settled(
-  resources: KubeResources,
-  kind: ApiKind | 'Secret',
-  first: OwnedMeta,
-  change: (found: OwnedMeta) => Promise<'written' | 'lost'>,
-): Promise<boolean> {
-  let found: OwnedMeta | undefined = first;
+async function settled(resources: KubeResources, { kind, metadata, change }: Task): Promise<boolean> {
+  let found: OwnedMeta | undefined = metadata;
   for (let attempt = 0; attempt < tries && found !== undefined; attempt += 1) {
-    if ((await change(found)) === 'written') return true;
-    found = (await resources.listLive(kind)).find(({ uid }) => uid === first.uid);
+    if ((await change(resources, found)) === 'written') return true;
+    found = (await resources.listLive(kind)).find(({ uid }) => uid === metadata.uid);
   }
   return found === undefined;
+}
+
+/** As kubectl writes it: `apikey payments/billing`. */
+function nameOf({ kind, metadata: { namespace, name } }: Task): string {
+  const singular = kind === 'Secret' ? 'secret' : kindTable[kind].singular;
+  return `${singular} ${namespace === undefined ? name : `${namespace}/${name}`}`;
 }

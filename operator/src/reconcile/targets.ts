@@ -61,11 +61,7 @@ function resolveProvider(
   return blocked === undefined ? paced : { ...paced, blocked };
 }
 
-function blockedBy(
-  destination: KeyDestination,
-  name: string,
-  namespace: NamespaceFacts,
-): Blocker | undefined {
+function blockedBy(destination: KeyDestination, name: string, namespace: NamespaceFacts): Blocker | undefined {
   const wanted = destination.metadata.name;
   if (!selectsNamespace(destination.spec.allowedNamespaces, namespace)) {
     return {

@@ -25,13 +25,21 @@ export interface LeaderElectionInit {
 /** The parts of a coordination.k8s.io/v1 Lease that count. */
 interface Lease {
   readonly metadata: { readonly resourceVersion: string; readonly uid: string };
-  readonly spec?: {
-    readonly holderIdentity?: string;
-    readonly leaseDurationSeconds?: number;
-    readonly acquireTime?: string;
-    readonly renewTime?: string;
-    readonly leaseTransitions?: number;
-  };
+  readonly spec?: LeaseSpec;
+}
+
+/** What a Lease says; without a holder, or with an empty one, nobody has it. */
+export interface LeaseSpec {
+  readonly holderIdentity?: string;
+  readonly leaseDurationSeconds?: number;
+  readonly acquireTime?: string;
+  readonly renewTime?: string;
+  readonly leaseTransitions?: number;
+}
+
+/** Where the API server has a Lease. */
+export function leasePath(namespace: string, name: string): string {
+  return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases/${encodeURIComponent(name)}`;
 }
 
 const defaultLeaseDurationMs = 15_000;
@@ -201,7 +209,7 @@ export class LeaderElection {
 
   #path(): string {
     const { name, namespace } = this.#init;
-    return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases/${encodeURIComponent(name)}`;
+    return leasePath(namespace, name);
   }
 
   /** A call that hangs must leave time for another one before the deadline. */

@@ -14,8 +14,8 @@ import type { KubeAnswer, KubeClientInit } from './client.ts';
 import { endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
 import { EventRecorder } from './events.ts';
 import { KubeFault, causesOf, failureOf, faultOf } from './fault.ts';
-import { LeaderElection } from './leader.ts';
-import type { LeaderElectionInit } from './leader.ts';
+import { LeaderElection, leasePath } from './leader.ts';
+import type { LeaderElectionInit, LeaseSpec } from './leader.ts';
 import { Reflector } from './reflector.ts';
 import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
@@ -60,6 +60,8 @@ export interface KubeResources extends Resources {
   readCrd(kind: ApiKind): Promise<unknown>;
   /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
   admissionPolicyPresent(): Promise<boolean>;
+  /** How long the holder of a Lease may be silent before somebody else may take it, in milliseconds; `undefined` = nobody holds it. */
+  leaseHeldFor(lease: { readonly namespace: string; readonly name: string }): Promise<number | undefined>;
   /** An election over a Lease of this API server. */
   elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection;
   /** Ends watches and connections. */
@@ -225,6 +227,13 @@ class ApiServer implements KubeResources {
       return answer.status === 200 && metadata?.deletionTimestamp === undefined;
     });
     return (await Promise.all(reads)).every((isThere) => isThere);
+  }
+
+  async leaseHeldFor({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<number | undefined> {
+    const path = leasePath(namespace, name);
+    const answer = await this.#client.send({ verb: 'get', kind: 'Lease', path });
+    const { spec } = (answer.status === 200 ? answer.body : {}) as { spec?: LeaseSpec };
+    return (spec?.holderIdentity ?? '') === '' ? undefined : (spec?.leaseDurationSeconds ?? 0) * 1000;
   }
 
   elect(init: Omit<LeaderElectionInit, 'client' | 'clock' | 'log' | 'random'>): LeaderElection {
