@@ -1,13 +1,16 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { arch, homedir, platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, tied, which } from './process.ts';
 
 /** The programs that are built from their Go modules, in the order in which the tests need them. */
-export const BINARIES = ['etcd', 'kube-apiserver', 'kubectl', 'bao', 'kube-controller-manager', 'helm'] as const;
+export const BINARIES = [
+  ...(['etcd', 'kube-apiserver', 'kubectl', 'bao', 'kube-controller-manager'] as const),
+  ...(['helm', 'pulumi', 'pulumi-resource-kubernetes'] as const),
+] as const;
 export type Binary = (typeof BINARIES)[number];
 
 /** What a run of the tests calls each program, and its version (pinned in test/tools). */
@@ -18,6 +21,8 @@ export const BINARY_LABELS: Readonly<Record<Binary, string>> = {
   bao: 'OpenBao 2.4.0',
   'kube-controller-manager': 'kube-controller-manager 1.37.1',
   helm: 'Helm 4.2.4',
+  pulumi: 'Pulumi 3.259.0',
+  'pulumi-resource-kubernetes': 'Kubernetes provider of Pulumi 4.25.0 (2026-01-15)',
 };
 
 /** A real part that this machine cannot have now. Its suites are skipped, or fail where CI=true. */
@@ -59,6 +64,20 @@ const RECIPES: Readonly<Record<Binary, Recipe>> = {
     module: 'helm',
     package: 'helm.sh/helm/v4/cmd/helm',
     flags: ['-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=v4.2.4'],
+  },
+  pulumi: {
+    module: 'pulumi',
+    package: 'github.com/pulumi/pulumi/pkg/v3/cmd/pulumi',
+    flags: [
+      '-tags=osusergo,grpcnotrace',
+      // Without a version the Automation API refuses it.
+      '-ldflags=-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0',
+    ],
+  },
+  'pulumi-resource-kubernetes': {
+    module: 'pulumi-kubernetes',
+    package: '.',
+    flags: ['-ldflags=-s -w -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=v4.25.0'],
   },
 };
 
@@ -103,7 +122,8 @@ export function isAtHand(binary: Binary): boolean {
 /** The cache key: another source, other flags, another machine type = another binary. */
 function recipeHash(recipe: Recipe): string {
   const hash = createHash('sha256');
-  for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(TOOLS, recipe.module, file)));
+  const dir = join(TOOLS, recipe.module);
+  for (const file of readdirSync(dir).sort()) hash.update(readFileSync(join(dir, file)));
   hash.update(JSON.stringify([recipe.package, recipe.flags, platform(), arch()]));
   return hash.digest('hex').slice(0, 12);
 }
