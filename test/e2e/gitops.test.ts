@@ -10,7 +10,7 @@ import { FaultProxy } from '../harness/faultproxy.ts';
 import { reconcileAsFlux } from '../harness/flux.ts';
 import { kstatusOf } from '../harness/kstatus.ts';
 import { obtainLua } from '../harness/lua.ts';
-import { ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
+import { noteUse, ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
 import { applyPermissions, bind, withServiceAccount } from '../harness/permissions.ts';
 import { makePeppersFile, startOperator, type Program } from '../harness/program.ts';
 import { StatusRecorder } from '../harness/recorder.ts';
@@ -24,6 +24,7 @@ const plane = await ownControlPlane({ controllers: false });
 const openbao = await useOpenBao();
 const postgres = await usePostgres();
 const lua = await obtainLua();
+await noteUse('Lua 5.1');
 let { kube } = plane;
 const scene = new Scene(kube);
 const started: Program[] = [];
@@ -41,12 +42,7 @@ beforeAll(async () => {
   await applyPermissions(kube);
   for (const name of [...namespaces, 'argocd']) await kube.kubectl(['create', 'namespace', name]);
   await kube.kubectl(['create', 'configmap', 'argocd-cm', '-n', 'argocd', '--from-literal=url=https://argocd.example.com']);
-  await runShell(docsBlock('how-to/gitops', 'sh health'), {
-    cwd: join(examples, 'argo-cd'),
-    home: kube.handle.dir,
-    env: { KUBECONFIG: kube.kubeconfig() },
-    path: [dirname(kube.handle.kubectl)],
-  });
+  await shell(docsBlock('how-to/gitops', 'sh health'));
   outage = await FaultProxy.start(openbao.address);
   const { url: databaseUrl } = await postgres.createDatabase();
   const env = {
@@ -64,6 +60,13 @@ afterAll(async () => {
   await kube.close();
   await plane.stop();
 }, 60_000);
+
+/** Runs commands of the guide where its examples lie. */
+async function shell(commands: string): Promise<void> {
+  const { dir: home, kubectl } = kube.handle;
+  const env = { KUBECONFIG: kube.kubeconfig() };
+  await runShell(commands, { cwd: join(examples, 'argo-cd'), home, env, path: [dirname(kubectl)] });
+}
 
 /** Holds whatever was recorded of objects to what is promised of every status. */
 async function expectSound(...watched: readonly Watched[]): Promise<void> {
@@ -358,9 +361,10 @@ describe('the tenant of the example', () => {
     await request('protected', 'monday');
     await reconcileAsFlux(kube, protectedOne, tenant);
     expect(await requested('protected')).toBe('monday');
-    await request('unprotected', 'monday', '--field-manager=responder');
+    // With the words of the guide.
+    await shell(docsBlock('how-to/gitops', 'sh request').replace('billing-sync', 'unprotected'));
     await reconcileAsFlux(kube, input, tenant);
-    expect(await requested('unprotected')).toBe('monday');
+    expect(await requested('unprotected')).toMatch(/^[0-9]{10}$/);
     // Otherwise Flux undoes it: an account that may not is refused, and with it all that it syncs; one that may does.
     await kube.kubectl(['patch', 'apikey', 'unprotected', '-n', 'payments', '--type=merge', '-p', '{"spec":{"suspend":true}}']);
     await expect(reconcileAsFlux(kube, input, tenant)).rejects.toThrow(`user "${tenant}" has no right to "rotate"`);

@@ -29,6 +29,7 @@ const python = findPython('the reader in Python');
 await noteUse(python.version);
 const { kube } = plane;
 const scene = new Scene(kube);
+const guide = 'how-to/use-a-key-in-a-workload';
 const examples = join(checkout, 'examples', 'workload');
 const stops: (() => Promise<void>)[] = [];
 let authorizer: AuthorizerProgram;
@@ -83,6 +84,8 @@ it('mounts the Secret that the key is delivered to, by a Deployment as by a Serv
     spec: { template: { spec: { volumes: { secret: { secretName: string } }[]; containers: { env: object[] }[] } } };
   };
   await kube.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', join(examples, 'deployment.yaml')]);
+  // The guide shows a part of it.
+  expect(deployment.spec.template).toMatchObject(parse(docsBlock(guide, 'yaml mount')) as object);
   const [volume] = deployment.spec.template.spec.volumes;
   const secret = volume?.secret.secretName ?? '';
   // What the Service Binding specification asks of a service and its Secret.
@@ -93,6 +96,7 @@ it('mounts the Secret that the key is delivered to, by a Deployment as by a Serv
   expect(entries).toMatchObject({ type: 'api-key', provider: 'keywright' });
   for (const entry of Object.keys(entries)) expect(entry).toMatch(/^[a-z0-9.-]{1,253}$/);
   const binding = example('service-binding.yaml') as { spec: { service: object; workload: object } };
+  expect(binding).toEqual(parse(docsBlock(guide, 'yaml binding')));
   expect(binding.spec).toMatchObject({
     service: { apiVersion: 'keywright.dev/v1alpha1', kind: 'ApiKey', name },
     workload: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'billing' },
@@ -163,7 +167,7 @@ async function startAgent(run: (file: string, args: readonly string[]) => Client
   await openbao.call('POST', 'sys/policies/acl/workload', { policy: guideBlock('hcl reader').replaceAll(...path) });
   const made = await openbao.call('POST', 'auth/token/create', { policies: ['workload'], no_default_policy: false });
   writeFileSync(join(dir, 'token'), (made as { auth: { client_token: string } }).auth.client_token, { mode: 0o600 });
-  const config = docsBlock('how-to/use-a-key-in-a-workload', 'hcl agent')
+  const config = docsBlock(guide, 'hcl agent')
     .replaceAll(...path)
     .replace('/etc/billing-api-key', directory)
     .replace('"1m"', `"${renderInterval}"`);
