@@ -6,6 +6,7 @@ import type { ObjectRef } from '../../operator/src/api/meta.ts';
 import type { WatchedKind } from '../../operator/src/resources/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { kstatusOf, type KStatus } from '../harness/kstatus.ts';
 import { World } from './world.ts';
 
 type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
@@ -89,6 +90,13 @@ export class Realm {
 
   message(kind: ClusterKind, name: string): string {
     return this.#ready(kind, name)?.message ?? '';
+  }
+
+  /** What kstatus makes of an object of a cluster kind. */
+  kstatus(kind: ClusterKind, name: string): KStatus {
+    const found = this.world.resources.peek(kind, { name });
+    if (found === undefined) throw new Error(`no ${kind} ${name}`);
+    return kstatusOf(found);
   }
 
   keyMessage(type = 'Ready'): string {

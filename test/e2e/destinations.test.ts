@@ -86,9 +86,12 @@ async function lives(value: string | undefined, url = authorizer.url): Promise<b
 
 /** A KeyDestination's Ready, with the words that a person reads. */
 async function destinationSays(name: string, expected: Pick<SeenCondition, 'status' | 'reason' | 'message'>): Promise<void> {
-  const found = async () => (await scene.destinationStatus(name)).conditions?.find(({ type }) => type === 'Ready');
-  await until(async () => (await found())?.status === expected.status, { what: `${name} ${expected.reason}`, ...heals });
-  expect(await found()).toMatchObject(expected);
+  await until(async () => (await readyOf(name))?.status === expected.status, { what: `${name} ${expected.reason}`, ...heals });
+  expect(await readyOf(name)).toMatchObject(expected);
+}
+
+async function readyOf(name: string): Promise<SeenCondition | undefined> {
+  return (await scene.destinationStatus(name)).conditions?.find(({ type }) => type === 'Ready');
 }
 
 async function proxied(name: string): Promise<FaultProxy> {
@@ -385,7 +388,7 @@ describe.concurrent('what storms costs little', () => {
       });
     }
     for (const name of names) await says('flapping', name, 'Delivered', 'False DestinationUnavailable', heals);
-    await until(async () => (await scene.destinationStatus('flapping')).conditions?.some(({ status }) => status === 'False'), {
+    await until(async () => (await readyOf('flapping'))?.status === 'False', {
       what: 'flapping not Ready',
       ...heals,
     });

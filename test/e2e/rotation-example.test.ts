@@ -1,51 +1,27 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { usePostgres } from '../harness/parts.ts';
-import { freePort, privateDir, tied } from '../harness/process.ts';
+import { Client } from '../harness/client.ts';
+import { noteUse, usePostgres } from '../harness/parts.ts';
+import { freePort, privateDir } from '../harness/process.ts';
+import { findPython } from '../harness/python.ts';
 import { checkout, readEntry, startStandalone, type Standalone } from '../harness/standalone.ts';
 import { until } from '../harness/until.ts';
 
 const postgres = await usePostgres();
+const python = findPython('the reader in Python');
+await noteUse(python.version);
 const example = join(checkout, 'examples', 'rotation');
+const workload = join(checkout, 'examples', 'workload');
 const rotations = 5;
-
-/** A program that runs until it is stopped, and what it printed. */
-class Client {
-  printed = '';
-  readonly #child;
-  readonly #ended: Promise<void>;
-
-  constructor(file: string, args: readonly string[]) {
-    const { command, args: all } = tied(file, args);
-    this.#child = spawn(command, all, { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream.on('data', (chunk: Buffer) => (this.printed += chunk.toString()));
-    this.#ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
-  }
-
-  get lines(): readonly string[] {
-    return this.printed.split('\n').slice(0, -1);
-  }
-
-  /** The key ids that were allowed. */
-  get allowed(): ReadonlySet<string> {
-    return new Set(this.lines.flatMap((line) => (line.startsWith('allowed ') ? [line.slice(8)] : [])));
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#ended;
-  }
-}
 
 describe('the example rotation, as it stands', () => {
   const data = join(privateDir('rotation'), 'data');
   const clients: Client[] = [];
   let standalone: Standalone;
+  let listening: Client;
 
   beforeAll(async () => {
-    const port = await freePort();
+    const [port, apiPort] = [await freePort(), await freePort()];
     const env = { KEYWRIGHT_DATABASE_URL: (await postgres.createDatabase()).url };
     const args = ['--manifests', join(example, 'manifests'), '--data', data, '--port', String(port)];
     standalone = startStandalone({ args, env });
@@ -53,6 +29,12 @@ describe('the example rotation, as it stands', () => {
     await until(() => readEntry(data, 'rotating-api-key'), { what: 'the first value', deadlineMs: 60_000 });
     clients.push(new Client(process.execPath, [join(example, 'client.mjs'), data, url]));
     clients.push(new Client('sh', [join(example, 'client.sh'), data, url]));
+    // The readers of a mounted Secret, with an API that they call.
+    const api = new Client(process.execPath, [join(workload, 'api.mjs'), String(apiPort), url]);
+    await until(() => api.lines.length > 0, { what: 'the API' });
+    const reading = [join(data, 'secrets', 'default', 'rotating-api-key'), `http://127.0.0.1:${apiPort}/v1/subscribers`];
+    listening = new Client(process.execPath, [join(workload, 'node', 'main.mjs'), ...reading]);
+    clients.push(api, listening, new Client(python.path, [join(workload, 'python', 'main.py'), ...reading]));
   }, 120_000);
 
   afterAll(async () => {
@@ -61,17 +43,18 @@ describe('the example rotation, as it stands', () => {
   });
 
   it(
-    `shows ${rotations} rotations live, and neither a program nor a shell that reads its file is refused once`,
+    `shows ${rotations} rotations live, and no program that reads its file is refused once: shell, Node, Python, nor the API itself refuses one`,
     { timeout: 180_000 },
     async () => {
       for (const client of clients) {
-        await until(() => client.allowed.size > rotations || !client.lines.every((line) => line.startsWith('allowed ')), {
+        await until(() => client.allowed.size > rotations || client.complaints.length > 0, {
           what: `${rotations} rotations`,
           deadlineMs: 150_000,
         });
-        expect(client.lines.filter((line) => !line.startsWith('allowed '))).toEqual([]);
+        expect(client.complaints).toEqual([]);
         expect(client.allowed.size).toBeGreaterThan(rotations);
       }
+      expect(listening.lines.filter((line) => line === 'new key').length).toBeGreaterThanOrEqual(rotations);
       // The table names each version, too.
       const shown = (): ReadonlySet<string | undefined> =>
         new Set([...standalone.output().matchAll(/key=acme_demo_([0-9A-Za-z]{12}) /g)].map(([, keyId]) => keyId));

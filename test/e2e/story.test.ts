@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
 import { makePeppersFile, startAuthorizer, startOperator, verify } from '../harness/program.ts';
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
+import { StatusRecorder } from '../harness/recorder.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
+import { Watched } from '../harness/watched.ts';
 
 const plane = await ownControlPlane({ controllers: false });
 const postgres = await usePostgres();
@@ -12,6 +14,7 @@ const scene = new Scene(kube);
 const peppersFile = makePeppersFile();
 const started: Program[] = [];
 let authorizer: AuthorizerProgram;
+let recorder: StatusRecorder;
 const comes = { deadlineMs: 90_000, everyMs: 200 };
 
 /** What a team keeps in Git. */
@@ -23,6 +26,7 @@ const manifest = scene.key('payments', 'billing', [{ name: 'local', secret: { na
 const gitOps = ['--server-side', '--field-manager=gitops', '-f', '-'];
 
 beforeAll(async () => {
+  recorder = await StatusRecorder.start(kube);
   await scene.prepare();
   await scene.declare('ApiCatalog', 'brisk', {
     key: { prefix: 'acme', environment: 'test' },
@@ -48,6 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all(started.map((one) => one.stop()));
+  await recorder.stop();
   await kube.close();
   await plane.stop();
 }, 60_000);
@@ -121,5 +126,10 @@ describe('a key that is rotated on request', () => {
       lastHandledRotation: 'monday',
       nextRotationAt: expect.any(String) as string,
     });
+    // Nobody who waits for the key by kstatus noticed that it was rotated.
+    expect(new Watched(recorder, 'ApiKey', { namespace: 'payments', name: 'billing' }).changes()).toEqual([
+      'InProgress',
+      'Current',
+    ]);
   }, 240_000);
 });

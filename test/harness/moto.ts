@@ -1,10 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { CACHE, PartMissing, TOOLS, toStderr, underLock } from './binaries.ts';
-import { freePort, privateDir, startServer, tied, which } from './process.ts';
+import { freePort, privateDir, startServer, tied } from './process.ts';
+import { findPython } from './python.ts';
 
 /** What a test needs to reach a moto server; plain data. */
 export interface MotoHandle {
@@ -25,7 +26,6 @@ export interface OwnMoto {
 
 const LABEL = 'moto 5.2.5';
 const REQUIREMENTS = join(TOOLS, 'moto', 'requirements.txt');
-const PYTHON_MINOR = 11;
 
 /**
  * Starts moto_server.
@@ -80,7 +80,7 @@ export async function callMoto(moto: MotoHandle, action: string, input: Readonly
 
 /** The path of a Python that has moto: from the cache, or installed now from the pinned list. */
 async function obtainMoto(progress: (line: string) => void = toStderr): Promise<string> {
-  const system = requirePython();
+  const system = findPython(LABEL);
   const hash = createHash('sha256')
     .update(readFileSync(REQUIREMENTS))
     .update(JSON.stringify([system.version, platform(), arch()]));
@@ -121,14 +121,4 @@ async function run(program: string, programArgs: readonly string[], cure: string
     child.once('close', resolve);
   });
   if (code !== 0) throw PartMissing.of(LABEL, `${cure}\n${said.trimEnd().split('\n').slice(-15).join('\n')}`);
-}
-
-function requirePython(): { readonly path: string; readonly version: string } {
-  const cure = `install Python 3.${PYTHON_MINOR} or newer and put python3 on PATH`;
-  const path = which('python3');
-  if (path === undefined) throw PartMissing.of(LABEL, cure);
-  const version = spawnSync(path, ['-V'], { encoding: 'utf8' }).stdout.trim();
-  const minor = Number(/^Python 3\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
-  if (!(minor >= PYTHON_MINOR)) throw PartMissing.of(LABEL, `${cure}; found ${version || 'none'}`);
-  return { path, version };
 }

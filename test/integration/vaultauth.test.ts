@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -23,6 +22,7 @@ import { callOpenBao } from '../harness/openbao.ts';
 import { ownOpenBao, useKube } from '../harness/parts.ts';
 import { bind, withServiceAccount } from '../harness/permissions.ts';
 import { privateDir } from '../harness/process.ts';
+import { runShell } from '../harness/shell.ts';
 import { until } from '../harness/until.ts';
 import { put, version, written } from '../contract/destinations/version.ts';
 
@@ -43,24 +43,15 @@ const call = (method: string, path: string, body?: unknown) => callOpenBao(own.o
 const run = (label: string) => shell(guideBlock(label).replaceAll('keywright-system', namespace), label);
 
 async function shell(commands: string, what: string): Promise<void> {
-  const child = spawn('sh', ['-eu'], {
-    cwd: dir,
-    env: {
-      PATH: `${dir}:${process.env['PATH'] ?? ''}`,
-      HOME: dir,
-      KUBECONFIG: kube.kubeconfig(),
-      KUBERNETES_URL: kube.url,
-      VAULT_ADDR: own.openbao.address,
-      VAULT_TOKEN: own.openbao.rootToken,
-    },
-    timeout: 30_000,
-    killSignal: 'SIGKILL',
+  const env = {
+    KUBECONFIG: kube.kubeconfig(),
+    KUBERNETES_URL: kube.url,
+    VAULT_ADDR: own.openbao.address,
+    VAULT_TOKEN: own.openbao.rootToken,
+  };
+  await runShell(commands, { cwd: dir, env, path: [dir] }).catch((error: unknown) => {
+    throw new Error(`${what} of the page on Vault`, { cause: error });
   });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  child.stdin.end(commands);
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Error(`${what} of the page on Vault ended with ${String(code)}: ${said}`);
 }
 
 interface VaultChange {

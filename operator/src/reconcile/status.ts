@@ -49,7 +49,7 @@ export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
     ...(handled.rotate === undefined ? {} : { lastHandledRotation: handled.rotate }),
     ...effectiveStatusOf(o),
     ...generationOf(o),
-    conditions: conditionsOf(statements, previous?.conditions ?? [], o),
+    conditions: conditionsOf(statements, previous?.conditions ?? [], o.now, o.resource.metadata.generation),
     ...(current === undefined ? {} : { currentKey: currentKeyOf(current, previous) }),
     ...(old === undefined ? {} : { previousKey: previousKeyOf(old, previous) }),
     ...(nextRotationAt === undefined ? {} : { nextRotationAt: formatInstant(nextRotationAt) }),
@@ -77,9 +77,7 @@ export function failedStatusOf(
     Stalled: stuck ? yes(reason, message) : no('Progressing'),
   };
   const before = previous?.conditions ?? [];
-  const told = Object.entries(statements).map(([type, statement]) =>
-    conditionOf(type as ConditionType, statement, before, now, generation),
-  );
+  const told = conditionsOf(statements, before, now, generation);
   const others = before.filter((condition) => statements[condition.type] === undefined);
   return {
     ...(previous ?? {}),
@@ -100,18 +98,19 @@ function effectiveStatusOf(o: Observed): Pick<ApiKeyStatus, 'effective'> {
   return { effective: { ...found, scopes: found.scopes.slice(0, mostScopes) } };
 }
 
-function conditionsOf(
+/** The conditions of a status; the lastTransitionTime of each stays while its status stays. */
+export function conditionsOf(
   statements: Readonly<Partial<Record<ConditionType, Statement>>>,
   previous: readonly Condition[],
-  o: Observed,
+  now: Instant,
+  generation: number | undefined,
 ): readonly Condition[] {
   return Object.entries(statements).map(([type, statement]) =>
-    conditionOf(type as ConditionType, statement, previous, o.now, o.resource.metadata.generation),
+    conditionOf(type as ConditionType, statement, previous, now, generation),
   );
 }
 
-/** One condition; its lastTransitionTime stays while its status stays. */
-export function conditionOf(
+function conditionOf(
   type: ConditionType,
   statement: Statement,
   previous: readonly Condition[],

@@ -9,13 +9,21 @@ import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outages.ts';
 import { sameStatus } from '../reconciler.ts';
-import { conditionOf } from '../status.ts';
-import type { Statement } from '../verdict.ts';
+import { conditionsOf } from '../status.ts';
 import type { Counts } from './counts.ts';
 import { catalogFaults, type Claim } from './faults.ts';
 import type { InForce } from './inforce.ts';
 import { toCatalogModel, toCatalogRow, toCatalogSpec, toGroupRow, toOwnerRow } from './model.ts';
-import { planCatalog, planDestination, planGroup, planOwner, type ClusterPlan, type Names } from './plan.ts';
+import {
+  planCatalog,
+  planDestination,
+  planGroup,
+  planOwner,
+  progressOf,
+  type ClusterPlan,
+  type Names,
+  type ToldPlan,
+} from './plan.ts';
 
 /** The kinds that belong to no namespace and have a status of ours. */
 export type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
@@ -103,7 +111,7 @@ async function run<K extends ClusterKind>(
         await setFinalizers(deps, kind, resource, (given) => given.filter((one) => one !== finalizer));
       return passed({ kind: 'awaitChange' });
     }
-    await writeStatus(deps, kind, resource, plan.ready, await handling.status(resource, plan));
+    await writeStatus(deps, kind, resource, plan, await handling.status(resource, plan));
     return passed(handling.next(plan, resource));
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
@@ -125,15 +133,17 @@ async function writeStatus(
   deps: ClusterDependencies,
   kind: ClusterKind,
   resource: KubeObject,
-  ready: Statement,
+  plan: ToldPlan,
   extra: object,
 ): Promise<void> {
   const { metadata } = resource;
+  const { ready } = plan;
   const previous = resource.status as { readonly conditions?: readonly Condition[] } | undefined;
   const before = previous?.conditions?.find(({ type }) => type === 'Ready');
-  const condition = conditionOf('Ready', ready, previous?.conditions ?? [], deps.clock.now(), metadata.generation);
+  const statements = { Ready: ready, ...progressOf(plan) };
+  const conditions = conditionsOf(statements, previous?.conditions ?? [], deps.clock.now(), metadata.generation);
   const generation = metadata.generation === undefined ? {} : { observedGeneration: metadata.generation };
-  const status = { ...generation, conditions: [condition], ...extra };
+  const status = { ...generation, conditions, ...extra };
   if (sameStatus(previous, status)) return;
   if (before?.status !== ready.status || before.reason !== ready.reason || before.message !== ready.message) {
     const type = ready.status === 'True' ? 'Normal' : 'Warning';

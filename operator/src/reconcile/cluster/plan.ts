@@ -17,8 +17,8 @@ export type ClusterPlan =
   | { readonly kind: 'remove' }
   /** It is being deleted, and something still needs it. */
   | { readonly kind: 'hold'; readonly ready: Statement }
-  /** As declared into the store. */
-  | { readonly kind: 'save'; readonly ready: Statement }
+  /** As declared into the store. `stalled`: it cannot be used, and only a person can change that. */
+  | { readonly kind: 'save'; readonly ready: Statement; readonly stalled?: boolean }
   /** The declared is not for use; what was in force stays. */
   | { readonly kind: 'keep'; readonly ready: Statement }
   /** Nothing of it may be in force. */
@@ -97,10 +97,24 @@ export function planDestination(
   const early = beginning(metadata);
   if (early !== undefined) return early;
   const { failure } = seen;
-  return {
-    kind: 'save',
-    ready: failure === undefined ? yes('Available', 'Login and rights are there.') : no(failure.reason, failure.message),
-  };
+  if (failure === undefined) return { kind: 'save', ready: yes('Available', 'Login and rights are there.') };
+  return { kind: 'save', ready: no(failure.reason, failure.message), stalled: failure.kind === 'stalled' };
+}
+
+/** A plan that a status tells of. */
+export type ToldPlan = Extract<ClusterPlan, { readonly ready: Statement }>;
+
+/**
+ * kstatus: Stalled when a person must act, Reconciling while something is awaited (a name that is not there yet, a server
+ * that does not answer, keys that leave), never both, neither when it can be used.
+ */
+export function progressOf(plan: ToldPlan): { readonly Reconciling: Statement; readonly Stalled: Statement } {
+  const { status, reason, message } = plan.ready;
+  if (status === 'True') return { Reconciling: no('Steady'), Stalled: no('Steady') };
+  const stuck = plan.kind === 'keep' || plan.kind === 'withdraw' || (plan.kind === 'save' && plan.stalled === true);
+  return stuck
+    ? { Reconciling: no(reason, message), Stalled: yes(reason, message) }
+    : { Reconciling: yes(reason, message), Stalled: no('Progressing') };
 }
 
 function beginning({ deletionTimestamp, finalizers }: ObjectMeta): ClusterPlan | undefined {

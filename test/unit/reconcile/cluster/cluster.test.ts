@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { stalled } from '../../../../operator/src/domain/failure.ts';
 import { Realm } from '../../../builders/realm.ts';
 import { catalogSpec, destinationSpec, everyRight, ownerSpec, secretPath, vaultPath } from '../../../builders/world.ts';
 
@@ -51,6 +52,7 @@ describe('a catalog', () => {
     expect(catalog?.status?.digest).toBe(stored?.digest);
     expect(catalog?.status?.observedGeneration).toBe(1);
     expect(realm.ready('ApiCatalog', 'default')).toBe('True Available');
+    expect(realm.kstatus('ApiCatalog', 'default')).toBe('Current');
     expect((await realm.record())?.catalog?.digest).toBe(stored?.digest);
   });
 
@@ -60,6 +62,7 @@ describe('a catalog', () => {
     const value = realm.world.vault.value(vaultPath);
     await realm.edit('ApiCatalog', 'default', { channels: [], endpoints: [], accessTypes: [] });
     expect(realm.ready('ApiCatalog', 'default')).toBe('False InvalidSpec');
+    expect(realm.kstatus('ApiCatalog', 'default')).toBe('Failed');
     expect(realm.message('ApiCatalog', 'default')).toContain('spec.scopes[0].endpoints[0]: the catalog has no endpoint list');
     expect(realm.message('ApiCatalog', 'default')).toContain('the last valid specification stays in force');
     expect(realm.world.resources.events).toContainEqual(
@@ -101,6 +104,7 @@ describe('a catalog', () => {
     const claim = { key: { prefix: 'other', environment: 'live' }, accessTypes: [{ name: 'Any', endpoints: 'All' }] };
     await realm.create('ApiCatalog', 'younger', { ...claim, requests: { hosts: ['api.example.com'] } });
     expect(realm.ready('ApiCatalog', 'younger')).toBe('False HostConflict');
+    expect(realm.kstatus('ApiCatalog', 'younger')).toBe('Failed');
     expect(realm.message('ApiCatalog', 'younger')).toContain('api.example.com belongs to ApiCatalog default');
     expect(await realm.world.store.findCatalog({ name: 'younger' })).toBeUndefined();
     expect(realm.ready('ApiCatalog', 'default')).toBe('True Available');
@@ -163,6 +167,7 @@ describe('an owner', () => {
     await realm.edit('KeyOwner', 'payments-team', { disabled: true });
     expect(realm.world.condition('OwnerActive')).toBe('False OwnerDisabled');
     expect(realm.world.condition('Ready')).toBe('False OwnerDisabled');
+    expect(realm.kstatus('KeyOwner', 'payments-team')).toBe('Current');
     expect((await realm.record())?.owner?.disabled).toBe(true);
     await realm.edit('KeyOwner', 'payments-team', { disabled: false });
     expect(realm.world.condition('Ready')).toBe('True Available');
@@ -233,6 +238,8 @@ describe('an owner', () => {
       grants: [everyRight, { ...everyRight, scopes: ['Read'], catalog: 'default' }],
     });
     expect(realm.ready('KeyOwner', 'payments-team')).toBe('False UnknownName');
+    // It may still come: apply order must not matter.
+    expect(realm.kstatus('KeyOwner', 'payments-team')).toBe('InProgress');
     expect(realm.message('KeyOwner', 'payments-team')).toContain('spec.groups[0]: KeyOwnerGroup analysts does not exist');
     expect(realm.message('KeyOwner', 'payments-team')).toContain('spec.grants[1].scopes: no scope Read in catalog default');
     expect(realm.world.condition('Ready')).toBe('True Available');
@@ -292,6 +299,7 @@ describe('a destination', () => {
     realm.world.vault.failNext({ count: 3, operations: ['probe'] });
     await realm.advance(300_000);
     expect(realm.ready('KeyDestination', 'prod-vault')).toBe('False DestinationUnavailable');
+    expect(realm.kstatus('KeyDestination', 'prod-vault')).toBe('InProgress');
     expect(status()?.lastCheckedAt).not.toBe(first);
     const effects = realm.world.resources.effects.length;
     await realm.advance(15_000);
@@ -311,6 +319,14 @@ describe('a destination', () => {
     await realm.advance(15_000);
     expect(realm.ready('KeyDestination', 'prod-vault')).toBe('True Available');
     expect(realm.world.condition('Ready')).toBe('True Available');
+  });
+
+  it('that no try can mend needs a person', async () => {
+    const realm = await ready();
+    realm.world.vault.failNext({ count: 1, operations: ['probe'], error: stalled('InvalidSpec', 'spec.vault is no place') });
+    await realm.advance(300_000);
+    expect(realm.ready('KeyDestination', 'prod-vault')).toBe('False InvalidSpec');
+    expect(realm.kstatus('KeyDestination', 'prod-vault')).toBe('Failed');
   });
 
   it('stays while keys are delivered to it, and goes with the last one', async () => {
