@@ -9,6 +9,7 @@ import { group } from '../operator/src/api/meta.ts';
 import { chartFiles, chartPage, chartTemplateFolder } from './chart/chart.ts';
 import { configurationPage, verdictsPage } from './configreference.ts';
 import { permissionsPage } from './permissions.ts';
+import { pulumiFiles, pulumiFolder } from './pulumi/kinds.ts';
 import { conditionsPage, indexPage, kindPage } from './reference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -28,7 +29,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   files.set('docs/reference/permissions.md', toMarkdown(permissionsPage()));
   files.set('docs/reference/README.md', toMarkdown(indexPage()));
   files.set('docs/reference/chart.md', toMarkdown(chartPage()));
-  return new Map([...files, ...chartFiles(source)]);
+  return new Map([...files, ...chartFiles(source), ...pulumiFiles(source)]);
 }
 
 function toYaml(document: unknown): string {
@@ -43,6 +44,7 @@ function toMarkdown(page: string): string {
 const ownedFolders = [
   { folder: 'crds', ending: '.yaml' },
   { folder: chartTemplateFolder, ending: '.yaml' },
+  { folder: pulumiFolder, ending: '.ts' },
   { folder: 'docs/reference', ending: '.md' },
   { folder: 'docs/reference/schemas', ending: '.json' },
 ] as const;

@@ -1,6 +1,6 @@
 // The bootstrap: installs what package-lock.json names when it is not there, then runs a command of the project under
 // the Node that the lock file pins. Plain JavaScript for any Node >= 18, because nothing is installed when it starts.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -22,6 +22,7 @@ const COMMANDS = {
   bench: ['scripts/bench.ts'],
   generate: ['scripts/generate.ts'],
   requirements: ['scripts/requirements.ts'],
+  'build-pulumi': ['scripts/pulumi/build.ts'],
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '--log-level=warn', '.'],
 };
 
@@ -34,7 +35,28 @@ try {
 } catch (error) {
   fail(1, error.message);
 }
+if (command !== 'build-pulumi') buildPulumiPackage();
 runUnderOurNode([...COMMANDS[command], ...args]);
+
+/** So that `import '@keywright/pulumi'` always means the sources of this checkout. */
+function buildPulumiPackage() {
+  if (isPulumiBuilt()) return;
+  const { status } = spawnSync(ourNode(), [join(ROOT, 'scripts/pulumi/build.ts')], { stdio: ['ignore', 'inherit', 'inherit'] });
+  // Nothing but Pulumi programs needs it: whatever was asked for goes on.
+  if (status !== 0) tell('the package @keywright/pulumi could not be built: see above; programs that import it have the old one');
+}
+
+/** Whether each source that it was built of is still what it was. */
+function isPulumiBuilt() {
+  try {
+    const { inputs, hash } = JSON.parse(readFileSync(join(ROOT, 'pulumi/dist/stamp.json'), 'utf8'));
+    const now = createHash('sha256');
+    for (const path of inputs) now.update(path).update(readFileSync(join(ROOT, path)));
+    return now.digest('hex') === hash;
+  } catch {
+    return false;
+  }
+}
 
 /** What is installed counts as current only for this lock file and this kind of machine. */
 function wantedStamp() {

@@ -20,6 +20,8 @@ export interface TransitionRule<T> {
   readonly cel: string;
   readonly message: string;
   readonly field?: string;
+  /** Whether any change of the field is refused: then another value needs another object. */
+  readonly immutable?: true;
   holds(self: T, old: T): boolean;
 }
 

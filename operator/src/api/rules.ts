@@ -26,12 +26,19 @@ export function atMostOneOf(members: readonly string[]): Rule<Members> {
   };
 }
 
-/** A required member that never changes. `why` reads on after "is immutable: ". */
+/**
+ * How every refusal to change a field begins. These are Kubernetes' own words (`FieldImmutableErrorMsg` of
+ * apimachinery): tools look for them, Pulumi's provider to preview a replacement.
+ */
+const isImmutable = 'field is immutable';
+
+/** A required member that never changes. `why` reads on after a colon. */
 export function immutable(member: string, why: string): TransitionRule<Members> {
   return {
     cel: `self.${member} == oldSelf.${member}`,
-    message: `${member} is immutable: ${why}`,
+    message: `${isImmutable}: ${why}`,
     field: member,
+    immutable: true,
     holds: (self, old) => isDeepStrictEqual(self[member], old[member]),
   };
 }
@@ -90,7 +97,7 @@ const moving = 'moving keys needs a new KeyDestination';
 /** Vault stays Vault and AWS stays AWS. */
 export const providerStays: TransitionRule<DestinationPlace> = {
   cel: 'has(self.vault) == has(oldSelf.vault) && has(self.aws) == has(oldSelf.aws)',
-  message: `the provider is immutable: ${moving}`,
+  message: `${isImmutable}: the provider stays, ${moving}`,
   holds: (self, old) =>
     (self.vault === undefined) === (old.vault === undefined) && (self.aws === undefined) === (old.aws === undefined),
 };
@@ -102,8 +109,9 @@ function memberStays(provider: keyof DestinationPlace, member: string): Transiti
   const [now, then] = [`self.${provider}.${celName(member)}`, `oldSelf.${provider}.${celName(member)}`];
   return {
     cel: `!has(self.${provider}) || !has(oldSelf.${provider}) || (has(${now}) == has(${then}) && (!has(${now}) || ${now} == ${then}))`,
-    message: `${provider}.${member} is immutable: ${moving}`,
+    message: `${isImmutable}: ${moving}`,
     field: `${provider}.${member}`,
+    immutable: true,
     holds: ({ [provider]: here }, { [provider]: before }) =>
       here === undefined || before === undefined || here[member] === before[member],
   };

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as k8s from '@pulumi/kubernetes';
+import { ConfigMap } from '@pulumi/kubernetes/core/v1/configMap.js';
 import { describe, expect, it } from 'vitest';
 import { useKube } from '../../harness/parts.ts';
 import { Pulumi } from '../../harness/pulumi/pulumi.ts';
@@ -15,7 +15,7 @@ describe('the engine of Pulumi', () => {
   it('runs a function of a test: creates, changes and destroys through the real provider', async () => {
     let text = 'one';
     const stack = await pulumi.stack('inline', async () => {
-      new k8s.core.v1.ConfigMap('inline', { metadata: { name: 'inline', namespace }, data: { text } });
+      new ConfigMap('inline', { metadata: { name: 'inline', namespace }, data: { text } });
     });
     await stack.up();
     text = 'two';
@@ -32,7 +32,7 @@ describe('the engine of Pulumi', () => {
     writeFileSync(join(folder, 'package.json'), '{ "type": "module", "main": "index.ts" }');
     writeFileSync(
       join(folder, 'index.ts'),
-      `import * as k8s from '@pulumi/kubernetes';
+      `import { ConfigMap } from '@pulumi/kubernetes/core/v1/configMap.js';
 const namespace: string = '${namespace}';
 new k8s.core.v1.ConfigMap('plain', { metadata: { name: 'plain', namespace }, data: { text: 'x' } });
 `,

@@ -1,0 +1,399 @@
+// Made by `npm run generate` from operator/src: edit there.
+import type * as pulumi from '@pulumi/pulumi';
+
+/** When the node pulls it. */
+export const KeywrightValuesImagePullPolicy = {
+  Always: 'Always',
+  IfNotPresent: 'IfNotPresent',
+  Never: 'Never',
+} as const;
+/** When the node pulls it. */
+export type KeywrightValuesImagePullPolicy = (typeof KeywrightValuesImagePullPolicy)[keyof typeof KeywrightValuesImagePullPolicy];
+
+/** The least important line that is logged. */
+export const KeywrightValuesLogLevel = {
+  trace: 'trace',
+  debug: 'debug',
+  info: 'info',
+  warn: 'warn',
+  error: 'error',
+  silent: 'silent',
+} as const;
+/** The least important line that is logged. */
+export type KeywrightValuesLogLevel = (typeof KeywrightValuesLogLevel)[keyof typeof KeywrightValuesLogLevel];
+
+/** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
+export const KeywrightValuesAdmissionMode = {
+  required: 'required',
+  off: 'off',
+} as const;
+/** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
+export type KeywrightValuesAdmissionMode = (typeof KeywrightValuesAdmissionMode)[keyof typeof KeywrightValuesAdmissionMode];
+
+/** When the node pulls it. */
+export const KeywrightValuesPostgresImagePullPolicy = {
+  Always: 'Always',
+  IfNotPresent: 'IfNotPresent',
+  Never: 'Never',
+} as const;
+/** When the node pulls it. */
+export type KeywrightValuesPostgresImagePullPolicy =
+  (typeof KeywrightValuesPostgresImagePullPolicy)[keyof typeof KeywrightValuesPostgresImagePullPolicy];
+
+/** The type of the Service. */
+export const KeywrightValuesAuthorizerServiceType = {
+  ClusterIP: 'ClusterIP',
+  NodePort: 'NodePort',
+  LoadBalancer: 'LoadBalancer',
+} as const;
+/** The type of the Service. */
+export type KeywrightValuesAuthorizerServiceType =
+  (typeof KeywrightValuesAuthorizerServiceType)[keyof typeof KeywrightValuesAuthorizerServiceType];
+
+/** The image of the operator and the authorizer. Build it with the Containerfile of this repository. */
+export interface KeywrightValuesImageArgs {
+  /** The repository, with its registry if it has one. */
+  repository?: pulumi.Input<string> | undefined;
+  /** The tag; empty = the appVersion of the chart. */
+  tag?: pulumi.Input<string> | undefined;
+  /** sha256:…, which counts in place of the tag. */
+  digest?: pulumi.Input<string> | undefined;
+  /** When the node pulls it. */
+  pullPolicy?: pulumi.Input<KeywrightValuesImagePullPolicy> | undefined;
+}
+
+export interface KeywrightValuesImagePullSecretsArgs {
+  name: pulumi.Input<string>;
+}
+
+/** The CustomResourceDefinitions. */
+export interface KeywrightValuesCrdsArgs {
+  /** Whether the CustomResourceDefinitions are installed and upgraded with the release. */
+  install?: pulumi.Input<boolean> | undefined;
+  /** Whether an uninstall leaves them. Without them every ApiKey is deleted. */
+  keep?: pulumi.Input<boolean> | undefined;
+}
+
+/** Who may put which right into a key is checked by the API server itself. */
+export interface KeywrightValuesAdmissionArgs {
+  /** Whether the ValidatingAdmissionPolicy and its binding are installed with the release. */
+  install?: pulumi.Input<boolean> | undefined;
+  /** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
+  mode?: pulumi.Input<KeywrightValuesAdmissionMode> | undefined;
+}
+
+/** Roles besides those of the operator. */
+export interface KeywrightValuesRbacArgs {
+  /** Whether keywright-admin, -grantor, -responder and -viewer are made. They are bound to nobody. */
+  userRoles?: pulumi.Input<boolean> | undefined;
+  /** Whether controllers of the Service Binding specification may read ApiKeys. */
+  serviceBinding?: pulumi.Input<boolean> | undefined;
+}
+
+/** The namespaces whose ApiKeys are served; nothing = all. */
+export interface KeywrightValuesNamespacesArgs {
+  /** Namespaces by name. */
+  names?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Labels of namespaces, all of which must be there. Looked up in the cluster by each install and upgrade. */
+  selector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** The namespaces whose Secrets keys may be delivered to: the operator can read all Secrets there. Nothing = none, and no right on Secrets. */
+export interface KeywrightValuesSecretsArgs {
+  /** Namespaces by name. */
+  names?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Labels of namespaces, all of which must be there. Looked up in the cluster by each install and upgrade. */
+  selector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** Every namespace, also those that come later. */
+  all?: pulumi.Input<boolean> | undefined;
+}
+
+/** The namespaces whose workloads may be restarted for a new version: the operator can run anything there. Nothing = none. */
+export interface KeywrightValuesConsumersArgs {
+  /** Namespaces by name. */
+  names?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Labels of namespaces, all of which must be there. Looked up in the cluster by each install and upgrade. */
+  selector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** Every namespace, also those that come later. */
+  all?: pulumi.Input<boolean> | undefined;
+}
+
+/** The authorizer can do with fewer rights. */
+export interface KeywrightValuesDatabaseAuthorizerArgs {
+  /** A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. */
+  existingSecret?: pulumi.Input<string> | undefined;
+  /** Its entry. */
+  existingSecretKey?: pulumi.Input<string> | undefined;
+}
+
+/** The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled. */
+export interface KeywrightValuesDatabaseArgs {
+  /** postgres://user:password@host:5432/database. It is kept in the Secret keywright-database, and in the record of the Helm release. */
+  url?: pulumi.Input<string> | undefined;
+  /** A Secret of the release namespace that holds the URL. */
+  existingSecret?: pulumi.Input<string> | undefined;
+  /** Its entry; CloudNativePG calls it uri. */
+  existingSecretKey?: pulumi.Input<string> | undefined;
+  /** A Secret with the password, where the URL has none. */
+  passwordSecret?: pulumi.Input<string> | undefined;
+  /** Its entry. */
+  passwordSecretKey?: pulumi.Input<string> | undefined;
+  /** The authorizer can do with fewer rights. */
+  authorizer?: pulumi.Input<KeywrightValuesDatabaseAuthorizerArgs> | undefined;
+}
+
+/** Its image. */
+export interface KeywrightValuesPostgresImageArgs {
+  /** The repository, with its registry if it has one. */
+  repository?: pulumi.Input<string> | undefined;
+  /** The tag: the version of PostgreSQL. */
+  tag?: pulumi.Input<string> | undefined;
+  /** sha256:…, which counts in place of the tag. */
+  digest?: pulumi.Input<string> | undefined;
+  /** When the node pulls it. */
+  pullPolicy?: pulumi.Input<KeywrightValuesPostgresImagePullPolicy> | undefined;
+}
+
+/** Its volume, which outlives the release. */
+export interface KeywrightValuesPostgresStorageArgs {
+  /** How much. */
+  size?: pulumi.Input<string> | undefined;
+  /** The StorageClass. Empty = the cluster's default. */
+  className?: pulumi.Input<string> | undefined;
+}
+
+/** Of its container. */
+export interface KeywrightValuesPostgresResourcesArgs {
+  /** What the scheduler sets aside. */
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  /** What the container may take. No limit of the processor: it would slow down verdicts. */
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+}
+
+/** A PostgreSQL for evaluation. */
+export interface KeywrightValuesPostgresArgs {
+  /** One PostgreSQL without a replica or a backup: to try Keywright out, and for nothing else. */
+  enabled?: pulumi.Input<boolean> | undefined;
+  /** Its image. */
+  image?: pulumi.Input<KeywrightValuesPostgresImageArgs> | undefined;
+  /** Its volume, which outlives the release. */
+  storage?: pulumi.Input<KeywrightValuesPostgresStorageArgs> | undefined;
+  /** Of its container. */
+  resources?: pulumi.Input<KeywrightValuesPostgresResourcesArgs> | undefined;
+}
+
+/** What hashes of keys are made with. Whoever loses it loses every key: back it up, apart from the database. */
+export interface KeywrightValuesPeppersArgs {
+  /** A Secret with the entry peppers.json. Empty = the chart makes keywright-peppers, once. Where manifests are rendered without the cluster (Argo CD, helm template), make it yourself and name it here. */
+  existingSecret?: pulumi.Input<string> | undefined;
+}
+
+/** Of the container. */
+export interface KeywrightValuesOperatorResourcesArgs {
+  /** What the scheduler sets aside. */
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  /** What the container may take. No limit of the processor: it would slow down verdicts. */
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+}
+
+/** The account is called keywright-operator: Vault roles and cloud roles name it. */
+export interface KeywrightValuesOperatorServiceAccountArgs {
+  /** Annotations of the ServiceAccount, such as eks.amazonaws.com/role-arn. */
+  annotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** The operator: mints, delivers, rotates, repairs, revokes. */
+export interface KeywrightValuesOperatorArgs {
+  /** How many Pods. */
+  replicas?: pulumi.Input<number> | undefined;
+  /** Of the container. */
+  resources?: pulumi.Input<KeywrightValuesOperatorResourcesArgs> | undefined;
+  /** More variables of the container, as in a Pod. */
+  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** More volumes of the Pod, such as certificates. */
+  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Where they are mounted. */
+  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Annotations of the Pods. */
+  podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** More labels of the Pods. */
+  podLabels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** The nodes that Pods may run on. */
+  nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** The taints that they tolerate. */
+  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Where they would rather run. */
+  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  /** How they are spread; nothing = over nodes and zones, as far as that works. */
+  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Their PriorityClass. */
+  priorityClassName?: pulumi.Input<string> | undefined;
+  /** The account is called keywright-operator: Vault roles and cloud roles name it. */
+  serviceAccount?: pulumi.Input<KeywrightValuesOperatorServiceAccountArgs> | undefined;
+  /** How long a leader that fell silent is waited for, 5s to 10m. */
+  leaseDuration?: pulumi.Input<string> | undefined;
+  /** How many ApiKeys are reconciled at the same time. */
+  concurrency?: pulumi.Input<number> | undefined;
+  /** How long the deletion of an ApiKey waits for a destination that does not answer. */
+  withdrawDeadline?: pulumi.Input<string> | undefined;
+  /** How long a new version waits for a destination that does not answer. */
+  deliverDeadline?: pulumi.Input<string> | undefined;
+  /** How often a destination is looked at for changes by others. */
+  driftInterval?: pulumi.Input<string> | undefined;
+}
+
+/** Of the container. */
+export interface KeywrightValuesAuthorizerResourcesArgs {
+  /** What the scheduler sets aside. */
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  /** What the container may take. No limit of the processor: it would slow down verdicts. */
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+}
+
+/** The account has no right in the cluster, and its token is not mounted. */
+export interface KeywrightValuesAuthorizerServiceAccountArgs {
+  /** Annotations of the ServiceAccount, such as eks.amazonaws.com/role-arn. */
+  annotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** Who may ask: by a token in the header Keywright-Caller. */
+export interface KeywrightValuesAuthorizerCallersArgs {
+  /** A Secret with the entry tokens.json: {"<caller>":"<SHA-256 of its token, hex>"}. Empty = the chart makes keywright-callers, with one caller: gateway. */
+  existingSecret?: pulumi.Input<string> | undefined;
+}
+
+/** TLS of the verify API. */
+export interface KeywrightValuesAuthorizerTlsArgs {
+  /** A Secret of type kubernetes.io/tls. Empty = plain HTTP. */
+  existingSecret?: pulumi.Input<string> | undefined;
+  /** A Secret with the entry ca.crt: callers with a client certificate of it need no token. */
+  clientCaSecret?: pulumi.Input<string> | undefined;
+}
+
+/** The Service keywright-authorizer. */
+export interface KeywrightValuesAuthorizerServiceArgs {
+  /** The type of the Service. */
+  type?: pulumi.Input<KeywrightValuesAuthorizerServiceType> | undefined;
+  /** Its port. */
+  port?: pulumi.Input<number> | undefined;
+  /** Its annotations. */
+  annotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** The authorizer: answers /v1/verify. */
+export interface KeywrightValuesAuthorizerArgs {
+  /** Whether the verify API is installed here. Off where it runs elsewhere, over the same database. */
+  enabled?: pulumi.Input<boolean> | undefined;
+  /** How many Pods. */
+  replicas?: pulumi.Input<number> | undefined;
+  /** Of the container. */
+  resources?: pulumi.Input<KeywrightValuesAuthorizerResourcesArgs> | undefined;
+  /** More variables of the container, as in a Pod. */
+  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** More volumes of the Pod, such as certificates. */
+  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Where they are mounted. */
+  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Annotations of the Pods. */
+  podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** More labels of the Pods. */
+  podLabels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** The nodes that Pods may run on. */
+  nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+  /** The taints that they tolerate. */
+  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Where they would rather run. */
+  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  /** How they are spread; nothing = over nodes and zones, as far as that works. */
+  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Their PriorityClass. */
+  priorityClassName?: pulumi.Input<string> | undefined;
+  /** The account has no right in the cluster, and its token is not mounted. */
+  serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
+  /** How often it writes which keys were used, 1s to 30s. */
+  usageFlush?: pulumi.Input<string> | undefined;
+  /** Who may ask: by a token in the header Keywright-Caller. */
+  callers?: pulumi.Input<KeywrightValuesAuthorizerCallersArgs> | undefined;
+  /** TLS of the verify API. */
+  tls?: pulumi.Input<KeywrightValuesAuthorizerTlsArgs> | undefined;
+  /** The Service keywright-authorizer. */
+  service?: pulumi.Input<KeywrightValuesAuthorizerServiceArgs> | undefined;
+  /** How long a Pod that ends still answers, until everybody knows. */
+  drainSeconds?: pulumi.Input<number> | undefined;
+}
+
+/** NetworkPolicies. */
+export interface KeywrightValuesNetworkPolicyArgs {
+  /** Whether NetworkPolicies close all ports but those that are served. */
+  enabled?: pulumi.Input<boolean> | undefined;
+  /** Who reaches the verify API, as `from` in a NetworkPolicy; nothing = all Pods. */
+  callers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Who reaches metrics and health, likewise. */
+  scrapers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  /** Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS. */
+  egress?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+}
+
+/** A ServiceMonitor for the Services of both. */
+export interface KeywrightValuesServiceMonitorArgs {
+  /** Whether it is made. It needs the CRDs of the Prometheus operator. */
+  enabled?: pulumi.Input<boolean> | undefined;
+  /** How often is scraped. */
+  interval?: pulumi.Input<string> | undefined;
+  /** Its labels, by which a Prometheus finds it. */
+  labels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** A PodMonitor for the Pods of both, in place of the ServiceMonitor. */
+export interface KeywrightValuesPodMonitorArgs {
+  /** Whether it is made. It needs the CRDs of the Prometheus operator. */
+  enabled?: pulumi.Input<boolean> | undefined;
+  /** How often is scraped. */
+  interval?: pulumi.Input<string> | undefined;
+  /** Its labels, by which a Prometheus finds it. */
+  labels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
+}
+
+/** The values of the Helm chart. */
+export interface KeywrightValuesArgs {
+  /** The image of the operator and the authorizer. Build it with the Containerfile of this repository. */
+  image?: pulumi.Input<KeywrightValuesImageArgs> | undefined;
+  /** Secrets with the credentials of its registry. */
+  imagePullSecrets?: pulumi.Input<pulumi.Input<KeywrightValuesImagePullSecretsArgs>[]> | undefined;
+  /** The least important line that is logged. */
+  logLevel?: pulumi.Input<KeywrightValuesLogLevel> | undefined;
+  /** The CustomResourceDefinitions. */
+  crds?: pulumi.Input<KeywrightValuesCrdsArgs> | undefined;
+  /** Who may put which right into a key is checked by the API server itself. */
+  admission?: pulumi.Input<KeywrightValuesAdmissionArgs> | undefined;
+  /** Roles besides those of the operator. */
+  rbac?: pulumi.Input<KeywrightValuesRbacArgs> | undefined;
+  /** The namespaces whose ApiKeys are served; nothing = all. */
+  namespaces?: pulumi.Input<KeywrightValuesNamespacesArgs> | undefined;
+  /** The namespaces whose Secrets keys may be delivered to: the operator can read all Secrets there. Nothing = none, and no right on Secrets. */
+  secrets?: pulumi.Input<KeywrightValuesSecretsArgs> | undefined;
+  /** The namespaces whose workloads may be restarted for a new version: the operator can run anything there. Nothing = none. */
+  consumers?: pulumi.Input<KeywrightValuesConsumersArgs> | undefined;
+  /** Secrets of the release namespace that KeyDestinations log in with (secretRef). The operator may read these alone. */
+  loginSecrets?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled. */
+  database?: pulumi.Input<KeywrightValuesDatabaseArgs> | undefined;
+  /** A PostgreSQL for evaluation. */
+  postgres?: pulumi.Input<KeywrightValuesPostgresArgs> | undefined;
+  /** What hashes of keys are made with. Whoever loses it loses every key: back it up, apart from the database. */
+  peppers?: pulumi.Input<KeywrightValuesPeppersArgs> | undefined;
+  /** The operator: mints, delivers, rotates, repairs, revokes. */
+  operator?: pulumi.Input<KeywrightValuesOperatorArgs> | undefined;
+  /** The authorizer: answers /v1/verify. */
+  authorizer?: pulumi.Input<KeywrightValuesAuthorizerArgs> | undefined;
+  /** NetworkPolicies. */
+  networkPolicy?: pulumi.Input<KeywrightValuesNetworkPolicyArgs> | undefined;
+  /** A ServiceMonitor for the Services of both. */
+  serviceMonitor?: pulumi.Input<KeywrightValuesServiceMonitorArgs> | undefined;
+  /** A PodMonitor for the Pods of both, in place of the ServiceMonitor. */
+  podMonitor?: pulumi.Input<KeywrightValuesPodMonitorArgs> | undefined;
+  /** What a parent chart passes to all; not read here. */
+  global?: pulumi.Input<{ [name: string]: unknown }> | undefined;
+  /** For the condition of a parent chart; not read here. */
+  enabled?: pulumi.Input<boolean> | undefined;
+}

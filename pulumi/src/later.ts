@@ -1,0 +1,11 @@
+import * as pulumi from '@pulumi/pulumi';
+
+/** Whether a value comes later: an output of another resource, or a promise. */
+export function isLater(value: unknown): value is pulumi.OutputInstance<unknown> | Promise<unknown> {
+  return pulumi.Output.isInstance(value) || value instanceof Promise;
+}
+
+/** A value that may hold outputs at any depth as one output, known when all of them are. */
+export function wholeOf(value: unknown): pulumi.OutputInstance<unknown> {
+  return pulumi.output(value as object);
+}
