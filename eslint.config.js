@@ -20,7 +20,7 @@ const noModuleState = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/node_modules/', '.keywright/', 'dist/', 'test/tools/'] },
+  { ignores: ['**/node_modules/', '.keywright/', 'dist/', 'pulumi/dist/', 'test/tools/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

@@ -80,11 +80,10 @@ function unsecret<T>(output: pulumi.Output<T>): pulumi.Output<T> {
   return pulumi.unsecret(output);
 }
 
-/** The URL of the database holds its password: the state keeps it encrypted, whatever the program says. */
+/** The URL of the database holds its password: with it the state keeps the values encrypted, whatever the program says. */
 function withSecretUrl(values: pulumi.Input<KeywrightValuesArgs>): pulumi.Input<{ [name: string]: unknown }> {
   return pulumi.output(values).apply((known) => {
-    const { database } = known;
-    if (database?.url === undefined) return known;
-    return { ...known, database: { ...database, url: pulumi.secret(database.url) } };
+    const all: { [name: string]: unknown } = { ...known };
+    return (known.database?.url ?? '') === '' ? pulumi.output(all) : pulumi.secret(all);
   });
 }

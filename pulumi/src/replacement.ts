@@ -2,8 +2,9 @@ import * as pulumi from '@pulumi/pulumi';
 import { isDeepStrictEqual } from 'node:util';
 import { kindTable } from '../../operator/src/api/kinds.ts';
 import type { Subject } from './kind.ts';
+import { isLater } from './later.ts';
 import { Replacement } from './replace.ts';
-import { refusal, valueAt } from './validation.ts';
+import { refusal } from './validation.ts';
 
 /** The places of the immutable fields of a kind, with why they are. */
 function immutableFields(kind: Subject['kind']): readonly { readonly field: string; readonly message: string }[] {
@@ -26,28 +27,54 @@ export function replacementOptions(
   if (fields.length === 0) return {};
   if (replace === Replacement.DeleteFirst)
     return { deleteBeforeReplace: true, replaceOnChanges: fields.map(({ field }) => `spec.${field}`) };
-  const hook = new pulumi.ResourceHook(
-    hookName(subject, opts.parent),
-    ({ oldInputs, newInputs }) => {
-      const faults = fields.flatMap(({ field, message }) => {
-        const steps = ['spec', ...field.split('.')];
-        const [before, after] = [valueAt(oldInputs, steps), valueAt(newInputs, steps)];
-        // What is not known yet is no change so far.
-        if (pulumi.isUnknown(after) || isDeepStrictEqual(before, after)) return [];
-        return [{ path: steps.join('.'), message: `${message} (it was ${JSON.stringify(before)})` }];
-      });
-      if (faults.length > 0) throw withWaysOut(refusal(subject, faults), subject.kind);
-    },
-    { onDryRun: true },
-  );
-  return { hooks: { beforeUpdate: [hook] } };
+  if (!canHook()) return {};
+  const refuse = async ({ oldInputs, newInputs }: pulumi.ResourceHookArgs): Promise<void> => {
+    const error = await refusedChange(subject, oldInputs, newInputs);
+    if (error !== undefined) throw error;
+  };
+  return { hooks: { beforeUpdate: [new pulumi.ResourceHook(hookName(subject, opts.parent), refuse, { onDryRun: true })] } };
 }
 
-function withWaysOut(error: Error, kind: string): Error {
+/** The runtime mocks of a unit test know no hooks, and a resource that has one would wait for ever (@pulumi/pulumi 3.259). */
+function canHook(): boolean {
+  const monitor: unknown = pulumi.runtime.getMonitor();
+  return typeof monitor !== 'object' || monitor === null || 'registerResourceHook' in monitor;
+}
+
+/** What is said of a change of immutable fields, or nothing. What is not known yet counts as no change. */
+export async function refusedChange(subject: Subject, before: unknown, after: unknown): Promise<Error | undefined> {
+  const faults = await Promise.all(
+    immutableFields(subject.kind).map(async ({ field, message }) => {
+      const steps = ['spec', ...field.split('.')];
+      const [was, is] = [await settledAt(before, steps), await settledAt(after, steps)];
+      if (pulumi.isUnknown(is) || isDeepStrictEqual(was, is)) return [];
+      return [{ path: steps.join('.'), message: `${message} (it was ${JSON.stringify(was)})` }];
+    }),
+  );
+  if (faults.flat().length === 0) return undefined;
+  const { kind } = subject;
   const lost = kind === 'ApiKey' ? 'its key is revoked at once' : 'the keys that depend on it are refused at once';
   return new pulumi.RunError(
-    `${error.message}\nEither declare a second ${kind} beside this one, let both live until everybody uses the new one, and remove this one then;\nor set replace: "${Replacement.DeleteFirst}" on it: it is deleted first (${lost}) and made anew.`,
+    [
+      refusal(subject, faults.flat()).message,
+      `Either declare a second ${kind} beside this one, let both live until everybody uses the new one, and remove this one then;`,
+      `or set replace: "${Replacement.DeleteFirst}" on it: it is deleted first (${lost}) and made anew.`,
+    ].join('\n'),
   );
+}
+
+/** What stands at a place of a resource's inputs; secrets among them come as outputs. */
+async function settledAt(value: unknown, steps: readonly string[]): Promise<unknown> {
+  const known = isLater(value) ? await settledOf(value) : value;
+  const [step, ...rest] = steps;
+  if (step === undefined) return known;
+  return typeof known === 'object' && known !== null ? settledAt(Reflect.get(known, step), rest) : undefined;
+}
+
+/** The SDK does not declare how an output is awaited; `apply` would never answer for one that is not known. */
+async function settledOf(value: object): Promise<unknown> {
+  const promise: unknown = Reflect.get(value, 'promise');
+  return typeof promise === 'function' ? (promise.call(value, true) as unknown) : value;
 }
 
 /** The engine wants a name of its own for each hook of a program: that of the resource, with those of its parents. */

@@ -75,8 +75,7 @@ function isWithin(steps: Steps, outer: Steps): boolean {
   return outer.every((step, at) => steps[at] === step);
 }
 
-/** What stands at a place of a value. */
-export function valueAt(value: unknown, steps: Steps): unknown {
+function valueAt(value: unknown, steps: Steps): unknown {
   return steps.reduce<unknown>(
     (found, step) => (typeof found === 'object' && found !== null ? Reflect.get(found, step) : undefined),
     value,

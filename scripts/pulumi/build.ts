@@ -35,6 +35,8 @@ async function main(): Promise<void> {
       external: ['@pulumi/*'],
       logLevel: 'error',
       metafile: true,
+      // A class is called in errors and stacks what it is called in the sources.
+      keepNames: true,
     };
     const implementation = {
       ...shared,

@@ -24,8 +24,7 @@ export const ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator = {
   DoesNotExist: 'DoesNotExist',
 } as const;
 /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-export type ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator =
-  (typeof ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator)[keyof typeof ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator];
+export type ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator = (typeof ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator)[keyof typeof ApiCatalogAccessTypesNamespacesSelectorMatchExpressionsOperator];
 
 /** The HTTP method; HEAD follows GET unless it has an entry of its own. */
 export const ApiCatalogEndpointsMethod = {
@@ -46,8 +45,7 @@ export const ApiCatalogCredentialsForeignBearer = {
   Ignore: 'Ignore',
 } as const;
 /** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
-export type ApiCatalogCredentialsForeignBearer =
-  (typeof ApiCatalogCredentialsForeignBearer)[keyof typeof ApiCatalogCredentialsForeignBearer];
+export type ApiCatalogCredentialsForeignBearer = (typeof ApiCatalogCredentialsForeignBearer)[keyof typeof ApiCatalogCredentialsForeignBearer];
 
 /** Whether a key may never expire: Forbidden or Allowed; default Forbidden. */
 export const ApiCatalogPolicyNeverExpires = {
@@ -248,7 +246,7 @@ export interface ApiCatalogAccessTypesNamespacesSelectorMatchExpressions {
   /** The label that the requirement is about. */
   readonly key: string;
   /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
   /** The values for In and NotIn, at most 50. */
   readonly values?: readonly string[] | undefined;
 }
@@ -275,7 +273,7 @@ export interface ApiCatalogAccessTypes {
   /** What the type is for, at most 500 characters. */
   readonly description?: string | undefined;
   /** What the type reaches: All endpoints, the Listed scopes, whatever the Owner has now, or only what is Selected on the key. */
-  readonly endpoints: 'All' | 'Listed' | 'Owner' | 'Selected';
+  readonly endpoints: "All" | "Listed" | "Owner" | "Selected";
   /** The fixed allow-list of a Listed type, 1 to 200 scopes. */
   readonly scopes?: readonly string[] | undefined;
   /** Whether endpoints flagged admin are within reach, given the admin grant of the owner; default false. */
@@ -299,7 +297,7 @@ export interface ApiCatalogEndpoints {
   /** The name that scopes, keys and grants use, at most 63 characters. */
   readonly name: string;
   /** The HTTP method; HEAD follows GET unless it has an entry of its own. */
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
   /** The path template, at most 500 characters; a {parameter} takes one whole segment. */
   readonly path: string;
   /** Whether it works with one application; default false. */
@@ -370,7 +368,7 @@ export interface ApiCatalogCredentials {
   /** The headers that a key may come in, 1 to 8, never a query parameter; the first one is the delivered header line. */
   readonly headers: readonly ApiCatalogCredentialsHeaders[];
   /** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
-  readonly foreignBearer: 'Reject' | 'Ignore';
+  readonly foreignBearer: "Reject" | "Ignore";
 }
 
 /** What keys of this catalog may ask for. */
@@ -380,7 +378,7 @@ export interface ApiCatalogPolicy {
   /** The longest lifetime that a key may ask for, as a duration from 1s to 876000h; default 17520h. */
   readonly maxExpiry: string;
   /** Whether a key may never expire: Forbidden or Allowed; default Forbidden. */
-  readonly neverExpires: 'Forbidden' | 'Allowed';
+  readonly neverExpires: "Forbidden" | "Allowed";
   /** The HTTP status for an expired key: 401 or 403; default 403. */
   readonly expiredStatus: 401 | 403;
   /** Whether a key needs a contactEmail; default true. */
@@ -419,7 +417,7 @@ export interface ApiCatalogStatusConditions {
   /** What the condition is about. */
   readonly type: string;
   /** Whether it holds: True, False or Unknown. */
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: "True" | "False" | "Unknown";
   /** Why, in one word of the vocabulary that conditions, events, logs and metrics share. */
   readonly reason: string;
   /** Why, in a sentence, at most 4096 characters. */
@@ -456,7 +454,7 @@ export interface ApiCatalogArgs {
  * One API product: its endpoints, access types and scopes, what its keys look like and what they may ask for.
  *
  * By default an update waits until it is Ready; the annotation `pulumi.com/waitFor` or
- * `pulumi.com/skipAwait` says otherwise.
+ * `pulumi.com/skipAwait` says otherwise. 
  */
 export class ApiCatalog extends KeywrightResource {
   /** What it is in Kubernetes. */

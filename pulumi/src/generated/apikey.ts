@@ -227,11 +227,11 @@ export interface ApiKeyRotation {
   /** How long before its expiry a version is replaced, as a duration from 1s to 876000h; with every, the earlier one counts. */
   readonly beforeExpiry?: string | undefined;
   /** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
-  readonly onExpiry: 'Rotate' | 'Expire';
+  readonly onExpiry: "Rotate" | "Expire";
   /** How long the old and the new version are both valid at least, as a duration from 0s to 876000h; default 24h. */
   readonly overlap: string;
   /** When the old version ends: WhenUnused waits until it is no longer seen, AfterOverlap does not; default WhenUnused. */
-  readonly retireOldKey: 'WhenUnused' | 'AfterOverlap';
+  readonly retireOldKey: "WhenUnused" | "AfterOverlap";
   /** How long the old version must be unseen to count as unused, as a duration from 0s to 876000h; default 10m. */
   readonly quietPeriod: string;
   /** When the old version ends at the latest, counted from the activation of the new one, as a duration from 0s to 876000h; default 168h. */
@@ -267,7 +267,7 @@ export interface ApiKeyDeliverTo {
 
 export interface ApiKeyConsumers {
   /** The kind of the workload: Deployment, StatefulSet or DaemonSet. */
-  readonly kind: 'Deployment' | 'StatefulSet' | 'DaemonSet';
+  readonly kind: "Deployment" | "StatefulSet" | "DaemonSet";
   /** The name of the workload in the namespace of the ApiKey, at most 63 characters. */
   readonly name: string;
   /** Whether the workload is restarted after each activation; default false. */
@@ -279,7 +279,7 @@ export interface ApiKeyConsumers {
 /** Revokes the key for ever; cannot be removed. */
 export interface ApiKeyRevoked {
   /** Why: Unspecified, KeyCompromise, Superseded, CessationOfOperation or PrivilegeWithdrawn; default Unspecified. */
-  readonly reason: 'Unspecified' | 'KeyCompromise' | 'Superseded' | 'CessationOfOperation' | 'PrivilegeWithdrawn';
+  readonly reason: "Unspecified" | "KeyCompromise" | "Superseded" | "CessationOfOperation" | "PrivilegeWithdrawn";
 }
 
 /** What an ApiKey should be, with its defaults. */
@@ -334,7 +334,7 @@ export interface ApiKeyStatusConditions {
   /** What the condition is about. */
   readonly type: string;
   /** Whether it holds: True, False or Unknown. */
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: "True" | "False" | "Unknown";
   /** Why, in one word of the vocabulary that conditions, events, logs and metrics share. */
   readonly reason: string;
   /** Why, in a sentence, at most 4096 characters. */
@@ -386,11 +386,11 @@ export interface ApiKeyStatusEffective {
   /** The scopes that count. */
   readonly scopes?: readonly string[] | undefined;
   /** The applications that count: All or a list. */
-  readonly applications?: 'All' | readonly string[] | undefined;
+  readonly applications?: "All" | readonly string[] | undefined;
   /** The channels that count: All or a list. */
-  readonly channels?: 'All' | readonly string[] | undefined;
+  readonly channels?: "All" | readonly string[] | undefined;
   /** The attributes that count: All or a list. */
-  readonly attributes?: 'All' | readonly string[] | undefined;
+  readonly attributes?: "All" | readonly string[] | undefined;
   /** What narrows the selection: owner, accessType or catalog. */
   readonly limitedBy?: readonly string[] | undefined;
 }

@@ -14,8 +14,7 @@ export const KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator = {
   DoesNotExist: 'DoesNotExist',
 } as const;
 /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-export type KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator =
-  (typeof KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator)[keyof typeof KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator];
+export type KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator = (typeof KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator)[keyof typeof KeyDestinationAllowedNamespacesSelectorMatchExpressionsOperator];
 
 export interface KeyDestinationAllowedNamespacesSelectorMatchExpressionsArgs {
   /** The label that the requirement is about. */
@@ -164,7 +163,7 @@ export interface KeyDestinationAllowedNamespacesSelectorMatchExpressions {
   /** The label that the requirement is about. */
   readonly key: string;
   /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
   /** The values for In and NotIn, at most 50. */
   readonly values?: readonly string[] | undefined;
 }
@@ -307,7 +306,7 @@ export interface KeyDestinationStatusConditions {
   /** What the condition is about. */
   readonly type: string;
   /** Whether it holds: True, False or Unknown. */
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: "True" | "False" | "Unknown";
   /** Why, in one word of the vocabulary that conditions, events, logs and metrics share. */
   readonly reason: string;
   /** Why, in a sentence, at most 4096 characters. */
@@ -344,7 +343,7 @@ export interface KeyDestinationArgs {
  * A place that keys are delivered to: a Vault mount, or AWS Secrets Manager in one account and region.
  *
  * By default an update waits until it is Ready; the annotation `pulumi.com/waitFor` or
- * `pulumi.com/skipAwait` says otherwise.
+ * `pulumi.com/skipAwait` says otherwise. 
  */
 export class KeyDestination extends KeywrightResource {
   /** What it is in Kubernetes. */
@@ -367,11 +366,7 @@ export class KeyDestination extends KeywrightResource {
     idOrOptions: pulumi.Input<pulumi.ID> | CustomResourceGetOptions,
     opts?: pulumi.CustomResourceOptions,
   ): KeyDestination {
-    return new KeyDestination(
-      name,
-      undefined as unknown as KeyDestinationArgs,
-      KeywrightResource.optionsToGet(idOrOptions, opts),
-    );
+    return new KeyDestination(name, undefined as unknown as KeyDestinationArgs, KeywrightResource.optionsToGet(idOrOptions, opts));
   }
 
   /** Whether it is an KeyDestination, also one of another copy of this package. */

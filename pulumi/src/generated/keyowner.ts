@@ -22,8 +22,7 @@ export const KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator = {
   DoesNotExist: 'DoesNotExist',
 } as const;
 /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-export type KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator =
-  (typeof KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator)[keyof typeof KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator];
+export type KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator = (typeof KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator)[keyof typeof KeyOwnerAllowedNamespacesSelectorMatchExpressionsOperator];
 
 export interface KeyOwnerAllowedNamespacesSelectorMatchExpressionsArgs {
   /** The label that the requirement is about. */
@@ -93,7 +92,7 @@ export interface KeyOwnerAllowedNamespacesSelectorMatchExpressions {
   /** The label that the requirement is about. */
   readonly key: string;
   /** How the label is compared: In, NotIn, Exists or DoesNotExist. */
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
   /** The values for In and NotIn, at most 50. */
   readonly values?: readonly string[] | undefined;
 }
@@ -138,7 +137,7 @@ export interface KeyOwnerGrants {
 /** What an KeyOwner should be, with its defaults. */
 export interface KeyOwnerSpec {
   /** What the owner is: User, Team or Service. */
-  readonly type: 'User' | 'Team' | 'Service';
+  readonly type: "User" | "Team" | "Service";
   /** The name that people know the owner by, 1 to 100 characters. */
   readonly displayName: string;
   /** The e-mail address of the owner, at most 254 characters. */
@@ -157,7 +156,7 @@ export interface KeyOwnerStatusConditions {
   /** What the condition is about. */
   readonly type: string;
   /** Whether it holds: True, False or Unknown. */
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: "True" | "False" | "Unknown";
   /** Why, in one word of the vocabulary that conditions, events, logs and metrics share. */
   readonly reason: string;
   /** Why, in a sentence, at most 4096 characters. */
@@ -198,7 +197,7 @@ export interface KeyOwnerArgs {
  * A user, team or service that owns keys: its rights are the ceiling of what they can do.
  *
  * By default an update waits until it is Ready; the annotation `pulumi.com/waitFor` or
- * `pulumi.com/skipAwait` says otherwise.
+ * `pulumi.com/skipAwait` says otherwise. 
  */
 export class KeyOwner extends KeywrightResource {
   /** What it is in Kubernetes. */

@@ -63,7 +63,7 @@ export interface KeyOwnerGroupStatusConditions {
   /** What the condition is about. */
   readonly type: string;
   /** Whether it holds: True, False or Unknown. */
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: "True" | "False" | "Unknown";
   /** Why, in one word of the vocabulary that conditions, events, logs and metrics share. */
   readonly reason: string;
   /** Why, in a sentence, at most 4096 characters. */
@@ -104,7 +104,7 @@ export interface KeyOwnerGroupArgs {
  * Rules that many owners share.
  *
  * By default an update waits until it is Ready; the annotation `pulumi.com/waitFor` or
- * `pulumi.com/skipAwait` says otherwise.
+ * `pulumi.com/skipAwait` says otherwise. 
  */
 export class KeyOwnerGroup extends KeywrightResource {
   /** What it is in Kubernetes. */

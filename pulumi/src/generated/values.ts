@@ -37,8 +37,7 @@ export const KeywrightValuesPostgresImagePullPolicy = {
   Never: 'Never',
 } as const;
 /** When the node pulls it. */
-export type KeywrightValuesPostgresImagePullPolicy =
-  (typeof KeywrightValuesPostgresImagePullPolicy)[keyof typeof KeywrightValuesPostgresImagePullPolicy];
+export type KeywrightValuesPostgresImagePullPolicy = (typeof KeywrightValuesPostgresImagePullPolicy)[keyof typeof KeywrightValuesPostgresImagePullPolicy];
 
 /** The type of the Service. */
 export const KeywrightValuesAuthorizerServiceType = {
@@ -47,8 +46,7 @@ export const KeywrightValuesAuthorizerServiceType = {
   LoadBalancer: 'LoadBalancer',
 } as const;
 /** The type of the Service. */
-export type KeywrightValuesAuthorizerServiceType =
-  (typeof KeywrightValuesAuthorizerServiceType)[keyof typeof KeywrightValuesAuthorizerServiceType];
+export type KeywrightValuesAuthorizerServiceType = (typeof KeywrightValuesAuthorizerServiceType)[keyof typeof KeywrightValuesAuthorizerServiceType];
 
 /** The image of the operator and the authorizer. Build it with the Containerfile of this repository. */
 export interface KeywrightValuesImageArgs {
