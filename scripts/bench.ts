@@ -1,11 +1,13 @@
 // `npm run bench -- <name>`: measures, prints a table, and exits with 1 when a goal is missed.
 import { benchDecide } from '../test/bench/decide.ts';
 import { benchRevoke } from '../test/bench/revoke.ts';
+import { benchStart } from '../test/bench/start.ts';
 
 type Bench = (print: (line: string) => void) => boolean | Promise<boolean>;
 const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decide', benchDecide],
   ['revoke', benchRevoke],
+  ['start', benchStart],
 ]);
 
 const [name = ''] = process.argv.slice(2);

@@ -22,6 +22,7 @@ const COMMANDS = {
   bench: ['scripts/bench.ts'],
   generate: ['scripts/generate.ts'],
   requirements: ['scripts/requirements.ts'],
+  build: ['scripts/build.ts'],
   'build-pulumi': ['scripts/pulumi/build.ts'],
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '--log-level=warn', '.'],
 };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { BINARIES, isAtHand, obtain } from '../test/harness/binaries.ts';
 import { startBroker } from '../test/harness/broker.ts';
 import { privateDir, tied } from '../test/harness/process.ts';
+import { buildBundle, bundlePath } from './build.ts';
 import type { Summary } from '../test/harness/reporter.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -47,11 +48,15 @@ async function main(args: readonly string[]): Promise<void> {
   const dir = privateDir('run');
   const stop = stopOnSignal(dir);
   const parts = layers.some((one) => one !== 'unit') ? obtainParts() : Promise.resolve([]);
+  // Whoever uses the program has the bundle: so do the tests that play him.
+  const bundle = layers.includes('e2e') ? buildBundle() : Promise.resolve();
   if (layers.includes('unit')) await runLayer('unit', filters, dir, tally);
   noteParts(await parts, tally);
   // Beside the layers that mostly wait for servers, and behind them in priority.
   const checks = layer === undefined ? runChecks(tally) : Promise.resolve();
   const real = layers.filter((one) => one !== 'unit');
+  await bundle;
+  if (layers.includes('e2e')) process.env['KEYWRIGHT_TEST_PROGRAM'] = bundlePath;
   if (real.length > 0) {
     const broker = await startBroker();
     process.env['KEYWRIGHT_TEST_PARTS_URL'] = broker.url;

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import about from '../package.json' with { type: 'json' };
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { revocationReasons } from './api/apikey.ts';
 import { runAuthorizer } from './commands/authorizer.ts';
@@ -51,6 +52,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 function program(signal: AbortSignal): Command {
   const command = new Command('keywright').description('API keys as a Kubernetes resource.').exitOverride();
+  command.version(about.version, '--version', 'print the version');
   const run =
     <Options>(act: Run<Options>, needs: Needs = []) =>
     async (options: Options): Promise<void> => {

@@ -86,6 +86,8 @@ export const layers = {
 function judge(path, from, specifier) {
   if (!specifier.startsWith('.')) return from === 'domain' && !BUILT_IN.test(specifier) ? 'package' : undefined;
   const target = posix.join(posix.dirname(path), specifier).replace(/\.ts$/, '');
+  // Who says its own version reads it where everybody does.
+  if (from === 'main' && target === '../package.json') return undefined;
   if (target.startsWith('..')) return 'outside';
   const to = unitOf(target);
   if (to === from || SEES_EVERYTHING.includes(from)) return undefined;

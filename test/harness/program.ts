@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { freePort, privateDir, startServer, tied, type ServerProcess } from './process.ts';
 
-const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
+/** The bundle where the run of the tests has built one (scripts/test.ts), else the sources. */
+const main = process.env['KEYWRIGHT_TEST_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
 
 /** A process of the program under test. */
 export interface Program extends ServerProcess {

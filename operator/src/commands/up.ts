@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
@@ -38,7 +39,8 @@ export interface UpOptions {
   readonly prune: boolean;
 }
 
-const project = fileURLToPath(new URL('../../../', import.meta.url));
+const checkout = fileURLToPath(new URL('../../../', import.meta.url));
+const example = join(checkout, 'examples/quickstart');
 const drainMs = 10_000;
 const lookMs = 50;
 const farewell = 'stopped; the next start goes on from here\n';
@@ -51,10 +53,12 @@ const standaloneCluster = 'standalone';
  */
 export async function runUp(context: CommandContext, options: UpOptions): Promise<ExitCode> {
   const { callerFolder } = context.environment;
-  const manifestsFolder =
-    options.manifests === undefined ? join(project, 'examples/quickstart') : resolve(callerFolder, options.manifests);
-  const dataPath = options.data === undefined ? join(project, '.keywright') : resolve(callerFolder, options.data);
-  const data = await openDataFolder(dataPath);
+  // The bundle stands alone: without the checkout around it there is no example, and no other place than the caller's.
+  const isCheckout = existsSync(example);
+  if (options.manifests === undefined && !isCheckout) throw new CommandFault('--manifests must be given: a folder of manifests');
+  const manifestsFolder = options.manifests === undefined ? example : resolve(callerFolder, options.manifests);
+  const dataPath = resolve(isCheckout ? checkout : callerFolder, '.keywright');
+  const data = await openDataFolder(options.data === undefined ? dataPath : resolve(callerFolder, options.data));
   try {
     const log = createFileLog({ level: context.config.logLevel, path: join(data.path, 'keywright.log') });
     return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder });

