@@ -24,9 +24,10 @@ export class Installation {
     this.namespace = namespace;
   }
 
-  /** Makes the namespace, and begins to run what comes there; installs nothing. */
-  static async open(kube: Kube, namespace = 'keywright-system'): Promise<Installation> {
-    await kube.kubectl(['create', 'namespace', namespace]);
+  /** Makes the namespace unless somebody else does, and begins to run what comes there; installs nothing. */
+  static async open(kube: Kube, { createNamespace = true } = {}): Promise<Installation> {
+    const namespace = 'keywright-system';
+    if (createNamespace) await kube.kubectl(['create', 'namespace', namespace]);
     const imageOf = (image: string) => (image.startsWith('keywright/') ? programImage() : undefined);
     return new Installation(kube, await Helm.open(kube), await Kubelet.start({ kube, namespace, imageOf }), namespace);
   }
@@ -42,7 +43,7 @@ export class Installation {
     try {
       return await this.helm.run(args, options);
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${this.#whatHappened()}`, { cause: error });
+      throw new Error(`${(error as Error).message}\n${this.whatHappened()}`, { cause: error });
     }
   }
 
@@ -76,7 +77,7 @@ export class Installation {
       });
       return (await answer.body.json()) as VerifyAnswer;
     }
-    throw new Error(`no authorizer is ready\n${this.#whatHappened()}`);
+    throw new Error(`no authorizer is ready\n${this.whatHappened()}`);
   }
 
   /** Ends all processes; the cluster stays as it is. */
@@ -84,7 +85,8 @@ export class Installation {
     await this.kubelet.stop();
   }
 
-  #whatHappened(): string {
+  /** What the Pods logged last, and what kept others from starting: for a failing test's message. */
+  whatHappened(): string {
     const logs = this.kubelet.running().map((pod) => `${pod.name}:\n${pod.log().split('\n').slice(-15).join('\n')}`);
     return [this.kubelet.failures(), ...logs].join('\n');
   }

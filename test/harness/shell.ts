@@ -9,14 +9,19 @@ export interface ShellOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Folders that are searched for programs first. */
   readonly path?: readonly string[];
+  /** How long they may take together. Default 30 s. */
+  readonly timeoutMs?: number;
 }
 
 /** Runs commands as a page of the docs has them, in one shell that stops at the first failure. Returns what they printed. */
-export async function runShell(commands: string, { cwd, home = cwd, env = {}, path = [] }: ShellOptions): Promise<string> {
+export async function runShell(
+  commands: string,
+  { cwd, home = cwd, env = {}, path = [], timeoutMs = 30_000 }: ShellOptions,
+): Promise<string> {
   const child = spawn('sh', ['-eu'], {
     cwd,
     env: { HOME: home, ...env, PATH: [...path, process.env['PATH'] ?? ''].join(':') },
-    timeout: 30_000,
+    timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
   let said = '';
