@@ -21,8 +21,24 @@ export interface ControlPlaneOptions {
   readonly controllers?: boolean;
   /** Also apply what lies in crds/. Default true. */
   readonly crds?: boolean;
+  /** Keep a record of every request, read by {@link ControlPlane.audited}. Default false. */
+  readonly audit?: boolean;
   /** Users beside `admin` (system:masters) and `outsider` (no group, no right). */
   readonly users?: readonly KubeUser[];
+}
+
+/** One request of the audit record (audit.k8s.io/v1), as far as tests look at it. */
+export interface AuditedRequest {
+  readonly verb: string;
+  readonly user: { readonly username: string };
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly resource: string;
+    readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
+  };
+  readonly responseStatus?: { readonly code: number };
 }
 
 /** A control plane of one's own, for tests that stop, freeze or kill parts of it. */
@@ -31,6 +47,8 @@ export interface ControlPlane {
   readonly etcd: ServerProcess;
   readonly apiServer: ServerProcess;
   readonly controllerManager: ServerProcess | undefined;
+  /** What was asked of the API server so far, where `audit` was wanted: each request once, when it was answered. */
+  audited(): readonly AuditedRequest[];
   /** Starts the API server again on the same port and data, after it was stopped or killed. */
   restartApiServer(): Promise<ServerProcess>;
   /** Stops everything and removes its files. Harmless when done twice. */
@@ -70,7 +88,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const port = await freePort();
     const tokens = writeCredentials(dir, options.users ?? []);
     const startApi = async (): Promise<ServerProcess> => {
-      const server = await startApiServer(dir, etcd.url, port);
+      const server = await startApiServer(dir, etcd.url, port, options.audit === true);
       started.push(server);
       return server;
     };
@@ -86,6 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         return apiServer;
       },
       controllerManager,
+      audited: () => readAudit(dir),
       restartApiServer: async () => (apiServer = await startApi()),
       stop,
     };
@@ -130,8 +149,28 @@ function writeCredentials(dir: string, users: readonly KubeUser[]): Record<strin
   return tokens;
 }
 
-async function startApiServer(dir: string, etcdUrl: string, port: number): Promise<ServerProcess> {
+/** Watches are recorded when they begin, everything else when it was answered. */
+const auditPolicy = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [
+    { level: 'Metadata', verbs: ['watch'] },
+    { level: 'Metadata', omitStages: ['ResponseStarted'] },
+  ],
+};
+
+function readAudit(dir: string): readonly AuditedRequest[] {
+  const file = join(dir, 'audit.log');
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as AuditedRequest);
+}
+
+async function startApiServer(dir: string, etcdUrl: string, port: number, audit: boolean): Promise<ServerProcess> {
   const certificates = join(dir, 'certificates');
+  const policy = join(dir, 'audit-policy.json');
+  if (audit) writeFileSync(policy, JSON.stringify(auditPolicy));
   return await startServer({
     name: 'kube-apiserver',
     command: await obtain('kube-apiserver'),
@@ -150,6 +189,7 @@ async function startApiServer(dir: string, etcdUrl: string, port: number): Promi
       '--service-account-issuer=https://kubernetes.default.svc',
       `--service-account-signing-key-file=${join(dir, 'sa.key')}`,
       `--service-account-key-file=${join(dir, 'sa.pub')}`,
+      ...(audit ? [`--audit-policy-file=${policy}`, `--audit-log-path=${join(dir, 'audit.log')}`] : []),
     ],
     ready: async () => {
       const ca = join(certificates, 'apiserver.crt');

@@ -39,6 +39,7 @@ const group = '/apis/keywright.dev/v1alpha1';
 const plurals: Readonly<Record<string, string>> = {
   ApiCatalog: 'apicatalogs',
   KeyOwner: 'keyowners',
+  KeyOwnerGroup: 'keyownergroups',
   KeyDestination: 'keydestinations',
 };
 
@@ -50,9 +51,10 @@ export class Scene {
     this.kube = kube;
   }
 
-  /** Applies what every key refers to, and the operator's namespace. */
-  async prepare(): Promise<void> {
-    await this.#create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: operatorNamespace } });
+  /** Makes what every key refers to, and the operator's namespace unless it is there. */
+  async prepare({ namespace = true } = {}): Promise<void> {
+    const metadata = { name: operatorNamespace };
+    if (namespace) await this.#create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata });
     await this.declare('ApiCatalog', 'default', {
       key: { prefix: 'acme', environment: 'live' },
       accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
