@@ -20,7 +20,17 @@ const noModuleState = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/node_modules/', '.keywright/', 'dist/', 'pulumi/dist/', 'test/tools/'] },
+  {
+    ignores: [
+      '**/node_modules/',
+      '.keywright/',
+      'dist/',
+      'pulumi/dist/',
+      'pulumi/component/',
+      'pulumi/src/generated/',
+      'test/tools/',
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

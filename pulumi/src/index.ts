@@ -9,13 +9,13 @@ export * from './generated/keydestination.ts';
 export * from './generated/keyowner.ts';
 export * from './generated/keyownergroup.ts';
 export type * from './generated/values.ts';
+export type * from './generated/workloadkeyspec.ts';
 export { Keywright, type KeywrightArgs } from './keywright.ts';
 export { Replacement } from './replace.ts';
 export {
   WorkloadKey,
   type WorkloadKeyArgs,
   type WorkloadKeySecret,
-  type WorkloadKeySpecArgs,
   type WorkloadKeyVariable,
   type WorkloadKeyVolume,
   type WorkloadKeyVolumeMount,

@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { isLater } from './later.ts';
 import { ApiKey, type ApiKeySpecArgs } from './generated/apikey.ts';
+import type { WorkloadKeySpecArgs } from './generated/workloadkeyspec.ts';
 
 /** The arguments of a {@link WorkloadKey}. */
 export interface WorkloadKeyArgs {
@@ -13,9 +14,6 @@ export interface WorkloadKeyArgs {
   /** The folder below which the volume is mounted; default /bindings, as the Service Binding specification has it. */
   bindingRoot?: pulumi.Input<string> | undefined;
 }
-
-/** What an ApiKey of a workload should be. */
-export type WorkloadKeySpecArgs = Omit<ApiKeySpecArgs, 'deliverTo'>;
 
 /** A volume of a Pod. */
 export interface WorkloadKeyVolume {
@@ -69,7 +67,7 @@ export class WorkloadKey extends pulumi.ComponentResource {
       ? pulumi.output(args.spec).apply((known) => ({ ...known, deliverTo }))
       : { ...args.spec, deliverTo };
     const metadata = namespace === undefined ? {} : { namespace };
-    const apiKey = new ApiKey(name, { metadata, spec: spec }, { parent: this });
+    const apiKey = new ApiKey(name, { metadata, spec: spec as pulumi.Input<ApiKeySpecArgs> }, { parent: this });
     // Through what the API server gave back, so that whoever uses it waits for the key.
     const mounted = pulumi
       .all([apiKey.metadata, wantedSecret, args.bindingRoot ?? defaultRoot])

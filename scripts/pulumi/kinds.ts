@@ -10,6 +10,7 @@ export const pulumiFolder = 'pulumi/src/generated';
 export function pulumiFiles(source: string): ReadonlyMap<string, string> {
   return new Map([
     ...apiKinds.map((kind) => [`${pulumiFolder}/${kind.toLowerCase()}.ts`, `// ${source}\n${kindSource(kind)}`] as const),
+    [`${pulumiFolder}/workloadkeyspec.ts`, `// ${source}\n${workloadKeySource()}`],
     [`${pulumiFolder}/values.ts`, `// ${source}\n${valuesSource()}`],
   ]);
 }
@@ -95,10 +96,23 @@ export class ${kind} extends KeywrightResource {
 
 /** The values of the chart, for the component that installs it. */
 function valuesSource(): string {
-  const enums = new Map<string, string>();
-  const values = new Declarations('input', enums);
+  const values = new Declarations('input');
   values.declare('KeywrightValuesArgs', valuesSchema(), 'The values of the Helm chart.');
-  return [`import type * as pulumi from '@pulumi/pulumi';`, '', ...enums.values(), values.text()].join('\n');
+  return [`import type * as pulumi from '@pulumi/pulumi';`, '', values.text()].join('\n');
+}
+
+/** What a key of a workload may be: an ApiKey, but for where it is delivered. */
+function workloadKeySource(): string {
+  const node = toNode(kindTable.ApiKey.spec, 'input');
+  const properties = Object.fromEntries(Object.entries(node.properties ?? {}).filter(([name]) => name !== 'deliverTo'));
+  const required = (node.required ?? []).filter((name) => name !== 'deliverTo');
+  const args = new Declarations('input');
+  args.declare(
+    'WorkloadKeySpecArgs',
+    { ...node, properties, required },
+    'What the ApiKey of a workload should be; it is delivered to a Secret.',
+  );
+  return [`import type * as pulumi from '@pulumi/pulumi';`, '', args.text()].join('\n');
 }
 
 function toNode(schema: z.ZodType, io: 'input' | 'output'): SchemaNode {

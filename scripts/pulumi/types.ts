@@ -15,16 +15,19 @@ export interface SchemaNode {
 export type Mode = 'input' | 'output';
 
 /**
- * The TypeScript declarations of a schema: interfaces by the place of a shape, enumerations as Pulumi's own packages have them
- * (a constant object and the type of its values), which is also the one form that component packages understand.
+ * The TypeScript declarations of a schema: interfaces by the place of a shape, enumerations as Pulumi's own packages have them,
+ * a constant object and the type of its values.
  */
 export class Declarations {
   readonly #mode: Mode;
   readonly #texts: string[] = [];
-  readonly #enums: Map<string, string>;
+  readonly #enums: Map<string, string> | undefined;
 
-  /** `enums` is shared by all that is written to one file, so that none is declared twice. */
-  constructor(mode: Mode, enums: Map<string, string>) {
+  /**
+   * `enums` is shared by all that is written to one file, so that none is declared twice. Without it words are texts: Pulumi
+   * makes the schema of a component from declarations, in which it does not recognise such constants.
+   */
+  constructor(mode: Mode, enums?: Map<string, string>) {
     this.#mode = mode;
     this.#enums = enums;
   }
@@ -67,8 +70,13 @@ export class Declarations {
       case 'object':
         return this.#objectOf(node, name);
       default:
-        return 'unknown';
+        return this.#anything();
     }
+  }
+
+  /** Pulumi knows any value by this name alone. */
+  #anything(): string {
+    return this.#enums === undefined ? 'any' : 'unknown';
   }
 
   #objectOf(node: SchemaNode, name: string): string {
@@ -82,10 +90,11 @@ export class Declarations {
       const value = this.#typeOf(additionalProperties, name);
       return `{ ${this.#mode === 'output' ? 'readonly ' : ''}[name: string]: ${this.#mode === 'input' ? `pulumi.Input<${value}>` : value} }`;
     }
-    return '{ [name: string]: unknown }';
+    return `{ [name: string]: ${this.#anything()} }`;
   }
 
   #enumOf(words: readonly unknown[], name: string, description: string | undefined): string {
+    if (this.#enums === undefined) return 'string';
     const members = words.map((word) => `  ${memberName(String(word))}: '${String(word)}',`);
     this.#enums.set(
       name,

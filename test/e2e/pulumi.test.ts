@@ -2,11 +2,14 @@ import { ApiCatalog, ApiKey, KeyDestination, KeyOwner, type ApiKeyArgs, type Api
 import { ConfigMap } from '@pulumi/kubernetes/core/v1/configMap.js';
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace.js';
 import { Secret } from '@pulumi/kubernetes/core/v1/secret.js';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callOpenBao } from '../harness/openbao.ts';
 import { ownControlPlane, ownOpenBao, usePostgres } from '../harness/parts.ts';
 import { makePeppersFile, startOperator, type Program } from '../harness/program.ts';
 import { Pulumi } from '../harness/pulumi/pulumi.ts';
+import { checkout } from '../harness/standalone.ts';
 import { operatorNamespace, Scene } from '../harness/scene.ts';
 
 const plane = await ownControlPlane();
@@ -225,5 +228,33 @@ describe('a stack', () => {
     await doomed.stop();
     await stack.destroy();
     expect(await scene.readKey(namespace, 'billing')).toBeUndefined();
+  });
+});
+
+describe('another language', () => {
+  it('uses the components: a program in YAML has a key, and what its workload mounts', async () => {
+    const namespace = await kube.createNamespace('yaml');
+    const folder = pulumi.project('yaml');
+    const example = readFileSync(join(checkout, 'examples', 'pulumi-yaml', 'Pulumi.yaml'), 'utf8')
+      .replace('../../pulumi/component', join(checkout, 'pulumi', 'component'))
+      .replace('default: payments }', `default: ${namespace} }`)
+      .replace('owner: payments-team', 'owner: team');
+    writeFileSync(join(folder, 'Pulumi.yaml'), example);
+    await pulumi.run(folder, ['stack', 'init', 'test']);
+    await pulumi.run(folder, ['up', '--yes', '--skip-preview']);
+    const { output } = await pulumi.run(folder, ['stack', 'output', '--json']);
+    expect(JSON.parse(output.slice(output.indexOf('{')))).toEqual({
+      volume: { name: 'exports-api-key', secret: { secretName: 'exports-api-key' } },
+      volumeMount: { name: 'exports-api-key', mountPath: '/bindings/exports-api-key', readOnly: true },
+      env: [
+        { name: 'SERVICE_BINDING_ROOT', value: '/bindings' },
+        { name: 'API_KEY_FILE', value: '/bindings/exports-api-key/api-key' },
+      ],
+    });
+    const value = (await scene.readSecret(namespace, 'exports-api-key'))?.['api-key'] ?? '';
+    expect(value).toMatch(/^shop_live_/);
+    expect(pulumi.stored()).not.toContain(value);
+    await pulumi.run(folder, ['destroy', '--yes', '--skip-preview']);
+    expect(await scene.readSecret(namespace, 'exports-api-key')).toBeUndefined();
   });
 });

@@ -9,7 +9,7 @@ import { isAlive, tied, which } from './process.ts';
 /** The programs that are built from their Go modules, in the order in which the tests need them. */
 export const BINARIES = [
   ...(['etcd', 'kube-apiserver', 'kubectl', 'bao', 'kube-controller-manager'] as const),
-  ...(['helm', 'pulumi', 'pulumi-resource-kubernetes'] as const),
+  ...(['helm', 'pulumi', 'pulumi-resource-kubernetes', 'pulumi-language-yaml'] as const),
 ] as const;
 export type Binary = (typeof BINARIES)[number];
 
@@ -23,6 +23,7 @@ export const BINARY_LABELS: Readonly<Record<Binary, string>> = {
   helm: 'Helm 4.2.4',
   pulumi: 'Pulumi 3.259.0',
   'pulumi-resource-kubernetes': 'Kubernetes provider of Pulumi 4.25.0 (2026-01-15)',
+  'pulumi-language-yaml': 'YAML language host of Pulumi 1.25.0',
 };
 
 /** A real part that this machine cannot have now. Its suites are skipped, or fail where CI=true. */
@@ -78,6 +79,11 @@ const RECIPES: Readonly<Record<Binary, Recipe>> = {
     module: 'pulumi-kubernetes',
     package: '.',
     flags: ['-ldflags=-s -w -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=v4.25.0'],
+  },
+  'pulumi-language-yaml': {
+    module: 'pulumi-yaml',
+    package: 'github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml',
+    flags: ['-ldflags=-s -w -X github.com/pulumi/pulumi-yaml/pkg/version.Version=v1.25.0'],
   },
 };
 

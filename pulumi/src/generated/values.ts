@@ -1,53 +1,6 @@
 // Made by `npm run generate` from operator/src: edit there.
 import type * as pulumi from '@pulumi/pulumi';
 
-/** When the node pulls it. */
-export const KeywrightValuesImagePullPolicy = {
-  Always: 'Always',
-  IfNotPresent: 'IfNotPresent',
-  Never: 'Never',
-} as const;
-/** When the node pulls it. */
-export type KeywrightValuesImagePullPolicy = (typeof KeywrightValuesImagePullPolicy)[keyof typeof KeywrightValuesImagePullPolicy];
-
-/** The least important line that is logged. */
-export const KeywrightValuesLogLevel = {
-  trace: 'trace',
-  debug: 'debug',
-  info: 'info',
-  warn: 'warn',
-  error: 'error',
-  silent: 'silent',
-} as const;
-/** The least important line that is logged. */
-export type KeywrightValuesLogLevel = (typeof KeywrightValuesLogLevel)[keyof typeof KeywrightValuesLogLevel];
-
-/** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
-export const KeywrightValuesAdmissionMode = {
-  required: 'required',
-  off: 'off',
-} as const;
-/** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
-export type KeywrightValuesAdmissionMode = (typeof KeywrightValuesAdmissionMode)[keyof typeof KeywrightValuesAdmissionMode];
-
-/** When the node pulls it. */
-export const KeywrightValuesPostgresImagePullPolicy = {
-  Always: 'Always',
-  IfNotPresent: 'IfNotPresent',
-  Never: 'Never',
-} as const;
-/** When the node pulls it. */
-export type KeywrightValuesPostgresImagePullPolicy = (typeof KeywrightValuesPostgresImagePullPolicy)[keyof typeof KeywrightValuesPostgresImagePullPolicy];
-
-/** The type of the Service. */
-export const KeywrightValuesAuthorizerServiceType = {
-  ClusterIP: 'ClusterIP',
-  NodePort: 'NodePort',
-  LoadBalancer: 'LoadBalancer',
-} as const;
-/** The type of the Service. */
-export type KeywrightValuesAuthorizerServiceType = (typeof KeywrightValuesAuthorizerServiceType)[keyof typeof KeywrightValuesAuthorizerServiceType];
-
 /** The image of the operator and the authorizer. Build it with the Containerfile of this repository. */
 export interface KeywrightValuesImageArgs {
   /** The repository, with its registry if it has one. */
@@ -57,7 +10,7 @@ export interface KeywrightValuesImageArgs {
   /** sha256:…, which counts in place of the tag. */
   digest?: pulumi.Input<string> | undefined;
   /** When the node pulls it. */
-  pullPolicy?: pulumi.Input<KeywrightValuesImagePullPolicy> | undefined;
+  pullPolicy?: pulumi.Input<string> | undefined;
 }
 
 export interface KeywrightValuesImagePullSecretsArgs {
@@ -77,7 +30,7 @@ export interface KeywrightValuesAdmissionArgs {
   /** Whether the ValidatingAdmissionPolicy and its binding are installed with the release. */
   install?: pulumi.Input<boolean> | undefined;
   /** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
-  mode?: pulumi.Input<KeywrightValuesAdmissionMode> | undefined;
+  mode?: pulumi.Input<string> | undefined;
 }
 
 /** Roles besides those of the operator. */
@@ -149,7 +102,7 @@ export interface KeywrightValuesPostgresImageArgs {
   /** sha256:…, which counts in place of the tag. */
   digest?: pulumi.Input<string> | undefined;
   /** When the node pulls it. */
-  pullPolicy?: pulumi.Input<KeywrightValuesPostgresImagePullPolicy> | undefined;
+  pullPolicy?: pulumi.Input<string> | undefined;
 }
 
 /** Its volume, which outlives the release. */
@@ -163,9 +116,9 @@ export interface KeywrightValuesPostgresStorageArgs {
 /** Of its container. */
 export interface KeywrightValuesPostgresResourcesArgs {
   /** What the scheduler sets aside. */
-  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
   /** What the container may take. No limit of the processor: it would slow down verdicts. */
-  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
 }
 
 /** A PostgreSQL for evaluation. */
@@ -189,9 +142,9 @@ export interface KeywrightValuesPeppersArgs {
 /** Of the container. */
 export interface KeywrightValuesOperatorResourcesArgs {
   /** What the scheduler sets aside. */
-  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
   /** What the container may take. No limit of the processor: it would slow down verdicts. */
-  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
 }
 
 /** The account is called keywright-operator: Vault roles and cloud roles name it. */
@@ -207,11 +160,11 @@ export interface KeywrightValuesOperatorArgs {
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesOperatorResourcesArgs> | undefined;
   /** More variables of the container, as in a Pod. */
-  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
-  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where they are mounted. */
-  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Annotations of the Pods. */
   podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** More labels of the Pods. */
@@ -219,11 +172,11 @@ export interface KeywrightValuesOperatorArgs {
   /** The nodes that Pods may run on. */
   nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** The taints that they tolerate. */
-  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where they would rather run. */
-  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
   /** How they are spread; nothing = over nodes and zones, as far as that works. */
-  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Their PriorityClass. */
   priorityClassName?: pulumi.Input<string> | undefined;
   /** The account is called keywright-operator: Vault roles and cloud roles name it. */
@@ -243,9 +196,9 @@ export interface KeywrightValuesOperatorArgs {
 /** Of the container. */
 export interface KeywrightValuesAuthorizerResourcesArgs {
   /** What the scheduler sets aside. */
-  requests?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  requests?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
   /** What the container may take. No limit of the processor: it would slow down verdicts. */
-  limits?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  limits?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
 }
 
 /** The account has no right in the cluster, and its token is not mounted. */
@@ -271,7 +224,7 @@ export interface KeywrightValuesAuthorizerTlsArgs {
 /** The Service keywright-authorizer. */
 export interface KeywrightValuesAuthorizerServiceArgs {
   /** The type of the Service. */
-  type?: pulumi.Input<KeywrightValuesAuthorizerServiceType> | undefined;
+  type?: pulumi.Input<string> | undefined;
   /** Its port. */
   port?: pulumi.Input<number> | undefined;
   /** Its annotations. */
@@ -287,11 +240,11 @@ export interface KeywrightValuesAuthorizerArgs {
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesAuthorizerResourcesArgs> | undefined;
   /** More variables of the container, as in a Pod. */
-  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
-  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where they are mounted. */
-  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Annotations of the Pods. */
   podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** More labels of the Pods. */
@@ -299,11 +252,11 @@ export interface KeywrightValuesAuthorizerArgs {
   /** The nodes that Pods may run on. */
   nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** The taints that they tolerate. */
-  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  tolerations?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where they would rather run. */
-  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<unknown> }> | undefined;
+  affinity?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
   /** How they are spread; nothing = over nodes and zones, as far as that works. */
-  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Their PriorityClass. */
   priorityClassName?: pulumi.Input<string> | undefined;
   /** The account has no right in the cluster, and its token is not mounted. */
@@ -325,11 +278,11 @@ export interface KeywrightValuesNetworkPolicyArgs {
   /** Whether NetworkPolicies close all ports but those that are served. */
   enabled?: pulumi.Input<boolean> | undefined;
   /** Who reaches the verify API, as `from` in a NetworkPolicy; nothing = all Pods. */
-  callers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  callers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Who reaches metrics and health, likewise. */
-  scrapers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  scrapers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS. */
-  egress?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<unknown> }>[]> | undefined;
+  egress?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
 }
 
 /** A ServiceMonitor for the Services of both. */
@@ -359,7 +312,7 @@ export interface KeywrightValuesArgs {
   /** Secrets with the credentials of its registry. */
   imagePullSecrets?: pulumi.Input<pulumi.Input<KeywrightValuesImagePullSecretsArgs>[]> | undefined;
   /** The least important line that is logged. */
-  logLevel?: pulumi.Input<KeywrightValuesLogLevel> | undefined;
+  logLevel?: pulumi.Input<string> | undefined;
   /** The CustomResourceDefinitions. */
   crds?: pulumi.Input<KeywrightValuesCrdsArgs> | undefined;
   /** Who may put which right into a key is checked by the API server itself. */
@@ -391,7 +344,7 @@ export interface KeywrightValuesArgs {
   /** A PodMonitor for the Pods of both, in place of the ServiceMonitor. */
   podMonitor?: pulumi.Input<KeywrightValuesPodMonitorArgs> | undefined;
   /** What a parent chart passes to all; not read here. */
-  global?: pulumi.Input<{ [name: string]: unknown }> | undefined;
+  global?: pulumi.Input<{ [name: string]: any }> | undefined;
   /** For the condition of a parent chart; not read here. */
   enabled?: pulumi.Input<boolean> | undefined;
 }

@@ -38,7 +38,7 @@ export class Pulumi {
     const bin = join(dir, 'bin');
     const state = join(dir, 'state');
     for (const folder of [bin, state, join(dir, 'home')]) mkdirSync(folder);
-    for (const program of ['pulumi', 'pulumi-resource-kubernetes'] as const) {
+    for (const program of ['pulumi', 'pulumi-resource-kubernetes', 'pulumi-language-yaml'] as const) {
       symlinkSync(await obtain(program), join(bin, program));
       await noteUse(BINARY_LABELS[program]);
     }
