@@ -1,6 +1,6 @@
 // The bootstrap: installs what package-lock.json names when it is not there, then runs a command of the project under
 // the Node that the lock file pins. Plain JavaScript for any Node >= 18, because nothing is installed when it starts.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -23,28 +23,32 @@ const COMMANDS = {
   generate: ['scripts/generate.ts'],
   requirements: ['scripts/requirements.ts'],
   build: ['scripts/build.ts'],
-  'build-pulumi': ['scripts/pulumi/build.ts'],
+  // Done by then.
+  'build-pulumi': [],
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '--log-level=warn', '.'],
 };
+
+/** Commands that would work with an outdated @keywright/pulumi, and be wrong. */
+const NEED_PULUMI = ['test', 'build-pulumi'];
 
 const [command, ...args] = process.argv.slice(2);
 if (command === undefined || !Object.hasOwn(COMMANDS, command)) {
   fail(2, `usage: node scripts/run.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`);
 }
-try {
-  await installOnce();
-} catch (error) {
-  fail(1, error.message);
-}
-if (command !== 'build-pulumi') buildPulumiPackage();
-runUnderOurNode([...COMMANDS[command], ...args]);
+await once(isInstalled, install, 'installs the packages').catch((error) => fail(1, error.message));
+// So that `import '@keywright/pulumi'` always means the sources of this checkout.
+await once(isPulumiBuilt, buildPulumi, 'builds @keywright/pulumi').catch((error) => {
+  if (NEED_PULUMI.includes(command)) fail(1, error.message);
+  tell(`${error.message}; Pulumi programs have the old one, and everything else goes on`);
+});
+if (COMMANDS[command].length > 0) runUnderOurNode([...COMMANDS[command], ...args]);
 
-/** So that `import '@keywright/pulumi'` always means the sources of this checkout. */
-function buildPulumiPackage() {
-  if (isPulumiBuilt()) return;
-  const { status } = spawnSync(ourNode(), [join(ROOT, 'scripts/pulumi/build.ts')], { stdio: ['ignore', 'inherit', 'inherit'] });
-  // Nothing but Pulumi programs needs it: whatever was asked for goes on.
-  if (status !== 0) tell('the package @keywright/pulumi could not be built: see above; programs that import it have the old one');
+async function buildPulumi() {
+  const child = spawn(ourNode(), [join(ROOT, 'scripts', 'pulumi', 'build.ts')], {
+    cwd: ROOT,
+    stdio: ['ignore', process.stderr, process.stderr],
+  });
+  if ((await exitCode(child)) !== 0) throw new Error('the package @keywright/pulumi could not be built: see above');
 }
 
 /** Whether each source that it was built of is still what it was. */
@@ -69,17 +73,18 @@ function isInstalled() {
   return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === wantedStamp();
 }
 
-async function installOnce() {
-  if (isInstalled()) return;
+/** Does something unless it is done, one start at a time; `what` says it of another start. */
+async function once(isDone, act, what) {
+  if (isDone()) return;
   mkdirSync(dirname(LOCK), { recursive: true });
   const end = performance.now() + LOCK_DEADLINE_MS;
   for (let told = false; !takeLock(); told = true) {
-    if (!told) tell('waiting for another start that installs the packages');
+    if (!told) tell(`waiting for another start that ${what}`);
     if (performance.now() > end) throw new Error(`another start holds ${LOCK} for too long; remove that file if none runs`);
     await delay(200);
   }
   try {
-    if (!isInstalled()) await install();
+    if (!isDone()) await act();
   } finally {
     rmSync(LOCK, { force: true });
   }
@@ -126,12 +131,16 @@ async function install() {
     // Standard output stays the command's own.
     stdio: ['ignore', process.stderr, process.stderr],
   });
-  const code = await new Promise((resolve) => {
-    child.once('error', () => resolve(1));
-    child.once('close', (exitCode) => resolve(exitCode ?? 1));
-  });
-  if (code !== 0) throw new Error('npm ci failed: see above. Needed: a registry within reach, and write access to this folder');
+  if ((await exitCode(child)) !== 0)
+    throw new Error('npm ci failed: see above. Needed: a registry within reach, and write access to this folder');
   writeFileSync(STAMP, wantedStamp());
+}
+
+function exitCode(child) {
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(1));
+    child.once('close', (code) => resolve(code ?? 1));
+  });
 }
 
 /** Without what would leave packages out, or turn the install into another one. */

@@ -5,13 +5,12 @@ import {
 } from '@pulumi/kubernetes/apiextensions/customResource.js';
 import type { meta } from '@pulumi/kubernetes/types/input.js';
 import * as pulumi from '@pulumi/pulumi';
-import { objectNamePattern } from '../../operator/src/api/fields.ts';
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import type { KeywrightKind, Subject } from './kind.ts';
 import { isLater } from './later.ts';
 import { Replacement } from './replace.ts';
-import { replacementOptions } from './replacement.ts';
-import { checkedSpec, refusal } from './validation.ts';
+import { replacementOptions, withImmutableDefaults } from './replacement.ts';
+import { checkedSpec, metadataFaults, refusal, throwIfAny, type Fault } from './validation.ts';
 import { withWaiting } from './waiting.ts';
 
 /** The arguments that all kinds share. */
@@ -21,7 +20,7 @@ export interface KeywrightResourceArgs {
   readonly replace?: Replacement | undefined;
 }
 
-const longestName = 63;
+const knownArgs = ['metadata', 'spec', 'replace'];
 
 /** What the five kinds have in common; use them, not this. */
 export abstract class KeywrightResource extends CustomResource {
@@ -59,8 +58,15 @@ function outputsOf(kind: KeywrightKind): CustomResourceArgs {
 
 function inputsOf(subject: Subject, args: KeywrightResourceArgs | undefined): CustomResourceArgs {
   if (args === undefined) throw refusal(subject, [{ path: 'args', message: 'is required' }]);
-  const metadata = withWaiting(subject.kind, nameFor(subject, args.metadata), args.metadata, args.spec);
-  return { ...outputsOf(subject.kind), metadata, spec: checkedSpec(subject, args.spec) };
+  const unknown = Object.keys(args).filter((name) => !knownArgs.includes(name));
+  throwIfAny(
+    subject,
+    unknown.map((path) => ({ path, message: 'is no known argument' })),
+  );
+  if (!isLater(args.metadata)) throwIfAny(subject, namedFaults(subject, args.metadata ?? {}));
+  const metadata = withWaiting(subject.kind, subject.name, args.metadata, args.spec);
+  const spec = withImmutableDefaults(subject.kind, checkedSpec(subject, args.spec));
+  return { ...outputsOf(subject.kind), metadata, spec };
 }
 
 function optionsOf(
@@ -74,12 +80,14 @@ function optionsOf(
   return pulumi.mergeOptions(replacementOptions(subject, replace, opts), opts);
 }
 
-/** The name of the object: that of the resource where the program gives none. Never one with a random ending. */
-function nameFor(subject: Subject, metadata: KeywrightResourceArgs['metadata']): string {
-  if (isLater(metadata)) return subject.name;
-  const { name = subject.name } = metadata ?? {};
-  if (typeof name !== 'string') return subject.name;
-  if (name.length <= longestName && new RegExp(objectNamePattern).test(name)) return name;
-  const message = `${JSON.stringify(name)} is no name of an object: a-z, 0-9, "-" and ".", at most ${longestName} characters`;
-  throw refusal(subject, [{ path: 'metadata.name', message }]);
+/** The faults of metadata. The name is that of the resource where the program gives none, and never has a random ending. */
+function namedFaults(subject: Subject, metadata: meta.v1.ObjectMeta): readonly Fault[] {
+  const { name = subject.name } = metadata;
+  const faults = metadataFaults(subject, { ...metadata, name });
+  const said = metadata.name === undefined ? ', the name of the resource: set metadata.name' : '';
+  return faults.map(({ path, message }) =>
+    path === 'metadata.name' && typeof name === 'string'
+      ? { path, message: `${message} (it is ${JSON.stringify(name)}${said})` }
+      : { path, message },
+  );
 }

@@ -18,9 +18,9 @@ export function withWaiting(
   spec: unknown,
 ): pulumi.Input<meta.v1.ObjectMeta> {
   const condition = conditionOf(kind, spec);
-  const complete = (own: object, annotations: object): meta.v1.ObjectMeta => ({
-    name,
+  const complete = (own: meta.v1.ObjectMeta, annotations: object): meta.v1.ObjectMeta => ({
     ...own,
+    name: own.name ?? name,
     annotations: { ...(waitFor in annotations || skipAwait in annotations ? {} : { [waitFor]: condition }), ...annotations },
   });
   // A program that names all in plain text sees all in plain text at a preview.

@@ -55,6 +55,8 @@ async function main(): Promise<void> {
         ...declared,
         ...filesBelow(chart),
         relative(root, import.meta.filename),
+        // With what it is built.
+        'package-lock.json',
       ]),
     ].sort();
     writeFileSync(join(next, 'stamp.json'), JSON.stringify({ inputs, hash: hashOf(inputs) } satisfies Stamp));

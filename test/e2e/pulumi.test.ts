@@ -2,6 +2,7 @@ import { ApiCatalog, ApiKey, KeyDestination, KeyOwner, type ApiKeyArgs, type Api
 import { ConfigMap } from '@pulumi/kubernetes/core/v1/configMap.js';
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace.js';
 import { Secret } from '@pulumi/kubernetes/core/v1/secret.js';
+import { ComponentResource } from '@pulumi/pulumi';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -193,6 +194,31 @@ describe('a stack', () => {
     expect((await stack.preview({ diff: true })).stdout).toMatch(/displayName\s*: "Billing"/);
     await stack.up();
     expect(await scene.verdict(name, 'billing')).toBe('True Available');
+    await stack.destroy();
+  });
+
+  it('previews no replacement because of another part that is not known yet, and knows equal names apart', async () => {
+    const namespace = await kube.createNamespace('known');
+    const state = { isSecond: false };
+    const stack = await pulumi.stack('known', async () => {
+      const metadata = { namespace };
+      const settings = new ConfigMap('settings', { metadata: { name: 'settings', namespace }, data: { owner: 'team' } });
+      const owner = settings.data.apply((data) => data['owner'] ?? '');
+      if (!state.isSecond) {
+        new ApiKey('billing', { metadata, spec: { ...spec, owner }, replace: 'DeleteFirst' });
+        return;
+      }
+      const more = new ConfigMap('more', { metadata: { name: 'more', namespace } });
+      const purpose = more.metadata.uid.apply((uid) => `for ${uid}`);
+      new ApiKey('billing', { metadata, spec: { ...spec, owner, purpose }, replace: 'DeleteFirst' });
+      for (const type of ['One', 'Two']) {
+        const parent = new ComponentResource(`test:index:${type}`, 'same');
+        new ApiKey('child', { metadata: { namespace, name: `child-${type.toLowerCase()}` }, spec }, { parent });
+      }
+    });
+    await stack.up();
+    state.isSecond = true;
+    expect((await stack.preview()).changeSummary).toEqual({ same: 2, update: 1, create: 5 });
     await stack.destroy();
   });
 

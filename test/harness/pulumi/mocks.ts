@@ -143,3 +143,8 @@ export async function settled<T>(
   const isKnown = await inner.isKnown;
   return { value: isKnown ? await inner.promise() : undefined, isKnown, isSecret: await inner.isSecret };
 }
+
+/** An output that a preview does not know. */
+export function unknownOutput<T>(): pulumi.Output<T> {
+  return pulumi.output(pulumi.unknown) as unknown as pulumi.Output<T>;
+}

@@ -21,15 +21,33 @@ const program = `
   console.log(JSON.stringify({ args: process.argv.slice(2), from: process.env.INIT_CWD, at: process.cwd() }));
 `;
 
+/** A build of the Pulumi package of one source, which only notes its calls. */
+const build = `
+  import { createHash } from 'node:crypto';
+  import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+  appendFileSync('builds.log', 'x');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const source = readFileSync('pulumi/source', 'utf8');
+  if (source === 'broken') process.exit(1);
+  mkdirSync('pulumi/dist', { recursive: true });
+  const hash = createHash('sha256').update('pulumi/source').update(source).digest('hex');
+  writeFileSync('pulumi/dist/stamp.json', JSON.stringify({ inputs: ['pulumi/source'], hash }));
+`;
+
 let root: string;
 
 beforeEach(() => {
   root = privateDir('bootstrap');
-  for (const dir of ['scripts', 'operator/src', 'npm']) mkdirSync(join(root, dir), { recursive: true });
+  for (const dir of ['scripts/pulumi', 'operator/src', 'npm', 'pulumi']) mkdirSync(join(root, dir), { recursive: true });
   copyFileSync(join(import.meta.dirname, '..', '..', '..', 'scripts', 'run.mjs'), join(root, 'scripts', 'run.mjs'));
   writeFileSync(join(root, 'package-lock.json'), '{}');
   writeFileSync(join(root, 'npm', 'npm-cli.js'), npm);
   writeFileSync(join(root, 'operator', 'src', 'main.ts'), program);
+  writeFileSync(join(root, 'scripts', 'test.ts'), program);
+  writeFileSync(join(root, 'scripts', 'pulumi', 'build.ts'), build);
+  writeFileSync(join(root, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(root, 'npm', 'package.json'), '{ "type": "commonjs" }');
+  changePulumi('one');
 });
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -66,6 +84,13 @@ function npmCalls(): unknown[] {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
+}
+
+const changePulumi = (source: string): void => writeFileSync(join(root, 'pulumi', 'source'), source);
+
+function builds(): number {
+  const log = join(root, 'builds.log');
+  return existsSync(log) ? readFileSync(log, 'utf8').length : 0;
 }
 
 test('installs before the first start only, and hands the arguments on', async () => {
@@ -117,4 +142,33 @@ test('an unknown command is bad usage and installs nothing', async () => {
   expect(ended.code).toBe(2);
   expect(ended.stderr).toContain('usage:');
   expect(npmCalls()).toEqual([]);
+});
+
+test('builds the Pulumi package before the first start, and again when a source of it changed', async () => {
+  await start(['up']);
+  await start(['up']);
+  expect(builds()).toBe(1);
+  changePulumi('two');
+  await start(['up']);
+  expect(builds()).toBe(2);
+});
+
+test('two starts at once build the Pulumi package once', async () => {
+  await start(['up']);
+  changePulumi('two');
+  const both = await Promise.all([start(['up']), start(['up'])]);
+  expect(both.map(({ code }) => code)).toEqual([0, 0]);
+  expect(builds()).toBe(2);
+});
+
+test('a Pulumi package that cannot be built is said, and stops only what would be wrong without it', async () => {
+  changePulumi('broken');
+  const up = await start(['up']);
+  expect(JSON.parse(up.stdout)).toMatchObject({ args: ['up'] });
+  expect(up.stderr).toContain('the package @keywright/pulumi could not be built');
+  for (const command of ['test', 'build-pulumi']) {
+    expect(await start([command])).toMatchObject({ code: 1, stdout: '' });
+  }
+  changePulumi('mended');
+  expect(await start(['build-pulumi'])).toMatchObject({ code: 0, stdout: '' });
 });

@@ -34,7 +34,7 @@ describe('the engine of Pulumi', () => {
       join(folder, 'index.ts'),
       `import { ConfigMap } from '@pulumi/kubernetes/core/v1/configMap.js';
 const namespace: string = '${namespace}';
-new k8s.core.v1.ConfigMap('plain', { metadata: { name: 'plain', namespace }, data: { text: 'x' } });
+new ConfigMap('plain', { metadata: { name: 'plain', namespace }, data: { text: 'x' } });
 `,
     );
     await pulumi.run(folder, ['stack', 'init', 'test']);
