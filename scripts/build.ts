@@ -1,7 +1,9 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
-import { bundledPackages, licenceTexts, materials } from './bundle/packages.ts';
+import { licenceTexts } from './bundle/licences.ts';
+import { materials } from './bundle/materials.ts';
+import { bundledPackages } from './bundle/packages.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -25,7 +27,7 @@ const unusedModels: Plugin = {
 
 /**
  * `npm run build`: the program as one file that runs in an empty folder, its source map, the licences of what is inside, and
- * what it is made of (CycloneDX). The last build stays until this one is whole.
+ * what it is made of (CycloneDX). The same sources give the same bytes. The last build stays until this one is whole.
  */
 export async function buildBundle(): Promise<void> {
   const next = `${dist}.building-${process.pid}`;

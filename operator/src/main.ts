@@ -43,6 +43,10 @@ async function main(args: readonly string[]): Promise<void> {
   process.stdout.on('error', () => {
     stop.abort(new Error('standard output was closed'));
   });
+  // One that nobody waits for: Node itself would print its message.
+  process.once('uncaughtException', (error) => {
+    process.exit(report(error));
+  });
   try {
     await program(stop.signal).parseAsync([...args], { from: 'user' });
   } catch (error) {

@@ -37,7 +37,9 @@ export class Keywright extends pulumi.ComponentResource {
   readonly callerSecretName: pulumi.Output<string>;
 
   constructor(name: string, args: KeywrightArgs, opts?: pulumi.ComponentResourceOptions) {
-    super('keywright:index:Keywright', name, args, opts);
+    const values = withSecretUrl(args.values ?? {});
+    // The state keeps the arguments of a component, too.
+    super('keywright:index:Keywright', name, { ...args, values }, opts);
     const { version } = args;
     const release = new Release(
       name,
@@ -48,21 +50,21 @@ export class Keywright extends pulumi.ComponentResource {
         namespace: args.namespace ?? defaultNamespace,
         createNamespace: args.createNamespace ?? true,
         timeout: args.timeout ?? defaultTimeoutS,
-        values: withSecretUrl(args.values ?? {}),
+        values,
       },
       { parent: this },
     );
-    const values = pulumi.output(args.values ?? {});
+    const said = pulumi.output(args.values ?? {});
     // Through the release, so that whoever uses it waits for it.
     this.namespace = release.namespace;
-    const address = pulumi.all([release.namespace, values]).apply(([namespace, known]) => {
+    const address = pulumi.all([release.namespace, said]).apply(([namespace, known]) => {
       const { tls, service } = known.authorizer ?? {};
       const scheme = (tls?.existingSecret ?? '') === '' ? 'http' : 'https';
       return `${scheme}://keywright-authorizer.${namespace}.svc:${service?.port ?? 8080}/v1/verify`;
     });
     this.verifyUrl = unsecret(address);
     this.callerSecretName = unsecret(
-      pulumi.all([release.status, values]).apply(([, known]) => {
+      pulumi.all([release.status, said]).apply(([, known]) => {
         const own = known.authorizer?.callers?.existingSecret ?? '';
         return own === '' ? 'keywright-callers' : own;
       }),

@@ -62,6 +62,17 @@ describe('the bundle', () => {
     expect(stderr).not.toContain('secret text');
   });
 
+  it('says no more when the defect is in what nobody waits for', () => {
+    // As soon as the program listens for such.
+    const breaks =
+      "process.on('newListener', (name) => { if (name === 'uncaughtException') setImmediate(() => { throw new TypeError('secret text'); }); })";
+    const early = `data:text/javascript;base64,${Buffer.from(breaks).toString('base64')}`;
+    const { status, stderr } = run(['--import', early, 'keywright.mjs', 'crds'], emptyFolder());
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/a defect ended the process: TypeError\n/);
+    expect(stderr).not.toContain('secret text');
+  });
+
   it('says what it cannot do without a checkout around it', () => {
     const folder = emptyFolder();
     mkdirSync(join(folder, 'manifests'));
@@ -82,9 +93,13 @@ describe('the bundle', () => {
       const { name, version } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as Record<string, string>;
       return `${name} ${version}`;
     });
-    const { components } = JSON.parse(read('sbom.cdx.json')) as { components: readonly { name: string; version: string }[] };
+    const materials = JSON.parse(read('sbom.cdx.json')) as { components: readonly { name: string; version: string }[] };
+    const { components } = materials;
     expect(components.map(({ name, version }) => `${name} ${version}`).sort()).toEqual([...new Set(inside)].sort());
     for (const one of inside) expect(read('LICENSES.txt')).toContain(`\n${one} (`);
+    for (const one of components) expect(one).toHaveProperty('licenses');
+    // The same sources give the same document.
+    for (const name of ['serialNumber', 'metadata.timestamp']) expect(materials).not.toHaveProperty(name);
   });
 });
 

@@ -60,7 +60,7 @@ async function neverRefused(act: () => Promise<unknown>): Promise<void> {
   const refused: unknown[] = [];
   const asking = (async () => {
     while (!done.signal.aborted) {
-      const answer = await here.verify(value, asked);
+      const answer = await here.verify(value, asked).catch((error: unknown) => ({ allowed: false, error }));
       if (!answer.allowed) refused.push(answer);
     }
   })();

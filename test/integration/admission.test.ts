@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
+import { operatorRoles, serviceBindingRole, userRoles } from '../../operator/src/api/admission/roles.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';
 import { ownControlPlane } from '../harness/parts.ts';
@@ -432,7 +433,7 @@ describe('programs', () => {
       kube,
       namespace,
       { kind: 'ServiceAccount', name: 'operator', namespace: 'keywright-system' },
-      'keywright-operator',
+      operatorRoles.keys.name,
     );
     expectAllowed(await patch('operator', 'operated', { metadata: { finalizers: ['keywright.dev/finalizer'] } }));
     const status = {
@@ -524,8 +525,8 @@ it('`keywright policies` prints what the API server takes: the policy, its bindi
   expect(stdout.trim().split('\n')).toEqual([
     'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
     'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
-    ...['admin', 'grantor', 'responder', 'viewer', 'operator', 'operator-consumers'].map(
-      (role) => `clusterrole.rbac.authorization.k8s.io/keywright-${role}`,
+    ...[...userRoles, ...Object.values(operatorRoles), serviceBindingRole].map(
+      ({ name }) => `clusterrole.rbac.authorization.k8s.io/${name}`,
     ),
     'role.rbac.authorization.k8s.io/keywright-operator',
   ]);

@@ -7,6 +7,8 @@ import { openPeppers, openSharedClock, openStore, openUsage } from './database.t
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
+/** Longer than a busy gateway leaves a connection alone, so that it hears of the end by an answer. */
+const lingerMs = 1_000;
 
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
@@ -55,7 +57,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
       const address = config.listenAddress;
       const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
       await aborted(signal);
-      await listener.close(drainMs);
+      await listener.close(drainMs, lingerMs);
     } finally {
       await usage.close();
     }

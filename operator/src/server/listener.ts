@@ -2,7 +2,7 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 import type { Clock } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -36,8 +36,12 @@ export interface Listener {
   readonly address: ListenAddress;
   /** `http://127.0.0.1:8080`, for messages and tests; for a Unix socket its path. */
   readonly url: string;
-  /** Takes no new connection, lets what runs end within `drainMs` (10,000 without), then cuts. Resolves when all is closed. */
-  readonly close: (drainMs?: number) => Promise<void>;
+  /**
+   * Answers on for at most `lingerMs` (0 without), and tells whoever asks to leave (`Connection: close`, RFC 9112 section
+   * 9.6): a busy client loses no request to a connection that ends under it. Then takes no new connection, lets what runs end
+   * within `drainMs` (10,000 without), and cuts. Resolves when all is closed.
+   */
+  readonly close: (drainMs?: number, lingerMs?: number) => Promise<void>;
 }
 
 /** Slow or endless senders are cut: a request has 5 s for its head and 15 s in all, and a head of at most 16 KiB. */
@@ -53,7 +57,9 @@ const options: ServerOptions = {
 export async function startListener(input: ListenerInput): Promise<Listener> {
   const { address, tls, clock } = input;
   const server = tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tlsOptions(tls) });
+  const clients = new Clients(server);
   server.on('request', (request, response) => {
+    if (clients.areLeaving) response.setHeader('connection', 'close');
     // A client keeps its connection for the next request; while we close, it is idle as soon as its answer is out.
     response.once('close', () => {
       if (!server.listening) server.closeIdleConnections();
@@ -70,7 +76,10 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   return {
     address: actual,
     url: formatUrl(actual, tls !== undefined),
-    close: (drainMs = 10_000) => close(server, clock, drainMs),
+    close: async (drainMs = 10_000, lingerMs = 0) => {
+      await clients.leave(clock, lingerMs);
+      await close(server, clock, drainMs);
+    },
   };
 }
 
@@ -137,6 +146,30 @@ function actualAddress(server: Server, address: ListenAddress): ListenAddress {
 function formatUrl(address: ListenAddress, tls: boolean): string {
   if (address.kind === 'unix') return formatAddress(address);
   return `${tls ? 'https' : 'http'}://${formatAddress({ ...address, host: address.host ?? '127.0.0.1' })}`;
+}
+
+/** The connections of a server, and whether they are asked to end. */
+class Clients {
+  areLeaving = false;
+  readonly #open = new Set<Socket>();
+  readonly #gone = new AbortController();
+
+  constructor(server: Server) {
+    server.on('connection', (socket) => {
+      this.#open.add(socket);
+      socket.once('close', () => {
+        this.#open.delete(socket);
+        if (this.areLeaving && this.#open.size === 0) this.#gone.abort();
+      });
+    });
+  }
+
+  /** Resolves when the last has gone, or in time. */
+  async leave(clock: Clock, withinMs: number): Promise<void> {
+    this.areLeaving = true;
+    if (withinMs === 0 || this.#open.size === 0) return;
+    await clock.sleep(withinMs, this.#gone.signal).catch(() => {});
+  }
 }
 
 async function close(server: Server, clock: Clock, drainMs: number): Promise<void> {

@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { link, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import type { ServerResponse } from 'node:http';
-import { createServer as createSocketServer } from 'node:net';
+import { connect, createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -100,6 +101,36 @@ describe('a listener', () => {
     await clock.advance(5_000);
     await closed;
     await cut;
+  });
+
+  test('loses no request of a busy client while it ends: it tells him to leave before it closes', async () => {
+    const clock = new FakeClock();
+    const listener = await startListener({ address: loopback, handler: hello, clock, log: silentLog });
+    const { port } = listener.address as { port: number };
+    const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+    const ask = async (): Promise<string> => {
+      socket.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
+      const [answer] = (await once(socket, 'data')) as [string];
+      return /connection: .*/i.exec(answer)?.[0] ?? '';
+    };
+    expect(await ask()).toMatch(/keep-alive/);
+    const closed = listener.close(5_000, 1_000);
+    expect(await ask()).toMatch(/close/);
+    // Nobody is left to wait for, though no time has passed.
+    await closed;
+  });
+
+  test('waits no longer than it was told for a client who is silent', async () => {
+    const clock = new FakeClock();
+    const listener = await startListener({ address: loopback, handler: hello, clock, log: silentLog });
+    const { port } = listener.address as { port: number };
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
+    await once(socket, 'data');
+    const ended = once(socket, 'close');
+    const closed = listener.close(5_000, 1_000);
+    await clock.advance(1_000);
+    await Promise.all([closed, ended]);
   });
 
   test('answers 500 without the text of an error, and logs it without that text', async () => {
