@@ -65,6 +65,7 @@ export function indexPage(): string {
     '',
     ...apiKinds.map((kind) => `- [${kind}](${kind.toLowerCase()}.md): ${lowerFirst(kindTable[kind].description)}`),
     '- [Conditions and reasons](conditions.md): what a status says, and what each word means.',
+    '- [Chart](chart.md): the values of the Helm chart.',
     '- [Configuration](configuration.md): the environment variables of a process.',
     '- [Permissions](permissions.md): who may do what, and the roles.',
     '- [Verdicts](verdicts.md): the codes of `POST /v1/verify`.',

@@ -6,6 +6,7 @@ import { ComponentResource } from '@pulumi/pulumi';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { docsBlock } from '../builders/guide.ts';
 import { callOpenBao } from '../harness/openbao.ts';
 import { ownControlPlane, ownOpenBao, usePostgres } from '../harness/parts.ts';
 import { makePeppersFile, startOperator, type Program } from '../harness/program.ts';
@@ -282,5 +283,19 @@ describe('another language', () => {
     expect(pulumi.stored()).not.toContain(value);
     await pulumi.run(folder, ['destroy', '--yes', '--skip-preview']);
     expect(await scene.readSecret(namespace, 'exports-api-key')).toBeUndefined();
+  });
+
+  it('declares a key without anything of ours, as the guide says, and waits until it is Ready', async () => {
+    const namespace = await kube.createNamespace('types');
+    const folder = pulumi.project('types');
+    const program = docsBlock('how-to/pulumi-other-languages', 'yaml types')
+      .replace('namespace: payments', `namespace: ${namespace}`)
+      .replace('owner: payments-team', 'owner: team');
+    writeFileSync(join(folder, 'Pulumi.yaml'), `name: types\nruntime: yaml\n${program}`);
+    await pulumi.run(folder, ['stack', 'init', 'test']);
+    await pulumi.run(folder, ['up', '--yes', '--skip-preview']);
+    expect(await scene.verdict(namespace, 'billing')).toBe('True Available');
+    await pulumi.run(folder, ['destroy', '--yes', '--skip-preview']);
+    expect(await scene.readSecret(namespace, 'billing-api-key')).toBeUndefined();
   });
 });

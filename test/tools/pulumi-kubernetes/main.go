@@ -2,12 +2,23 @@
 package main
 
 import (
+	"encoding/json"
+
+	"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/gen"
 	"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/provider"
 	"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version"
 )
 
 func main() {
-	// The schema only matters to generators of code; the programs here bring their types along.
-	schema := []byte(`{"name":"kubernetes","version":"` + version.Version + `","resources":{}}`)
+	// Programs in TypeScript bring their types along, and need no schema. One in YAML does: it has this one resource.
+	const group = "kubernetes:yaml/v2:ConfigGroup"
+	schema, err := json.Marshal(map[string]any{
+		"name":      "kubernetes",
+		"version":   version.Version,
+		"resources": map[string]any{group: gen.ResourceOverlays[group]},
+	})
+	if err != nil {
+		panic(err)
+	}
 	provider.Serve("kubernetes", version.Version, schema, []byte("{}"))
 }
