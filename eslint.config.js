@@ -55,6 +55,20 @@ export default tseslint.config(
     },
   },
   {
+    // It is what others install: of the program it has the schemas and nothing more.
+    files: ['pulumi/src/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { regex: '/operator/src/(?!api/)', message: 'The Pulumi package has the schemas of the operator (api) only.' },
+          ],
+        },
+      ],
+    },
+  },
+  {
     files: ['operator/src/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', noDefaultExport, ...noModuleState],

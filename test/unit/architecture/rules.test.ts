@@ -119,6 +119,13 @@ const cases: readonly Case[] = [
     good: `export type A = import('../store/port.ts').Store;`,
   },
   {
+    promise: 'the Pulumi package has the schemas of the operator only',
+    rule: 'no-restricted-imports',
+    at: 'pulumi/src/x.ts',
+    bad: `import { a } from '../../operator/src/domain/key.ts'; export const b = a;`,
+    good: `import { a } from '../../operator/src/api/kinds.ts'; export const b = a;`,
+  },
+  {
     promise: 'no adapter imports another of its kind',
     rule: 'keywright/layers',
     at: 'operator/src/destinations/vault/x.ts',
