@@ -25,7 +25,7 @@ export default defineConfig({
       layer('unit', { real: false, timeoutMs: 30_000 }),
       layer('contract', { real: true, timeoutMs: 30_000 }),
       layer('integration', { real: true, timeoutMs: 60_000 }),
-      layer('e2e', { real: true, timeoutMs: 120_000, workers: 3 }),
+      layer('e2e', { real: true, timeoutMs: 120_000, workers: 4 }),
     ],
   },
 });

@@ -196,7 +196,9 @@ describe('the operator under exactly the roles that the chart renders', () => {
         responseStatus?.code === 403 &&
         `${objectRef?.resource}${objectRef?.subresource === undefined ? '' : '/'}${objectRef?.subresource ?? ''}` === resource;
       await until(() => ours(plane.audited()).some(isRefused), { what: 'a refusal', deadlineMs: 30_000 });
-      expect(await scene.verdict('payments', `without-${verb}`)).toMatch(verdict);
+      // What was refused is told a moment later.
+      const said = async () => verdict.test(await scene.verdict('payments', `without-${verb}`));
+      await until(said, { what: `the verdict ${verdict.source}`, deadlineMs: 30_000 });
     } finally {
       await set(rules);
     }

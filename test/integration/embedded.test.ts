@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -217,10 +217,14 @@ describe('the embedded database', () => {
 
   it('takes another port when somebody listens on its own', async () => {
     const first = start();
-    const port = Number((await first.answer).split(' ')[1]);
+    await first.answer;
     await stop(first);
-    const squatter = createServer().listen(port, '127.0.0.1');
+    // Its own port may be anybody's by now: it is given one that is taken for sure.
+    const squatter = createServer().listen(0, '127.0.0.1');
     await once(squatter, 'listening');
+    const { port } = squatter.address() as AddressInfo;
+    const file = join(folder, 'data', 'database.json');
+    await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), port }));
     const answer = await start().answer;
     expect(rowsOf(answer)).toBe(2);
     expect(answer.split(' ')[1]).not.toBe(String(port));
