@@ -9,10 +9,13 @@ mount -t tmpfs -o size=1m,mode=755 tmpfs "$root"
 mkdir -p "$root/proc" "$root/dev" "$root/etc" "$root/tmp"
 mount --rbind /proc "$root/proc"
 bind() {
-  if [ -d "$1" ]; then mkdir -p "$root$2"; else mkdir -p "$root$(dirname "$2")"; : > "$root$2"; fi
+  # What is there already is covered, and must not be written to: it may be the machine's.
+  if [ -d "$1" ]; then mkdir -p "$root$2"; elif ! [ -e "$root$2" ]; then mkdir -p "$root$(dirname "$2")"; : > "$root$2"; fi
   mount --bind -o "$3" "$1" "$root$2"
 }
-bind /dev/null /dev/null rw
+for one in null zero urandom; do bind "/dev/$one" "/dev/$one" rw; done
+mkdir "$root/dev/shm"
+mount -t tmpfs -o size=64m,mode=1777 tmpfs "$root/dev/shm"
 for one in /usr/lib /usr/lib64 /etc/hosts /etc/resolv.conf "$(command -v setpriv)"; do
   if [ -e "$one" ]; then bind "$one" "$one" ro; fi
 done

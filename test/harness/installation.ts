@@ -4,7 +4,8 @@ import { chartPath } from './chart.ts';
 import { Helm, type HelmOptions, type HelmResult } from './helm.ts';
 import { programImage } from './image.ts';
 import type { Kube } from './kube.ts';
-import { Kubelet, type RunningPod } from './kubelet.ts';
+import { Kubelet, type ContainerImage, type RunningPod } from './kubelet.ts';
+import { hostsWith, postgresImage } from './postgresimage.ts';
 import type { VerifyAnswer } from './program.ts';
 import { until } from './until.ts';
 
@@ -28,7 +29,15 @@ export class Installation {
   static async open(kube: Kube, { createNamespace = true } = {}): Promise<Installation> {
     const namespace = 'keywright-system';
     if (createNamespace) await kube.kubectl(['create', 'namespace', namespace]);
-    const imageOf = (image: string) => (image.startsWith('keywright/') ? programImage() : undefined);
+    // Port 5432 of 127.0.0.1 may be somebody's; of this one it is not.
+    const address = `127.${(process.pid >> 16) + 1}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+    const hosts = hostsWith(address, [`keywright-postgres.${namespace}.svc`]);
+    const imageOf = (image: string): ContainerImage | undefined => {
+      if (image.startsWith('postgres:')) return postgresImage(address);
+      if (!image.startsWith('keywright/')) return undefined;
+      const program = programImage();
+      return { ...program, mounts: [...program.mounts, hosts] };
+    };
     return new Installation(kube, await Helm.open(kube), await Kubelet.start({ kube, namespace, imageOf }), namespace);
   }
 
@@ -48,7 +57,7 @@ export class Installation {
   }
 
   /** The Pods of a component that run and are not on their way out. */
-  running(component: 'operator' | 'authorizer'): readonly RunningPod[] {
+  running(component: 'operator' | 'authorizer' | 'postgres'): readonly RunningPod[] {
     return this.kubelet.running(component);
   }
 

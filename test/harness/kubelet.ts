@@ -42,11 +42,12 @@ const restartMs = 300;
  * Plays scheduler and kubelet for one namespace: binds its Pods, starts their container with the rendered arguments,
  * environment, volumes and ServiceAccount token, says what the readiness probe says, starts again what ended, and ends what is
  * deleted. What it changes is the address of a listener: `:8080` becomes loopback and a free port, as a port mapping would.
- * preStop is not waited for.
+ * preStop is not waited for, and a probe that would run a program says yes.
  */
 export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #pods = new Map<string, Slot>();
+  readonly #claims = privateDir('claims');
   readonly #failures: string[] = [];
   readonly #stop = new AbortController();
   #loop: Promise<void> = Promise.resolve();
@@ -120,7 +121,8 @@ export class Kubelet {
     if (pod.spec.nodeName === undefined) await kube.request('POST', `${path}/binding`, { body: binding });
     const [container] = pod.spec.containers;
     if (container === undefined) throw new Error(`${pod.metadata.name} has no container`);
-    const slot = new Slot({ kube, path, pod, container, image: imageOf(container.image), failures: this.#failures });
+    const init = { kube, path, pod, container, image: imageOf(container.image), claims: this.#claims, failures: this.#failures };
+    const slot = new Slot(init);
     void slot.start();
     return slot;
   }
@@ -132,6 +134,8 @@ interface SlotInit {
   readonly pod: Pod;
   readonly container: PodContainer;
   readonly image: ContainerImage | undefined;
+  /** Where the volumes lie that outlive it. */
+  readonly claims: string;
   readonly failures: string[];
 }
 
@@ -214,10 +218,10 @@ class Slot implements RunningPod {
   }
 
   async #startOnce(image: ContainerImage): Promise<ServerProcess> {
-    const { kube, pod, container } = this.#init;
+    const { kube, pod, container, claims } = this.#init;
     const { securityContext = {} } = pod.spec;
     const dir = privateDir(`pod-${this.component}`);
-    const mounts = await mountsOf(kube, pod, container, `${dir}/volumes`);
+    const mounts = await mountsOf(kube, pod, container, { own: `${dir}/volumes`, claims });
     const given = await variablesOf(kube, pod, container);
     const { hostname, port } = new URL(kube.url);
     return await startContainer({

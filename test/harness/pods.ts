@@ -50,6 +50,7 @@ interface Items {
 interface Volume {
   readonly name: string;
   readonly emptyDir?: object;
+  readonly persistentVolumeClaim?: { readonly claimName: string };
   readonly secret?: Items & { readonly secretName: string; readonly defaultMode?: number };
   readonly projected?: {
     readonly defaultMode?: number;
@@ -79,25 +80,36 @@ export async function variablesOf(kube: Kube, pod: Pod, container: PodContainer)
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** Writes the Pod's volumes below a folder and says where the container sees them. */
-export async function mountsOf(kube: Kube, pod: Pod, container: PodContainer, folder: string): Promise<readonly Mount[]> {
+/** Where the volumes of a Pod lie. */
+export interface VolumeFolders {
+  /** Those that live as long as its container. */
+  readonly own: string;
+  /** Those that outlive the Pod, one for each claim. */
+  readonly claims: string;
+}
+
+/** Writes the Pod's volumes and says where the container sees them. */
+export async function mountsOf(kube: Kube, pod: Pod, container: PodContainer, folders: VolumeFolders): Promise<readonly Mount[]> {
   const mounts = (container.volumeMounts ?? []).map(async ({ name, mountPath, readOnly = false }): Promise<Mount> => {
     const volume = needed(
       pod.spec.volumes?.find((one) => one.name === name),
       `volume ${name}`,
     );
-    const source = join(folder, name);
+    const claim = volume.persistentVolumeClaim?.claimName;
+    const source = claim === undefined ? join(folders.own, name) : join(folders.claims, claim);
     await writeVolume(kube, pod, volume, source);
-    return { source, target: mountPath, readOnly: readOnly || volume.emptyDir === undefined };
+    return { source, target: mountPath, readOnly: readOnly || !isWritable(volume) };
   });
   return await Promise.all(mounts);
 }
+
+const isWritable = (volume: Volume): boolean => (volume.emptyDir ?? volume.persistentVolumeClaim) !== undefined;
 
 async function writeVolume(kube: Kube, pod: Pod, volume: Volume, folder: string): Promise<void> {
   const group = pod.spec.securityContext?.fsGroup ?? 0;
   mkdirSync(folder, { recursive: true });
   chownSync(folder, 0, group);
-  chmodSync(folder, volume.emptyDir === undefined ? 0o750 : 0o770);
+  chmodSync(folder, isWritable(volume) ? 0o770 : 0o750);
   const mode = volume.secret?.defaultMode ?? volume.projected?.defaultMode ?? 0o644;
   for (const [path, text] of await filesOf(kube, pod, volume)) {
     const file = join(folder, path);
@@ -110,7 +122,7 @@ async function writeVolume(kube: Kube, pod: Pod, volume: Volume, folder: string)
 }
 
 async function filesOf(kube: Kube, pod: Pod, volume: Volume): Promise<readonly (readonly [path: string, text: string])[]> {
-  if (volume.emptyDir !== undefined) return [];
+  if (isWritable(volume)) return [];
   if (volume.secret !== undefined) return picked(await entriesOf(kube, pod, 'secrets', volume.secret.secretName), volume.secret);
   if (volume.projected === undefined) throw new Error(`a kubelet of the tests knows no volume such as ${volume.name}`);
   const sources = volume.projected.sources.map(async (source): Promise<readonly (readonly [string, string])[]> => {

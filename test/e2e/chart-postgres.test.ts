@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ChartValues } from '../../scripts/chart/values.ts';
+import { Installation } from '../harness/installation.ts';
+import { noteUse, ownControlPlane } from '../harness/parts.ts';
+import { fingerprint } from '../harness/program.ts';
+import { Scene } from '../harness/scene.ts';
+import { checkout } from '../harness/standalone.ts';
+import { until } from '../harness/until.ts';
+
+const plane = await ownControlPlane({ crds: false });
+const { kube } = plane;
+const scene = new Scene(kube);
+const values: ChartValues = {
+  postgres: { enabled: true },
+  secrets: { names: ['payments'] },
+  operator: { leaseDuration: '5s' },
+};
+const asked = { host: 'shop.example.com', path: '/v1/orders' };
+let here: Installation;
+
+beforeAll(async () => {
+  await noteUse('PostgreSQL 18.4 (as the chart starts it)');
+  await kube.kubectl(['create', 'namespace', 'payments']);
+  here = await Installation.open(kube);
+});
+
+afterAll(async () => {
+  await here.close();
+  await kube.close();
+  await plane.stop();
+}, 60_000);
+
+it('brings a database of its own to try it, which keeps its data when its Pod goes, and when the release goes', async () => {
+  await here.apply('install', values);
+  await kube.kubectl(['apply', '--server-side', '--filename', join(checkout, 'examples', 'first-key')]);
+  await until(() => scene.isReady('payments', 'billing'), { what: 'the key', deadlineMs: 30_000 });
+  const value = (await scene.readSecret('payments', 'billing-api-key'))?.['api-key'] ?? '';
+  const allows = async () => (await here.verify(value, asked)).allowed === true;
+  expect(await allows()).toBe(true);
+  const password = fingerprint(await here.secretEntry('keywright-postgres', 'password'));
+
+  const [before] = here.running('postgres');
+  await kube.kubectl(['delete', 'pod', 'keywright-postgres-0', '--namespace', here.namespace]);
+  await until(() => here.running('postgres').some((pod) => pod !== before), { what: 'another Pod', deadlineMs: 30_000 });
+  await until(() => allows().catch(() => false), { what: 'the same verdict', deadlineMs: 60_000 });
+
+  await here.run(['uninstall', 'keywright', '--namespace', here.namespace, '--wait', '--timeout', '60s']);
+  await until(() => here.kubelet.running().length === 0, { what: 'the end of all Pods', deadlineMs: 60_000 });
+  await here.apply('install', values);
+  expect(fingerprint(await here.secretEntry('keywright-postgres', 'password'))).toBe(password);
+  await until(() => allows().catch(() => false), { what: 'the same verdict again', deadlineMs: 60_000 });
+  expect(fingerprint((await scene.readSecret('payments', 'billing-api-key'))?.['api-key'] ?? '')).toBe(fingerprint(value));
+});
