@@ -21,6 +21,8 @@ export interface ContainerOptions {
   readonly mounts: readonly Mount[];
   readonly uid: number;
   readonly gid: number;
+  /** What asks it to end; default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
   readonly ready: () => Promise<boolean>;
   readonly deadlineMs?: number;
 }
@@ -32,7 +34,7 @@ const script = join(import.meta.dirname, 'container.sh');
  * libraries, has no capability, and cannot get one. The network is the machine's. Needs root, as a runtime does.
  */
 export async function startContainer(options: ContainerOptions): Promise<ServerProcess> {
-  const { name, dir, command, env, mounts, uid, gid, ready, deadlineMs } = options;
+  const { name, dir, command, env, mounts, uid, gid, ready, stopSignal = 'SIGTERM', deadlineMs } = options;
   const root = join(dir, 'root');
   mkdirSync(root, { recursive: true });
   chmodSync(dir, 0o711);
@@ -52,6 +54,7 @@ export async function startContainer(options: ContainerOptions): Promise<ServerP
       ...['sh', script, root, `${uid}:${gid}`, table, ...command],
     ],
     ready,
+    stopSignal,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
 }

@@ -10,6 +10,8 @@ export interface ContainerImage {
   readonly entrypoint: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly mounts: readonly Mount[];
+  /** STOPSIGNAL; default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
 }
 
 /** What a {@link Kubelet} needs. */
@@ -239,6 +241,7 @@ class Slot implements RunningPod {
       mounts: [...image.mounts, ...mounts],
       uid: securityContext.runAsUser ?? 0,
       gid: securityContext.runAsGroup ?? 0,
+      ...(image.stopSignal === undefined ? {} : { stopSignal: image.stopSignal }),
       // A kubelet starts, and lets the probes say how it goes.
       ready: () => Promise.resolve(true),
     });
