@@ -37,7 +37,7 @@ export class Pulumi {
     const dir = privateDir('pulumi');
     const bin = join(dir, 'bin');
     const state = join(dir, 'state');
-    for (const folder of [bin, state, join(dir, 'home')]) mkdirSync(folder);
+    for (const folder of [bin, state, join(dir, 'home'), join(dir, 'tmp')]) mkdirSync(folder);
     for (const program of ['pulumi', 'pulumi-resource-kubernetes', 'pulumi-language-yaml'] as const) {
       symlinkSync(await obtain(program), join(bin, program));
       await noteUse(BINARY_LABELS[program]);
@@ -48,6 +48,8 @@ export class Pulumi {
     const env = {
       PATH: [bin, dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
       HOME: join(dir, 'home'),
+      // Its programs keep caches there.
+      TMPDIR: join(dir, 'tmp'),
       PULUMI_HOME: join(dir, 'home'),
       PULUMI_BACKEND_URL: `file://${state}`,
       PULUMI_CONFIG_PASSPHRASE: '',
@@ -61,9 +63,12 @@ export class Pulumi {
 
   /** A stack whose program is a function of the test. */
   async stack(name: string, program: PulumiFn): Promise<Stack> {
+    // Else Automation makes a folder that stays when we are gone.
+    const workDir = join(this.#dir, 'stacks', name);
+    mkdirSync(workDir, { recursive: true });
     return await LocalWorkspace.createOrSelectStack(
       { stackName: name, projectName: 'keywright-test', program },
-      { envVars: { ...this.env }, pulumiHome: join(this.#dir, 'home'), pulumiCommand: this.#command },
+      { workDir, envVars: { ...this.env }, pulumiHome: join(this.#dir, 'home'), pulumiCommand: this.#command },
     );
   }
 
