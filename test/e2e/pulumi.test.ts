@@ -229,7 +229,8 @@ describe('a stack', () => {
     });
     const failing = await pulumi.stack('failed', async () => {
       const args = { metadata: { namespace }, spec: { ...spec, deliverTo: [{ name: 'far', destination: 'nowhere' }] } };
-      new ApiKey('billing', args, { customTimeouts: { create: '3s' } });
+      // Long enough that the provider hears of the event before it gives up.
+      new ApiKey('billing', args, { customTimeouts: { create: '8s' } });
     });
     const said = await failure(failing.up());
     expect(said).toContain('KeyDestination nowhere does not exist');

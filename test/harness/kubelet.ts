@@ -205,9 +205,10 @@ class Slot implements RunningPod {
   async #keepRunning(): Promise<void> {
     const { image, failures, container } = this.#init;
     if (image === undefined) return;
-    for (const { name } of container.ports ?? []) this.#ports.set(name, await freePort());
     while (!this.isEnding) {
       try {
+        // Anew each time: the last ones may have become somebody's in the meantime.
+        for (const { name } of container.ports ?? []) this.#ports.set(name, await freePort());
         this.process = await this.#startOnce(image);
         this.#logs.push(this.process);
         await this.process.exited;
