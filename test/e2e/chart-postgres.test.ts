@@ -1,10 +1,13 @@
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ChartValues } from '../../scripts/chart/values.ts';
 import { Installation } from '../harness/installation.ts';
 import { noteUse, ownControlPlane } from '../harness/parts.ts';
+import { privateDir } from '../harness/process.ts';
 import { fingerprint } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
+import { runShell } from '../harness/shell.ts';
 import { checkout } from '../harness/standalone.ts';
 import { until } from '../harness/until.ts';
 
@@ -21,8 +24,7 @@ let here: Installation;
 
 beforeAll(async () => {
   await noteUse('PostgreSQL 18.4 (as the chart starts it)');
-  await kube.kubectl(['create', 'namespace', 'payments']);
-  here = await Installation.open(kube);
+  here = await Installation.open(kube, { createNamespace: false });
 });
 
 afterAll(async () => {
@@ -31,10 +33,17 @@ afterAll(async () => {
   await plane.stop();
 }, 60_000);
 
-it('brings a database of its own to try it, which keeps its data when its Pod goes, and when the release goes', async () => {
-  await here.apply('install', values);
-  await kube.kubectl(['apply', '--server-side', '--filename', join(checkout, 'examples', 'first-key')]);
-  await until(() => scene.isReady('payments', 'billing'), { what: 'the key', deadlineMs: 30_000 });
+it('comes up with the commands of the README and a database of its own to try it, which keeps its data when its Pod goes, and when the release goes', async () => {
+  const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
+  const [, block = ''] = /^```sh\n(kubectl create namespace payments\nhelm install.*?)^```$/ms.exec(readme) ?? [];
+  const said = await runShell(block, {
+    cwd: checkout,
+    home: privateDir('newcomer'),
+    env: { KUBECONFIG: kube.kubeconfig() },
+    path: [dirname(here.helm.path), dirname(kube.handle.kubectl)],
+    timeoutMs: 120_000,
+  });
+  expect(said).toContain('apikey.keywright.dev/billing condition met');
   const value = (await scene.readSecret('payments', 'billing-api-key'))?.['api-key'] ?? '';
   const allows = async () => (await here.verify(value, asked)).allowed === true;
   expect(await allows()).toBe(true);

@@ -32,7 +32,7 @@ async function newcomer(): Promise<Readonly<Record<string, string>>> {
 
 it('runs in a cluster with the commands that the README gives', async () => {
   const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
-  const [, block = ''] = /^```sh\n(kubectl create namespace.*?)^```$/ms.exec(readme) ?? [];
+  const [, block = ''] = /^```sh\n(kubectl create namespace keywright-system.*?)^```$/ms.exec(readme) ?? [];
   expect(block).toContain('KEYWRIGHT_DATABASE_URL=postgres://…');
   const script = block.replace('postgres://…', databaseUrl);
   operator = startStandalone({ command: ['/bin/bash', '-euc', script], cwd: checkout, home: place.dir, env: await newcomer() });

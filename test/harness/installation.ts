@@ -34,7 +34,8 @@ export class Installation {
     const hosts = hostsWith(address, [`keywright-postgres.${namespace}.svc`]);
     const imageOf = (image: string): ContainerImage | undefined => {
       if (image.startsWith('postgres:')) return postgresImage(address);
-      if (!image.startsWith('keywright/')) return undefined;
+      // Wherever the registry is.
+      if (!/(?:^|\/)keywright[:@]/.test(image)) return undefined;
       const program = programImage();
       return { ...program, mounts: [...program.mounts, hosts] };
     };
