@@ -1,4 +1,5 @@
 import type { Destinations } from '../../operator/src/destinations/port.ts';
+import { parseDurationMs } from '../../operator/src/domain/duration.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
 import { formatLocation, type Location } from '../../operator/src/domain/key.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
@@ -9,7 +10,7 @@ import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { statusFaults } from '../harness/statusrules.ts';
-import { violations, type Place, type Snapshot } from '../harness/invariants.ts';
+import { violations, type Overlap, type Place, type Snapshot } from '../harness/invariants.ts';
 import { isTurn, Turns, type Turn } from './turns.ts';
 import { World, type Staging } from './world.ts';
 
@@ -122,6 +123,8 @@ export class Storm {
   readonly #tampered = new Set<string>();
   readonly #foreign = new Map<string, string>();
   readonly #broken = new Set<string>();
+  /** As JSON, so that each stands once. */
+  readonly #overlaps = new Set<string>();
   #judged: string | undefined;
   readonly #turns: Turns;
   #restores = 0;
@@ -213,7 +216,7 @@ export class Storm {
   /** Whether every location that the status names holds a value that authenticates. */
   delivered(): boolean {
     const { places, keys, matches, now } = this.#snapshot();
-    const live = keys.flatMap((key) => key.versions).filter((version) => isLive(version, now));
+    const live = keys.flatMap((key) => key.minted).filter((version) => isLive(version, now));
     const named = this.world.key()?.status?.destinations ?? [];
     const values = named.map(({ location }) => places.find((place) => place.location.path === location)?.value);
     return named.length > 0 && values.every((value) => value !== undefined && live.some((version) => matches(version, value)));
@@ -377,7 +380,7 @@ export class Storm {
     for (const id of [...this.#tampered]) {
       const place = snapshot.places.find((one) => formatLocation(one.location) === id);
       const value = place?.value;
-      const live = snapshot.keys.flatMap((key) => key.versions).filter((version) => isLive(version, snapshot.now));
+      const live = snapshot.keys.flatMap((key) => key.minted).filter((version) => isLive(version, snapshot.now));
       const right = value !== undefined && live.some((version) => snapshot.matches(version, value));
       if (right && place?.mark?.uid !== 'an-earlier-resource') this.#tampered.delete(id);
     }
@@ -391,6 +394,7 @@ export class Storm {
 
   #snapshot(): Snapshot {
     const { world } = this;
+    this.#noteOverlap();
     const { keys, versions, deliveries, audit, feed } = world.store.database.rows;
     const key = world.key();
     return {
@@ -400,14 +404,9 @@ export class Storm {
         .filter(({ released }) => !released)
         .map(({ ref }) => ({
           ref,
-          versions: versions.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'ended'),
+          minted: versions.filter((one) => one.apiKeyUid === ref.uid),
           deliveries: deliveries.filter((one) => one.apiKeyUid === ref.uid && one.state !== 'gone').map(atItsPlace),
-          ownKeyIds: new Set(versions.filter((one) => one.apiKeyUid === ref.uid).map((one) => one.keyId)),
-          // Who revokes means it, and an expiry is the word of the spec; only a retirement is a decision of the program.
-          meantToEnd: versions.filter(
-            (one) =>
-              one.apiKeyUid === ref.uid && (one.endedReason === 'revoked' || (one.expiresAt ?? Infinity) <= world.clock.now()),
-          ),
+          overlaps: [...this.#overlaps].map((one) => JSON.parse(one) as Overlap),
         })),
       places: [...this.#placesOf('vault'), ...this.#placesOf('secret')],
       tampered: this.#tampered,
@@ -415,6 +414,12 @@ export class Storm {
       texts: JSON.stringify([[...keys], versions, deliveries, audit, feed, key, world.resources.events]),
       matches: (version: Version, value: string) => world.peppers.matches(version, new Plaintext(value)) === true,
     };
+  }
+
+  #noteOverlap(): void {
+    const rotation = this.world.key()?.spec.rotation;
+    const [leastMs = 0, mostMs = 0] = [rotation?.overlap, rotation?.maxOverlap].map((text) => parseDurationMs(text ?? ''));
+    if (mostMs > 0) this.#overlaps.add(JSON.stringify({ leastMs, mostMs } satisfies Overlap));
   }
 
   #placesOf(where: Where): readonly Place[] {

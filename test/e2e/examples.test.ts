@@ -4,7 +4,8 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, describeRow, exampleNames, manifestsOf, rowsOf } from '../harness/examples.ts';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
-import { freePort, privateDir, startServer, type ServerProcess } from '../harness/process.ts';
+import { freePort } from '../harness/ports.ts';
+import { privateDir, startServer, type ServerProcess } from '../harness/process.ts';
 import {
   makePeppersFile,
   runProgram,

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
-import { freePort } from '../harness/process.ts';
+import { freePort } from '../harness/ports.ts';
 import { checkout, playground, startStandalone, type Standalone } from '../harness/standalone.ts';
 import { until } from '../harness/until.ts';
 

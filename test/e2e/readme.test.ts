@@ -6,7 +6,7 @@ import { isApiKind } from '../../operator/src/api/kinds.ts';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import { isFree } from '../../operator/src/standalone/credentials.ts';
 import { noteUse } from '../harness/parts.ts';
-import { freePort } from '../harness/process.ts';
+import { freePort } from '../harness/ports.ts';
 import { fingerprint, type VerifyAnswer } from '../harness/program.ts';
 import { checkout, playground, runStandalone, startStandalone, type Playground, type Standalone } from '../harness/standalone.ts';
 import { until } from '../harness/until.ts';

@@ -8,7 +8,8 @@ import { obtain } from '../harness/binaries.ts';
 import { Client } from '../harness/client.ts';
 import { LateMount } from '../harness/mount.ts';
 import { noteUse, ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
-import { freePort, privateDir } from '../harness/process.ts';
+import { freePort } from '../harness/ports.ts';
+import { privateDir } from '../harness/process.ts';
 import {
   makePeppersFile,
   startAuthorizer,

@@ -5,7 +5,8 @@ import { parseAllDocuments } from 'yaml';
 import { obtain } from './binaries.ts';
 import { Kube } from './kube.ts';
 import type { KubeHandle } from './kube.ts';
-import { freePort, privateDir, startServer } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, startServer } from './process.ts';
 import type { ServerProcess } from './process.ts';
 import { until } from './until.ts';
 

@@ -17,13 +17,17 @@ export interface Place {
 /** One ApiKey of the store that is not released. */
 export interface KeptKey {
   readonly ref: ApiKeyRef;
-  /** Those that are not ended. */
-  readonly versions: readonly Version[];
+  /** Every version ever minted for this uid, ended ones included. */
+  readonly minted: readonly Version[];
   readonly deliveries: readonly Delivery[];
-  /** The key ids ever minted for this uid, ended ones included. */
-  readonly ownKeyIds: ReadonlySet<string>;
-  /** Those that somebody compromised or revoked, and those that expired. */
-  readonly meantToEnd: readonly Version[];
+  /** Every pair of limits that its spec ever asked for: how long two versions live side by side at least, and at most. */
+  readonly overlaps: readonly Overlap[];
+}
+
+/** In milliseconds. */
+export interface Overlap {
+  readonly leastMs: number;
+  readonly mostMs: number;
 }
 
 /** Everything that the invariants speak of, at one moment. Real parts and fakes fill it alike. */
@@ -63,27 +67,26 @@ export function violations(s: Snapshot): readonly string[] {
 }
 
 function oneActive(key: KeptKey): readonly string[] {
-  const active = key.versions.filter((version) => version.state === 'active');
+  const active = key.minted.filter((version) => version.state === 'active');
   return active.length <= 1 ? [] : [`${formatRef(key.ref)} has ${active.length} active versions`];
 }
 
 /** Two live versions at most, lost ones aside: an attempt that another replaced, and a version whose value was lost. */
 function twoLive(s: Snapshot, key: KeptKey): readonly string[] {
+  // Also by one that has ended since: what it replaced was lost all the same.
   const replacedByLoss = (version: Version) =>
-    key.versions.some((other) => other.epoch > version.epoch && (other.cause === 'ValueLost' || other.cause === 'StoreBehind'));
+    key.minted.some((other) => other.epoch > version.epoch && (other.cause === 'ValueLost' || other.cause === 'StoreBehind'));
   // Of an owner that was replaced no version is allowed any more.
-  const owner = key.versions.reduce<Version | undefined>(
+  const owner = key.minted.reduce<Version | undefined>(
     (newest, one) => (one.epoch < (newest?.epoch ?? 0) ? newest : one),
     undefined,
   )?.ownerUid;
-  const counted = key.versions.filter(
-    (version) => isLive(version, s.now) && !version.lost && version.ownerUid === owner && !replacedByLoss(version),
-  );
+  const counted = liveOf(s, key).filter((version) => !version.lost && version.ownerUid === owner && !replacedByLoss(version));
   return counted.length <= 2 ? [] : [`${formatRef(key.ref)} has ${counted.length} live versions besides lost ones`];
 }
 
 function finalizerStays(s: Snapshot, key: KeptKey): readonly string[] {
-  if (!key.versions.some((version) => isLive(version, s.now))) return [];
+  if (liveOf(s, key).length === 0) return [];
   const held = s.resources.some(
     ({ metadata }) => metadata.uid === key.ref.uid && metadata.finalizers?.includes(finalizer) === true,
   );
@@ -95,16 +98,42 @@ function readersHoldLiveKeys(s: Snapshot, key: KeptKey): readonly string[] {
   const resource = s.resources.find(({ metadata }) => metadata.uid === key.ref.uid);
   if (resource === undefined || resource.metadata.deletionTimestamp !== undefined || resource.spec.revoked !== undefined)
     return [];
-  const live = key.versions.filter((version) => isLive(version, s.now));
+  const allowed = [...liveOf(s, key), ...key.minted.filter((version) => isMeantToEnd(s, key, version))];
   return key.deliveries.flatMap((row) => {
     const id = formatLocation(row.location);
     if (row.state !== 'live' || row.heldKeyId === undefined || s.tampered.has(id) || s.foreign.has(id)) return [];
     // What an earlier resource of this name left behind died with it.
-    if (!key.ownKeyIds.has(row.heldKeyId)) return [];
+    if (!key.minted.some(({ keyId }) => keyId === row.heldKeyId)) return [];
     const value = s.places.find((one) => formatLocation(one.location) === id)?.value;
-    if (value !== undefined && [...live, ...key.meantToEnd].some((version) => s.matches(version, value))) return [];
+    if (value !== undefined && allowed.some((version) => s.matches(version, value))) return [];
     return [`${id} holds ${value === undefined ? 'no value' : 'a value that does not authenticate'}`];
   });
+}
+
+function liveOf(s: Snapshot, key: KeptKey): readonly Version[] {
+  return key.minted.filter((version) => isLive(version, s.now));
+}
+
+/** A successor that expires is replaced in time; what limits its own life may come an hour before that (docs/lifecycle.md). */
+const reserveMs = 3_600_000;
+
+/**
+ * Who revokes or compromises means it, and an expiry is the word of the spec. So is the end of a version that a location
+ * waits to have replaced: at `maxOverlap`, and before its successor must be replaced itself. Every other end is a decision
+ * of the program.
+ */
+function isMeantToEnd(s: Snapshot, { minted, overlaps }: KeptKey, version: Version): boolean {
+  const { endedReason, expiresAt, notAfter, epoch } = version;
+  if (endedReason === 'revoked' || (expiresAt ?? Infinity) <= s.now) return true;
+  const [next] = minted
+    .filter((one) => one.epoch > epoch && one.activatedAt !== undefined)
+    .sort((one, other) => one.epoch - other.epoch);
+  if (notAfter === undefined || next?.activatedAt === undefined) return false;
+  const { activatedAt, expiresAt: nextEnds = Infinity } = next;
+  return overlaps.some(
+    ({ leastMs, mostMs }) =>
+      notAfter >= activatedAt + mostMs || notAfter >= Math.max(activatedAt + leastMs, nextEnds - leastMs - reserveMs),
+  );
 }
 
 function foreignUntouched(s: Snapshot): readonly string[] {

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startContainer, type Mount } from './container.ts';
 import type { Kube } from './kube.ts';
 import { mountsOf, variablesOf, type Pod, type PodContainer } from './pods.ts';
-import { freePort, privateDir, type ServerProcess } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, type ServerProcess } from './process.ts';
 
 /** What stands for an image: its files, its environment, and what it starts. */
 export interface ContainerImage {

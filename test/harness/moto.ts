@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { CACHE, PartMissing, TOOLS, toStderr, underLock } from './binaries.ts';
-import { freePort, privateDir, startServer, tied } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, startServer, tied } from './process.ts';
 import { findPython } from './python.ts';
 
 /** What a test needs to reach a moto server; plain data. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { BINARY_LABELS, obtain } from './binaries.ts';
-import { freePort, privateDir, startServer } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, startServer } from './process.ts';
 import type { ServerProcess } from './process.ts';
 
 /** What a test needs to reach an OpenBao server; plain data. */

@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { PartMissing } from './binaries.ts';
-import { freePort, privateDir, startServer, tied, which } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, startServer, tied, which } from './process.ts';
 import type { Account, ServerProcess } from './process.ts';
 
 /** What a test needs to reach a PostgreSQL server; plain data. */

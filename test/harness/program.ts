@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { freePort, privateDir, startServer, tied, type ServerProcess } from './process.ts';
+import { freePort } from './ports.ts';
+import { privateDir, startServer, tied, type ServerProcess } from './process.ts';
 
 /** The bundle where the run of the tests has built one (scripts/test.ts), else the sources. */
 const main = process.env['KEYWRIGHT_TEST_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
@@ -20,7 +21,8 @@ import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
-import { freePort, isAlive, privateDir } from '../harness/process.ts';
+import { freePort } from '../harness/ports.ts';
+import { isAlive, privateDir } from '../harness/process.ts';
 import { until } from '../harness/until.ts';
 
 const own = await ownPostgres();
@@ -267,6 +269,22 @@ describe('how to log in', () => {
 });
 
 describe('several hosts', () => {
+  test('passes over one that refuses and does not hang up', async () => {
+    const refusal = fatal('57P03', 'the database system is starting up');
+    const held: Socket[] = [];
+    const deaf = createServer({ allowHalfOpen: true }, (socket) => {
+      held.push(socket.on('error', () => {}).once('data', () => socket.write(refusal)));
+    });
+    await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+    const { port } = deaf.address() as AddressInfo;
+    const { host } = new URL(url);
+    const store = open({ url: url.replace(host, `127.0.0.1:${port},${host}`) });
+    expect(await store.installationId()).toMatch(/-/);
+    await store.close();
+    for (const socket of held) socket.destroy();
+    deaf.close();
+  });
+
   test('passes over a standby, and follows when it is promoted', async () => {
     const second = await ownPostgres();
     try {
@@ -297,6 +315,15 @@ describe('several hosts', () => {
     }
   });
 });
+
+/** What a server says that takes no more connections (ErrorResponse, "Message Formats" of PostgreSQL's protocol). */
+function fatal(code: string, message: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0C${code}\0M${message}\0\0`);
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
+}
 
 async function installationOf(address: string): Promise<string> {
   const store = open({ url: address });

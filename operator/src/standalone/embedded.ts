@@ -213,6 +213,7 @@ async function tryConnect(url: string): Promise<'ready' | 'refused' | 'not yet'>
     // 28P01 = invalid_password; all else: it starts, or recovers.
     return error instanceof pg.DatabaseError && error.code === '28P01' ? 'refused' : 'not yet';
   } finally {
-    await client.end().catch(() => {});
+    // `end()` would wait for the server to hang up, which one that refuses, or is killed, may never do.
+    client.connection.stream.destroy();
   }
 }
