@@ -217,7 +217,7 @@ export class FakeDestination implements Destination {
     else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, mark, staged: undefined });
     else if (!isSame(slot.staged, entries, mark)) {
       const version = Math.max(slot.version, slot.staged?.version ?? 0) + 1;
-      this.#put(path, { ...slot, staged: { version, entries, mark } });
+      this.#put(path, { ...slot, mark: { ...slot.mark, ...ownerIn(mark) }, staged: { version, entries, mark } });
     }
     this.#step('write', 'after', path);
     const reading = this.#reading(path);
@@ -270,7 +270,8 @@ export class FakeDestination implements Destination {
     const { staged } = slot;
     if (staged !== undefined) {
       const providerVersion = String(staged.version);
-      return { kind: 'marked', mark: staged.mark, carries: true, staged: true, providerVersion, revision };
+      const mark = { ...staged.mark, ...ownerIn(slot.mark) };
+      return { kind: 'marked', mark, carries: true, staged: true, providerVersion, revision };
     }
     const carries = slot.entries !== undefined && slot.announces === slot.version;
     return { kind: 'marked', mark: slot.mark, carries, providerVersion: String(slot.version), revision };
@@ -286,6 +287,11 @@ export class FakeDestination implements Destination {
     if (slot === undefined) throw new Error(`nothing at ${path}`);
     return slot;
   }
+}
+
+/** The part of a mark that there is once for a place, whatever is staged there: AWS keeps it in tags of the secret. */
+function ownerIn({ installationId, namespace, name, uid }: Mark): Pick<Mark, 'installationId' | 'namespace' | 'name' | 'uid'> {
+  return { installationId, namespace, name, uid };
 }
 
 /** The same key in the same envelope: what one ClientRequestToken stands for. */

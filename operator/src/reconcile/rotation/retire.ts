@@ -42,6 +42,8 @@ export type Retirement =
 
 const shortestLookMs = 1_000;
 const longestLookMs = 600_000;
+/** How late the end of an unused version may be noticed, as a share of how long it was waited for. */
+const latestShare = 0.01;
 
 /**
  * When the old version ends. `AfterOverlap`: the overlap after the activation, or after the last location got the new one.
@@ -97,5 +99,8 @@ function waitOf(input: RetireInput, overlapEnd: Instant, now: Instant): Wait | u
   // Quiet before the new version was there says nothing of who has changed over to it.
   const quietSince = Math.max(old.lastUsedAt ?? 0, current.activatedAt);
   const missingMs = quietSince + policy.quietPeriodMs - horizon.quietThrough;
-  return missingMs <= 0 ? undefined : { why: 'StillUsed', lookAt: now + Math.min(missingMs, longestLookMs) };
+  if (missingMs <= 0) return undefined;
+  // A short quiet period must not mean a look each second for days, at a version that is in use: it ends a little late.
+  const pauseMs = Math.max(missingMs, (now - overlapEnd) * latestShare);
+  return { why: 'StillUsed', lookAt: now + Math.min(pauseMs, longestLookMs) };
 }
