@@ -52,9 +52,11 @@ const canaries: Canary[] = [];
 const asked: Place[] = [];
 let proxy: FaultProxy;
 let operator: Program;
-let restarted: Program | undefined;
+let restarted: Program;
 let authorizer: AuthorizerProgram;
 let up: UpProgram;
+/** Also when one that should follow did not start. */
+const running: { stop(): Promise<unknown> }[] = [];
 
 function note(label: string, value: string | undefined): string {
   if (value === undefined) throw new Error(`${label} holds no value`);
@@ -83,16 +85,15 @@ beforeAll(async () => {
     env: talkative,
   };
   operator = await startOperator(options);
+  running.push(operator);
   authorizer = await startAuthorizer(options);
+  running.push(authorizer);
   await live(options);
   await liveStandalone();
 }, 180_000);
 
 afterAll(async () => {
-  await restarted?.stop();
-  await operator.stop();
-  await authorizer.stop();
-  await up.stop();
+  for (const started of running) await started.stop();
   await proxy.stop();
   await plane.kube.close();
   await plane.stop();
@@ -139,6 +140,7 @@ async function live(options: Parameters<typeof startOperator>[0]): Promise<void>
   await proxy.become({ kind: 'well' });
   await operator.stop();
   restarted = await startOperator(options);
+  running.push(restarted);
   await scene.touch(namespace, 'late');
   await becomesReady(namespace, 'late');
 }
@@ -147,6 +149,7 @@ async function live(options: Parameters<typeof startOperator>[0]): Promise<void>
 async function liveStandalone(): Promise<void> {
   const names = readdirSync(quickstart);
   up = await startUp(Object.fromEntries(names.map((name) => [name, readFileSync(join(quickstart, name), 'utf8')])), talkative);
+  running.push(up);
   const values = await until(
     () => {
       const found = filePlaces(join(up.data, 'secrets')).filter(({ name }) => name.endsWith('/api-key'));
@@ -159,11 +162,11 @@ async function liveStandalone(): Promise<void> {
 }
 
 async function everyPlace(): Promise<readonly Place[]> {
-  const programs = [operator, restarted, authorizer].filter((one) => one !== undefined);
+  const programs = [operator, restarted, authorizer];
   const pages = await Promise.all(
     [restarted, authorizer].map(async (one) => {
-      const page = await request(`${one?.healthUrl ?? ''}/metrics`);
-      return place(`metrics of ${one?.name ?? ''}`, await page.body.text());
+      const page = await request(`${one.healthUrl}/metrics`);
+      return place(`metrics of ${one.name}`, await page.body.text());
     }),
   );
   return [

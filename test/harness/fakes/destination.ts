@@ -215,9 +215,11 @@ export class FakeDestination implements Destination {
     if (slot === undefined) this.#put(path, { version: 1, entries, mark, announces: 1 });
     else if (slot.mark === undefined) return { kind: 'lost' };
     else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, mark, staged: undefined });
-    else if (!isSame(slot.staged, entries, mark)) {
+    else {
+      // The same content again is no new version; whose the place is, is said anew in any case.
       const version = Math.max(slot.version, slot.staged?.version ?? 0) + 1;
-      this.#put(path, { ...slot, mark: { ...slot.mark, ...ownerIn(mark) }, staged: { version, entries, mark } });
+      const staged = isSame(slot.staged, entries, mark) ? slot.staged : { version, entries, mark };
+      this.#put(path, { ...slot, mark: { ...slot.mark, ...ownerIn(mark) }, staged });
     }
     this.#step('write', 'after', path);
     const reading = this.#reading(path);
