@@ -31,6 +31,10 @@ afterAll(async () => {
 });
 
 describe('a year of a hundred keys of mixed policies, on PostgreSQL, OpenBao and files', () => {
+  it('met no failure but those of its outages', () => {
+    expect(world.setbacks).toEqual([]);
+  });
+
   it('shows every rotation and every end at its instant, with its cause', () => {
     expect(judged.flatMap(({ oracle, life }) => oracle.judge(life))).toEqual([]);
   });

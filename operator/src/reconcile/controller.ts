@@ -9,6 +9,8 @@ import { Comparisons } from './comparisons.ts';
 import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Dependents, type Dependency } from './dependents.ts';
+import { Echoes } from './echoes.ts';
+import type { Comparison } from './observed.ts';
 import { Orphans } from './orphans.ts';
 import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
@@ -51,6 +53,7 @@ export class Controller {
   /** What an object said when it last mattered, so that our own status writes do not wake its dependents. */
   readonly #signatures = new Map<string, string>();
   readonly #comparisons: Comparisons;
+  readonly #echoes = new Echoes();
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
   /** What the last pass of a key waited for. */
@@ -174,8 +177,10 @@ export class Controller {
         // It may have left something behind.
         this.#hurry.abort();
       }
-      if (changed && !event.initial) this.#changed.add(key);
-      this.#queue.add(key, { priority: changed && !event.initial ? 'high' : 'low' });
+      const isNews = changed && !event.initial;
+      if (isNews) this.#changed.add(key);
+      if (!changed && !event.initial && !this.#echoes.hear(key, metadata.resourceVersion)) return;
+      this.#queue.add(key, { priority: isNews ? 'high' : 'low' });
       return;
     }
     if (!changed) return;
@@ -208,6 +213,7 @@ export class Controller {
   #forget(key: string): void {
     this.#dependents.forget(key);
     this.#comparisons.forget(key);
+    this.#echoes.forget(key);
     this.#changed.delete(key);
     this.#waiting.delete(key);
   }
@@ -252,7 +258,7 @@ export class Controller {
     const until = changed ? undefined : backOffUntil(resource);
     if (until !== undefined && until > now) return { kind: 'at', at: until };
     const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
-    const { next, compared, waitsFor, ...found } = await reconcile(this.#deps, resource, compare);
+    const { next, compared, waitsFor, ...found } = await this.#pass(key, resource, compare);
     if (waitsFor === undefined) this.#waiting.delete(key);
     else {
       this.#waiting.set(key, waitsFor);
@@ -261,6 +267,18 @@ export class Controller {
     this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
     this.#comparisons.end(key, compare, compared, now);
     return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
+  }
+
+  async #pass(key: string, resource: ApiKey, compare: Comparison): Promise<Omit<Pass, 'toldAt'>> {
+    let written: string | undefined;
+    this.#echoes.begin(key);
+    try {
+      const { toldAt, ...found } = await reconcile(this.#deps, resource, compare);
+      written = toldAt;
+      return found;
+    } finally {
+      if (this.#echoes.end(key, written)) this.#queue.add(key, { priority: 'low' });
+    }
   }
 
   /** A comparison that was asked for and must wait is not forgotten over what the pass itself waits for. */

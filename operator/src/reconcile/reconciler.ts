@@ -5,7 +5,7 @@ import type { Reason } from '../domain/reason.ts';
 import { parseInstant, type Instant } from '../domain/time.ts';
 import type { Delivery } from '../domain/version.ts';
 import type { Next } from '../queue/queue.ts';
-import type { EventRecord } from '../resources/port.ts';
+import type { EventRecord, StatusOutcome } from '../resources/port.ts';
 import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attend } from './consuming.ts';
@@ -34,6 +34,8 @@ export interface Pass {
   readonly expiresAt?: Instant | 'never';
   /** What it waits for, if it does. */
   readonly waitsFor?: Reason;
+  /** The resourceVersion of the status that it wrote; absent = it wrote none. */
+  readonly toldAt?: string | undefined;
 }
 
 /** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
@@ -42,7 +44,7 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, compare: C
   try {
     const { observed, decided, told } = await runSteps(deps, resource, compare);
     await dropLostOwner(deps, observed);
-    await writeStatus(deps, observed, decided, told);
+    const toldAt = await writeStatus(deps, observed, decided, told);
     const { blocker } = decided;
     deps.metrics.reconciled({
       outcome: blocker?.kind ?? 'steady',
@@ -55,13 +57,13 @@ export async function reconcile(deps: Dependencies, resource: ApiKey, compare: C
     );
     const ready = readyOf(observed, decided).status === 'True';
     const expiresAt = newestExpiry(observed);
-    return { next, compared, ready, expiresAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
+    return { next, compared, ready, expiresAt, toldAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
     const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
-    return { next: await fail(deps, resource, error), compared: false, ready: false, ...waiting };
+    return { ...(await fail(deps, resource, error)), compared: false, ready: false, ...waiting };
   }
 }
 
@@ -117,18 +119,22 @@ async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
   await deps.store.deleteOwner(bound, o.now);
 }
 
-/** Writes the status when it says something new; a resource on its last step has none any more. */
-async function writeStatus(deps: Dependencies, o: Observed, decided: Plan, told: Story): Promise<void> {
-  if (o.resource.metadata.deletionTimestamp !== undefined && decided.blocker === undefined) return;
+/** Writes the status when it says something new; a resource on its last step has none any more. Gives the version that it made. */
+async function writeStatus(deps: Dependencies, o: Observed, decided: Plan, told: Story): Promise<string | undefined> {
+  if (o.resource.metadata.deletionTimestamp !== undefined && decided.blocker === undefined) return undefined;
   const status = statusOf(o, decided);
-  if (sameStatus(o.resource.status, status)) return;
+  if (sameStatus(o.resource.status, status)) return undefined;
   // A leader that was paused until another one worked would write what it knew back then.
   deps.assertLeading();
   announce(deps, o.resource, status, told);
-  await deps.resources.applyStatus('ApiKey', o.resource.metadata, status);
+  return versionOf(await deps.resources.applyStatus('ApiKey', o.resource.metadata, status));
 }
 
-async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Promise<Next> {
+function versionOf(outcome: StatusOutcome): string | undefined {
+  return outcome === 'lost' ? undefined : outcome.resourceVersion;
+}
+
+async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Promise<Pick<Pass, 'next' | 'toldAt'>> {
   const now = deps.clock.now();
   // A changed spec starts anew: what failed before may be what was mended.
   const sameSpec = resource.status?.observedGeneration === resource.metadata.generation;
@@ -146,8 +152,8 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
   const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
   deps.assertLeading();
   announce(deps, resource, status, []);
-  await deps.resources.applyStatus('ApiKey', resource.metadata, status);
-  return { kind: 'at', at };
+  const toldAt = versionOf(await deps.resources.applyStatus('ApiKey', resource.metadata, status));
+  return { next: { kind: 'at', at }, toldAt };
 }
 
 function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undefined {

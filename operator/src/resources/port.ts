@@ -28,6 +28,9 @@ export interface ResourceEvent {
   readonly initial: boolean;
 }
 
+/** The version that the object has with its new status; `lost` = it is gone, or another one. */
+export type StatusOutcome = { readonly resourceVersion: string } | 'lost';
+
 /** What an event says about an object. `Warning` asks for a person. */
 export interface EventRecord {
   readonly type: 'Normal' | 'Warning';
@@ -156,13 +159,9 @@ export interface Resources {
   listLive(kind: Exclude<WatchedKind, 'ApiKey'>): Promise<readonly ObjectMeta[]>;
   /** Replaces the finalizers, on the condition that uid and resourceVersion are still these. */
   setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'>;
-  /** Server-side apply of the whole status, conditional on the uid. `lost` = the object is gone or another one. */
-  applyStatus(kind: 'ApiKey', metadata: ObjectMeta, status: ApiKeyStatus): Promise<'written' | 'lost'>;
-  applyStatus(
-    kind: Exclude<WatchedKind, 'ApiKey' | 'Namespace'>,
-    metadata: ObjectMeta,
-    status: unknown,
-  ): Promise<'written' | 'lost'>;
+  /** Server-side apply of the whole status, conditional on the uid. */
+  applyStatus(kind: 'ApiKey', metadata: ObjectMeta, status: ApiKeyStatus): Promise<StatusOutcome>;
+  applyStatus(kind: Exclude<WatchedKind, 'ApiKey' | 'Namespace'>, metadata: ObjectMeta, status: unknown): Promise<StatusOutcome>;
   /** Best effort: a lost event is logged, never an error. Repeats are folded into one event with a count. */
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void;
   readonly secrets: Secrets;

@@ -12,12 +12,13 @@ export interface Watcher {
 
 /** Vault, answering or not; every other destination always answers. */
 export class Outage {
-  #isDown = false;
+  /** See {@link set}. */
+  isDown = false;
   #isProved = false;
 
   /** From now on it is down, or answers again. */
   set(isDown: boolean): void {
-    this.#isDown = isDown;
+    this.isDown = isDown;
     this.#isProved = false;
   }
 
@@ -25,7 +26,7 @@ export class Outage {
   watched(kind: string, destination: Destination, watcher: Watcher): Destination {
     const call = async <T>(make: () => Promise<T>): Promise<T> => {
       watcher.check();
-      if (kind === 'vault' && this.#isDown) throw waiting('DestinationUnavailable', 'the test took it down');
+      if (kind === 'vault' && this.isDown) throw waiting('DestinationUnavailable', 'the test took it down');
       return make();
     };
     return {

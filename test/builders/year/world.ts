@@ -74,6 +74,8 @@ export class YearWorld {
   passes = 0;
   /** What must not happen: defects in the log, values that were refused when they were written. */
   readonly faults: string[] = [];
+  /** What was put off although nothing was down: a real part was too slow, so that instants are not to be judged. */
+  readonly setbacks: string[] = [];
   leaps = 0;
   crashes = 0;
   readonly #parts: YearParts;
@@ -100,7 +102,9 @@ export class YearWorld {
     this.#peppers = peppers;
     this.clock = new FakeClock(parts.start);
     this.resources = new FakeResources(this.clock);
-    this.store = openPostgresStore({ url: parts.databaseUrl, clock: this.clock, log: silentLog, poolSize: 8 });
+    // A slow machine is none of the year's accidents.
+    const limits = { lockMs: 60_000, statementMs: 60_000, idleInTransactionMs: 60_000, connectMs: 60_000 };
+    this.store = openPostgresStore({ url: parts.databaseUrl, clock: this.clock, log: silentLog, poolSize: 8, limits });
     this.#database = new pg.Client({ connectionString: parts.databaseUrl });
     this.#base = parts.openbao.uniquePath();
     const { store, clock } = this;
@@ -225,7 +229,11 @@ export class YearWorld {
     await this.store.takeFence();
     const { clock } = this;
     const life = this.#life;
-    const log = { ...silentLog, error: (event: string, fields?: LogFields) => this.#noteDefect(life, event, fields) };
+    const log = {
+      ...silentLog,
+      error: (event: string, fields?: LogFields) => this.#noteDefect(life, event, fields),
+      warn: (event: string, fields?: LogFields) => this.#noteSetback(life, event, fields),
+    };
     this.#destinations = openDestinations({
       resources: this.resources,
       mode: { kind: 'file', folder: this.#parts.folder },
@@ -420,11 +428,19 @@ export class YearWorld {
     }
   }
 
+  #noteSetback(life: Life, event: string, fields?: LogFields): void {
+    if (life.dead || life !== this.#life || !putOff.includes(event) || this.#vault.isDown) return;
+    this.setbacks.push(`${new Date(this.clock.now()).toISOString()} ${event} ${JSON.stringify(fields)}`);
+  }
+
   #noteDefect(life: Life, event: string, fields?: LogFields): void {
     if (life.dead || life !== this.#life) return;
     this.faults.push(`${event} ${JSON.stringify(fields)}`);
   }
 }
+
+/** What the log says when something is tried again. */
+const putOff = ['pass not finished', 'reconcile failed', 'not delivered', 'not withdrawn yet', 'sweep put off'];
 
 /** What changes the store: after each of them a process may end. */
 const transitions = [

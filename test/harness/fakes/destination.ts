@@ -66,6 +66,8 @@ export class FakeDestination implements Destination {
   onStep: ((step: Step) => void) | undefined;
   closed = false;
   readonly #slots = new Map<string, Slot>();
+  /** What somebody deleted: what comes after it has another version, as a Secret that is created again has another uid. */
+  readonly #last = new Map<string, Slot>();
   readonly #stages: boolean;
   #revision = 0;
   #failing: { readonly error: Error; readonly operations: readonly Operation[] | undefined; left: number } | undefined;
@@ -101,7 +103,7 @@ export class FakeDestination implements Destination {
     if (this.#stages) return this.#stage(path, revealEntries(record), mark, observed);
     if (this.#reading(path).revision !== observed.revision) return { kind: 'lost' };
     const before = this.#slots.get(path);
-    const version = (before?.version ?? 0) + 1;
+    const version = (before ?? this.#last.get(path) ?? { version: 0 }).version + 1;
     this.#put(path, { version: version - 1, entries: before?.entries, mark, announces: version });
     this.#step('write', 'announced', path);
     this.#put(path, { version, entries: revealEntries(record), mark, announces: version });
@@ -175,6 +177,8 @@ export class FakeDestination implements Destination {
 
   /** Somebody deletes value and mark. */
   lose(path: string): void {
+    const slot = this.#slots.get(path);
+    if (slot !== undefined) this.#last.set(path, slot);
     this.#slots.delete(path);
   }
 
@@ -212,8 +216,10 @@ export class FakeDestination implements Destination {
   #stage(path: string, entries: Staged['entries'], mark: Mark, observed: Reading): WriteOutcome {
     const slot = this.#slots.get(path);
     if ((slot === undefined) !== (observed.kind === 'absent')) return { kind: 'lost' };
-    if (slot === undefined) this.#put(path, { version: 1, entries, mark, announces: 1 });
-    else if (slot.mark === undefined) return { kind: 'lost' };
+    if (slot === undefined) {
+      const version = (this.#last.get(path)?.version ?? 0) + 1;
+      this.#put(path, { version, entries, mark, announces: version });
+    } else if (slot.mark === undefined) return { kind: 'lost' };
     else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, mark, staged: undefined });
     else {
       // The same content again is no new version; whose the place is, is said anew in any case.

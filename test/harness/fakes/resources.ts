@@ -11,6 +11,7 @@ import type {
   SecretManifest,
   SecretObject,
   Secrets,
+  StatusOutcome,
   WatchedKind,
   WorkloadKind,
 } from '../../../operator/src/resources/port.ts';
@@ -243,21 +244,18 @@ export class FakeResources implements Resources {
     return 'written';
   }
 
-  async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+  async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<StatusOutcome> {
     const effect = await this.#begin('applyStatus', kind, metadata.name);
     const object = this.#object(kind, metadata);
     if (object === undefined || object.metadata.uid !== metadata.uid) return 'lost';
     // As on a server, an apply that changes nothing makes no new version and no watch event.
+    let { resourceVersion } = object.metadata;
     if (!isDeepStrictEqual(object.status, status)) {
-      const next = {
-        ...object,
-        status: structuredClone(status),
-        metadata: { ...object.metadata, resourceVersion: this.#nextVersion() },
-      };
-      this.#put(kind, next);
+      resourceVersion = this.#nextVersion();
+      this.#put(kind, { ...object, status: structuredClone(status), metadata: { ...object.metadata, resourceVersion } });
     }
     await this.afterEffect?.(effect);
-    return 'written';
+    return { resourceVersion };
   }
 
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {

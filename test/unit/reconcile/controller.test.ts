@@ -428,4 +428,37 @@ describe('when something breaks', () => {
     await run.advance(2 * 60_000);
     expect(world.secret.value(secretPath)).toBe(value);
   });
+
+  it.each(['as soon as it is there', 'before the look after the write'])(
+    'writes a Secret six times a minute at most while somebody deletes it in a loop: %s',
+    async (when) => {
+      const run = await started();
+      const { world } = run;
+      const ref = { namespace: 'payments', name: 'billing-api-key' };
+      const metadata = { labels: { 'app.kubernetes.io/managed-by': 'keywright' } };
+      const before = world.secret.calls.write;
+      const remove = (): void => {
+        // Whatever the program does, the test ends.
+        if (world.secret.calls.write - before > 30) return;
+        world.secret.lose(secretPath);
+        world.resources.putSecret(ref, { type: 'Opaque', data: {}, metadata });
+        world.resources.deleteSecret(ref);
+      };
+      let isWritten = false;
+      world.secret.onStep = ({ operation, phase }) => {
+        if (operation === 'write' && phase === 'after') {
+          isWritten = true;
+          if (when === 'as soon as it is there') setImmediate(remove);
+        } else if (operation.startsWith('read') && phase === 'before' && isWritten) {
+          isWritten = false;
+          if (when !== 'as soon as it is there') remove();
+        }
+      };
+      remove();
+      await run.quiet();
+      for (let second = 0; second < 59; second += 1) await run.advance(1000);
+      expect(world.secret.calls.write - before).toBeGreaterThan(1);
+      expect(world.secret.calls.write - before).toBeLessThanOrEqual(6);
+    },
+  );
 });

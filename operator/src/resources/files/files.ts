@@ -6,7 +6,7 @@ import type { KubeObject, ObjectMeta, ObjectRef } from '../../api/meta.ts';
 import { transient } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { EventRecord, Kinds, ResourceEvent, Resources, WatchedKind } from '../port.ts';
+import type { EventRecord, Kinds, ResourceEvent, Resources, StatusOutcome, WatchedKind } from '../port.ts';
 import { Absence, absenceMs } from './absence.ts';
 import { namespaceLabels } from './core.ts';
 import { declare, formatName } from './declared.ts';
@@ -164,13 +164,14 @@ class Files implements FilesResources {
     });
   }
 
-  applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+  applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<StatusOutcome> {
     return this.#write(async () => {
-      const object = this.#objects.get(formatId(kind, metadata));
+      const id = formatId(kind, metadata);
+      const object = this.#objects.get(id);
       if (object?.metadata.uid !== metadata.uid) return 'lost';
       const plain = asStored(status);
       if (!isDeepStrictEqual(plain, object.status)) await this.#put({ ...object, status: plain });
-      return 'written';
+      return { resourceVersion: (this.#objects.get(id) ?? object).metadata.resourceVersion };
     });
   }
 

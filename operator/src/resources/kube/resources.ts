@@ -6,7 +6,17 @@ import { stalled } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { EventRecord, Kinds, ResourceEvent, Resources, SecretObject, Secrets, WatchedKind, Workloads } from '../port.ts';
+import type {
+  EventRecord,
+  Kinds,
+  ResourceEvent,
+  Resources,
+  SecretObject,
+  Secrets,
+  StatusOutcome,
+  WatchedKind,
+  Workloads,
+} from '../port.ts';
 import { loadAccess } from './access.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
@@ -183,12 +193,12 @@ class ApiServer implements KubeResources {
    * The status subresource of a custom resource takes an apply with a foreign uid without a word; only the
    * resourceVersion is checked. So each try names a version, of an object whose uid was seen to be the right one.
    */
-  async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+  async applyStatus(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<StatusOutcome> {
     const path = objectPath(endpoints[kind], metadata);
     let { resourceVersion } = metadata;
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#applyStatusAt(kind, { ...metadata, resourceVersion }, status);
-      if (outcome === 'written' || attempt === statusTries) return outcome;
+      if (outcome !== 'lost' || attempt === statusTries) return outcome;
       // Whoever leads now may be the one that was quicker: its status is the newer one.
       if (this.#election?.holds() === false) return 'lost';
       // Another field of the object may have changed, which does not matter; or the object itself.
@@ -249,7 +259,7 @@ class ApiServer implements KubeResources {
     await this.#client.close();
   }
 
-  async #applyStatusAt(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<'written' | 'lost'> {
+  async #applyStatusAt(kind: WatchedKind, metadata: ObjectMeta, status: unknown): Promise<StatusOutcome> {
     const endpoint = endpoints[kind];
     const { name, namespace, uid, resourceVersion } = metadata;
     const body = {
@@ -266,7 +276,9 @@ class ApiServer implements KubeResources {
       query,
       body,
     });
-    return conditionalOutcome(answer, `apply the status of ${kind}`);
+    if (conditionalOutcome(answer, `apply the status of ${kind}`) === 'lost') return 'lost';
+    const { metadata: written } = answer.body as { readonly metadata: ObjectMeta };
+    return { resourceVersion: written.resourceVersion };
   }
 
   #reflectorsOf(kind: WatchedKind | 'Secret'): Reflector<Kept>[] {
