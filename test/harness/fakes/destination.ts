@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { waiting } from '../../../operator/src/domain/failure.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
@@ -222,10 +223,11 @@ export class FakeDestination implements Destination {
     } else if (slot.mark === undefined) return { kind: 'lost' };
     else if (isSame(slot, entries, mark)) this.#put(path, { ...slot, mark, staged: undefined });
     else {
-      // The same content again is no new version; whose the place is, is said anew in any case.
+      // The same content again is no new version. Whose the place is, is said anew only when something else was observed.
       const version = Math.max(slot.version, slot.staged?.version ?? 0) + 1;
       const staged = isSame(slot.staged, entries, mark) ? slot.staged : { version, entries, mark };
-      this.#put(path, { ...slot, mark: { ...slot.mark, ...ownerIn(mark) }, staged });
+      const isOwned = observed.kind === 'marked' && isDeepStrictEqual(ownerIn(observed.mark), ownerIn(mark));
+      this.#put(path, { ...slot, mark: isOwned ? slot.mark : { ...slot.mark, ...ownerIn(mark) }, staged });
     }
     this.#step('write', 'after', path);
     const reading = this.#reading(path);
