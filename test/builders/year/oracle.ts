@@ -64,7 +64,7 @@ export class Oracle {
 
   /** What differs from what must be, as sentences. */
   judge(versions: readonly Lived[]): readonly string[] {
-    const winners = versions.filter((one) => one.activatedAt !== null);
+    const winners = winnersOf(versions);
     const problems: string[] = [];
     const [first] = winners;
     if (first === undefined) return [`${this.#key.name} was never delivered`];
@@ -79,11 +79,11 @@ export class Oracle {
     return problems;
   }
 
-  /** When notices of the expiry are due: none for a key that is rotated first. */
+  /** When notices of the expiry are due: none for a key that is rotated first, nor for an attempt that a crash lost. */
   notices(versions: readonly Lived[]): readonly Instant[] {
     const { policy } = this.#key;
     if (policy.expiresAt === undefined && policy.onExpiry !== 'Expire') return [];
-    return versions
+    return winnersOf(versions)
       .flatMap(({ issuedAt, expiresAt }) =>
         expiresAt === null
           ? []
@@ -95,7 +95,7 @@ export class Oracle {
   /** When the key expires for good. */
   expiries(versions: readonly Lived[]): readonly Instant[] {
     if (this.notices(versions).length === 0) return [];
-    return versions.flatMap(({ expiresAt }) => (expiresAt === null || expiresAt > this.#end ? [] : [expiresAt]));
+    return winnersOf(versions).flatMap(({ expiresAt }) => (expiresAt === null || expiresAt > this.#end ? [] : [expiresAt]));
   }
 
   /** An attempt whose value a crash lost ends an overlap after the version that took its place. */
@@ -250,6 +250,11 @@ export class Oracle {
     const instants = [issuedAt, activatedAt, endedAt].map((one) => (one === null ? '-' : new Date(one).toISOString()));
     return `${this.#key.name} ${what}: ${cause}, issued, activated, ended ${instants.join(', ')} ${endedReason ?? ''}`;
   }
+}
+
+/** The versions that were delivered; the others are attempts that a crash lost, and another took their place. */
+function winnersOf(versions: readonly Lived[]): readonly Lived[] {
+  return versions.filter((one) => one.activatedAt !== null);
 }
 
 function at(instant: Instant): Span {
