@@ -18,6 +18,8 @@ export interface Swap {
 export class LateMount {
   readonly directory = privateDir('mount');
   readonly swaps: Swap[] = [];
+  /** Called when another content is there to be had. */
+  onSeen: (() => void) | undefined;
   readonly #read: () => Promise<Entries | undefined>;
   readonly #delayMs: number;
   #mounted = '';
@@ -49,6 +51,7 @@ export class LateMount {
       const entries = await this.#read();
       if (entries !== undefined && JSON.stringify(entries) !== this.#mounted) {
         const seenAt = performance.now();
+        this.onSeen?.();
         await pause(this.#delayMs);
         await this.#swap(entries);
         this.swaps.push({ seenAt, swappedAt: performance.now() });
