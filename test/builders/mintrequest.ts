@@ -64,7 +64,7 @@ export function mintRequest(changes: MintRequestChanges = {}): MintRequest {
   };
   return {
     ref,
-    settings: keySettings(changes.settings),
+    applied: { settings: keySettings(changes.settings) },
     version,
     targets: changes.targets ?? [],
     lostKeyIds: changes.lostKeyIds ?? [],

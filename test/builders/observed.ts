@@ -16,6 +16,7 @@ import { formatLocation, secretDestinationUid, type Location } from '../../opera
 import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
+import { requestsText, type AdmissionState } from '../../operator/src/reconcile/acceptance.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
 import { workloadName } from '../../operator/src/reconcile/consuming.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
@@ -23,7 +24,7 @@ import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
-import type { HandledRequests, KeyState } from '../../operator/src/store/port.ts';
+import type { AppliedSettings, HandledRequests, KeyRow, KeySettings, KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
 
@@ -93,7 +94,17 @@ export interface ObservedCase {
   readonly deliveries?: readonly DeliveryCase[];
   readonly sights?: Readonly<Record<string, SightCase>>;
   readonly compare?: Comparison;
-  readonly mintAllowed?: boolean;
+  /** Left out = no policy is required. `away` = it is required and not in force; `back` = it is in force again, in a new period. */
+  readonly admission?: 'away' | 'back' | 'inForce';
+  /** {@link ObservedCase.admission} was not checked in this pass. */
+  readonly admissionUnchecked?: boolean;
+  /** What the store knows as accepted: this generation, in the period `before` or `present`; left out = the present one, in `present`. */
+  readonly accepted?:
+    { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'none';
+  /** The key's `metadata.generation`; 1 without. */
+  readonly generation?: number;
+  /** When the key was created, from now; a day ago without. */
+  readonly created?: string;
   readonly horizon?: UsageHorizon;
   readonly highestEpoch?: number;
   readonly attempts?: number;
@@ -106,8 +117,12 @@ export interface ObservedCase {
   readonly workloads?: Readonly<Record<string, 'notAsked' | 'complete' | 'missing'>>;
   /** The reason of a revocation that the store has recorded. */
   readonly closed?: string;
-  /** The store has other settings than the spec. */
-  readonly settingsDiffer?: boolean;
+  /** The store has other settings than the spec; `proposed` = and those of the spec as proposed. */
+  readonly settingsDiffer?: boolean | 'proposed';
+  /** What else of the settings in the store differs from the spec. */
+  readonly storedSettings?: Partial<KeySettings>;
+  /** The store has recorded that the key is not permitted. */
+  readonly recordedNotPermitted?: boolean;
   readonly status?: {
     readonly epoch?: number;
     /** OwnerActive said OwnerReplaced. */
@@ -175,9 +190,25 @@ export function observed(given: ObservedCase): Observed {
     ),
     envelopes: isMissing('catalog') ? new Map() : digests,
     compare: given.compare ?? 'none',
-    mintAllowed: given.mintAllowed ?? true,
+    admission: admissionOf(given),
+    admissionChecked: given.admissionUnchecked !== true,
+    confirmations: new Map([['present', 'confirm-it']]),
     limits: testLimits,
   };
+}
+
+function admissionOf({ admission }: ObservedCase): AdmissionState {
+  const days = 86_400_000;
+  switch (admission) {
+    case 'away':
+      return { kind: 'notInForce', since: now - 60_000, why: 'the ValidatingAdmissionPolicy keywright does not exist' };
+    case 'back':
+      return { kind: 'inForce', period: 'present', since: now - 60_000 };
+    case 'inForce':
+      return { kind: 'inForce', period: 'present', since: now - 100 * days };
+    default:
+      return { kind: 'notRequired' };
+  }
 }
 
 /** A plan as plain data with instants from now, for a golden file. */
@@ -197,8 +228,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
       return { kind, depth: action.depth, at: action.at.map(nameOf) };
     case 'revokeAll':
       return { ...action };
+    case 'checkAdmission':
+      return { kind };
     case 'saveSettings':
-      return { kind, suspended: action.settings.suspended, selections: action.settings.selections };
+      return { kind, ...appliedSummary(action.applied) };
     case 'endVersions':
       return { ...action };
     case 'saveHandled':
@@ -250,6 +283,15 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
   }
 }
 
+function appliedSummary({ settings, proposed, notPermitted }: AppliedSettings): Readonly<Record<string, unknown>> {
+  return {
+    suspended: settings.suspended,
+    selections: settings.selections,
+    ...(proposed === undefined ? {} : { proposed: { suspended: proposed.suspended, selections: proposed.selections } }),
+    ...(notPermitted === undefined ? {} : { notPermitted }),
+  };
+}
+
 function object(kind: string, name: string, ownUid: string = `${name}-uid`) {
   return { apiVersion: 'keywright.dev/v1alpha1', kind, metadata: { name, uid: ownUid, resourceVersion: '1', generation: 1 } };
 }
@@ -264,8 +306,8 @@ function keyOf(given: ObservedCase): ApiKey {
       name: 'billing',
       uid,
       resourceVersion: '7',
-      generation: 1,
-      creationTimestamp: '2025-12-31T00:00:00Z',
+      generation: given.generation ?? 1,
+      creationTimestamp: formatInstant(at(given.created ?? '-24h')),
       finalizers: given.finalizer === false ? [] : [finalizer],
       ...(given.annotations === undefined ? {} : { annotations: given.annotations }),
       ...(given.deleting === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
@@ -303,7 +345,11 @@ function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
 }
 
 function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Version[], deliveries: readonly Delivery[]): KeyState {
-  const settings = { ...settingsOf(resource.spec), ...(given.settingsDiffer === true ? { displayName: 'another name' } : {}) };
+  const settings = {
+    ...settingsOf(resource.spec),
+    ...(given.settingsDiffer === undefined ? {} : { displayName: 'another name' }),
+    ...given.storedSettings,
+  };
   const highestEpoch = given.highestEpoch ?? Math.max(0, ...versions.map((version) => version.epoch));
   const { closed, lastEnded, handled, compromised } = given;
   return {
@@ -313,6 +359,9 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
         : {
             ref: { namespace: 'payments', name: 'billing', uid },
             settings,
+            ...acceptedOf(given, resource),
+            ...(given.settingsDiffer === 'proposed' ? { proposed: settingsOf(resource.spec) } : {}),
+            ...(given.recordedNotPermitted === true ? { notPermitted: true as const } : {}),
             ...(closed === undefined ? {} : { revokedReason: closed }),
             ...(handled === undefined ? {} : { handled }),
           },
@@ -325,6 +374,12 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
     ...(compromised === undefined ? {} : { compromised: { ...compromised, at: now } }),
     deliveries,
   };
+}
+
+function acceptedOf({ accepted = {}, admission }: ObservedCase, resource: ApiKey): Pick<KeyRow, 'accepted'> {
+  if (accepted === 'none') return {};
+  const { generation = resource.metadata.generation ?? 1, requests = requestsText(resource), period = 'present' } = accepted;
+  return { accepted: { generation, requests, period: admission === undefined ? 'off' : period } };
 }
 
 function versionOf(given: VersionCase): Version {

@@ -4,6 +4,9 @@ import type { ApiCatalogSpec, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import type { ObjectRef } from '../../operator/src/api/meta.ts';
 import type { WatchedKind } from '../../operator/src/resources/port.ts';
+import { createAuthorize } from '../../operator/src/authorize/authorize.ts';
+import type { AuthRequest } from '../../operator/src/authorize/request.ts';
+import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { kstatusOf, type KStatus } from '../harness/kstatus.ts';
@@ -115,6 +118,20 @@ export class Realm {
     return found;
   }
 
+  /**
+   * What the program's own authorizer says to this value: `allowed`, or the code of the denial. By default for an endpoint that every key
+   * of {@link catalogSpec} with endpoints reaches.
+   */
+  async ask(value: string | undefined, request: Partial<AuthRequest> = {}): Promise<string> {
+    const { store, clock, peppers } = this.world;
+    const authorize = createAuthorize({ store, peppers, clock, log: silentLog, metrics: silentMetrics });
+    const verdict = await authorize({
+      ...{ credential: new Plaintext(value ?? ''), scheme: 'https', host: 'api.example.com', method: 'GET', path: '/v1/things' },
+      ...request,
+    });
+    return verdict.allowed ? 'allowed' : verdict.code;
+  }
+
   /** What a verify reads of the key's current version. */
   async record() {
     return this.world.store.findByKeyId(this.world.status().currentKey?.id ?? '');
@@ -136,7 +153,7 @@ export class Realm {
       peppers,
       metrics: silentMetrics,
       installationId,
-      mintAllowed: () => true,
+      admission: deps.admission,
       clockIsRight: () => true,
       assertLeading: () => {},
       onFenceLost: () => {

@@ -4,6 +4,7 @@ import { finalizer } from '../../operator/src/api/meta.ts';
 import type { ApiCatalog, ApiKey, ApiKeySpec, ApiKeyStatus, KeyDestination, KeyOwner } from '../../operator/src/api/kinds.ts';
 import { secretDestinationUid } from '../../operator/src/domain/key.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
+import type { AdmissionState } from '../../operator/src/reconcile/acceptance.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { toCatalogModel, toGroupRow, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import type { Limits } from '../../operator/src/reconcile/observed.ts';
@@ -144,7 +145,9 @@ export class World {
     JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
   );
   limits: Limits = testLimits;
-  mintAllowed = true;
+  admission: AdmissionState = { kind: 'notRequired' };
+  /** How often it was checked. */
+  admissionChecks = 0;
   clockIsRight = true;
   readonly name = { namespace: 'payments', name: 'billing' };
   #ids = 0;
@@ -210,7 +213,13 @@ export class World {
       metrics: silentMetrics,
       limits: this.limits,
       installationId: this.store.database.installationId,
-      mintAllowed: () => this.mintAllowed,
+      admission: {
+        state: () => this.admission,
+        check: () => {
+          this.admissionChecks += 1;
+          return Promise.resolve(this.admission);
+        },
+      },
       clockIsRight: () => this.clockIsRight,
       assertLeading: () => {},
     };
@@ -244,6 +253,13 @@ export class World {
     return found === undefined ? 'absent' : `${found.status} ${found.reason}`;
   }
 }
+
+/** A required policy that is not there. */
+export const policyAway: AdmissionState = {
+  kind: 'notInForce',
+  since: 0,
+  why: 'the ValidatingAdmissionPolicy keywright does not exist',
+};
 
 /** Where the two destinations of {@link keySpec} keep the value. */
 export const vaultPath = 'secret/keywright/payments/billing';

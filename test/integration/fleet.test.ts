@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../operator/src/commands/command.ts';
+import { noAdmission } from '../../operator/src/commands/admission.ts';
 import { createController, type Engine } from '../../operator/src/commands/engine.ts';
 import { readConfig } from '../../operator/src/config.ts';
 import type { Destinations } from '../../operator/src/destinations/port.ts';
@@ -48,7 +49,7 @@ async function start(): Promise<void> {
   const context = { config: readConfig({}), clock, log } as unknown as CommandContext;
   engine = createController(context, {
     ...{ resources, store, destinations, peppers, metrics: silentMetrics, installationId: await store.installationId() },
-    mintAllowed: () => true,
+    admission: noAdmission,
     clockIsRight: () => true,
     assertLeading: () => {},
     onFenceLost: () => {},

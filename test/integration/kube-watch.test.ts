@@ -55,8 +55,8 @@ describe('the resources of an API server that dies', () => {
   });
 
   // On a server of its own: the policy has one name in the whole cluster.
-  it('have the admission policy only with its binding', async () => {
-    expect(await resources.admissionPolicyPresent()).toBe(false);
+  it('have the admission policy and its binding as they are, with the clock of the server', async () => {
+    expect(await resources.readAdmission()).toMatchObject({ policy: undefined, binding: undefined });
     const root = '/apis/admissionregistration.k8s.io/v1';
     const metadata = { name: admissionPolicyName };
     // Matches a kind that nobody writes.
@@ -64,9 +64,15 @@ describe('the resources of an API server that dies', () => {
     const policy = { metadata, spec: { matchConstraints: { resourceRules }, validations: [{ expression: 'true' }] } };
     const binding = { metadata, spec: { policyName: admissionPolicyName, validationActions: ['Deny'] } };
     expect((await kube.request('POST', `${root}/validatingadmissionpolicies`, { body: policy })).status).toBe(201);
-    expect(await resources.admissionPolicyPresent()).toBe(false);
+    expect(await resources.readAdmission()).toMatchObject({
+      policy: { spec: { validations: [{ expression: 'true' }] } },
+      binding: undefined,
+    });
     expect((await kube.request('POST', `${root}/validatingadmissionpolicybindings`, { body: binding })).status).toBe(201);
-    expect(await resources.admissionPolicyPresent()).toBe(true);
+    const found = await resources.readAdmission();
+    expect(found).toMatchObject({ policy: { metadata: { generation: 1 } }, binding: { metadata: { generation: 1 } } });
+    const created = Date.parse((found.policy as { metadata: { creationTimestamp: string } }).metadata.creationTimestamp);
+    expect(found.serverTime).toBeGreaterThanOrEqual(created);
   });
 
   it('are kept while the server is dead, and followed again when it is back', async () => {

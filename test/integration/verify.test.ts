@@ -135,9 +135,9 @@ describe.each<[string, () => Promise<Store>]>([
 
   test('a suspended key says so, and lives again when it is resumed', async () => {
     const { token, ref } = await authorizer.issue();
-    await authorizer.store.saveSettings(ref.uid, keySettings({ suspended: true }), now);
+    await authorizer.store.saveSettings(ref.uid, { settings: keySettings({ suspended: true }) }, now);
     expect(await authorizer.ask(token)).toBe('403 key_suspended');
-    await authorizer.store.saveSettings(ref.uid, keySettings(), now);
+    await authorizer.store.saveSettings(ref.uid, { settings: keySettings() }, now);
     expect(await authorizer.ask(token)).toBe(alive);
   });
 

@@ -11,6 +11,8 @@ export const annotations = {
   rotate: `${group}/rotate`,
   compromised: `${group}/compromised`,
   paused: `${group}/paused`,
+  /** Confirms what was written while the admission policy was not in force; the status names the value. */
+  confirm: `${group}/confirm`,
 } as const;
 
 /** The parts of Kubernetes' ObjectMeta that we read. */

@@ -1,4 +1,5 @@
-import { includesName, sorted } from '../domain/grants.ts';
+import type { Endpoint } from '../domain/catalog.ts';
+import { includesName, intersectNames, sorted } from '../domain/grants.ts';
 import type { Coverage, Names, Reach } from '../domain/grants.ts';
 import type { Instant } from '../domain/time.ts';
 import type { KeyRecord } from '../store/port.ts';
@@ -6,7 +7,7 @@ import type { CompiledCatalog } from './catalog.ts';
 import type { Lookup } from './lookup.ts';
 import { findRoute } from './match.ts';
 import type { Route } from './match.ts';
-import type { ProvenKey } from './provenkey.ts';
+import type { Layer, ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
 import { isWithin } from './source.ts';
 import { parseTarget } from './target.ts';
@@ -54,43 +55,61 @@ function isOwnerActive({ owner, version }: KeyRecord): boolean {
 }
 
 function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdict {
-  const { record, catalog, rights, sources } = key;
+  const { record, catalog, layers } = key;
   const { keyId } = record.version;
   if (isExpired(record, now)) return { ...deny('key_expired', keyId), expiredStatus: catalog.index.model.policy.expiredStatus };
-  if (record.key.settings.suspended) return deny('key_suspended', keyId);
+  if (layers.some(({ settings }) => settings.suspended)) return deny('key_suspended', keyId);
   if (!isOwnerActive(record)) return deny('owner_inactive', keyId);
-  if (!rights.holdsType) return deny('access_type_not_allowed', keyId);
-  if (sources !== undefined && !isWithin(sources, request.sourceIp)) return deny('source_not_allowed', keyId);
+  if (record.key.notPermitted === true || !layers.every(({ rights }) => rights.holdsType))
+    return deny('access_type_not_allowed', keyId);
+  if (!layers.every(({ sources }) => sources === undefined || isWithin(sources, request.sourceIp)))
+    return deny('source_not_allowed', keyId);
   const place = locate(key, request);
   if (place === undefined) return deny('endpoint_not_allowed', keyId);
   const application = applicationOf(place, request);
-  const coverage = application.kind === 'contradicting' ? undefined : place.reach.under(application.name);
+  const coverage = application.kind === 'contradicting' ? undefined : coverageOf(place, application.name);
   if (coverage === undefined || application.kind === 'contradicting') return deny('application_not_allowed', keyId);
-  return decideContent(key, request, { reach: place.reach, application: application.name, coverage });
+  return decideContent(key, request, { place, application: application.name, coverage });
 }
 
-/** The endpoint that a request reaches, and the segments that led there. */
+/** The endpoint that a request reaches under every layer, and the segments that led there. */
 interface Place {
-  readonly reach: Reach;
+  readonly endpoint: Endpoint;
+  /** One a layer, in their order. */
+  readonly reaches: readonly Reach[];
   readonly route: Route;
   readonly segments: readonly string[];
 }
 
-function locate({ catalog, rights }: ProvenKey, request: AuthRequest): Place | undefined {
+function locate({ catalog, layers }: ProvenKey, request: AuthRequest): Place | undefined {
   const target = parseTarget(request.path);
   if (target.kind === 'refused') return undefined;
   const route = findRoute(catalog.routes, request.method, target);
-  const reach = route === undefined ? undefined : rights.reach(route.number);
-  if (route === undefined || reach === undefined || (request.upgrade === true && !reach.endpoint.upgrade)) return undefined;
-  return { reach, route, segments: target.segments };
+  if (route === undefined) return undefined;
+  const reaches = layers.flatMap(({ rights }) => rights.reach(route.number) ?? []);
+  const [first] = reaches;
+  if (first === undefined || reaches.length < layers.length) return undefined;
+  const { endpoint } = first;
+  if (request.upgrade === true && !endpoint.upgrade) return undefined;
+  return { endpoint, reaches, route, segments: target.segments };
+}
+
+/** What every layer gives of one application; `undefined` = one of them gives nothing. */
+function coverageOf({ reaches }: Place, application: string | undefined): Coverage | undefined {
+  const coverages = reaches.flatMap((reach) => reach.under(application) ?? []);
+  if (coverages.length < reaches.length) return undefined;
+  return coverages.reduce((a, b) => ({
+    channels: intersectNames(a.channels, b.channels),
+    attributes: intersectNames(a.attributes, b.attributes),
+  }));
 }
 
 /** Which application a request is about; `name` absent = it names none, or the endpoint does not ask. */
 type RequestApplication = { readonly kind: 'named'; readonly name: string | undefined } | { readonly kind: 'contradicting' };
 
 /** The application comes from the catalog's one place; a path that says one thing and the caller another is refused. */
-function applicationOf({ reach, route, segments }: Place, request: AuthRequest): RequestApplication {
-  if (!reach.endpoint.perApplication) return { kind: 'named', name: undefined };
+function applicationOf({ endpoint, route, segments }: Place, request: AuthRequest): RequestApplication {
+  if (!endpoint.perApplication) return { kind: 'named', name: undefined };
   let name = request.application;
   for (const at of route.applicationAt) {
     const inPath = segments[at];
@@ -102,7 +121,7 @@ function applicationOf({ reach, route, segments }: Place, request: AuthRequest):
 
 /** What is known of a request that may reach its endpoint. */
 interface Entered {
-  readonly reach: Reach;
+  readonly place: Place;
   readonly application: string | undefined;
   readonly coverage: Coverage;
 }
@@ -114,7 +133,7 @@ function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): 
   const { customer, targetChannels } = request;
   if (customer !== undefined && !catalog.fitsCustomer(customer)) return { ...deny('invalid_request', keyId), fault: 'customer' };
   if (targetChannels?.length === 0) return { ...deny('invalid_request', keyId), fault: 'target channels' };
-  const channels = heldToRows(entered.coverage.channels, record, index.channels, customer);
+  const channels = heldToRows(entered.coverage.channels, key.layers, index.channels, customer);
   const violating = targetChannels?.filter((slug) => !includesName(channels, index.channels, slug)) ?? [];
   if (violating.length > 0) return { ...deny('channel_not_assigned', keyId), violatingChannels: [...new Set(violating)] };
   const { attributes } = entered.coverage;
@@ -125,15 +144,16 @@ function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): 
   return new Allow({
     keyId,
     apiKey: key.apiKey,
-    owner: record.key.settings.owner,
-    clientApplication: record.key.settings.clientApplication,
-    accessType: record.key.settings.accessType,
+    // The owner that the version is bound to: a later ApiKey of the same name may belong to somebody else.
+    owner: record.owner?.name ?? key.applied.settings.owner,
+    clientApplication: key.applied.settings.clientApplication,
+    accessType: key.applied.settings.accessType,
     catalog: catalog.name,
     environment: index.model.key.environment,
-    endpoint: entered.reach.endpoint.name,
+    endpoint: entered.place.endpoint.name,
     channels: targetChannels === undefined ? channels : sorted(targetChannels),
     attributes: wanted === undefined ? attributes : sorted(wanted),
-    applications: entered.reach.applications,
+    applications: entered.place.reaches.map(({ applications }) => applications).reduce(intersectNames),
     requestApplication: entered.application,
     expiresAt: endOf(record),
   });
@@ -143,9 +163,8 @@ function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): 
  * A customer with a row is held to it too. A request without a customer is held to all rows, so that leaving the header out
  * gains nothing.
  */
-function heldToRows(channels: Names, record: KeyRecord, listed: ReadonlySet<string>, customer: string | undefined): Names {
-  const rows = record.key.settings.selections.customerChannels;
-  if (rows === undefined) return channels;
+function heldToRows(channels: Names, layers: readonly Layer[], listed: ReadonlySet<string>, customer: string | undefined): Names {
+  const rows = layers.flatMap(({ settings }) => settings.selections.customerChannels ?? []);
   const held = customer === undefined ? rows : rows.filter((row) => row.customer === customer);
   const [first] = held;
   if (first === undefined) return channels;

@@ -1,36 +1,56 @@
 import { Rights, rulesFor } from '../domain/grants.ts';
 import { formatRef } from '../domain/key.ts';
-import type { KeyRecord } from '../store/port.ts';
+import type { KeyRecord, KeySettings } from '../store/port.ts';
 import type { CompiledCatalog } from './catalog.ts';
 import { parseNetworks } from './source.ts';
 import type { Networks } from './source.ts';
+
+/** One set of settings that a key is held to, with the rights that it gives. */
+export interface Layer {
+  readonly settings: KeySettings;
+  readonly rights: Rights;
+  /** `undefined` = from anywhere. */
+  readonly sources: Networks | undefined;
+}
 
 /** A key whose value was presented, with its rights: what is decided about. */
 export interface ProvenKey {
   readonly record: KeyRecord;
   /** The catalog that the key opens. */
   readonly catalog: CompiledCatalog;
-  readonly rights: Rights;
+  /** The layer of the settings that apply. */
+  readonly applied: Layer;
+  /**
+   * The applied layer first, then those that only narrow it: settings that were written and not accepted, and those that the version
+   * was minted under by an earlier ApiKey. A request must be allowed under each.
+   */
+  readonly layers: readonly Layer[];
   /** Whether the version is one of the catalog: by its name, prefix and environment. */
   readonly inCatalog: boolean;
   /** `namespace/name` of the ApiKey. */
   readonly apiKey: string;
-  /** `undefined` = from anywhere. */
-  readonly sources: Networks | undefined;
 }
 
 /** Joins a record with its compiled catalog. The result may serve many requests: it remembers what it was asked. */
 export function proveKey(record: KeyRecord, catalog: CompiledCatalog): ProvenKey {
-  const { accessType, selections } = record.key.settings;
+  const { settings, proposed } = record.key;
   const { prefix, environment } = catalog.index.model.key;
   const { display, keyId } = record.version;
   const rules = rulesFor(catalog.name, record.owner, record.groups);
+  const layerOf = (one: KeySettings): Layer => {
+    const { accessType, selections } = one;
+    const sources = selections.allowedSources === undefined ? undefined : parseNetworks(selections.allowedSources);
+    return { settings: one, rights: new Rights({ index: catalog.index, accessType, selections, rules }), sources };
+  };
+  const applied = layerOf(settings);
+  const narrowing = [...(proposed === undefined ? [] : [proposed]), ...(record.ceilings ?? [])];
+  const isOfCatalog = [settings, ...narrowing].every((one) => one.catalog === catalog.name);
   return {
     record,
     catalog,
-    rights: new Rights({ index: catalog.index, accessType, selections, rules }),
-    inCatalog: catalog.name === record.key.settings.catalog && display === `${prefix}_${environment}_${keyId}`,
+    applied,
+    layers: [applied, ...narrowing.map(layerOf)],
+    inCatalog: isOfCatalog && display === `${prefix}_${environment}_${keyId}`,
     apiKey: formatRef(record.key.ref),
-    sources: selections.allowedSources === undefined ? undefined : parseNetworks(selections.allowedSources),
   };
 }

@@ -1,67 +1,150 @@
+import { inspectAdmission } from '../api/admission/inspect.ts';
+import type { ObjectMeta } from '../api/meta.ts';
 import { Failure } from '../domain/failure.ts';
-import { reasons } from '../domain/reason.ts';
-import type { Clock } from '../domain/time.ts';
+import { parseInstant, type Clock, type Instant } from '../domain/time.ts';
+import type { AdmissionState } from '../reconcile/acceptance.ts';
+import type { Dependencies } from '../reconcile/dependencies.ts';
+import type { AdmissionPeriod } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
+
+/** Where no policy is required: nobody else than the person who started the program declares keys. */
+export const noAdmission: Dependencies['admission'] = {
+  state: () => ({ kind: 'notRequired' }),
+  check: () => Promise.resolve({ kind: 'notRequired' }),
+};
+
+/** The admission policy and its binding as the API server has them now; `undefined` = absent. */
+export interface AdmissionObjects {
+  readonly policy: unknown;
+  readonly binding: unknown;
+  /** When the API server answered, by its own clock; `undefined` = it did not say. */
+  readonly serverTime: Instant | undefined;
+}
 
 /** What an {@link AdmissionGate} needs. */
 export interface AdmissionGateInit {
   readonly mode: 'required' | 'off';
-  /** Whether the admission policy and its binding are there. */
-  readonly lookUp: () => Promise<boolean>;
+  readonly lookUp: () => Promise<AdmissionObjects>;
+  /** See {@link Store.admissionPeriod}. */
+  readonly periodOf: (identity: string, since: Instant) => Promise<AdmissionPeriod>;
+  /** Another period runs than at the last check: called before anybody hears of it. */
+  readonly onPeriod: (period: string) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-const lookUpEveryMs = 60_000;
-/** While it is missing whoever installs it waits. */
-const lookUpMissingEveryMs = 5_000;
+const checkEveryMs = 60_000;
+/** While the policy is not in force somebody waits for it. */
+const checkAwayEveryMs = 5_000;
+/** A policy takes effect on every API server a moment after it was written, and creation times are whole seconds. */
+const effectiveAfterMs = 1_000;
 
 /**
- * Whether anything new may be minted: with `required` only while the admission policy and its binding exist, looked up
- * at the start and each minute, more often while they are missing. Not knowing counts as no: without the policy anybody
- * who may write an ApiKey grants himself what he likes.
+ * Watches over the admission policy: whether it is in force, since when, and in which period. It judges the content of both objects and
+ * fails closed: an answer that cannot be had counts as a no, because without the policy anybody who may write an ApiKey grants himself
+ * any right.
  */
 export class AdmissionGate {
   readonly #init: AdmissionGateInit;
-  #present: boolean | undefined;
+  #state: AdmissionState;
+  #known: { readonly identity: string; readonly period: AdmissionPeriod } | undefined;
+  #running: Promise<AdmissionState> | undefined;
+  #next: Promise<AdmissionState> | undefined;
 
   constructor(init: AdmissionGateInit) {
     this.#init = init;
+    this.#state =
+      init.mode === 'off'
+        ? { kind: 'notRequired' }
+        : { kind: 'notInForce', since: init.clock.now(), why: 'it has not been checked yet' };
   }
 
-  isOpen(): boolean {
-    return this.#init.mode === 'off' || this.#present === true;
+  /** By the last check. */
+  state(): AdmissionState {
+    return this.#state;
   }
 
-  /** Looks once, then goes on looking until the signal is aborted. */
+  /** A check that begins after this call; callers that come while another one runs share the next. Never rejects for a failure. */
+  check(): Promise<AdmissionState> {
+    if (this.#init.mode === 'off') return Promise.resolve(this.#state);
+    if (this.#running === undefined) return this.#run();
+    this.#next ??= this.#running.then(
+      () => this.#runNext(),
+      () => this.#runNext(),
+    );
+    return this.#next;
+  }
+
+  /** Checks once, then goes on until the signal is aborted. */
   async start(signal: AbortSignal): Promise<void> {
     if (this.#init.mode === 'off') return;
-    await this.#look();
-    void this.#lookForEver(signal);
+    await this.check();
+    void this.#checkForEver(signal);
   }
 
-  async #lookForEver(signal: AbortSignal): Promise<void> {
+  async #checkForEver(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#init.clock.sleep(this.#present === true ? lookUpEveryMs : lookUpMissingEveryMs, signal).catch(() => undefined);
-      if (!signal.aborted) await this.#look();
+      const pauseMs = this.#state.kind === 'inForce' ? checkEveryMs : checkAwayEveryMs;
+      await this.#init.clock.sleep(pauseMs, signal).catch(() => undefined);
+      if (!signal.aborted) await this.check();
     }
   }
 
-  async #look(): Promise<void> {
-    const { lookUp, log } = this.#init;
+  #runNext(): Promise<AdmissionState> {
+    this.#next = undefined;
+    return this.#run();
+  }
+
+  #run(): Promise<AdmissionState> {
+    const running = this.#look().finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #look(): Promise<AdmissionState> {
     try {
-      const present = await lookUp();
-      if (present !== this.#present) this.#tell(present);
-      this.#present = present;
+      const objects = await this.#init.lookUp();
+      const found = inspectAdmission(objects.policy, objects.binding);
+      return found.kind === 'inForce' ? await this.#inForce(found.identity, objects) : this.#notInForce(found.why);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      log.warn('admission policy not looked up', { reason: error.reason, message: error.message });
+      return this.#notInForce(`it cannot be checked: ${error.message}`);
     }
   }
 
-  #tell(present: boolean): void {
-    const { log } = this.#init;
-    if (present) log.info('admission policy found');
-    else log.error('admission policy missing', { reason: 'AdmissionPolicyMissing', message: reasons.AdmissionPolicyMissing });
+  async #inForce(identity: string, objects: AdmissionObjects): Promise<AdmissionState> {
+    const { periodOf, onPeriod, log, clock } = this.#init;
+    let known = this.#known;
+    if (known?.identity !== identity) {
+      known = { identity, period: await periodOf(identity, sinceOf(objects, clock.now())) };
+      await onPeriod(known.period.id);
+      this.#known = known;
+    }
+    const { id: period, since } = known.period;
+    if (this.#state.kind !== 'inForce') log.info('admission policy in force');
+    this.#state = { kind: 'inForce', period, since };
+    return this.#state;
   }
+
+  #notInForce(why: string): AdmissionState {
+    const since = this.#state.kind === 'notInForce' ? this.#state.since : this.#init.clock.now();
+    const isNews = this.#state.kind !== 'notInForce' || this.#state.why !== why;
+    this.#state = { kind: 'notInForce', since, why };
+    if (isNews) this.#init.log.error('admission policy not in force', { reason: 'AdmissionPolicyMissing', message: why });
+    return this.#state;
+  }
+}
+
+/**
+ * When the present policy and binding were certainly in force, by the API server's clock: of objects that were never edited their
+ * creation says it, else now.
+ */
+function sinceOf({ policy, binding, serverTime }: AdmissionObjects, now: Instant): Instant {
+  const metadata = [policy, binding].map((object) => (object as { metadata?: Partial<ObjectMeta> } | undefined)?.metadata);
+  const created = metadata.map((one) => (one?.generation === 1 ? parseInstant(one.creationTimestamp ?? '') : undefined));
+  const known = created.filter((at) => at !== undefined);
+  const since = known.length === metadata.length ? Math.max(...known) : (serverTime ?? now);
+  return since + effectiveAfterMs;
 }

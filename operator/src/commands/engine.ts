@@ -3,6 +3,7 @@ import type { Destinations } from '../destinations/port.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
+import type { Dependencies } from '../reconcile/dependencies.ts';
 import { FeedFollower } from '../reconcile/feed.ts';
 import { Gates } from '../reconcile/gates.ts';
 import { Outages } from '../reconcile/outages.ts';
@@ -22,7 +23,7 @@ export interface EngineParts {
   readonly peppers: Peppers;
   readonly metrics: Metrics;
   readonly installationId: string;
-  readonly mintAllowed: () => boolean;
+  readonly admission: Dependencies['admission'];
   readonly clockIsRight: () => boolean;
   readonly assertLeading: () => void;
   readonly onFenceLost: () => void;
@@ -81,7 +82,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
     ...{ clock, lookEveryMs: config.feedPollMs },
     gates: [
       { reason: 'StoreUnavailable', isOpen: () => feed.answers() },
-      { reason: 'AdmissionPolicyMissing', isOpen: parts.mintAllowed },
+      { reason: 'AdmissionPolicyMissing', isOpen: () => parts.admission.state().kind !== 'notInForce' },
       { reason: 'ClockWrong', isOpen: parts.clockIsRight },
     ],
     onOpen: (reason) => {

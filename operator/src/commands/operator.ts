@@ -10,6 +10,7 @@ import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
+import { requestsText } from '../reconcile/acceptance.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
@@ -120,7 +121,21 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
         metrics.recorder.destinationCalled({ ...sample, destination: kind });
       }),
   });
-  const admission = new AdmissionGate({ mode: config.admission, lookUp: () => resources.admissionPolicyPresent(), clock, log });
+  const admission = new AdmissionGate({
+    mode: config.admission,
+    lookUp: () => resources.readAdmission(),
+    periodOf: (identity, since) => store.admissionPeriod(identity, since),
+    onPeriod: async (period) => {
+      // What is unchanged since its acceptance was judged, and is carried over; what was changed meanwhile is not.
+      const live = await resources.listLive('ApiKey');
+      const states = live.map((metadata) => {
+        return { uid: metadata.uid, generation: metadata.generation ?? 0, requests: requestsText({ metadata }) };
+      });
+      await store.carryAcceptances(period, states, clock.now());
+    },
+    clock,
+    log,
+  });
   const installationId = await whenReachable(context, () => store.installationId());
   const controller = createController(context, {
     resources,
@@ -131,7 +146,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     installationId,
     assertLeading,
     metrics: metrics.recorder,
-    mintAllowed: () => admission.isOpen(),
+    admission: { state: () => admission.state(), check: () => admission.check() },
     clockIsRight,
     onFenceLost: onLost,
   });

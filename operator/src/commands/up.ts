@@ -28,6 +28,7 @@ import {
   openUsage,
   whenReachable,
 } from './database.ts';
+import { noAdmission } from './admission.ts';
 import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
@@ -140,7 +141,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         peppers,
         installationId,
         metrics: metrics.recorder,
-        mintAllowed: () => true,
+        admission: noAdmission,
         clockIsRight: () => time.isRight(),
         assertLeading: () => {},
         onFenceLost: () => {

@@ -95,6 +95,12 @@ export function includesName(names: Names, listed: ReadonlySet<string>, name: st
   return names === 'All' ? listed.has(name) : names.includes(name);
 }
 
+/** The names that are in both sets. `All` stands for what the catalog lists, so it narrows nothing that is listed. */
+export function intersectNames(a: Names, b: Names): Names {
+  if (a === 'All') return b;
+  return b === 'All' ? a : a.filter((name) => b.includes(name));
+}
+
 /** One spelling of a set: without repetition, sorted byte for byte (names are ASCII). */
 export function sorted(names: Iterable<string>): readonly string[] {
   return [...new Set(names)].sort();
@@ -200,37 +206,46 @@ export interface Effective {
   readonly limitedBy: readonly Limit[];
 }
 
+/** One set of what a key asks for. */
+export type RightsLayer = Pick<RightsInput, 'accessType' | 'selections'>;
+
 /** What {@link effectiveOf} asks. */
 export interface EffectiveInput {
   /** The catalog in force. */
   readonly model: CatalogModel;
-  readonly accessType: string;
-  readonly selections: Selections;
+  /** A request must be allowed under each; the first is what the key asks for. */
+  readonly layers: readonly [RightsLayer, ...RightsLayer[]];
   /** The owner's rules for this catalog ({@link rulesFor}); none without an owner. */
   readonly rules: readonly GrantRule[];
 }
 
 /** The rights of a key as a whole. A type that the owner may not hold leaves nothing. */
-export function effectiveOf({ model, accessType, selections, rules }: EffectiveInput): Effective {
+export function effectiveOf({ model, layers, rules }: EffectiveInput): Effective {
   const index = indexCatalog(model);
-  const input: RightsInput = { index, accessType, selections, rules };
-  const rights = new Rights(input);
-  const reached = model.endpoints.flatMap((_, number) => {
-    const reach = rights.holdsType ? rights.reach(number) : undefined;
-    return reach !== undefined && isUsable(reach) ? [{ number, reach }] : [];
-  });
-  const covering = rules.filter((rule) => reached.some(({ number }) => coversEndpoint(rule, index, number)));
+  const inputs = layers.map(({ accessType, selections }): RightsInput => ({ index, accessType, selections, rules }));
+  const all = inputs.map((input) => ({ input, rights: new Rights(input) }));
+  const isReached = (number: number): boolean =>
+    all.every(({ rights }) => {
+      const reach = rights.holdsType ? rights.reach(number) : undefined;
+      return reach !== undefined && isUsable(reach);
+    });
+  const reached = model.endpoints.flatMap((_, number) => (isReached(number) ? [number] : []));
+  const covering = rules.filter((rule) => reached.some((number) => coversEndpoint(rule, index, number)));
+  const names = (list: 'applications' | 'channels' | 'attributes'): Names =>
+    inputs.map(({ selections }) => namesOf(covering, list, index, selections[list])).reduce(intersectNames);
+  const scopes = inputs.map((input) => scopesThatCount(input, reached));
   const summary = {
     endpoints: reached.length,
-    scopes: scopesThatCount(
-      input,
-      reached.map(({ number }) => number),
-    ),
-    applications: namesOf(covering, 'applications', index, selections.applications),
-    channels: namesOf(covering, 'channels', index, selections.channels),
-    attributes: namesOf(covering, 'attributes', index, selections.attributes),
+    scopes: scopes.reduce((a, b) => a.filter((scope) => b.includes(scope))),
+    applications: names('applications'),
+    channels: names('channels'),
+    attributes: names('attributes'),
   };
-  return { ...summary, limitedBy: limitsOf(input, summary) };
+  const [first] = layers;
+  return {
+    ...summary,
+    limitedBy: limitsOf({ index, rules, accessType: first.accessType, selections: first.selections }, summary),
+  };
 }
 
 /** An endpoint that needs an application is of no use without one. */

@@ -4,7 +4,7 @@ import type { Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
 import type { Workload } from '../resources/port.ts';
-import type { HandledRequests, KeySettings, VersionEnd, VersionExpiry } from '../store/port.ts';
+import type { AppliedSettings, HandledRequests, VersionEnd, VersionExpiry } from '../store/port.ts';
 import type { Blocker, OpenTarget } from './observed.ts';
 
 /** A target and what was seen there: the condition of the write. */
@@ -12,7 +12,7 @@ export interface WriteTarget extends OpenTarget {
   readonly reading: Reading;
 }
 
-/** One step. All but `look` have an effect; every one may be repeated after a crash at any point of it. */
+/** One step. All but `look` and `checkAdmission` have an effect; every one may be repeated after a crash at any point of it. */
 export type Action =
   /** Look at locations: their marks, or their values and marks. */
   | { readonly kind: 'look'; readonly at: readonly Location[]; readonly depth: 'mark' | 'value' }
@@ -20,7 +20,9 @@ export type Action =
   | { readonly kind: 'removeFinalizer' }
   /** Revoke every version; with a reason, for good. */
   | { readonly kind: 'revokeAll'; readonly revokedReason?: string; readonly detail: string }
-  | { readonly kind: 'saveSettings'; readonly settings: KeySettings }
+  /** Find out whether the admission policy is in force now, after the resource was read. */
+  | { readonly kind: 'checkAdmission' }
+  | { readonly kind: 'saveSettings'; readonly applied: AppliedSettings }
   | {
       readonly kind: 'endVersions';
       readonly keyIds: readonly string[];
@@ -46,7 +48,8 @@ export type Action =
       readonly expiresAt: Instant | undefined;
       readonly targets: readonly WriteTarget[];
       readonly lostKeyIds: readonly string[];
-      readonly settings: KeySettings;
+      /** For the first version of a resource: later ones find it in the store. */
+      readonly applied: AppliedSettings;
       /** The store knows no row of this uid: rows of an earlier resource of this name are taken over first. */
       readonly first: boolean;
       /** As for `copy`. */

@@ -8,6 +8,7 @@ import type { UsageHorizon } from '../store/horizon.ts';
 import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { AdmissionState } from './acceptance.ts';
 import type { Limits } from './observed.ts';
 import type { References } from './references.ts';
 
@@ -33,7 +34,8 @@ export interface Dependencies {
   readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing'>;
   readonly limits: Limits;
   readonly installationId: string;
-  readonly mintAllowed: () => boolean;
+  /** The last known state, and a check that begins after the call; a check that fails is `notInForce`. */
+  readonly admission: { readonly state: () => AdmissionState; readonly check: () => Promise<AdmissionState> };
   /** False while the time is not known well enough to mint or retire by it. */
   readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */

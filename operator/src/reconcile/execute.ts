@@ -28,7 +28,7 @@ const storeActor = 'operator';
 export async function execute(
   deps: Dependencies,
   o: Observed,
-  action: Exclude<Action, { kind: 'lookAtConsumers' | 'restartConsumers' }>,
+  action: Exclude<Action, { kind: 'lookAtConsumers' | 'restartConsumers' | 'checkAdmission' }>,
 ): Promise<SightChanges> {
   if (action.kind !== 'look') deps.assertLeading();
   const { store } = deps;
@@ -52,7 +52,7 @@ export async function execute(
       return nothingSeen;
     }
     case 'saveSettings':
-      return done(await store.saveSettings(uid, action.settings, o.now));
+      return done(await store.saveSettings(uid, action.applied, o.now));
     case 'endVersions':
       return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled));
     case 'saveHandled':
@@ -126,12 +126,12 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
     issuedAt: o.now,
     ...(action.expiresAt === undefined ? {} : { expiresAt: action.expiresAt }),
   };
-  if (action.first) await deps.store.takeOver(o.ref, o.now);
+  if (action.first) await deps.store.takeOver(o.ref, action.applied, o.now);
   const targets = action.targets.map(({ name, location }) => ({ targetName: name, location }));
-  const { settings, lostKeyIds, handled } = action;
+  const { applied, lostKeyIds, handled } = action;
   const outcome = await deps.store.mint({
     ref: o.ref,
-    settings,
+    applied,
     version,
     targets,
     lostKeyIds,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { ApiKey } from '../api/kinds.ts';
 import type { ConsumerSight } from '../consumers/adoption.ts';
 import { rulesFor } from '../domain/grants.ts';
@@ -6,6 +7,7 @@ import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts'
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
+import { requestsText, type AdmissionState } from './acceptance.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
@@ -25,16 +27,20 @@ export interface PassFacts {
   readonly compare: Comparison;
   /** Read live; absent = the cached one will do. */
   readonly namespace?: Namespace | undefined;
+  /** Checked after the resource was read; absent = the last known state will do. */
+  readonly admission?: AdmissionState | undefined;
 }
 
 /** Gathers everything that a plan is made from: the resource as read, its references, the store, and what was seen of locations. */
 export async function observe(
   deps: Dependencies,
   resource: ApiKey,
-  { sights, workloads, compare, namespace: live }: PassFacts,
+  { sights, workloads, compare, namespace: live, admission: checked }: PassFacts,
 ): Promise<Observed> {
   const ref = refOf(resource);
   const store = await deps.store.readKey(ref.uid);
+  const admission = checked ?? deps.admission.state();
+  const admissionChecked = checked !== undefined;
   const { resources } = deps;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -70,10 +76,23 @@ export async function observe(
     ...(deps.consumers === undefined ? {} : { workloads }),
     envelopes: envelopesOf(catalog, store.versions),
     compare,
-    mintAllowed: deps.mintAllowed(),
+    admission,
+    admissionChecked,
+    confirmations:
+      admission.kind === 'inForce' ? new Map([[admission.period, confirmationOf(resource, admission.period)]]) : new Map(),
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };
+}
+
+/**
+ * What confirms the present state of a resource in this period: nobody can know it before, and another state has another one. 16
+ * hexadecimal digits.
+ */
+export function confirmationOf(resource: ApiKey, period: string): string {
+  const { uid, generation } = resource.metadata;
+  const state = JSON.stringify([period, uid, generation ?? 0, requestsText(resource)]);
+  return createHash('sha256').update(state, 'utf8').digest('hex').slice(0, 16);
 }
 
 /** Who a resource is. */

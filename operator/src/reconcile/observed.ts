@@ -9,6 +9,7 @@ import type { Instant } from '../domain/time.ts';
 import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
 import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
+import type { AdmissionState } from './acceptance.ts';
 
 /** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
 export interface Blocker {
@@ -107,8 +108,11 @@ export interface Observed {
   /** By key id: the digest of the envelope that should stand beside each live version. */
   readonly envelopes: ReadonlyMap<string, string>;
   readonly compare: Comparison;
-  /** Whether something new may be minted: false while a required admission policy is missing. */
-  readonly mintAllowed: boolean;
+  readonly admission: AdmissionState;
+  /** {@link admission} was checked after the resource had been read, in this pass. */
+  readonly admissionChecked: boolean;
+  /** By period: what the annotation `keywright.dev/confirm` must say to confirm this state of the resource. */
+  readonly confirmations: ReadonlyMap<string, string>;
   /** The time is not known well enough: nothing is minted or retired by it. */
   readonly clockWrong?: true;
   readonly limits: Limits;

@@ -18,9 +18,9 @@ export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Ob
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
  * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
  *
- * Safety: deletion → revoked → compromised → requests → revokedBefore → selections → expiryEdited → retirementDue → retirement →
+ * Safety: deletion → revoked → compromised → requests → revokedBefore → settings → expiryEdited → retirementDue → retirement →
  * withdrawals.
- * Progress: paused → namespaceTerminating → finalizing → references → validity → ownerBinding → expiryLater → pendingEpoch →
+ * Progress: paused → namespaceTerminating → finalizing → acceptance → references → validity → ownerBinding → expiryLater → pendingEpoch →
  * nothingLive → compromisedNewest → drift → envelope → rotation → rollouts → steady.
  */
 export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {

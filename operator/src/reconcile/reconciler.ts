@@ -6,6 +6,7 @@ import { parseInstant, type Instant } from '../domain/time.ts';
 import type { Delivery } from '../domain/version.ts';
 import type { Next } from '../queue/queue.ts';
 import type { EventRecord, StatusOutcome } from '../resources/port.ts';
+import type { AdmissionState } from './acceptance.ts';
 import type { Action, Plan } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attend } from './consuming.ts';
@@ -80,8 +81,9 @@ async function runSteps(
   // A namespace that ends deletes Secrets first, and the watch of Secrets may be ahead of that of namespaces.
   const readNamespace = () => deps.resources.readLive('Namespace', { name: first.metadata.namespace ?? '' });
   let namespace = compare === 'none' ? undefined : await readNamespace();
+  let admission: AdmissionState | undefined;
   for (let step = 0; step < maxSteps; step += 1) {
-    const observed = await observe(deps, resource, { sights, workloads, compare, namespace });
+    const observed = await observe(deps, resource, { sights, workloads, compare, namespace, admission });
     if (last !== undefined) told.push(...tell(deps, first, storyOf({ ...last, after: observed })));
     const decided = plan(observed);
     const { action } = decided;
@@ -93,6 +95,10 @@ async function runSteps(
     }
     last = { before: observed, action };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
+    if (action.kind === 'checkAdmission') {
+      admission = await deps.admission.check();
+      continue;
+    }
     if (action.kind === 'lookAtConsumers' || action.kind === 'restartConsumers') {
       workloads = new Map([...workloads, ...(await attend(deps, observed, action))]);
       continue;
@@ -101,7 +107,10 @@ async function runSteps(
     if (action.kind === 'finishWithdrawal') tellIfLeft(deps, observed, action.delivery);
     if (action.kind === 'removeFinalizer') return { observed, decided: { rule: decided.rule }, told };
     sights = withSights(sights, changes);
-    if (action.kind === 'addFinalizer') resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
+    if (action.kind !== 'addFinalizer') continue;
+    resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
+    // It may have been written after the check.
+    admission = undefined;
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
 }

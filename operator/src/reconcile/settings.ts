@@ -1,4 +1,5 @@
 import type { ApiKeySpec } from '../api/kinds.ts';
+import { canonicalJson } from '../domain/canonical.ts';
 import { durationMs } from '../domain/duration.ts';
 import type { KeySettings, Selections } from '../store/port.ts';
 
@@ -29,16 +30,7 @@ function selectionsOf(spec: ApiKeySpec): Selections {
   };
 }
 
-/** Whether two settings say the same. Both are plain data with their keys in the order of {@link settingsOf}. */
-export function sameSettings(a: KeySettings, b: KeySettings): boolean {
-  return canonical(a) === canonical(b);
-}
-
-/** JSON with sorted keys: a database may give the members back in another order. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) =>
-    member !== null && typeof member === 'object' && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
+/** Whether two sets of plain data say the same. */
+export function sameData(a: unknown, b: unknown): boolean {
+  return canonicalJson(a) === canonicalJson(b);
 }

@@ -4,10 +4,10 @@ import { formatInstant, type Instant } from '../domain/time.ts';
 import { type Version } from '../domain/version.ts';
 import { effectiveOf } from '../domain/grants.ts';
 import type { Plan } from './action.ts';
+import { appliedOf, layersOf } from './applied.ts';
 import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
 import { handledRequests } from './rotation/outlook.ts';
 import { namesOfUsers } from './rotation/statements.ts';
-import { settingsOf } from './settings.ts';
 import { lastUseTold, predecessorOf, successionOf } from './succession.ts';
 import {
   deliveredOf,
@@ -93,8 +93,8 @@ const mostScopes = 200;
 /** What the key may do now: access type ∩ selection ∩ owner, spelled out. Nothing can be said without a catalog. */
 function effectiveStatusOf(o: Observed): Pick<ApiKeyStatus, 'effective'> {
   if (o.model === undefined) return {};
-  const { accessType, selections } = settingsOf(o.resource.spec);
-  const found = effectiveOf({ model: o.model, accessType, selections, rules: o.rules });
+  const { notPermitted } = appliedOf(o);
+  const found = effectiveOf({ model: o.model, layers: layersOf(o), rules: notPermitted === true ? [] : o.rules });
   return { effective: { ...found, scopes: found.scopes.slice(0, mostScopes) } };
 }
 

@@ -91,27 +91,30 @@ function validateRotation(o: Observed): Blocker | undefined {
 
 /** Whether the owner and the type may be named from this namespace, and the owner may hold the type. */
 export function validatePermission(o: Observed): Blocker | undefined {
-  const namespace = { name: o.ref.namespace, labels: o.namespaceLabels };
-  if (o.owner !== undefined && !selectsNamespace(o.owner.spec.allowedNamespaces, namespace)) {
-    return {
-      kind: 'stalled',
-      reason: 'NotPermitted',
-      message: `spec.owner: KeyOwner ${o.resource.spec.owner} does not allow keys in namespace ${o.ref.namespace}`,
-    };
-  }
-  const type = o.catalog?.spec.accessTypes.find((one) => one.name === o.resource.spec.accessType);
-  if (type?.namespaces !== undefined && !selectsNamespace(type.namespaces, namespace)) {
-    return {
-      kind: 'stalled',
-      reason: 'NotPermitted',
-      message: `spec.accessType: ${type.name} keys of catalog ${o.resource.spec.catalog} are not allowed in namespace ${o.ref.namespace}`,
-    };
-  }
   const { owner, accessType, catalog } = o.resource.spec;
-  if (o.owner !== undefined && !holdsAccessType(o.rules, accessType)) {
-    return { kind: 'stalled', reason: 'NotPermitted', message: notHeldMessage(owner, accessType, catalog) };
-  }
+  const fault = namespaceFault(o, o.resource.spec);
+  if (fault !== undefined) return fault;
+  if (o.owner !== undefined && !holdsAccessType(o.rules, accessType))
+    return notPermitted(notHeldMessage(owner, accessType, catalog));
   return undefined;
+}
+
+/** Whether keys of this owner, and of this access type, may live in the namespace as it is now. What is not there restricts nothing. */
+export function namespaceFault(o: Observed, { accessType }: { readonly accessType: string }): Blocker | undefined {
+  const namespace = { name: o.ref.namespace, labels: o.namespaceLabels };
+  const { owner, catalog } = o.resource.spec;
+  if (o.owner !== undefined && !selectsNamespace(o.owner.spec.allowedNamespaces, namespace))
+    return notPermitted(`spec.owner: KeyOwner ${owner} does not allow keys in namespace ${namespace.name}`);
+  const type = o.catalog?.spec.accessTypes.find((one) => one.name === accessType);
+  if (type?.namespaces !== undefined && !selectsNamespace(type.namespaces, namespace))
+    return notPermitted(
+      `spec.accessType: ${type.name} keys of catalog ${catalog} are not allowed in namespace ${namespace.name}`,
+    );
+  return undefined;
+}
+
+function notPermitted(message: string): Blocker {
+  return { kind: 'stalled', reason: 'NotPermitted', message };
 }
 
 /** A version's lifetime in milliseconds when it counts from the mint; `undefined` for `at` and `never`. */

@@ -156,7 +156,7 @@ export interface Resources {
   /** From the server or the folder, now. `undefined` = it does not exist. */
   readLive<K extends WatchedKind>(kind: K, ref: ObjectRef): Promise<Kinds[K] | undefined>;
   /** The metadata of all objects of a kind, from the server or the folder, now: what is not among them does not exist. */
-  listLive(kind: Exclude<WatchedKind, 'ApiKey'>): Promise<readonly ObjectMeta[]>;
+  listLive(kind: WatchedKind): Promise<readonly ObjectMeta[]>;
   /** Replaces the finalizers, on the condition that uid and resourceVersion are still these. */
   setFinalizers(kind: WatchedKind, metadata: ObjectMeta, finalizers: readonly string[]): Promise<'written' | 'lost'>;
   /** Server-side apply of the whole status, conditional on the uid. */

@@ -16,7 +16,7 @@ export const codes: Readonly<Record<DenyCode, CodeEntry>> = {
   key_expired: { status: 403, detail: 'The API key has expired.' },
   key_suspended: { status: 403, detail: 'The API key is suspended.' },
   owner_inactive: { status: 403, detail: 'The owner of the API key is not active.' },
-  access_type_not_allowed: { status: 403, detail: 'The owner of the API key may not hold its access type.' },
+  access_type_not_allowed: { status: 403, detail: 'The access type of the API key is not allowed.' },
   source_not_allowed: { status: 403, detail: 'The API key may not be used from this address.' },
   endpoint_not_allowed: { status: 403, detail: 'The API key does not give access to this endpoint.' },
   application_not_allowed: { status: 403, detail: 'The API key does not give access to this application.' },

@@ -1,6 +1,7 @@
 import { formatInstant } from '../domain/time.ts';
 import type { Instant } from '../domain/time.ts';
-import type { CatalogRow, GroupRow, HandledRequests, KeySettings, OwnerRow } from './port.ts';
+import { canonicalJson } from '../domain/canonical.ts';
+import type { AppliedSettings, CatalogRow, GroupRow, HandledRequests, KeySettings, OwnerRow } from './port.ts';
 
 /** What an audit row says of a change: path of the member → `from → to`, in names. */
 export type ChangeDetail = Readonly<Record<string, string | number>>;
@@ -33,6 +34,36 @@ export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail
   const { selections: selectedBefore, ...before } = from;
   const { selections: selectedAfter, ...after } = to;
   return difference({ ...before, ...selectedBefore }, { ...after, ...selectedAfter });
+}
+
+/** What a new {@link AppliedSettings} changes, and how the audit names it. */
+export type AppliedChange =
+  | { readonly kind: 'none' }
+  /** No verdict depends on it. */
+  | { readonly kind: 'acceptance' }
+  | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
+
+/** Compares what applies with what is to apply. Of an edit that is not accepted it tells what it would change. */
+export function appliedChange(from: AppliedSettings, to: AppliedSettings): AppliedChange {
+  const isSame = (member: keyof AppliedSettings): boolean =>
+    canonicalJson(from[member] ?? null) === canonicalJson(to[member] ?? null);
+  const isEdited = !isSame('settings');
+  const isProposed = !isSame('proposed');
+  const isPermissionChanged = !isSame('notPermitted');
+  if (!isEdited && !isProposed && !isPermissionChanged) return { kind: isSame('accepted') ? 'none' : 'acceptance' };
+  const detail = {
+    ...(isEdited ? settingsChange(from.settings, to.settings) : {}),
+    ...(isProposed ? proposalOf(to) : {}),
+    ...(isPermissionChanged ? difference({ notPermitted: from.notPermitted }, { notPermitted: to.notPermitted }) : {}),
+  };
+  const action = isEdited ? 'edit' : isProposed ? 'propose' : to.notPermitted === true ? 'forbid' : 'permit';
+  return { kind: 'verdict', action, detail };
+}
+
+function proposalOf({ settings, proposed }: AppliedSettings): ChangeDetail {
+  if (proposed === undefined) return { proposed: absent };
+  const lines = Object.entries(settingsChange(settings, proposed)).map(([path, text]) => [`proposed.${path}`, text] as const);
+  return Object.fromEntries(lines);
 }
 
 /** Which requests count as handled that did not, or do not any more. */

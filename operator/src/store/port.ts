@@ -41,6 +41,44 @@ export interface KeySettings {
   readonly selections: Selections;
 }
 
+/**
+ * The state of a resource that the operator acts on: a later one counts only when the admission policy was in force, without
+ * interruption, while it was written.
+ */
+export interface Acceptance {
+  /** `metadata.generation`. */
+  readonly generation: number;
+  /** The request annotations as one text, without anything that may be a key; ≤ 2,048 characters. */
+  readonly requests: string;
+  /** The period of {@link AdmissionPeriod} that it was accepted in; `off` = no policy was required. */
+  readonly period: string;
+}
+
+/** What verdicts about an ApiKey are made under. A request must be allowed under `settings` and under `proposed`. */
+export interface AppliedSettings {
+  /** The last settings that were accepted, valid and permitted together. */
+  readonly settings: KeySettings;
+  /** Settings that were written after them and are not accepted, not valid or not permitted: they narrow, and widen nothing. */
+  readonly proposed?: KeySettings;
+  /** The namespace, the catalog or the owner changed, and does not allow `settings` any more: every request is denied. */
+  readonly notPermitted?: true;
+  /** Absent = made by a program that kept none. */
+  readonly accepted?: Acceptance;
+}
+
+/** A time in which the admission policy was in force without interruption. */
+export interface AdmissionPeriod {
+  /** Random, so that nobody can name it before it has begun. */
+  readonly id: string;
+  /** When the policy was certainly in force, by the API server's clock. */
+  readonly since: Instant;
+}
+
+/** A state of one ApiKey that was accepted, as a live read found it. */
+export interface AcceptedState extends Pick<Acceptance, 'generation' | 'requests'> {
+  readonly uid: string;
+}
+
 /** The values of the request annotations that were handled, as text; a longer annotation than these bounds is no request. */
 export interface HandledRequests {
   /** ≤ 253 characters. */
@@ -50,9 +88,8 @@ export interface HandledRequests {
 }
 
 /** One ApiKey's row. */
-export interface KeyRow {
+export interface KeyRow extends AppliedSettings {
   readonly ref: ApiKeyRef;
-  readonly settings: KeySettings;
   /** The reason from `spec.revoked`, or of a direct revocation, once all versions were revoked for good. */
   readonly revokedReason?: string;
   /** Absent = none was handled. */
@@ -86,7 +123,8 @@ export interface KeyState {
 /** A row that a transaction makes, with the intents it records. */
 export interface MintRequest {
   readonly ref: ApiKeyRef;
-  readonly settings: KeySettings;
+  /** Written with the first version only: later ones find them in the row. */
+  readonly applied: AppliedSettings;
   readonly version: Version;
   /** The locations about to be written. */
   readonly targets: readonly { readonly targetName: string; readonly location: Location }[];
@@ -132,6 +170,11 @@ export type Actor = string;
 /** What a verify needs to know of one key id; see authorize/lookup. */
 export interface KeyRecord {
   readonly version: Version;
+  /**
+   * Settings of earlier ApiKeys of this name that the version was minted under: a request must be allowed under each, too. A
+   * version never gains what it was not minted for.
+   */
+  readonly ceilings?: readonly KeySettings[];
   readonly key: KeyRow;
   /** The owner of the uid that the version is bound to; absent = deleted. */
   readonly owner: OwnerRow | undefined;
@@ -282,18 +325,28 @@ export interface Store {
    * takes none away: the operator reads of it in the feed. `already` = ended or closed before; `unknown` = no such key id.
    */
   revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'>;
-  /** Writes the settings when they differ: one row, one feed entry. `already` = they were the same. */
-  saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition>;
+  /**
+   * Writes what verdicts are made under when it differs: one row, one feed entry; none when only `accepted` does. `already` = it was
+   * the same.
+   */
+  saveSettings(uid: string, applied: AppliedSettings, now: Instant): Promise<Transition>;
+  /** Carries acceptances of these states over into another period. Gives how many keys were in that state. */
+  carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
+  /**
+   * The period of the admission policy that has this identity: the one that runs when the identity is still the same, else a new one
+   * that begins at `since`.
+   */
+  admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod>;
   /** live → withdrawing. */
   beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition>;
   /** → gone: the location is empty, or not ours any more. */
   finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
   /**
-   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. Until
-   * then mint is `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A
+   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction, with settings
+   * of its own; versions that are not ended stay held to the old ones, see {@link KeyRecord.ceilings}. Until then mint is `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A
    * location that a released ApiKey of the same name left behind needs no take-over: claiming it is enough.
    */
-  takeOver(ref: ApiKeyRef, now: Instant): Promise<Transition>;
+  takeOver(ref: ApiKeyRef, applied: AppliedSettings, now: Instant): Promise<Transition>;
   /**
    * The resource is gone: its row leaves the names in use, its key ids are unknown from now on, and what is still `live` of
    * its deliveries is withdrawing. Refuses (`already`) while a version is not ended.

@@ -6,6 +6,7 @@ import { annotations, type ObjectMeta } from '../../../operator/src/api/meta.ts'
 import type { Condition } from '../../../operator/src/api/kinds.ts';
 import { createAuthorize, type Authorize } from '../../../operator/src/authorize/authorize.ts';
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
+import { noAdmission } from '../../../operator/src/commands/admission.ts';
 import { createController, type Engine } from '../../../operator/src/commands/engine.ts';
 import { readConfig } from '../../../operator/src/config.ts';
 import type { Destinations } from '../../../operator/src/destinations/port.ts';
@@ -259,7 +260,7 @@ export class YearWorld {
       peppers: this.#peppers,
       metrics: { ...silentMetrics, reconciled: () => (this.passes += 1) },
       installationId: this.#installationId,
-      mintAllowed: () => true,
+      admission: noAdmission,
       clockIsRight: () => true,
       assertLeading: () => {
         life.check();

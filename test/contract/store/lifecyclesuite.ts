@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
-import { mintRequest, testStart, uniqueRef, uniqueTarget } from '../../builders/mintrequest.ts';
+import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '../../builders/mintrequest.ts';
 import type { MintRequestChanges } from '../../builders/mintrequest.ts';
 import type { StoreDatabase } from './suite.ts';
 
@@ -108,7 +108,7 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         const { ref } = await minted({}, true);
         await store.saveHandled(ref.uid, { rotate: 'x' }, later);
         const next = uniqueRef(ref.name);
-        await store.takeOver(next, later);
+        await store.takeOver(next, { settings: keySettings() }, later);
         expect((await read(next.uid)).key?.handled).toEqual({ rotate: 'x' });
         const other = database.open();
         await other.takeFence();
@@ -334,7 +334,7 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
       test('finds the ApiKey under its new uid after a take-over', async () => {
         const { ref, current } = await rotated();
         const next = uniqueRef(ref.name);
-        await store.takeOver(next, later);
+        await store.takeOver(next, { settings: keySettings() }, later);
         expect(await store.revokeDirect(current, { ...leak, close: true })).toBe('revoked');
         expect((await read(next.uid)).key?.revokedReason).toBe('KeyCompromise');
       });

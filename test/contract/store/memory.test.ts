@@ -27,8 +27,8 @@ async function createDatabase(): Promise<StoreDatabase> {
 /** Rows straight into the tables: ten thousand mints would copy the database ten thousand times. */
 function fill(database: MemoryDatabase, count: number, owner: { readonly uid: string; readonly name: string }): string[] {
   return Array.from({ length: count }, () => {
-    const { ref, settings, version } = mintRequest({ settings: { owner: owner.name }, version: { ownerUid: owner.uid } });
-    database.rows.keys.set(ref.uid, { ref, settings, released: false });
+    const { ref, applied, version } = mintRequest({ settings: { owner: owner.name }, version: { ownerUid: owner.uid } });
+    database.rows.keys.set(ref.uid, { ref, ...applied, released: false });
     database.rows.versions.push(version);
     return version.keyId;
   });

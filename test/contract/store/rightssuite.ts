@@ -187,7 +187,11 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
         const [group, other] = [groupRow({ name: unique('b') }), groupRow({ name: unique('a'), rules: [] })];
         const owner = ownerRow({ name: unique('owner'), groups: [group.name, 'nobody', other.name] });
         const catalog = catalogRow({ name: unique('catalog') });
-        const { version, ref, settings } = await minted({
+        const {
+          version,
+          ref,
+          applied: { settings },
+        } = await minted({
           settings: { owner: owner.name, catalog: catalog.name },
           version: { ownerUid: owner.uid },
         });
@@ -292,9 +296,12 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
     });
 
     test('[S0-18] an edit of a key leaves in the audit what changed, from what to what', async () => {
-      const { ref, settings } = await minted();
+      const {
+        ref,
+        applied: { settings },
+      } = await minted();
       const selections = { scopes: ['subscribers:read', 'campaigns:write'], channels: ['email'] };
-      await store.saveSettings(ref.uid, { ...settings, accessType: 'Admin', selections }, later);
+      await store.saveSettings(ref.uid, { settings: { ...settings, accessType: 'Admin', selections } }, later);
       expect(await store.readAudit({ apiKeyUid: ref.uid }, 1)).toMatchObject([
         {
           action: 'edit',

@@ -329,27 +329,36 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
 
     describe('settings', () => {
       test('[S3-10] saves what differs with one feed row, and the same again not at all', async () => {
-        const { ref, settings } = await minted();
+        const {
+          ref,
+          applied: { settings },
+        } = await minted();
         const changed = { ...settings, suspended: true, selections: { scopes: [], applications: ['shop-eu'] } };
-        expect(await revisionsOf(async () => expect(await store.saveSettings(ref.uid, changed, later)).toBe('done'))).toEqual([
-          ref.uid,
-        ]);
+        expect(
+          await revisionsOf(async () => expect(await store.saveSettings(ref.uid, { settings: changed }, later)).toBe('done')),
+        ).toEqual([ref.uid]);
         expect((await store.readKey(ref.uid)).key?.settings).toEqual(changed);
         const reordered = { ...changed, selections: { applications: ['shop-eu'], scopes: [] } };
         expect(
-          await revisionsOf(async () => expect(await store.saveSettings(ref.uid, reordered, later)).toBe('already')),
+          await revisionsOf(async () =>
+            expect(await store.saveSettings(ref.uid, { settings: reordered }, later)).toBe('already'),
+          ),
         ).toEqual([]);
       });
 
       test('tells an absent client application from a present one', async () => {
-        const { ref, settings } = await minted();
-        expect(await store.saveSettings(ref.uid, { ...settings, clientApplication: 'billing' }, later)).toBe('done');
-        expect(await store.saveSettings(ref.uid, settings, later)).toBe('done');
+        const {
+          ref,
+          applied: { settings },
+        } = await minted();
+        const withApplication = { ...settings, clientApplication: 'billing' };
+        expect(await store.saveSettings(ref.uid, { settings: withApplication }, later)).toBe('done');
+        expect(await store.saveSettings(ref.uid, { settings }, later)).toBe('done');
         expect((await store.readKey(ref.uid)).key?.settings).toEqual(settings);
       });
 
       test('saves nothing for an unknown key', async () => {
-        expect(await store.saveSettings(randomUUID(), keySettings(), later)).toBe('already');
+        expect(await store.saveSettings(randomUUID(), { settings: keySettings() }, later)).toBe('already');
       });
     });
 
@@ -495,11 +504,10 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const old = await minted({ targets: [uniqueTarget()] }, true);
         const ref = uniqueRef(old.ref.name);
         expect(await store.mint(mintRequest({ ref }))).toBe('already');
-        expect(await revisionsOf(async () => expect(await store.takeOver(ref, later)).toBe('done'))).toEqual([
-          old.ref.uid,
-          ref.uid,
-        ]);
-        expect(await store.takeOver(ref, later)).toBe('already');
+        expect(
+          await revisionsOf(async () => expect(await store.takeOver(ref, { settings: keySettings() }, later)).toBe('done')),
+        ).toEqual([old.ref.uid, ref.uid]);
+        expect(await store.takeOver(ref, { settings: keySettings() }, later)).toBe('already');
         const state = await store.readKey(ref.uid);
         expect(state.key?.ref).toEqual(ref);
         expect(state.versions).toMatchObject([{ apiKeyUid: ref.uid, keyId: old.version.keyId, state: 'active' }]);
@@ -512,7 +520,7 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const old = await minted({}, true);
         await store.revokeAll(old.ref.uid, { actor: 'operator', revokedReason: 'Superseded', detail: 'spec' }, later);
         const ref = uniqueRef(old.ref.name);
-        await store.takeOver(ref, later);
+        await store.takeOver(ref, { settings: keySettings() }, later);
         await minted({ ref, version: { epoch: 2 } });
       });
     });
@@ -609,7 +617,11 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
 
     describe('verify', () => {
       test('finds a version with its key by key id, and nothing for an unknown one', async () => {
-        const { ref, settings, version } = await minted();
+        const {
+          ref,
+          applied: { settings },
+          version,
+        } = await minted();
         expect(await store.findByKeyId(version.keyId)).toEqual({
           version,
           key: { ref, settings },

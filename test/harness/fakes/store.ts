@@ -10,7 +10,10 @@ import type { ReplicaReport, UsageHorizon } from '../../../operator/src/store/ho
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
+  AcceptedState,
   Actor,
+  AdmissionPeriod,
+  AppliedSettings,
   AuditFilter,
   AuditRow,
   CatalogRow,
@@ -22,7 +25,6 @@ import type {
   HeldValue,
   KeyCounts,
   KeyRecord,
-  KeySettings,
   KeyState,
   MintRequest,
   OwnerRow,
@@ -37,7 +39,7 @@ import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
 import type { RevocationCause } from './store/ends.ts';
-import { activate, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
+import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
 import { countKeys, findByKeyId, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
@@ -205,8 +207,25 @@ export class MemoryStore implements Store {
     return outcome === 'done' ? 'revoked' : 'already';
   }
 
-  async saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition> {
-    return await this.#plain('saveSettings', now, (rows) => saveSettings(rows, uid, settings));
+  async saveSettings(uid: string, applied: AppliedSettings, now: Instant): Promise<Transition> {
+    return await this.#plain('saveSettings', now, (rows) => saveSettings(rows, uid, applied));
+  }
+
+  async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {
+    let carried = 0;
+    await this.#plain('carryAcceptances', now, (rows) => {
+      carried = carryAcceptances(rows, period, accepted);
+      return { revises: [], audit: [] };
+    });
+    return carried;
+  }
+
+  async admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod> {
+    return await this.#read('admissionPeriod', () => {
+      if (this.database.admission?.identity !== identity)
+        this.database.admission = { identity, period: { id: randomUUID(), since } };
+      return this.database.admission.period;
+    });
   }
 
   async beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition> {
@@ -217,8 +236,8 @@ export class MemoryStore implements Store {
     return await this.#plain('finishWithdrawal', now, (rows) => finishWithdrawal(rows, uid, deliveryId));
   }
 
-  async takeOver(ref: ApiKeyRef, now: Instant): Promise<Transition> {
-    return await this.#plain('takeOver', now, (rows) => takeOver(rows, ref));
+  async takeOver(ref: ApiKeyRef, applied: AppliedSettings, now: Instant): Promise<Transition> {
+    return await this.#plain('takeOver', now, (rows) => takeOver(rows, ref, applied));
   }
 
   async releaseKey(uid: string, now: Instant): Promise<Transition> {

@@ -6,7 +6,7 @@ import type { Dependencies } from '../../../operator/src/reconcile/dependencies.
 import type { LogFields } from '../../../operator/src/telemetry/log.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
-import { keySpec, secretPath, vaultPath, World } from '../../builders/world.ts';
+import { keySpec, policyAway, secretPath, vaultPath, World } from '../../builders/world.ts';
 
 const running: Controller[] = [];
 
@@ -294,7 +294,7 @@ describe('keys that waited for the same thing', () => {
   async function comeBack(count: number, stepMs: number, wake: (run: Run) => void): Promise<readonly number[]> {
     const world = await World.open();
     for (let at = 0; at < count; at += 1) createOther(world, `key-${at}`);
-    world.mintAllowed = false;
+    world.admission = policyAway;
     const run = new Run(world);
     await run.start();
     await run.advance(1_000);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { secretPath, vaultPath, World } from '../../builders/world.ts';
+import { policyAway, secretPath, vaultPath, World } from '../../builders/world.ts';
 import { isLive } from '../../../operator/src/domain/version.ts';
 
 async function readyWorld(): Promise<World> {
@@ -99,7 +99,7 @@ describe('a new key', () => {
 
   it('mints nothing while the required admission policy is missing', async () => {
     const world = await World.open();
-    world.mintAllowed = false;
+    world.admission = policyAway;
     world.createKey();
     await world.pass();
     expect(world.condition('Ready')).toBe('False AdmissionPolicyMissing');
@@ -218,11 +218,11 @@ describe('a key that is Ready', () => {
     expect(world.vault.value(vaultPath)).toBe(value);
   });
 
-  it('takes edited selections to the store at once, also while another field is invalid [S3-10]', async () => {
+  it('narrows by edited selections at once, also while another field is invalid [S3-10]', async () => {
     const world = await readyWorld();
     world.updateKey({ channels: ['email'], accessType: 'NoSuchType' });
     await world.pass();
-    expect((await state(world)).key?.settings.selections.channels).toEqual(['email']);
+    expect((await state(world)).key?.proposed?.selections.channels).toEqual(['email']);
     expect(world.condition('Stalled')).toBe('True InvalidSpec');
   });
 

@@ -4,7 +4,7 @@ import { restartedFor } from '../../../operator/src/consumers/port.ts';
 import type { Dependencies } from '../../../operator/src/reconcile/dependencies.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import type { WorkloadRef } from '../../../operator/src/resources/port.ts';
-import { World } from '../../builders/world.ts';
+import { policyAway, World } from '../../builders/world.ts';
 
 const app: WorkloadRef = { kind: 'Deployment', namespace: 'payments', name: 'app' };
 const spec = { consumers: [{ kind: 'Deployment', name: 'app', restart: true }] };
@@ -59,7 +59,7 @@ describe('a consumer', () => {
   it('is left alone while nothing may be minted', async () => {
     const world = await worldWithApp();
     await world.pass();
-    await pass(world, { mintAllowed: () => false });
+    await pass(world, { admission: { state: () => policyAway, check: () => Promise.resolve(policyAway) } });
     expect(restarted(world).times).toBe(0);
     await pass(world);
     expect(restarted(world).times).toBe(1);

@@ -2,7 +2,9 @@ import { annotations } from '../../api/meta.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { isLive, type MintCause, type Version } from '../../domain/version.ts';
+import { noMintMessage } from '../acceptance.ts';
 import { act, hold, type Action, type Decision } from '../action.ts';
+import { appliedOf } from '../applied.ts';
 import {
   activeVersion,
   deliveryAt,
@@ -21,7 +23,6 @@ import { answeredByMint } from '../handled.ts';
 import { isReturning, terminalOf, type Afterlife } from '../rotation/lifespan.ts';
 import { endOfPredecessor, requestsOf } from '../rotation/outlook.ts';
 import { expiryOf } from '../rotation/policy.ts';
-import { settingsOf } from '../settings.ts';
 import { expiryOfNext } from '../validate.ts';
 import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
@@ -110,7 +111,7 @@ function causeOfReturn(o: Observed): MintCause | undefined {
  * minted once more. Where that is not possible now, the living value is first put back in the place of the dead one.
  */
 export function compromisedNewest(o: Observed): Decision | undefined {
-  if (!isNewestCompromised(o) || !o.mintAllowed || o.clockWrong === true) return undefined;
+  if (!isNewestCompromised(o) || o.admission.kind === 'notInForce' || o.clockWrong === true) return undefined;
   return mintAfterCompromise(o);
 }
 
@@ -150,8 +151,7 @@ export function lossBrake(o: Observed): Instant | 'stalled' {
 
 /** The one way to a new attempt: not while the admission policy is missing, and only where a location could be read. */
 export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: readonly string[]): Decision {
-  if (!o.mintAllowed)
-    return hold('waiting', 'AdmissionPolicyMissing', 'the admission policy is required and not there: nothing new is minted');
+  if (o.admission.kind === 'notInForce') return hold('waiting', 'AdmissionPolicyMissing', noMintMessage(o.admission));
   const targets = openTargets(o).flatMap((target) => (isReadable(holdingAt(o, target.location)) ? asWriteTarget(o, target) : []));
   if (targets.length === 0) return firstStuck(o, openTargets(o)) ?? waitFor(o, openTargets(o), 'does not answer');
   const handled = answeredByMint(o);
@@ -162,7 +162,7 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
     expiresAt: expiryOfNext(o),
     targets,
     lostKeyIds,
-    settings: settingsOf(o.resource.spec),
+    applied: appliedOf(o),
     first: o.store.key === undefined,
     publish: isForReaders(o, { state: 'pending' }),
     ...(handled === undefined ? {} : { handled }),

@@ -1,4 +1,5 @@
 import { annotations, finalizer } from '../../api/meta.ts';
+import { acceptanceOf } from '../acceptance.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
@@ -24,6 +25,22 @@ export function namespaceTerminating(o: Observed): Decision | undefined {
 /** Before the first effect, so that no deletion can overtake it. */
 export function finalizing(o: Observed): Decision | undefined {
   return o.resource.metadata.finalizers?.includes(finalizer) === true ? undefined : act({ kind: 'addFinalizer' });
+}
+
+/**
+ * What the policy did not judge is held until somebody confirms it: nothing of it is minted, delivered or prolonged. While the policy is
+ * away its return is waited for; afterwards a person must act.
+ */
+export function acceptance(o: Observed): Decision | undefined {
+  const state = acceptanceOf(o);
+  switch (state.kind) {
+    case 'accepted':
+      return undefined;
+    case 'unchecked':
+      return act({ kind: 'checkAdmission' });
+    case 'held':
+      return hold(o.admission.kind === 'notInForce' ? 'waiting' : 'stalled', 'AdmissionPolicyMissing', state.message);
+  }
 }
 
 /** What the spec names but is not there yet: apply order must not matter. A missing destination blocks only itself. */
@@ -52,6 +69,7 @@ export const progressRules = {
   paused,
   namespaceTerminating,
   finalizing,
+  acceptance,
   references,
   validity,
   ownerBinding,

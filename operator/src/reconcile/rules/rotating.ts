@@ -28,7 +28,7 @@ export function rollouts(o: Observed): Decision | undefined {
   const states = consumerStates(o);
   const unseen = consumersToLookAt(states, o.now);
   if (unseen.length > 0) return act({ kind: 'lookAtConsumers', at: unseen });
-  if (!o.mintAllowed) return undefined;
+  if (o.admission.kind === 'notInForce') return undefined;
   const waiting = states.flatMap(({ consumer, due, sight }) =>
     due.kind === 'at' && due.at <= o.now && sight.kind === 'notAsked' ? [{ consumer, observed: sight.observed }] : [],
   );

@@ -1,7 +1,9 @@
 import { finalizer } from '../../api/meta.ts';
 import type { Location } from '../../domain/key.ts';
 import type { Delivery } from '../../domain/version.ts';
+import { acceptanceOf } from '../acceptance.ts';
 import { act, hold, type Decision } from '../action.ts';
+import { appliedOf, isApplied } from '../applied.ts';
 import {
   activeVersion,
   deliveryAt,
@@ -19,7 +21,6 @@ import { expiryEdits } from '../rotation/lifespan.ts';
 import { requestsOf, retirementsOf } from '../rotation/outlook.ts';
 import { expiryOf } from '../rotation/policy.ts';
 import { parseCompromised } from '../rotation/requests.ts';
-import { sameSettings, settingsOf } from '../settings.ts';
 
 /**
  * The resource is being deleted: revoke everything, empty every location, then let go of the name and the finalizer.
@@ -86,12 +87,15 @@ export function revokedBefore(o: Observed): Decision | undefined {
     : act({ kind: 'endVersions', keyIds: risen.map((version) => version.keyId), reason: 'revoked' });
 }
 
-/** Suspend, resume and every selection reach the store at once, also when another field is invalid. */
-export function selections(o: Observed): Decision | undefined {
-  const { key } = o.store;
-  if (key === undefined) return undefined;
-  const settings = settingsOf(o.resource.spec);
-  return sameSettings(key.settings, settings) ? undefined : act({ kind: 'saveSettings', settings });
+/**
+ * What verdicts are made under reaches the store at once: of what is not accepted, not valid or not permitted that which narrows. A
+ * change is checked first, so that one that may take effect is written once; a check that fails holds nothing up.
+ */
+export function settings(o: Observed): Decision | undefined {
+  if (o.store.key === undefined) return undefined;
+  if (acceptanceOf(o).kind === 'unchecked') return act({ kind: 'checkAdmission' });
+  const applied = appliedOf(o);
+  return isApplied(o, applied) ? undefined : act({ kind: 'saveSettings', applied });
 }
 
 /** An instant in `expiry` that is nearer than a version's own end bounds it at once, whether the rest of the spec is valid or not. */
@@ -136,7 +140,7 @@ export const safetyRules = {
   compromised,
   requests,
   revokedBefore,
-  selections,
+  settings,
   expiryEdited,
   retirementDue,
   retirement,

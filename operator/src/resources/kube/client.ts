@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { Agent, ProxyAgent } from 'undici';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, Instant } from '../../domain/time.ts';
 import type { Access, AccessSource } from './access.ts';
 import { KubeFault, causesOf, failureOf, faultOf, isOverQuota } from './fault.ts';
 import { parseLines } from './lines.ts';
@@ -29,6 +29,8 @@ export interface KubeAnswer {
   readonly status: number;
   /** Parsed JSON, unknown fields and all. */
   readonly body: unknown;
+  /** The server's clock, in whole seconds (`Date`, RFC 9110 section 6.6.1); absent = it did not say. */
+  readonly date?: Instant;
 }
 
 export interface KubeClientInit {
@@ -173,7 +175,9 @@ export class KubeClient {
       const { statusCode: status } = answer;
       if (status === 401) this.#init.access.invalidate(access);
       if (!isSuccess(status) && !passedThrough.has(status)) throw await refusalOf(answer);
-      return { status, body: await parseBody(answer.body, request.maxBytes) };
+      const date = Date.parse(String(answer.headers['date']));
+      const body = await parseBody(answer.body, request.maxBytes);
+      return Number.isNaN(date) ? { status, body } : { status, body, date };
     } catch (error) {
       const fault = faultOf(error);
       if (typeof fault.code === 'string') this.#tell(request, fault.code, startedMs);

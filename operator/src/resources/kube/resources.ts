@@ -4,7 +4,7 @@ import type { ApiKind } from '../../api/kinds.ts';
 import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, Instant } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type {
   EventRecord,
@@ -62,14 +62,14 @@ export interface KubeResources extends Resources {
   requestToken(audience: string): Promise<Plaintext>;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
-  /** As {@link Resources.listLive}, over all namespaces; of Secrets only ours. */
+  /** As {@link Resources.listLive}; ApiKeys of the watched namespaces, Secrets of all and only ours. */
   listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
   /** Takes the ApiKeys out of the owner references of a Secret, on the condition that uid and resourceVersion are still these. */
   disown(secret: OwnedMeta): Promise<'written' | 'lost'>;
   /** The CustomResourceDefinition of a kind as it is installed; `undefined` = there is none. */
   readCrd(kind: ApiKind): Promise<unknown>;
-  /** Whether the ValidatingAdmissionPolicy {@link admissionPolicyName} and its binding of the same name are there. */
-  admissionPolicyPresent(): Promise<boolean>;
+  /** The admission policy and its binding as they are now (`undefined` = absent), and the API server's clock. Throws Failure. */
+  readAdmission(): Promise<{ policy: unknown; binding: unknown; serverTime: Instant | undefined }>;
   /** How long the holder of a Lease may be silent before somebody else may take it, in milliseconds; `undefined` = nobody holds it. */
   leaseHeldFor(lease: { readonly namespace: string; readonly name: string }): Promise<number | undefined>;
   /** An election over a Lease of this API server. */
@@ -78,6 +78,9 @@ export interface KubeResources extends Resources {
   close(): Promise<void>;
 }
 
+/** Somebody's edit waits for the answer, and whatever narrows a key must not wait for long. */
+const admissionTimeoutMs = 2_000;
+const admissionMaxBytes = 1_048_576;
 /** The object may change under a status write; more often than this in a row it is looked at again first. */
 const statusTries = 3;
 const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
@@ -156,7 +159,14 @@ class ApiServer implements KubeResources {
   }
 
   async listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]> {
-    const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], namespace: undefined });
+    const { namespaces = [] } = this.#init;
+    const places = kind === 'ApiKey' && namespaces.length > 0 ? namespaces : [undefined];
+    const found = await Promise.all(places.map((namespace) => this.#listLiveIn(kind, namespace)));
+    return found.flat();
+  }
+
+  async #listLiveIn(kind: WatchedKind | 'Secret', namespace: string | undefined): Promise<readonly OwnedMeta[]> {
+    const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], namespace });
     const found: OwnedMeta[] = [];
     let next: string | undefined;
     try {
@@ -229,14 +239,24 @@ class ApiServer implements KubeResources {
     return answer.status === 200 ? answer.body : undefined;
   }
 
-  async admissionPolicyPresent(): Promise<boolean> {
-    const reads = ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'].map(async (plural) => {
-      const path = `/apis/admissionregistration.k8s.io/v1/${plural}/${admissionPolicyName}`;
-      const answer = await this.#client.send({ verb: 'get', kind: 'ValidatingAdmissionPolicy', path, accept: partialObject });
-      const { metadata } = (answer.body ?? {}) as { metadata?: ObjectMeta };
-      return answer.status === 200 && metadata?.deletionTimestamp === undefined;
-    });
-    return (await Promise.all(reads)).every((isThere) => isThere);
+  async readAdmission(): Promise<{ policy: unknown; binding: unknown; serverTime: Instant | undefined }> {
+    const [policy, binding] = await Promise.all(
+      (['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'] as const).map(async (kind) => {
+        const plural = kind === 'ValidatingAdmissionPolicy' ? 'validatingadmissionpolicies' : 'validatingadmissionpolicybindings';
+        const path = `/apis/admissionregistration.k8s.io/v1/${plural}/${admissionPolicyName}`;
+        const answer = await this.#client.send({
+          verb: 'get',
+          kind,
+          path,
+          timeoutMs: admissionTimeoutMs,
+          maxBytes: admissionMaxBytes,
+        });
+        return { object: answer.status === 200 ? answer.body : undefined, date: answer.date };
+      }),
+    );
+    const dates = [policy?.date, binding?.date].filter((date) => date !== undefined);
+    const serverTime = dates.length === 0 ? undefined : Math.max(...dates);
+    return { policy: policy?.object, binding: binding?.object, serverTime };
   }
 
   async leaseHeldFor({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<number | undefined> {

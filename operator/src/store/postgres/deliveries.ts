@@ -3,8 +3,11 @@ import { sql } from 'kysely';
 import type { ApiKeyRef } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import type { ClaimOutcome, HeldValue, MintRequest, Transition } from '../port.ts';
+import { ceilingsOf } from '../ceilings.ts';
+import type { AppliedSettings, ClaimOutcome, HeldValue, MintRequest, Transition } from '../port.ts';
 import { claim, lockKey, plain } from './keys.ts';
+import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
+import type { KeyJson } from './rows.ts';
 import { at } from './tables.ts';
 import { Abandon, transition } from './transaction.ts';
 import type { AuditEntry, StoreContext, Tx } from './transaction.ts';
@@ -144,19 +147,27 @@ export async function finishWithdrawal(
 }
 
 /** See {@link Store.takeOver}. */
-export async function takeOver(context: StoreContext, ref: ApiKeyRef, now: Instant): Promise<Transition> {
+export async function takeOver(
+  context: StoreContext,
+  ref: ApiKeyRef,
+  applied: AppliedSettings,
+  now: Instant,
+): Promise<Transition> {
   const outcome = await transition(context, 'takeOver', now, async (tx) => {
-    // Versions and deliveries follow by their foreign keys. What closed the old resource does not close the new one.
-    const moved = await sql<{ uid: string }>`
-      with old as (
-        select uid from keywright.apikey
-        where namespace = ${ref.namespace} and name = ${ref.name} and released_at is null and uid <> ${ref.uid} for update)
-      update keywright.apikey k set uid = ${ref.uid}, revoked_reason = null from old where k.uid = old.uid returning old.uid`.execute(
-      tx,
-    );
-    const old = moved.rows[0]?.uid;
+    const { rows } = await sql<{ key: KeyJson }>`
+      select ${keyJson} as key from keywright.apikey k
+      where k.namespace = ${ref.namespace} and k.name = ${ref.name} and k.released_at is null and k.uid <> ${ref.uid}
+      for update`.execute(tx);
+    const [old] = rows.map(({ key }) => toKeyRow(key));
     if (old === undefined) throw new Abandon('already');
-    return { revises: [old, ref.uid], audit: [{ action: 'take-over', apiKeyUid: ref.uid, detail: { from: old } }] };
+    await sql`
+      update keywright.version set ceilings = ceilings || ${JSON.stringify(ceilingsOf(old))}::jsonb
+      where apikey_uid = ${old.ref.uid} and state <> 'ended'`.execute(tx);
+    // Versions and deliveries follow by their foreign keys. What closed the old resource does not close the new one.
+    const row = { uid: ref.uid, revoked_reason: null, ...appliedColumns(applied) };
+    await tx.withSchema('keywright').updateTable('apikey').set(row).where('uid', '=', old.ref.uid).execute();
+    const audit = { action: 'take-over', apiKeyUid: ref.uid, detail: { from: old.ref.uid } };
+    return { revises: [old.ref.uid, ref.uid], audit: [audit] };
   });
   return plain(outcome);
 }

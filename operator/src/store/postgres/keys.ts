@@ -3,9 +3,9 @@ import { sql } from 'kysely';
 import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import { handledChange, settingsChange } from '../changes.ts';
-import type { ClaimOutcome, HandledRequests, KeySettings, MintRequest, Transition } from '../port.ts';
-import { keyJson, settingsColumns, toKeyRow } from './rows.ts';
+import { appliedChange, handledChange } from '../changes.ts';
+import type { AppliedSettings, ClaimOutcome, HandledRequests, MintRequest, Transition } from '../port.ts';
+import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
 import { Abandon, transition } from './transaction.ts';
@@ -32,20 +32,19 @@ export async function lockKey(
 
 /** See {@link Store.mint}. */
 export async function mint(context: StoreContext, request: MintRequest): Promise<ClaimOutcome> {
-  const { ref, settings, version, now } = request;
+  const { ref, applied, version, now } = request;
   return await transition(context, 'mint', now, async (tx) => {
-    const columns = settingsColumns(settings);
     await tx
       .withSchema('keywright')
       .insertInto('apikey')
-      .values({ uid: ref.uid, namespace: ref.namespace, name: ref.name, ...columns, created_at: at(now) })
+      .values({ uid: ref.uid, namespace: ref.namespace, name: ref.name, ...appliedColumns(applied), created_at: at(now) })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const key = await lockKey(tx, ref.uid);
     if (key.revokedReason !== undefined) throw new Abandon('already');
     const answered = { ...handledColumns(request.handled), compromised_key_id: null };
-    const row = { ...columns, ...answered };
-    await tx.withSchema('keywright').updateTable('apikey').set(row).where('uid', '=', ref.uid).execute();
+    // Settings are not written again: who planned this mint may have read them before somebody narrowed them.
+    await tx.withSchema('keywright').updateTable('apikey').set(answered).where('uid', '=', ref.uid).execute();
     await setLostAside(tx, request);
     await requireNextAttempt(tx, ref.uid, version.epoch);
     await insertVersion(tx, request);
@@ -172,25 +171,24 @@ export async function activate(
 }
 
 /** See {@link Store.saveSettings}. */
-export async function saveSettings(context: StoreContext, uid: string, settings: KeySettings, now: Instant): Promise<Transition> {
+export async function saveSettings(
+  context: StoreContext,
+  uid: string,
+  applied: AppliedSettings,
+  now: Instant,
+): Promise<Transition> {
   const outcome = await transition(context, 'saveSettings', now, async (tx) => {
     await lockKey(tx, uid);
-    const known = await sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k where k.uid = ${uid}`.execute(tx);
-    const columns = settingsColumns(settings);
-    const saved = await tx
-      .withSchema('keywright')
-      .updateTable('apikey')
-      .set(columns)
-      .where('uid', '=', uid)
-      .where(
-        sql<boolean>`(display_name, catalog, owner, access_type, client_application, suspended, selections) is distinct from
-          (${columns.display_name}, ${columns.catalog}, ${columns.owner}, ${columns.access_type}, ${columns.client_application}::text,
-           ${columns.suspended}::boolean, ${columns.selections}::jsonb)`,
-      )
-      .executeTakeFirst();
-    if (saved.numUpdatedRows !== 1n) throw new Abandon('already');
-    const detail = known.rows.map(({ key }) => settingsChange(toKeyRow(key).settings, settings));
-    return { revises: [uid], audit: detail.map((one) => ({ action: 'edit', apiKeyUid: uid, detail: one })) };
+    const { rows } = await sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k where k.uid = ${uid}`.execute(
+      tx,
+    );
+    const [known] = rows.map(({ key }) => toKeyRow(key));
+    if (known === undefined) throw new Abandon('already');
+    const change = appliedChange(known, applied);
+    if (change.kind === 'none') throw new Abandon('already');
+    await tx.withSchema('keywright').updateTable('apikey').set(appliedColumns(applied)).where('uid', '=', uid).execute();
+    if (change.kind === 'acceptance') return { revises: [], audit: [] };
+    return { revises: [uid], audit: [{ action: change.action, apiKeyUid: uid, detail: change.detail }] };
   });
   return plain(outcome);
 }

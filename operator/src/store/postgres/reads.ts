@@ -3,7 +3,18 @@ import { sql } from 'kysely';
 import type { ApiKeyRef } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, EndedReason } from '../../domain/version.ts';
-import type { AuditFilter, AuditRow, CatalogRow, FeedRow, GroupRow, KeyCounts, KeyRecord, KeyState, OwnerRow } from '../port.ts';
+import type {
+  AuditFilter,
+  AuditRow,
+  CatalogRow,
+  FeedRow,
+  GroupRow,
+  KeyCounts,
+  KeyRecord,
+  KeySettings,
+  KeyState,
+  OwnerRow,
+} from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
 import {
   deliveryJson,
@@ -23,6 +34,7 @@ import type { StoreContext } from './transaction.ts';
 
 interface KeyRecordRow {
   readonly version: VersionJson;
+  readonly ceilings: readonly KeySettings[];
   readonly key: KeyJson;
   readonly owner: OwnerRow | null;
   readonly groups: readonly GroupRow[] | null;
@@ -107,7 +119,7 @@ export async function countWithdrawing(context: StoreContext): Promise<ReadonlyM
 export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
   const catalog = context.models.reading('c');
   const query = sql<KeyRecordRow>`
-    select ${versionJson} as version, ${keyJson} as key,
+    select ${versionJson} as version, v.ceilings as ceilings, ${keyJson} as key,
       case when o.uid is not null then ${ownerJson('o')} end as owner,
       (select json_agg(${groupJson('g')} order by named.position)
        from jsonb_array_elements_text(o.groups) with ordinality named (name, position)
@@ -122,6 +134,7 @@ export async function findByKeyId(context: StoreContext, keyId: string): Promise
   if (row === undefined) return undefined;
   return {
     version: toVersion(row.version),
+    ...(row.ceilings.length === 0 ? {} : { ceilings: row.ceilings }),
     key: toKeyRow(row.key),
     owner: row.owner ?? undefined,
     groups: row.groups ?? [],

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState, VersionUse } from '../../domain/version.ts';
-import type { CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections } from '../port.ts';
+import type { AppliedSettings, CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections } from '../port.ts';
 
 /** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
 export interface VersionJson {
@@ -63,6 +63,11 @@ export interface KeyJson {
   readonly revokedReason: string | null;
   readonly handledRotate: string | null;
   readonly handledCompromised: string | null;
+  readonly proposed: KeySettings | null;
+  readonly notPermitted: boolean;
+  readonly acceptedGeneration: number | null;
+  readonly acceptedRequests: string | null;
+  readonly acceptedPeriod: string | null;
 }
 
 /** `version v` as {@link VersionJson}. */
@@ -79,7 +84,8 @@ export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jso
 export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
   'displayName', k.display_name, 'catalog', k.catalog, 'owner', k.owner, 'accessType', k.access_type,
   'clientApplication', k.client_application, 'suspended', k.suspended, 'selections', k.selections, 'revokedReason', k.revoked_reason,
-  'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised)`;
+  'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised, 'proposed', k.proposed, 'notPermitted', k.not_permitted,
+  'acceptedGeneration', k.accepted_generation, 'acceptedRequests', k.accepted_requests, 'acceptedPeriod', k.accepted_period)`;
 
 /** `delivery d` as {@link DeliveryJson}. */
 export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
@@ -138,18 +144,23 @@ export function toDelivery(row: DeliveryJson): Delivery {
 
 /** JSON → {@link KeyRow}. */
 export function toKeyRow(row: KeyJson): KeyRow {
-  const { uid, namespace, name, revokedReason, clientApplication, handledRotate, handledCompromised, ...settings } = row;
+  const { uid, namespace, name, revokedReason, clientApplication, handledRotate, handledCompromised, ...kept } = row;
+  const { proposed, notPermitted, acceptedGeneration: generation, acceptedRequests, acceptedPeriod, ...settings } = kept;
   const handled = present({ rotate: handledRotate, compromised: handledCompromised });
+  const accepted =
+    generation === null ? undefined : { generation, requests: acceptedRequests ?? '', period: acceptedPeriod ?? '' };
   return {
     ref: { namespace, name, uid },
     settings: { ...settings, ...present({ clientApplication }) },
-    ...present({ revokedReason }),
+    ...present({ revokedReason, proposed }),
+    ...(notPermitted ? { notPermitted } : {}),
+    ...(accepted === undefined ? {} : { accepted }),
     ...(Object.keys(handled).length === 0 ? {} : { handled }),
   };
 }
 
-/** The columns of `apikey` that {@link KeySettings} fill. */
-export function settingsColumns(settings: KeySettings) {
+/** The columns of `apikey` that {@link AppliedSettings} fill. */
+export function appliedColumns({ settings, proposed, notPermitted, accepted }: AppliedSettings) {
   return {
     display_name: settings.displayName,
     catalog: settings.catalog,
@@ -158,5 +169,10 @@ export function settingsColumns(settings: KeySettings) {
     client_application: settings.clientApplication ?? null,
     suspended: settings.suspended,
     selections: JSON.stringify(settings.selections),
+    proposed: proposed === undefined ? null : JSON.stringify(proposed),
+    not_permitted: notPermitted === true,
+    accepted_generation: accepted?.generation ?? null,
+    accepted_requests: accepted?.requests ?? null,
+    accepted_period: accepted?.period ?? null,
   };
 }

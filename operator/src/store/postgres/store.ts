@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
+import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './ends.ts';
@@ -72,10 +73,12 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     saveHandled: (uid, handled, now) => saveHandled(context, uid, handled, now),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
-    saveSettings: (uid, settings, now) => saveSettings(context, uid, settings, now),
+    saveSettings: (uid, applied, now) => saveSettings(context, uid, applied, now),
+    carryAcceptances: (period, accepted, now) => carryAcceptances(context, period, accepted, now),
+    admissionPeriod: (identity, since) => admissionPeriod(context, identity, since),
     beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
-    takeOver: (ref, now) => takeOver(context, ref, now),
+    takeOver: (ref, applied, now) => takeOver(context, ref, applied, now),
     releaseKey: (uid, now) => releaseKey(context, uid, now),
     saveCatalog: (row, now) => saveCatalog(context, row, now),
     deleteCatalog: (uid, now) => deleteCatalog(context, uid, now),

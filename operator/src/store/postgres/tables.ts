@@ -3,7 +3,7 @@ import type { ColumnType, Generated, RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { DeliveryState, EndedReason, MintCause, VersionState } from '../../domain/version.ts';
-import type { FeedRow, Selections } from '../port.ts';
+import type { FeedRow, KeySettings, Selections } from '../port.ts';
 
 /** An instant in a column: written through {@link at}, never read as such (rows leave as JSON, instants as milliseconds). */
 type At = ColumnType<never, RawBuilder<never>, RawBuilder<never>>;
@@ -40,6 +40,11 @@ export interface Tables {
     handled_rotate: string | null;
     handled_compromised: string | null;
     compromised_key_id: string | null;
+    proposed: ColumnType<KeySettings | null, string | null, string | null>;
+    not_permitted: Generated<boolean>;
+    accepted_generation: ColumnType<string | null, number | null, number | null>;
+    accepted_requests: string | null;
+    accepted_period: string | null;
   };
   readonly version: {
     id: string;

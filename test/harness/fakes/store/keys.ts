@@ -1,18 +1,19 @@
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import type { Instant } from '../../../../operator/src/domain/time.ts';
-import { handledChange, settingsChange } from '../../../../operator/src/store/changes.ts';
-import type { HandledRequests, KeySettings, MintRequest } from '../../../../operator/src/store/port.ts';
+import { ceilingsOf } from '../../../../operator/src/store/ceilings.ts';
+import { appliedChange, handledChange } from '../../../../operator/src/store/changes.ts';
+import type { AcceptedState, AppliedSettings, HandledRequests, MintRequest } from '../../../../operator/src/store/port.ts';
 import { claim, withdraw } from './deliveries.ts';
-import { Abandon, canonical, inUse, optional, replace, sameName, versionsOf } from './rows.ts';
+import { Abandon, inUse, optional, replace, sameName, versionsOf } from './rows.ts';
 import type { Audited, Change, Rows, StoredKey } from './rows.ts';
 
 export function mint(rows: Rows, request: MintRequest): Change {
-  const { ref, settings, version, now } = request;
+  const { ref, applied, version, now } = request;
   const held = [...rows.keys.values()].some((key) => !key.released && key.ref.uid !== ref.uid && sameName(key.ref, ref));
-  const key: StoredKey = rows.keys.get(ref.uid) ?? { ref, settings, released: false };
+  const key: StoredKey = rows.keys.get(ref.uid) ?? { ref, ...applied, released: false };
   if (held || key.released || key.revokedReason !== undefined) throw new Abandon('already');
   const { compromisedKeyId: _, ...kept } = key;
-  rows.keys.set(ref.uid, { ...kept, settings });
+  rows.keys.set(ref.uid, kept);
   recordHandled(rows, ref.uid, { ...key.handled, ...request.handled });
   const own = versionsOf(rows, ref.uid);
   const lost = own.filter(
@@ -62,11 +63,31 @@ export function activate(rows: Rows, uid: string, keyId: string, oldNotAfter: In
   return { uid, revises: [uid], audit: [{ action: 'activate', keyId, detail }] };
 }
 
-export function saveSettings(rows: Rows, uid: string, settings: KeySettings): Change {
+export function saveSettings(rows: Rows, uid: string, applied: AppliedSettings): Change {
   const key = inUse(rows, uid);
-  if (canonical(key.settings) === canonical(settings)) throw new Abandon('already');
-  rows.keys.set(uid, { ...key, settings: structuredClone(settings) });
-  return { uid, revises: [uid], audit: [{ action: 'edit', detail: settingsChange(key.settings, settings) }] };
+  const change = appliedChange(key, applied);
+  if (change.kind === 'none') throw new Abandon('already');
+  rows.keys.set(uid, { ...withoutApplied(key), ...structuredClone(applied) });
+  if (change.kind === 'acceptance') return { uid, revises: [], audit: [] };
+  return { uid, revises: [uid], audit: [{ action: change.action, detail: change.detail }] };
+}
+
+type Kept = Omit<StoredKey, 'settings' | 'proposed' | 'notPermitted' | 'accepted'>;
+
+function withoutApplied({ settings: _s, proposed: _p, notPermitted: _n, accepted: _a, ...kept }: StoredKey): Kept {
+  return kept;
+}
+
+export function carryAcceptances(rows: Rows, period: string, states: readonly AcceptedState[]): number {
+  let carried = 0;
+  for (const { uid, generation, requests } of states) {
+    const key = rows.keys.get(uid);
+    if (key?.accepted?.generation !== generation || key.accepted.requests !== requests || key.accepted.period === period)
+      continue;
+    rows.keys.set(uid, { ...key, accepted: { generation, requests, period } });
+    carried += 1;
+  }
+  return carried;
 }
 
 export function saveHandled(rows: Rows, uid: string, handled: HandledRequests): Change {
@@ -85,13 +106,17 @@ export function recordHandled(rows: Rows, uid: string, handled: HandledRequests)
   return [{ action: 'handle', detail }];
 }
 
-export function takeOver(rows: Rows, ref: ApiKeyRef): Change {
+export function takeOver(rows: Rows, ref: ApiKeyRef, applied: AppliedSettings): Change {
   const old = [...rows.keys.values()].find((key) => !key.released && key.ref.uid !== ref.uid && sameName(key.ref, ref));
   if (old === undefined || rows.keys.has(ref.uid)) throw new Abandon('already');
-  const { revokedReason: _, ...kept } = old;
+  const { revokedReason: _, ...kept } = withoutApplied(old);
   rows.keys.delete(old.ref.uid);
-  rows.keys.set(ref.uid, { ...kept, ref });
-  for (const one of versionsOf(rows, old.ref.uid)) replace(rows.versions, one, { ...one, apiKeyUid: ref.uid });
+  rows.keys.set(ref.uid, { ...kept, ...applied, ref });
+  for (const one of versionsOf(rows, old.ref.uid)) {
+    replace(rows.versions, one, { ...one, apiKeyUid: ref.uid });
+    if (one.state === 'ended') continue;
+    rows.ceilings.set(one.keyId, [...(rows.ceilings.get(one.keyId) ?? []), ...ceilingsOf(old)]);
+  }
   for (const one of rows.deliveries.filter((other) => other.apiKeyUid === old.ref.uid))
     replace(rows.deliveries, one, { ...one, apiKeyUid: ref.uid });
   return { uid: ref.uid, revises: [old.ref.uid, ref.uid], audit: [{ action: 'take-over', detail: { from: old.ref.uid } }] };

@@ -39,7 +39,7 @@ function compromised(key: StoredKey | undefined, own: readonly Version[]): KeySt
   return { keyId: version.keyId, at: version.endedAt, newest: own.at(-1) === version };
 }
 
-export function findByKeyId({ keys, versions, owners, groups, catalogs }: Rows, keyId: string): KeyRecord | undefined {
+export function findByKeyId({ keys, versions, ceilings, owners, groups, catalogs }: Rows, keyId: string): KeyRecord | undefined {
   const found = versions.find((one) => one.keyId === keyId);
   if (found === undefined) return undefined;
   const key = existing(keys, found.apiKeyUid);
@@ -49,6 +49,7 @@ export function findByKeyId({ keys, versions, owners, groups, catalogs }: Rows, 
   const known = inForce(groups);
   return {
     version,
+    ...optional('ceilings', ceilings.get(keyId)),
     key: publicKey(key),
     owner,
     groups: (owner?.groups ?? []).flatMap((name) => known.filter((row) => row.name === name)),

@@ -4,12 +4,14 @@ import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import type { Delivery, Version } from '../../../../operator/src/domain/version.ts';
 import type { ReplicaRow } from '../../../../operator/src/store/horizon.ts';
 import type {
+  AdmissionPeriod,
   AuditRow,
   CatalogRow,
   ClaimOutcome,
   FeedRow,
   GroupRow,
   KeyRow,
+  KeySettings,
   OwnerRow,
 } from '../../../../operator/src/store/port.ts';
 
@@ -27,6 +29,8 @@ export interface Rows {
   /** In the order of their minting, as are deliveries. */
   versions: Version[];
   deliveries: Delivery[];
+  /** By key id. */
+  ceilings: Map<string, readonly KeySettings[]>;
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
   groups: Cluster<GroupRow>;
@@ -60,12 +64,15 @@ export class MemoryDatabase {
   clusterUid: string | undefined;
   fence = 0;
   readonly peppers: Map<string, Uint8Array> = new Map();
+  /** The period of the admission policy that runs. */
+  admission: { readonly identity: string; readonly period: AdmissionPeriod } | undefined;
   /** By id. */
   readonly replicas: Map<string, ReplicaRow & { readonly dropped: number }> = new Map();
   rows: Rows = {
     keys: new Map(),
     versions: [],
     deliveries: [],
+    ceilings: new Map(),
     catalogs: new Map(),
     owners: new Map(),
     groups: new Map(),
