@@ -25,11 +25,49 @@ export interface ReferenceCase {
 
 const no = (code: string): ReferenceVerdict => ({ allowed: false, code });
 
+/** The order of the questions: of two denials a client hears the earlier one. */
+const order = [
+  ...['https_required', 'key_invalid', 'key_expired', 'key_suspended', 'owner_inactive', 'access_type_not_allowed'],
+  ...['source_not_allowed', 'endpoint_not_allowed', 'application_not_allowed', 'invalid_request', 'channel_not_assigned'],
+  'attribute_not_allowed',
+];
+
 /**
  * The decision once more, slow and obvious: read from the rules word by word, with nothing indexed, cached or shared with
  * the program. It shares no code with it, so that both are wrong only where both were written wrong.
  */
-export function referenceDecide({ record, addressed, request, now }: ReferenceCase): ReferenceVerdict {
+export function referenceDecide(given: ReferenceCase): ReferenceVerdict {
+  const { record } = given;
+  const sets = [
+    record.key.settings,
+    ...(record.key.proposed === undefined ? [] : [record.key.proposed]),
+    ...(record.ceilings ?? []),
+  ];
+  const verdicts = sets.map((settings) => decideUnder({ ...given, record: { ...record, key: { ...record.key, settings } } }));
+  const denials = verdicts.filter((verdict) => !verdict.allowed).sort((a, b) => order.indexOf(a.code) - order.indexOf(b.code));
+  const [first] = denials;
+  if (first?.code === 'channel_not_assigned') {
+    const outside = new Set(denials.flatMap(({ violatingChannels = [] }) => violatingChannels));
+    return { ...first, violatingChannels: [...new Set(given.request.targetChannels)].filter((slug) => outside.has(slug)) };
+  }
+  if (first !== undefined) return first;
+  const [applied, ...narrowing] = verdicts.filter((verdict) => verdict.allowed);
+  if (applied === undefined) throw new Error('neither allowed nor denied');
+  const both = (a: 'All' | readonly string[], b: 'All' | readonly string[]) =>
+    a === 'All' ? b : b === 'All' ? a : a.filter((name) => b.includes(name));
+  return narrowing.reduce(
+    (sum, one) => ({
+      ...sum,
+      channels: both(sum.channels, one.channels),
+      attributes: both(sum.attributes, one.attributes),
+      applications: both(sum.applications, one.applications),
+    }),
+    applied,
+  );
+}
+
+/** Under one set of settings. */
+function decideUnder({ record, addressed, request, now }: ReferenceCase): ReferenceVerdict {
   const { version, key, owner, groups, catalog } = record;
   const { settings } = key;
   const httpsNeeded = addressed === undefined ? true : addressed.model.policy.requireHttps;
@@ -50,6 +88,7 @@ export function referenceDecide({ record, addressed, request, now }: ReferenceCa
   const rules = [...owner.rules];
   for (const group of groups) rules.push(...group.rules);
   const own = rules.filter((rule) => rule.catalog === catalog.name);
+  if (key.notPermitted === true) return no('access_type_not_allowed');
   const type = model.accessTypes.find((one) => one.name === settings.accessType);
   if (type === undefined || !own.some((rule) => has(rule.accessTypes, type.name))) return no('access_type_not_allowed');
 

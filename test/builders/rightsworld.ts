@@ -1,7 +1,7 @@
 import type { AuthRequest } from '../../operator/src/authorize/request.ts';
 import type { AccessType, CatalogModel, Endpoint, GrantRule, Selections } from '../../operator/src/domain/catalog.ts';
 import type { Version } from '../../operator/src/domain/version.ts';
-import type { CatalogRow, GroupRow, OwnerRow } from '../../operator/src/store/port.ts';
+import type { CatalogRow, GroupRow, KeyRecord, KeySettings, OwnerRow } from '../../operator/src/store/port.ts';
 import { authRequest } from './authrequest.ts';
 import { catalogModel, grantRule } from './clusterrows.ts';
 import { endpointAt } from './endpoints.ts';
@@ -76,19 +76,28 @@ export function drawWorld(chance: Chance): RightsWorld {
     groups: groups.map((group) => group.name),
     rules: drawRules(chance, model),
   };
-  const { record } = keyRecord({
+  const drawSettings = (): KeySettings => ({
+    ...{ displayName: 'Billing', owner: 'ana' },
+    accessType: chance.is(0.98) ? chance.pick(typeNames) : 'Unknown',
+    catalog: chance.is(0.99) ? 'default' : 'other',
+    suspended: chance.is(0.02),
+    selections: drawSelections(chance, model),
+  });
+  const { record: bare } = keyRecord({
     version: drawVersion(chance),
-    key: chance.is(0.01) ? { revokedReason: 'Unspecified' } : {},
-    settings: {
-      accessType: chance.is(0.98) ? chance.pick(typeNames) : 'Unknown',
-      catalog: chance.is(0.99) ? 'default' : 'other',
-      suspended: chance.is(0.02),
-      selections: drawSelections(chance, model),
+    key: {
+      ...(chance.is(0.01) ? { revokedReason: 'Unspecified' } : {}),
+      ...(chance.is(0.01) ? { notPermitted: true as const } : {}),
+      ...(chance.is(0.15) ? { proposed: drawSettings() } : {}),
     },
+    settings: drawSettings(),
     owner: chance.is(0.99) ? owner : undefined,
     groups,
     catalog: chance.is(0.99) ? catalog : undefined,
   });
+  const record: KeyRecord = chance.is(0.1)
+    ? { ...bare, ceilings: chance.is(0.3) ? [drawSettings(), drawSettings()] : [drawSettings()] }
+    : bare;
   const stranger: CatalogRow = { ...catalog, uid: 'catalog-2' };
   return { record, addressed: chance.is(0.97) ? catalog : chance.pick([undefined, stranger]) };
 }

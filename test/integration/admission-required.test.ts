@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
 import { leaseName, operatorRoleName } from '../../operator/src/api/admission/roles.ts';
@@ -75,7 +77,8 @@ const cluster = [
     spec: {
       key: { prefix: 'acme', environment: 'live' },
       accessTypes: [{ name: 'Integrations', endpoints: 'All' }],
-      policy: { requireContactEmail: false },
+      endpoints: ['things', 'others'].map((what) => ({ name: `list-${what}`, method: 'GET', path: `/v1/${what}` })),
+      policy: { requireContactEmail: false, neverExpires: 'Allowed' },
     },
   },
   { apiVersion, kind: 'KeyOwnerGroup', metadata: { name: 'group' }, spec: { displayName: 'Group' } },
@@ -104,8 +107,13 @@ const destination = (name: string, namespaces: readonly string[]) => ({
 interface Status {
   readonly metadata: { readonly finalizers?: readonly string[] };
   readonly status?: {
-    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
-    readonly currentKey?: { readonly id: string; readonly epoch: number };
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly reason: string;
+      readonly message: string;
+    }[];
+    readonly currentKey?: { readonly id: string; readonly epoch: number; readonly expiresAt?: string };
   };
 }
 
@@ -127,10 +135,39 @@ async function becomes(name: string, state: string, where = namespace): Promise<
   );
 }
 
+/** The value of the annotation that confirms the present state, as the status names it. */
+async function confirmation(name: string): Promise<string | undefined> {
+  const ready = (await read(name)).status?.conditions?.find(({ type }) => type === 'Ready');
+  return /keywright\.dev\/confirm=([0-9a-f]{16})/.exec(ready?.message ?? '')?.[1];
+}
+
 const secretStatus = async (name: string, where = namespace) =>
   (await kube.request('GET', `/api/v1/namespaces/${where}/secrets/${name}`)).status;
 
-const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
+const admissionRoot = '/apis/admissionregistration.k8s.io/v1';
+
+async function removePolicy(): Promise<void> {
+  for (const plural of ['validatingadmissionpolicybindings', 'validatingadmissionpolicies'])
+    await kube.request('DELETE', `${admissionRoot}/${plural}/${admissionPolicyName}`);
+}
+
+/** What verdicts about the key are made under. */
+async function applied(name: string) {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ suspended: boolean; endpoints: unknown; proposed: unknown }>(
+      `select suspended, selections -> 'endpoints' as endpoints, proposed -> 'suspended' as proposed
+       from keywright.apikey where namespace = $1 and name = $2 and released_at is null`,
+      [namespace, name],
+    );
+    const [row] = rows;
+    if (row === undefined) throw new Error(`the store has no ${name}`);
+    return row;
+  } finally {
+    await client.end();
+  }
+}
 
 beforeAll(async () => {
   await applyPermissions(kube, { policy: false, operatorNamespace: system });
@@ -160,9 +197,23 @@ describe('the operator under its own role, with KEYWRIGHT_ADMISSION=required', (
     expect((await read('early')).status).not.toHaveProperty('currentKey');
   });
 
-  it('mints as soon as it has seen the policy and its binding', async () => {
+  it('holds what was written meanwhile when the policy is there, and says who must do what', async () => {
     await applyPolicy(kube);
     await restart();
+    await until(async () => (await confirmation('early')) !== undefined, { what: 'the value that confirms', deadlineMs: 30_000 });
+    await becomes('early', 'False AdmissionPolicyMissing');
+    expect(await secretStatus('early')).toBe(404);
+  });
+
+  it('mints it when somebody with all its rights confirms it, and for nobody else', async () => {
+    kube = await withServiceAccount(kube, namespace, 'author');
+    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'author', namespace }, [
+      { apiGroups: ['keywright.dev'], resources: ['apikeys'], verbs: ['get', 'list', 'create', 'update', 'patch', 'delete'] },
+    ]);
+    const confirm = ['annotate', 'ak', 'early', '-n', namespace, `keywright.dev/confirm=${await confirmation('early')}`];
+    const refused = await kube.kubectl(confirm, { user: 'author', allowFailure: true });
+    expect(refused.stderr).toContain(`user "system:serviceaccount:${namespace}:author" has no right to`);
+    await kube.kubectl(confirm);
     await becomes('early', 'True Available');
     expect(await secretStatus('early')).toBe(200);
   });
@@ -217,8 +268,52 @@ describe('the operator under its own role, with KEYWRIGHT_ADMISSION=required', (
     }
   });
 
+  it.each([
+    ['only audits', 'validatingadmissionpolicybindings', { spec: { validationActions: ['Audit'] } }],
+    [
+      'is ignored when it fails',
+      'validatingadmissionpolicies',
+      { spec: { failurePolicy: 'Ignore', validations: [{ expression: '[][0]' }] } },
+    ],
+    ['has another text', 'validatingadmissionpolicies', { spec: { validations: [{ expression: 'true' }] } }],
+    [
+      'leaves the namespace out',
+      'validatingadmissionpolicies',
+      { spec: { matchConstraints: { namespaceSelector: { matchLabels: { guarded: 'yes' } } } } },
+    ],
+  ])('gives an author without our verbs nothing while the policy %s', async (_, plural, weakened) => {
+    const name = `guarded-${randomBytes(4).toString('hex')}`;
+    const contentType = 'application/merge-patch+json';
+    await applyAll(kube, [key(name, { endpoints: ['list-things'], expiry: { after: '100h' }, suspend: true })]);
+    await becomes(name, 'False Suspended');
+    const before = (await read(name)).status?.currentKey;
+    const path = `${admissionRoot}/${plural}/${admissionPolicyName}`;
+    expect((await kube.request('PATCH', path, { body: weakened, contentType })).status).toBe(200);
+    const edit = { suspend: false, endpoints: ['list-things', 'list-others'], expiry: { never: true } };
+    const deliverTo = [
+      { name: 'local', secret: { name } },
+      { name: 'mine', secret: { name: `${name}-mine` } },
+    ];
+    const body = { spec: { ...edit, deliverTo } };
+    const own = `/apis/${apiVersion}/namespaces/${namespace}/apikeys/${name}`;
+    await until(async () => (await kube.request('PATCH', own, { body, contentType, user: 'author' })).status === 200, {
+      what: 'a policy that lets the author pass',
+    });
+    await becomes(name, 'False AdmissionPolicyMissing');
+    await removePolicy();
+    await applyPolicy(kube);
+    await until(async () => (await confirmation(name)) !== undefined, { what: 'the policy seen again', deadlineMs: 30_000 });
+    const stored = await applied(name);
+    expect([stored.suspended, stored.endpoints, stored.proposed]).toEqual([true, ['list-things'], false]);
+    expect((await read(name)).status?.currentKey).toEqual(before);
+    expect([await secretStatus(`${name}-mine`), await secretStatus(name)]).toEqual([404, 200]);
+    await kube.kubectl(['annotate', 'ak', name, '-n', namespace, `keywright.dev/confirm=${await confirmation(name)}`]);
+    await becomes(name, 'True Available');
+    expect(await secretStatus(`${name}-mine`)).toBe(200);
+  });
+
   it('mints nothing new once the policy is away, also in place of what is lost, and ends what is deleted', async () => {
-    await kube.request('DELETE', `${policies}/${admissionPolicyName}`);
+    await removePolicy();
     await restart();
     await applyAll(kube, [key('late')]);
     await becomes('late', 'False AdmissionPolicyMissing');

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryDatabase, MemoryStore } from '../../harness/fakes/store.ts';
 import { mintRequest } from '../../builders/mintrequest.ts';
+import { acceptanceSuite } from './acceptancesuite.ts';
 import { lifecycleSuite } from './lifecyclesuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
@@ -52,4 +53,5 @@ async function rowsWrittenBy(database: MemoryDatabase, work: () => Promise<void>
 storeSuite('the store in memory', createDatabase);
 rightsSuite('the store in memory', createDatabase);
 lifecycleSuite('the store in memory', createDatabase);
+acceptanceSuite('the store in memory', createDatabase);
 useSuite('the store in memory', createDatabase);

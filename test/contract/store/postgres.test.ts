@@ -4,6 +4,7 @@ import { systemClock } from '../../../operator/src/domain/time.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { usePostgres } from '../../harness/parts.ts';
+import { acceptanceSuite } from './acceptancesuite.ts';
 import { lifecycleSuite } from './lifecyclesuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
@@ -80,4 +81,5 @@ async function rowsWrittenBy(url: string, work: () => Promise<void>): Promise<Re
 storeSuite('the store on PostgreSQL', createDatabase);
 rightsSuite('the store on PostgreSQL', createDatabase);
 lifecycleSuite('the store on PostgreSQL', createDatabase);
+acceptanceSuite('the store on PostgreSQL', createDatabase);
 useSuite('the store on PostgreSQL', createDatabase);

@@ -205,12 +205,6 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         await minted({ targets: [free] });
       });
 
-      test('brings the settings along', async () => {
-        const first = await minted({}, true);
-        await minted({ ref: first.ref, settings: { accessType: 'Admin' }, version: { epoch: 2 } });
-        expect((await store.readKey(first.ref.uid)).key?.settings.accessType).toBe('Admin');
-      });
-
       test('mints nothing for a key that is revoked for good', async () => {
         const { ref } = await minted({}, true);
         await store.revokeAll(ref.uid, { actor: 'operator', revokedReason: 'KeyCompromise', detail: 'spec' }, later);

@@ -84,6 +84,28 @@ describe('over generated worlds', { timeout: 60_000 }, () => {
     });
   });
 
+  test('a set of settings more never gives a right, whatever it says', () => {
+    forEachRequest(1_500, (chance, world, request) => {
+      const { record } = world;
+      const model = record.catalog?.model;
+      if (model === undefined) return;
+      const other = drawWorld(chance).record.key.settings;
+      const verdict = decideIn({ ...world, record: { ...record, ceilings: [...(record.ceilings ?? []), other] } }, request);
+      const proposed = decideIn({ ...world, record: { ...record, key: { ...record.key, proposed: other } } }, request);
+      const { proposed: _, ...without } = record.key;
+      for (const [more, less] of [
+        [decideIn(world, request), verdict],
+        [decideIn({ ...world, record: { ...record, key: without } }, request), proposed],
+      ] as const) {
+        if (!less.allowed) continue;
+        if (!more.allowed) throw new Error(`a set of settings gave a right: ${more.code}`);
+        expect(isWithin(less.grant.channels, more.grant.channels, model.channels)).toBe(true);
+        expect(isWithin(less.grant.attributes, more.grant.attributes, model.attributes)).toBe(true);
+        expect(isWithin(less.grant.applications, more.grant.applications, model.applications)).toBe(true);
+      }
+    });
+  });
+
   test('a key never exceeds its owner: what it may, a key of the same owner without selections may too [S1-5]', () => {
     forEachRequest(1_500, (_chance, world, request) => {
       const { record } = world;
@@ -99,7 +121,9 @@ describe('over generated worlds', { timeout: 60_000 }, () => {
         rules: group.rules.map((rule) => ({ ...rule, accessTypes: ['*'] })),
       }));
       const settings = { ...record.key.settings, accessType: 'Everything', selections: {} };
-      const free: KeyRecord = { ...record, owner, groups, catalog, key: { ...record.key, settings } };
+      const { proposed: _, ...bare } = record.key;
+      const { ceilings: __, ...rest } = record;
+      const free: KeyRecord = { ...rest, owner, groups, catalog, key: { ...bare, settings } };
       const most = decideIn({ record: free, addressed: catalog }, request);
       if (!most.allowed) throw new Error(`the owner may not: ${most.code}`);
       expect(isWithin(verdict.grant.channels, most.grant.channels, model.channels)).toBe(true);

@@ -1,0 +1,135 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+
+import type { AppliedSettings, KeySettings, Store } from '../../../operator/src/store/port.ts';
+import { keySettings, mintRequest, testStart, uniqueRef } from '../../builders/mintrequest.ts';
+import type { StoreDatabase } from './suite.ts';
+
+const later = testStart + 60_000;
+const hour = 3_600_000;
+const wider: KeySettings = keySettings({ selections: {} });
+const accepted = { generation: 3, requests: '["now",null,null]', period: 'first' };
+
+/** What every store promises of settings that are accepted or not, and of versions that another ApiKey takes over. */
+export function acceptanceSuite(name: string, createDatabase: () => Promise<StoreDatabase>): void {
+  describe(`${name}: acceptance`, () => {
+    let database: StoreDatabase;
+    let store: Store;
+
+    beforeAll(async () => {
+      database = await createDatabase();
+    });
+    beforeEach(async () => {
+      store = database.open();
+      await store.takeFence();
+    });
+    afterEach(() => store.close());
+    afterAll(() => database.close());
+
+    async function minted(ref = uniqueRef(), epoch = 1) {
+      const request = mintRequest({ ref, version: { epoch } });
+      expect(await store.mint(request)).toBe('done');
+      expect(await store.activate(ref.uid, request.version.keyId, later + hour, later)).toBe('done');
+      return { ref, keyId: request.version.keyId, settings: request.applied.settings };
+    }
+
+    const appliedOf = async (uid: string): Promise<unknown> => (await store.readKey(uid)).key;
+
+    async function revisionsOf(work: () => Promise<unknown>): Promise<number> {
+      const before = await store.latestRevision();
+      await work();
+      return (await store.latestRevision()) - before;
+    }
+
+    test('keeps proposed settings, a lost permission and the acceptance beside what applies, and lets go of them', async () => {
+      const { ref, keyId, settings } = await minted();
+      const held: AppliedSettings = { settings, proposed: wider, notPermitted: true, accepted };
+      expect(await store.saveSettings(ref.uid, held, later)).toBe('done');
+      expect(await appliedOf(ref.uid)).toEqual({ ref, ...held });
+      expect((await store.findByKeyId(keyId))?.key).toEqual({ ref, ...held });
+      expect(await store.saveSettings(ref.uid, held, later)).toBe('already');
+      expect(await store.saveSettings(ref.uid, { settings }, later)).toBe('done');
+      expect(await appliedOf(ref.uid)).toEqual({ ref, settings });
+    });
+
+    test('takes a revision for what a verdict depends on, and none for an acceptance', async () => {
+      const { ref, settings } = await minted();
+      const save = (applied: AppliedSettings) => revisionsOf(() => store.saveSettings(ref.uid, applied, later));
+      expect(await save({ settings, accepted })).toBe(0);
+      expect(await save({ settings, accepted, proposed: wider })).toBe(1);
+      expect(await save({ settings, accepted, notPermitted: true })).toBe(1);
+      expect(await save({ settings: wider, accepted })).toBe(1);
+    });
+
+    test('[S0-18] tells in the audit what was proposed, forbidden, and applied', async () => {
+      const { ref, settings } = await minted();
+      await store.saveSettings(ref.uid, { settings, proposed: { ...settings, accessType: 'Admin' } }, later);
+      await store.saveSettings(ref.uid, { settings, proposed: { ...settings, accessType: 'Admin' }, notPermitted: true }, later);
+      await store.saveSettings(ref.uid, { settings: { ...settings, accessType: 'Admin' } }, later);
+      const rows = (await store.readAudit({ apiKeyUid: ref.uid }, 3)).map(({ action, detail }) => [action, detail]);
+      expect(rows).toMatchObject([
+        ['edit', { accessType: 'Integrations → Admin' }],
+        ['forbid', { notPermitted: 'absent → true' }],
+        ['propose', { 'proposed.accessType': 'Integrations → Admin' }],
+      ]);
+    });
+
+    test('writes settings with the first version only: a later mint may have been planned before they were narrowed', async () => {
+      const { ref, settings } = await minted();
+      const narrow = { ...settings, suspended: true };
+      await store.saveSettings(ref.uid, { settings: narrow }, later);
+      await minted(ref, 2);
+      expect(await appliedOf(ref.uid)).toMatchObject({ settings: narrow });
+    });
+
+    test('holds versions that a new ApiKey takes over to what applied before, and its own only to itself', async () => {
+      const old = await minted();
+      await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...old.settings, suspended: true } }, later);
+      const next = uniqueRef(old.ref.name);
+      expect(await store.takeOver(next, { settings: wider, accepted }, later)).toBe('done');
+      const record = await store.findByKeyId(old.keyId);
+      expect(record?.key).toEqual({ ref: next, settings: wider, accepted });
+      expect(record?.ceilings).toEqual([old.settings, { ...old.settings, suspended: true }]);
+      const fresh = await minted(next, 2);
+      expect((await store.findByKeyId(fresh.keyId))?.ceilings).toBeUndefined();
+    });
+
+    test('adds a ceiling with each take-over, and one that allows nothing where nothing was permitted', async () => {
+      const old = await minted();
+      const [second, third] = [uniqueRef(old.ref.name), uniqueRef(old.ref.name)];
+      await store.takeOver(second, { settings: wider }, later);
+      await store.saveSettings(second.uid, { settings: wider, notPermitted: true }, later);
+      await store.takeOver(third, { settings: wider }, later);
+      const record = await store.findByKeyId(old.keyId);
+      expect(record?.ceilings).toEqual([old.settings, { ...wider, suspended: true }]);
+      expect(record?.key.notPermitted).toBeUndefined();
+    });
+
+    test('gives the period that runs while the identity is the same, and another one afterwards, also to another leader', async () => {
+      const first = await store.admissionPeriod('policy-1', later);
+      expect(first.since).toBe(later);
+      const other = database.open();
+      await other.takeFence();
+      expect(await other.admissionPeriod('policy-1', later + hour)).toEqual(first);
+      const second = await other.admissionPeriod('policy-2', later + hour);
+      expect(second).toMatchObject({ since: later + hour });
+      expect((await other.admissionPeriod('policy-1', later + 2 * hour)).id).not.toBe(first.id);
+      await other.close();
+    });
+
+    test('carries acceptances of the very same state over into another period, and no other', async () => {
+      const [same, edited, asked] = await Promise.all([minted(), minted(), minted()]);
+      for (const one of [same, edited, asked]) await store.saveSettings(one.ref.uid, { settings: one.settings, accepted }, later);
+      const { generation, requests } = accepted;
+      const states = [
+        { uid: same.ref.uid, generation, requests },
+        { uid: edited.ref.uid, generation: generation + 1, requests },
+        { uid: asked.ref.uid, generation, requests: '["later",null,null]' },
+        { uid: 'nobody', generation, requests },
+      ];
+      expect(await revisionsOf(async () => expect(await store.carryAcceptances('second', states, later)).toBe(1))).toBe(0);
+      expect(await appliedOf(same.ref.uid)).toMatchObject({ accepted: { ...accepted, period: 'second' } });
+      expect(await appliedOf(edited.ref.uid)).toMatchObject({ accepted });
+      expect(await appliedOf(asked.ref.uid)).toMatchObject({ accepted });
+    });
+  });
+}
