@@ -169,6 +169,13 @@ const variables = {
     '127.0.0.1:8080',
     address,
   ),
+  maxConnections: defaulted(
+    'KEYWRIGHT_MAX_CONNECTIONS',
+    'How many connections the verify listener keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address.',
+    'a whole number, 64 to 65536',
+    '1024',
+    wholeNumber(64, 65_536),
+  ),
   grpcAddress: reserved('KEYWRIGHT_GRPC_ADDRESS', 'Where the gRPC authorization service is served.', addressForm, address),
   adminAddress: reserved('KEYWRIGHT_ADMIN_ADDRESS', 'Where the administration API is served.', addressForm, address),
   tlsCertFile: inUse('KEYWRIGHT_TLS_CERT_FILE', 'The certificate chain of the verify listener, PEM.', pathForm, filePath),
