@@ -1,3 +1,4 @@
+import './commands/requirenode.ts';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import about from '../package.json' with { type: 'json' };
