@@ -124,7 +124,7 @@ export class Peers {
     else this.#bySocket.set(socket, peer);
     socket.once('close', () => {
       this.#open.delete(peer);
-      this.#handshakes.delete(ends);
+      if (this.#handshakes.get(ends) === peer) this.#handshakes.delete(ends);
       this.#connections.close(peer.connection);
       if (this.areLeaving && this.#open.size === 0) this.#gone.abort();
     });

@@ -271,7 +271,7 @@ describe('the chart', () => {
     expect(find(objects, 'RoleBinding', 'keywright-operator-secrets')?.metadata.namespace).toBe('payments');
   });
 
-  it('admits to the verify API and the metrics whom a value names, and without one the release namespace alone [12-10]', async () => {
+  it('admits to the verify API and the metrics whom a value names, and without one the release namespace alone', async () => {
     const admitted = async (values: ChartValues) => {
       const objects = await render(helm, values);
       return ['keywright-operator', 'keywright-authorizer'].map((name) =>

@@ -259,6 +259,24 @@ describe('a listener within its bounds', () => {
     expect(drops).toEqual([]);
   });
 
+  test('cuts who sends a body too slowly, and who does not read his answer', async () => {
+    const ends: string[] = [];
+    const listener = await bounded({
+      timeouts: { headersTimeout: 50, requestTimeout: 100, timeout: 100 },
+      handler: async (request, response) => {
+        const what = request.method === 'POST' ? 'body' : 'answer';
+        response.once('close', () => ends.push(what));
+        if (what === 'answer') response.end(Buffer.alloc(32 * 1024 * 1024));
+        else for await (const chunk of request) void chunk;
+      },
+    });
+    const [sender, reader] = [await connectTo(listener), await connectTo(listener, '127.0.0.2')];
+    sender.write('POST / HTTP/1.1\r\nhost: here\r\nkeywright-caller: good\r\ncontent-length: 100\r\n\r\nx');
+    reader.write(whole(token));
+    await until(() => ends.length === 2, { what: 'both to be cut' });
+    expect([...ends].sort()).toEqual(['answer', 'body']);
+  });
+
   test('cuts a connection that piles up requests without an answer', async () => {
     let arrived = 0;
     const listener = await bounded({ handler: () => void (arrived += 1) });
@@ -424,6 +442,22 @@ describe('the health listener', () => {
     await asking;
     await clock.advance(800);
     expect((await answer)[0]).toBe(503);
+  });
+
+  test('answers a probe while a stranger holds as many connections as he likes', async () => {
+    const { port } = new URL(url);
+    const held = Array.from({ length: 100 }, () => connect({ port: Number(port), host: '127.0.0.1', localAddress: '127.0.0.3' }));
+    await Promise.all(
+      held.map((socket) =>
+        once(
+          socket.on('error', () => {}),
+          'connect',
+        ),
+      ),
+    );
+    expect((await get('/readyz'))[0]).toBe(200);
+    expect((await get('/metrics'))[1]).toContain('keywright_connections_dropped_total{listener="health",cause="displaced"} 68');
+    for (const socket of held) socket.destroy();
   });
 
   test('shows metrics in the text format', async () => {
