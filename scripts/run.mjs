@@ -12,7 +12,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const STAMP = join(ROOT, 'node_modules', '.keywright-installed');
 const LOCK = join(ROOT, '.keywright', 'install.lock');
 const LOCK_DEADLINE_MS = 15 * 60_000;
-const LEAST_NODE = 24;
+const LEAST_NODE = '24.21.0';
 
 /** Command → what our Node runs, before the caller's own arguments. */
 const COMMANDS = {
@@ -154,11 +154,17 @@ function installEnvironment() {
 function ourNode() {
   const pinned = join(ROOT, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
   if (existsSync(pinned)) return pinned;
-  if (Number(process.versions.node.split('.')[0]) >= LEAST_NODE) return process.execPath;
+  if (isNewEnough(process.versions.node)) return process.execPath;
   return fail(
     1,
     `no Node ${LEAST_NODE} for ${process.platform}-${process.arch} among the packages; install Node ${LEAST_NODE} or newer`,
   );
+}
+
+function isNewEnough(version) {
+  const [own, least] = [version, LEAST_NODE].map((text) => text.split('.').map(Number));
+  const differs = least.findIndex((part, index) => own[index] !== part);
+  return differs === -1 || own[differs] > least[differs];
 }
 
 function runUnderOurNode(nodeArguments) {

@@ -1,3 +1,4 @@
+import './commands/requirenode.ts';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import about from '../package.json' with { type: 'json' };
@@ -18,8 +19,10 @@ import { systemClock } from './domain/time.ts';
 import { PepperFault } from './keys/pepper.ts';
 import { CallerTokensFault } from './server/callers.ts';
 import { ServerFault } from './server/start.ts';
+import { TlsFault } from './server/tls.ts';
 import { StandaloneFault } from './standalone/fault.ts';
 import { createLog } from './telemetry/pino.ts';
+import { FileFault } from './watchedfile.ts';
 
 const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 const defaultNamespace = 'keywright-system';
@@ -28,7 +31,7 @@ const defaultNamespace = 'keywright-system';
 const serviceNeeds: Needs = ['databaseUrl', 'peppersFile'];
 
 /** Errors whose sentence is meant for whoever configured the process. */
-const faults = [ConfigFault, CommandFault, PepperFault, CallerTokensFault, ServerFault, StandaloneFault];
+const faults = [ConfigFault, CommandFault, FileFault, PepperFault, CallerTokensFault, TlsFault, ServerFault, StandaloneFault];
 
 type Run<Options> = (context: CommandContext, options: Options) => Promise<ExitCode>;
 

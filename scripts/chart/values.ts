@@ -107,6 +107,14 @@ const authorizer = z
     ...pods({ cpu: '100m', memory: '256Mi' }),
     serviceAccount: serviceAccount().describe('The account has no right in the cluster, and its token is not mounted.'),
     usageFlush: duration('5s').describe('How often it writes which keys were used, 1s to 30s.'),
+    maxConnections: z
+      .int()
+      .min(64)
+      .max(65_536)
+      .default(1_024)
+      .describe(
+        'How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above.',
+      ),
     callers: z
       .strictObject({
         existingSecret: optionalName().describe(
@@ -192,8 +200,12 @@ const monitor = () =>
 const networkPolicy = z
   .strictObject({
     enabled: yes().describe('Whether NetworkPolicies close all ports but those that are served.'),
-    callers: kubernetesList().describe('Who reaches the verify API, as `from` in a NetworkPolicy; nothing = all Pods.'),
-    scrapers: kubernetesList().describe('Who reaches metrics and health, likewise.'),
+    callers: kubernetesList().describe(
+      'Who reaches the verify API, as `from` in a NetworkPolicy: your gateways and services. Nothing = the Pods of the release namespace alone.',
+    ),
+    scrapers: kubernetesList().describe(
+      'Who reaches metrics and health, likewise: your Prometheus. The probes of a kubelet always do.',
+    ),
     egress: kubernetesList().describe(
       'Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS.',
     ),

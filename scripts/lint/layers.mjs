@@ -10,7 +10,8 @@ const adapter = ['domain', 'api', 'resources', 'telemetry'];
 const ALLOWED = {
   domain: [],
   api: ['domain'],
-  keys: ['domain'],
+  watchedfile: ['domain'],
+  keys: ['domain', 'watchedfile'],
   telemetry: ['domain', 'authorize'],
   queue: ['domain', 'telemetry'],
   resources: ['domain', 'api'],
@@ -36,7 +37,7 @@ const ALLOWED = {
   'consumers/kubernetes': [...adapter, 'consumers'],
   reconcile: ['domain', 'api', 'keys', 'queue', 'telemetry', 'resources', 'store', 'destinations', 'consumers'],
   authorize: ['domain', 'api', 'keys', 'telemetry', 'store'],
-  server: ['domain', 'api', 'authorize', 'telemetry'],
+  server: ['domain', 'api', 'authorize', 'telemetry', 'watchedfile'],
   standalone: ['domain', 'api', 'keys', 'telemetry', 'resources', 'resources/files'],
   config: ['domain', 'telemetry', 'server'],
 };

@@ -10,7 +10,8 @@ import type { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import { mintToken } from '../../operator/src/keys/mint.ts';
 import type { Listener } from '../../operator/src/server/listener.ts';
-import { noProtection, startVerifyServer } from '../../operator/src/server/start.ts';
+import { noProtection } from '../../operator/src/server/protection.ts';
+import { startVerifyServer } from '../../operator/src/server/start.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { Store } from '../../operator/src/store/port.ts';
@@ -65,7 +66,8 @@ class Authorizer {
       metrics: silentMetrics,
     });
     const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-    const listener = await startVerifyServer({ ...common, address, protection: noProtection, authorize });
+    const shared = { ...common, metrics: silentMetrics, maxConnections: 2_048 };
+    const listener = await startVerifyServer({ ...shared, address, protection: noProtection, authorize });
     return new Authorizer(store, listener, usage);
   }
 

@@ -49,6 +49,7 @@ describe('the configuration', () => {
       KEYWRIGHT_DRIFT_INTERVAL: '24h',
       KEYWRIGHT_FEED_POLL: '1s',
       KEYWRIGHT_USAGE_FLUSH: '5s',
+      KEYWRIGHT_MAX_CONNECTIONS: '64',
       KEYWRIGHT_MAX_STALENESS: '1m',
       KEYWRIGHT_METRICS_ADDRESS: '[::1]:9000',
       KEYWRIGHT_LISTEN_ADDRESS: 'unix:/run/keywright.sock',

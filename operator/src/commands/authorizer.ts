@@ -1,9 +1,11 @@
 import { createAuthorize } from '../authorize/authorize.ts';
-import { listening, readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
+import { openProtection } from '../server/protection.ts';
+import { listening, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
 import { openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import { reloadOnChange } from './reload.ts';
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
@@ -25,8 +27,9 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'authorizer');
   const peppersFile = required(config.peppersFile, 'KEYWRIGHT_PEPPERS_FILE', 'authorizer');
   const { tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile } = config;
-  const protection = await readProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
+  const protection = await openProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
   const metrics = createMetrics({ processMetrics: true });
+  reloadOnChange(context, metrics.recorder, protection.files);
   const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder });
   const readiness: Readiness = { reporting: false };
   const isWell = async (): Promise<boolean> => (await store.schemaVersion()) >= programSchemaVersion;
@@ -43,7 +46,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     ],
   });
   try {
-    const peppers = await openPeppers(context, store, peppersFile);
+    const peppers = await openPeppers(context, store, peppersFile, metrics.recorder);
     const time = await openSharedClock(context, store, metrics.recorder);
     readiness.time = time;
     const usage = await openUsage(context, store, metrics.recorder);
@@ -54,8 +57,9 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
         metrics: metrics.recorder,
         verifyNow: () => time.verifyNow(),
       });
-      const address = config.listenAddress;
-      const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
+      const { listenAddress: address, maxConnections } = config;
+      const served = { address, protection, authorize, clock, log, metrics: metrics.recorder, maxConnections };
+      const listener = await listening(address, startVerifyServer(served));
       await aborted(signal);
       await listener.close(drainMs, lingerMs);
     } finally {

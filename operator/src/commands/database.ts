@@ -1,17 +1,16 @@
 import { Usage } from '../authorize/usage.ts';
 import { Failure } from '../domain/failure.ts';
-import { PepperFault } from '../keys/pepper.ts';
-import { PepperFile, watchPeppers } from '../keys/pepperfile.ts';
+import { PepperFile } from '../keys/pepperfile.ts';
 import type { Store } from '../store/port.ts';
 import { migrate } from '../store/postgres/migrate.ts';
 import { openPostgresStore } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CommandFault, systemId, type CommandContext } from './command.ts';
+import { reloadOnChange } from './reload.ts';
 import { SharedClock } from './sharedclock.ts';
 
 const retryMs = 1_000;
-const pepperRefreshMs = 10_000;
 
 /** The database of one process. */
 export interface DatabaseInput {
@@ -69,27 +68,11 @@ export async function openUsage(context: CommandContext, store: Store, metrics: 
 }
 
 /** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */
-export async function openPeppers(context: CommandContext, store: Store, path: string): Promise<PepperFile> {
-  const { clock, log, signal } = context;
+export async function openPeppers(context: CommandContext, store: Store, path: string, metrics: Metrics): Promise<PepperFile> {
   const peppers = await whenReachable(context, () =>
     PepperFile.open({ path, check: (id, check) => store.checkPepper(id, check) }),
-  ).catch((error: unknown) => {
-    throw error instanceof PepperFault ? new PepperFault(`${path}: ${error.message}`) : error;
-  });
-  void watchPeppers(peppers, {
-    clock,
-    everyMs: pepperRefreshMs,
-    signal,
-    onChange: () => {
-      log.info('peppers read again', { file: path });
-    },
-    onFailure: (error) => {
-      log.error('the peppers that changed are not taken over', {
-        file: path,
-        message: error instanceof Error ? error.message : 'unknown',
-      });
-    },
-  });
+  );
+  reloadOnChange(context, metrics, [peppers.file]);
   return peppers;
 }
 

@@ -55,7 +55,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     await migrateWhenReachable(inner, database);
     const time = await openSharedClock(inner, store, metrics.recorder);
     readiness.time = time;
-    const peppers = await openPeppers(inner, store, peppersFile);
+    const peppers = await openPeppers(inner, store, peppersFile, metrics.recorder);
     await claimCluster(inner, store, await whenReachable(inner, () => resources.clusterUid()));
     await work(
       { ...inner, clock: time },

@@ -7,7 +7,8 @@ import { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import type { Listener } from '../server/listener.ts';
-import { noProtection, startVerifyServer, type VerifyServerInput } from '../server/start.ts';
+import { noProtection } from '../server/protection.ts';
+import { startVerifyServer, type VerifyServerInput } from '../server/start.ts';
 import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
 import { showTable, type Screen } from '../standalone/display.ts';
 import { startEmbeddedPostgres } from '../standalone/embedded.ts';
@@ -127,7 +128,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   let fenceLost = false;
   const running: CommandContext = { ...context, signal: AbortSignal.any([signal, ended.signal]) };
   try {
-    const peppers = await openPeppers(running, store, backing.peppersFile);
+    const peppers = await openPeppers(running, store, backing.peppersFile, metrics.recorder);
     await claimCluster(running, store, standaloneCluster);
     const time = await openSharedClock(running, store, metrics.recorder);
     const installationId = await whenReachable(running, () => store.installationId());
@@ -155,7 +156,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     try {
       const verifyNow = (): Instant | undefined => time.verifyNow();
       const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow });
-      listener = await listen(places.port, { authorize, clock, log });
+      const { maxConnections } = context.config;
+      listener = await listen(places.port, { authorize, clock, log, maxConnections, metrics: metrics.recorder });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
       const model = (): TableModel => modelOf(context, resources, data, shown);
@@ -176,7 +178,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
 }
 
 /** The verify API on loopback, open to local callers. */
-async function listen(port: number, parts: Pick<VerifyServerInput, 'authorize' | 'clock' | 'log'>): Promise<Listener> {
+async function listen(port: number, parts: Omit<VerifyServerInput, 'address' | 'protection'>): Promise<Listener> {
   try {
     return await startVerifyServer({ ...parts, address: { kind: 'tcp', host: '127.0.0.1', port }, protection: noProtection });
   } catch (error) {

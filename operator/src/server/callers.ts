@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
 
 /** The header in which a gateway or platform service proves itself; Node gives header names in lower case. */
 export const callerHeader = 'keywright-caller';
@@ -16,28 +15,27 @@ export class CallerTokensFault extends Error {
   }
 }
 
-/** Reads `{"<name>": "<SHA-256 of the token, 64 hex digits>"}`. Throws {@link CallerTokensFault}. */
-export function parseCallerTokens(text: string): CallerTokens {
-  const entries = Object.entries(readObject(text));
-  if (entries.length === 0) throw new CallerTokensFault('the caller token file names no caller');
-  return new Map(entries.map(([name, value]) => [name, readDigest(name, value)]));
+/**
+ * Reads `{"<name>": "<SHA-256 of the token, 64 hex digits>"}`. A file without a caller is well-formed: nobody is admitted
+ * by a token. Throws {@link CallerTokensFault}, with the path of the file.
+ */
+export function parseCallerTokens(path: string, text: string): CallerTokens {
+  try {
+    return new Map(Object.entries(readObject(text)).map(([name, value]) => [name, readDigest(name, value)]));
+  } catch (error) {
+    throw error instanceof CallerTokensFault ? new CallerTokensFault(`${path}: ${error.message}`) : error;
+  }
 }
 
 /**
- * Whether the sender of a request may ask for verdicts: on a listener that only this machine reaches, everybody; else a
- * peer whose client certificate our CA signed, or one that sends a caller token. A token is random, so that one fast
- * hash of it is enough; every digest is compared, so that the time does not tell which one was near.
+ * Whether a request carries a caller token. A token is random, so that one fast hash of it is enough; every digest is
+ * compared, so that the time does not tell which one was near.
  */
-export function isAdmitted(
-  request: IncomingMessage,
-  rule: { readonly open: boolean; readonly tokens: CallerTokens | undefined },
-): boolean {
-  if (rule.open) return true;
-  if (request.socket instanceof TLSSocket && request.socket.authorized) return true;
+export function hasCallerToken(request: IncomingMessage, tokens: CallerTokens): boolean {
   const sent = request.headers[callerHeader];
-  if (rule.tokens === undefined || typeof sent !== 'string') return false;
+  if (typeof sent !== 'string') return false;
   const digest = createHash('sha256').update(sent, 'utf8').digest();
-  return [...rule.tokens.values()].filter((known) => timingSafeEqual(known, digest)).length > 0;
+  return [...tokens.values()].filter((known) => timingSafeEqual(known, digest)).length > 0;
 }
 
 function readObject(text: string): object {

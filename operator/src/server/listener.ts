@@ -2,32 +2,42 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
+import { Server as TlsServer, TLSSocket } from 'node:tls';
 
 import type { Clock } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { ListenerName, Metrics } from '../telemetry/metrics.ts';
 import { formatAddress } from './address.ts';
 import type { ListenAddress } from './address.ts';
+import type { ConnectionLimits } from './connections.ts';
+import { Peers } from './peers.ts';
 import { respondProblem } from './respond.ts';
+import { tlsOptions, type TlsMaterial } from './tls.ts';
 
-/** Answers one request. What it throws becomes a 500 without a text of its own. */
-export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
-
-/** PEM texts. With `clientCa` a peer is asked for a certificate, and must show one when `clientRequired`. */
-export interface TlsMaterial {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string;
-  readonly clientRequired?: boolean;
-}
+/**
+ * Answers one request. `admitted` is what the listener's `isAdmitted` said of it. What it throws becomes a 500 without a
+ * text of its own.
+ */
+export type Handler = (request: IncomingMessage, response: ServerResponse, admitted: boolean) => Promise<void> | void;
 
 /** What {@link startListener} needs. */
 export interface ListenerInput {
+  readonly name: ListenerName;
   readonly address: ListenAddress;
   readonly tls?: TlsMaterial;
+  readonly limits: ConnectionLimits;
+  /**
+   * Whether the sender of a request may ask; `certified` = the connection has a client certificate that counts. A
+   * connection whose request is not admitted ends with the answer. Absent: everybody may ask, and nobody is trusted for it.
+   */
+  readonly isAdmitted?: (request: IncomingMessage, certified: boolean) => boolean;
   readonly handler: Handler;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, 'connectionDropped'>;
+  /** Other patience than usual, in milliseconds. */
+  readonly timeouts?: Partial<typeof timeouts>;
 }
 
 /** A server that listens. */
@@ -36,6 +46,10 @@ export interface Listener {
   readonly address: ListenAddress;
   /** `http://127.0.0.1:8080`, for messages and tests; for a Unix socket its path. */
   readonly url: string;
+  /** Takes other material for new connections. Only for a listener that was started with TLS. */
+  readonly setTls: (tls: TlsMaterial) => void;
+  /** Client certificates that were accepted before this call count no more: their connections end, after the answer that they wait for. */
+  readonly distrustCertificates: () => void;
   /**
    * Answers on for at most `lingerMs` (0 without), and tells whoever asks to leave (`Connection: close`, RFC 9112 section
    * 9.6): a busy client loses no request to a connection that ends under it. Then takes no new connection, lets what runs end
@@ -44,49 +58,88 @@ export interface Listener {
   readonly close: (drainMs?: number, lingerMs?: number) => Promise<void>;
 }
 
-/** Slow or endless senders are cut: a request has 5 s for its head and 15 s in all, and a head of at most 16 KiB. */
-const options: ServerOptions = {
+/** How long a client may take, in milliseconds; whoever takes longer is cut. */
+const timeouts = {
+  /** For a TLS handshake. */
+  handshakeTimeout: 5_000,
+  /** From the connection, or the first byte of a request, to the end of its head. */
   headersTimeout: 5_000,
+  /** To the end of its body. */
   requestTimeout: 15_000,
+  /** Between two requests. */
   keepAliveTimeout: 60_000,
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16 * 1024,
+  /** Without a byte in either direction while an answer is under way: for who does not read it. */
+  timeout: 30_000,
 };
+
+/** The largest head of a request, in bytes, and the most header lines: a caller sends a few hundred bytes. */
+const options: ServerOptions = { connectionsCheckingInterval: 1_000, maxHeaderSize: 8 * 1024 };
+const headersMaxCount = 100;
 
 /** Starts one HTTP or HTTPS server. Rejects when the address cannot be had. */
 export async function startListener(input: ListenerInput): Promise<Listener> {
   const { address, tls, clock } = input;
-  const server = tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tlsOptions(tls) });
-  const clients = new Clients(server);
+  const server = createHttpServer(input);
+  const peers = new Peers(server, input);
   server.on('request', (request, response) => {
-    if (clients.areLeaving) response.setHeader('connection', 'close');
-    // A client keeps its connection for the next request; while we close, it is idle as soon as its answer is out.
+    const peer = peers.of(request.socket);
+    // Requests that came in one piece with the one for which the connection was cut.
+    if (peer === undefined || request.socket.destroyed) return;
+    if (!peers.begin(peer)) return;
+    const admitted = peers.judge(peer, request);
+    if (peers.areLeaving || peer.isLeaving) response.setHeader('connection', 'close');
     response.once('close', () => {
+      peers.end(peer);
+      // A client keeps its connection for the next request; while we close, it is idle as soon as its answer is out.
       if (!server.listening) server.closeIdleConnections();
     });
-    void handle(input, request, response);
+    void handle(input, request, response, admitted);
   });
   server.on('clientError', (_error, socket) => {
-    // Node's error carries the raw packet; nothing of it is logged or sent back.
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-    else socket.destroy();
+    // Node's error carries the raw packet; nothing of it is logged or sent back. Destroyed, and not only ended: a client that
+    // keeps its half open would otherwise hold the connection for ever.
+    const isSecured = !(socket instanceof TLSSocket) || peers.of(socket) !== undefined;
+    if (socket.writable && isSecured) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    socket.destroy();
   });
   await listen(server, address);
   const actual = actualAddress(server, address);
   return {
     address: actual,
     url: formatUrl(actual, tls !== undefined),
+    setTls: (material) => {
+      if (!(server instanceof TlsServer)) throw new TypeError('the listener has no TLS');
+      server.setSecureContext(tlsOptions(material));
+    },
+    distrustCertificates: () => {
+      peers.distrustCertificates();
+    },
     close: async (drainMs = 10_000, lingerMs = 0) => {
-      await clients.leave(clock, lingerMs);
+      await peers.leave(clock, lingerMs);
       await close(server, clock, drainMs);
     },
   };
 }
 
-async function handle(input: ListenerInput, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function createHttpServer(input: ListenerInput): Server {
+  const all = { ...options, ...timeouts, ...input.timeouts };
+  const server = input.tls === undefined ? createServer(all) : createTlsServer({ ...all, ...tlsOptions(input.tls) });
+  server.timeout = all.timeout;
+  server.maxHeadersCount = headersMaxCount;
+  // The accounting of connections decides long before; this bounds what arrives in one turn of the event loop.
+  server.maxConnections = 2 * (input.limits.proven + input.limits.unproven);
+  return server;
+}
+
+async function handle(
+  input: ListenerInput,
+  request: IncomingMessage,
+  response: ServerResponse,
+  admitted: boolean,
+): Promise<void> {
   response.on('error', () => {});
   try {
-    await input.handler(request, response);
+    await input.handler(request, response, admitted);
   } catch (error) {
     // A client that hung up in the middle of its body is nobody's fault; everything else is a defect of ours.
     if (!request.complete && request.destroyed) return;
@@ -95,12 +148,6 @@ async function handle(input: ListenerInput, request: IncomingMessage, response: 
     else
       respondProblem(response, { status: 500, title: 'Internal Server Error', detail: 'The request failed; the log says more.' });
   }
-}
-
-function tlsOptions(tls: TlsMaterial): object {
-  const server = { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' };
-  if (tls.clientCa === undefined) return server;
-  return { ...server, ca: tls.clientCa, requestCert: true, rejectUnauthorized: tls.clientRequired === true };
 }
 
 async function listen(server: Server, address: ListenAddress): Promise<void> {
@@ -146,30 +193,6 @@ function actualAddress(server: Server, address: ListenAddress): ListenAddress {
 function formatUrl(address: ListenAddress, tls: boolean): string {
   if (address.kind === 'unix') return formatAddress(address);
   return `${tls ? 'https' : 'http'}://${formatAddress({ ...address, host: address.host ?? '127.0.0.1' })}`;
-}
-
-/** The connections of a server, and whether they are asked to end. */
-class Clients {
-  areLeaving = false;
-  readonly #open = new Set<Socket>();
-  readonly #gone = new AbortController();
-
-  constructor(server: Server) {
-    server.on('connection', (socket) => {
-      this.#open.add(socket);
-      socket.once('close', () => {
-        this.#open.delete(socket);
-        if (this.areLeaving && this.#open.size === 0) this.#gone.abort();
-      });
-    });
-  }
-
-  /** Resolves when the last has gone, or in time. */
-  async leave(clock: Clock, withinMs: number): Promise<void> {
-    this.areLeaving = true;
-    if (withinMs === 0 || this.#open.size === 0) return;
-    await clock.sleep(withinMs, this.#gone.signal).catch(() => {});
-  }
 }
 
 async function close(server: Server, clock: Clock, drainMs: number): Promise<void> {

@@ -1,16 +1,18 @@
-import { readFile } from 'node:fs/promises';
-
 import type { Authorize } from '../authorize/authorize.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics, MetricsRegistry } from '../telemetry/metrics.ts';
 import { formatAddress, isLocalAddress } from './address.ts';
 import type { ListenAddress } from './address.ts';
-import { parseCallerTokens } from './callers.ts';
-import type { CallerTokens } from './callers.ts';
+import { hasCallerToken } from './callers.ts';
+import { healthLimits, limitsOf } from './connections.ts';
 import { healthHandler } from './health.ts';
 import type { HealthApi } from './health.ts';
 import { startListener } from './listener.ts';
-import type { Listener, TlsMaterial } from './listener.ts';
+import type { Listener } from './listener.ts';
+import type { Protection } from './protection.ts';
+import { isWithin } from './tls.ts';
+import type { KeyPair, TlsMaterial } from './tls.ts';
 import { verifyHandler } from './verify.ts';
 
 /** Says why a server cannot be started as configured (exit 2). */
@@ -21,38 +23,6 @@ export class ServerFault extends Error {
   }
 }
 
-/** The files that a listener's protection comes from; each as in the variable of its name. */
-export interface ProtectionFiles {
-  readonly tlsCertFile: string | undefined;
-  readonly tlsKeyFile: string | undefined;
-  readonly clientCaFile: string | undefined;
-  readonly callerTokensFile: string | undefined;
-}
-
-/** What those files hold. */
-export interface Protection {
-  readonly tls: TlsMaterial | undefined;
-  readonly callerTokens: CallerTokens | undefined;
-}
-
-/** No TLS and no callers: for a listener that only this machine reaches. */
-export const noProtection: Protection = { tls: undefined, callerTokens: undefined };
-
-/** Reads the files. Throws {@link ServerFault} with the path of the one that cannot be read, or CallerTokensFault. */
-export async function readProtection(files: ProtectionFiles): Promise<Protection> {
-  const [cert, key, clientCa, tokens] = await Promise.all(
-    [files.tlsCertFile, files.tlsKeyFile, files.clientCaFile, files.callerTokensFile].map(readText),
-  );
-  if ((cert === undefined) !== (key === undefined)) throw new ServerFault('TLS needs both a certificate and a key');
-  if (clientCa !== undefined && cert === undefined)
-    throw new ServerFault('client certificates need TLS: a certificate and a key');
-  const callerTokens = tokens === undefined ? undefined : parseCallerTokens(tokens);
-  if (cert === undefined || key === undefined) return { tls: undefined, callerTokens };
-  // With tokens as a second way in, a peer without a certificate must get as far as the header.
-  const client = clientCa === undefined ? {} : { clientCa, clientRequired: callerTokens === undefined };
-  return { tls: { cert, key, ...client }, callerTokens };
-}
-
 /** What {@link startVerifyServer} needs. */
 export interface VerifyServerInput {
   readonly address: ListenAddress;
@@ -60,30 +30,56 @@ export interface VerifyServerInput {
   readonly authorize: Authorize;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, 'connectionDropped'>;
+  /** Connections at once; see {@link limitsOf}. */
+  readonly maxConnections: number;
 }
 
 /**
  * Starts the verify API. Throws {@link ServerFault} when others than this machine could reach it without proving
- * themselves: what an admitted caller writes is believed.
+ * themselves: what an admitted caller writes is believed. Follows its protection: a token that goes is refused on the next
+ * request, an authority that goes on the next request and the next connection, and a new key serves the next connection.
  */
 export async function startVerifyServer(input: VerifyServerInput): Promise<Listener> {
-  const { address, protection, authorize, clock, log } = input;
+  const { address, protection, authorize, clock, log, metrics, maxConnections } = input;
   const open = isLocalAddress(address);
-  if (!open && protection.callerTokens === undefined && protection.tls?.clientCa === undefined) {
+  const { keyPair, callerTokens } = protection;
+  // On a local listener nobody has to show a certificate.
+  const clientCa = open ? undefined : protection.clientCa;
+  if (!open && callerTokens === undefined && clientCa === undefined) {
     throw new ServerFault(`${formatAddress(address)} is reachable from outside: it needs caller tokens or client certificates`);
   }
-  const handler = verifyHandler({ authorize, log, open, callerTokens: protection.callerTokens });
-  // On a local listener nobody has to show a certificate.
-  const tls = open && protection.tls !== undefined ? { cert: protection.tls.cert, key: protection.tls.key } : protection.tls;
-  return await startListener({ address, handler, clock, log, ...(tls === undefined ? {} : { tls }) });
+  // With tokens as a second way in, a peer without a certificate must get as far as the header.
+  const tlsOf = (pair: KeyPair): TlsMaterial => ({
+    ...pair,
+    ...(clientCa === undefined ? {} : { clientCa: clientCa.value.text, clientRequired: callerTokens === undefined }),
+  });
+  const listener = await startListener({
+    ...{ name: 'verify', address, clock, log, metrics, limits: limitsOf(maxConnections) },
+    ...(keyPair === undefined ? {} : { tls: tlsOf(keyPair.value) }),
+    isAdmitted: (request, certified) =>
+      open || certified || (callerTokens !== undefined && hasCallerToken(request, callerTokens.value)),
+    handler: verifyHandler({ authorize, log }),
+  });
+  keyPair?.onChange((_before, after) => {
+    listener.setTls(tlsOf(after));
+  });
+  clientCa?.onChange((before, after) => {
+    if (keyPair !== undefined) listener.setTls(tlsOf(keyPair.value));
+    // Where an authority only came, everybody who was accepted would be again.
+    if (!isWithin(before, after)) listener.distrustCertificates();
+  });
+  return listener;
 }
 
 /** Starts health and metrics. They need no caller: kubelets and scrapers have none, and no key shows in them. */
 export async function startHealthServer(
-  input: HealthApi & { readonly address: ListenAddress; readonly log: Log },
+  input: HealthApi & { readonly address: ListenAddress; readonly log: Log; readonly metrics: MetricsRegistry },
 ): Promise<Listener> {
   const { address, log, ...api } = input;
-  return await listening(address, startListener({ address, handler: healthHandler(api), clock: api.clock, log }));
+  const { clock, metrics } = api;
+  const common = { name: 'health', limits: healthLimits, clock, log, metrics: metrics.recorder } as const;
+  return await listening(address, startListener({ ...common, address, handler: healthHandler(api) }));
 }
 
 /** A listener that is being started, or a {@link ServerFault} that says why there can be none at this address. */
@@ -104,12 +100,3 @@ const listenFaults: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'the name of the host is unknown',
 };
-
-async function readText(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, 'utf8');
-  } catch {
-    throw new ServerFault(`${path} cannot be read`);
-  }
-}

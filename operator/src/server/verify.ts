@@ -5,8 +5,6 @@ import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
 import { formatInstant } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
 import { badRequest, readJson } from './body.ts';
-import { isAdmitted } from './callers.ts';
-import type { CallerTokens } from './callers.ts';
 import { codes, detailOf } from './codes.ts';
 import type { Handler } from './listener.ts';
 import { respondJson, respondProblem } from './respond.ts';
@@ -16,9 +14,6 @@ import { parseBatch, parseVerify } from './verifyrequest.ts';
 export interface VerifyApi {
   readonly authorize: Authorize;
   readonly log: Log;
-  /** True on a listener that only this machine reaches: every caller is admitted. */
-  readonly open: boolean;
-  readonly callerTokens: CallerTokens | undefined;
 }
 
 type Route = (body: unknown, api: VerifyApi, response: ServerResponse) => Promise<void>;
@@ -30,7 +25,7 @@ const routes: ReadonlyMap<string, Route> = new Map([
 
 /** Serves `POST /v1/verify` and `POST /v1/verify/batch`. A verdict is always a 200; its own status is inside. */
 export function verifyHandler(api: VerifyApi): Handler {
-  return async (request, response) => {
+  return async (request, response, admitted) => {
     const route = routes.get(cutQuery(request.url ?? ''));
     if (route === undefined) {
       respondProblem(response, { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' });
@@ -41,7 +36,7 @@ export function verifyHandler(api: VerifyApi): Handler {
         detail: 'Only POST is served here.',
         headers: { allow: 'POST' },
       });
-    } else if (!isAdmitted(request, { open: api.open, tokens: api.callerTokens })) {
+    } else if (!admitted) {
       respondProblem(response, {
         status: 401,
         title: 'Unauthorized',

@@ -60,7 +60,20 @@ export interface Metrics {
   /** How far this machine's clock is ahead of the database's, in milliseconds. */
   clockCompared(skewMs: number): void;
   leading(leads: boolean): void;
+  /** Whether the content of a watched file on disk is the one in force; `file` is its name: `peppers`, `tls`. */
+  fileReloaded(sample: { readonly file: string; readonly successful: boolean }): void;
+  /** A listener closed a connection to keep within its bounds; `listener` is `verify` or `health`. */
+  connectionDropped(sample: { readonly listener: ListenerName; readonly cause: ConnectionDropCause }): void;
 }
+
+/** Which listener a sample is of. */
+export type ListenerName = 'verify' | 'health';
+
+/**
+ * Why a connection was closed: `refused` = a new one without room for it; `displaced` = one that sent no whole request, for
+ * a newer one; `pipelined` = too many requests without an answer.
+ */
+export type ConnectionDropCause = 'refused' | 'displaced' | 'pipelined';
 
 /** The text of all metrics, for a scrape. */
 export interface MetricsPage {
@@ -81,13 +94,19 @@ const verifyBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 2.5];
 export function createMetrics(options: { readonly processMetrics?: boolean } = {}): MetricsRegistry {
   const registry = new Registry();
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
-  const recorder: Metrics = { ...workMetrics(registry), ...keyMetrics(registry), ...callMetrics(registry) };
+  const recorder: Metrics = {
+    ...workMetrics(registry),
+    ...keyMetrics(registry),
+    ...callMetrics(registry),
+    ...serverMetrics(registry),
+  };
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics>;
+type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
 type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing'>;
+type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
 /**
  * The only series with names. An expiry is a fixed instant, so that a rule over it gives notice at the scrape and not when the
@@ -203,6 +222,27 @@ function callMetrics(registry: Registry): CallMetrics {
   };
 }
 
+function serverMetrics(registry: Registry): ServerMetrics {
+  const reload = new Gauge({
+    name: 'keywright_file_last_reload_successful',
+    help: '1 while the content of a watched file is the one in force, 0 while an older one is.',
+    labelNames: ['file'],
+    registers: [registry],
+  });
+  const dropped = counter(registry, 'keywright_connections_dropped_total', 'Connections closed to keep within bounds.', [
+    'listener',
+    'cause',
+  ]);
+  return {
+    fileReloaded: ({ file, successful }) => {
+      reload.set({ file }, successful ? 1 : 0);
+    },
+    connectionDropped: (sample) => {
+      dropped.inc(sample);
+    },
+  };
+}
+
 function counter<L extends string>(registry: Registry, name: string, help: string, labelNames: readonly L[]): Counter<L> {
   return new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
 }
@@ -236,4 +276,6 @@ export const silentMetrics: Metrics = {
   usageDropped: () => {},
   clockCompared: () => {},
   leading: () => {},
+  fileReloaded: () => {},
+  connectionDropped: () => {},
 };

@@ -263,6 +263,8 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
+  /** How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above. */
+  maxConnections?: pulumi.Input<number> | undefined;
   /** Who may ask: by a token in the header Keywright-Caller. */
   callers?: pulumi.Input<KeywrightValuesAuthorizerCallersArgs> | undefined;
   /** TLS of the verify API. */
@@ -277,9 +279,9 @@ export interface KeywrightValuesAuthorizerArgs {
 export interface KeywrightValuesNetworkPolicyArgs {
   /** Whether NetworkPolicies close all ports but those that are served. */
   enabled?: pulumi.Input<boolean> | undefined;
-  /** Who reaches the verify API, as `from` in a NetworkPolicy; nothing = all Pods. */
+  /** Who reaches the verify API, as `from` in a NetworkPolicy: your gateways and services. Nothing = the Pods of the release namespace alone. */
   callers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
-  /** Who reaches metrics and health, likewise. */
+  /** Who reaches metrics and health, likewise: your Prometheus. The probes of a kubelet always do. */
   scrapers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS. */
   egress?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;

@@ -72,7 +72,7 @@ const matrix: Readonly<Record<string, ChartValues>> = {
       callers: { existingSecret: 'my-callers' },
       tls: { existingSecret: 'tls', clientCaSecret: 'ca' },
       service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
-      ...{ drainSeconds: 0, usageFlush: '1s' },
+      ...{ drainSeconds: 0, usageFlush: '1s', maxConnections: 4_096 },
     },
     networkPolicy: {
       callers: [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }],
@@ -92,6 +92,13 @@ const namesOf = (objects: readonly Rendered[], kind: string) =>
   objects.filter((one) => one.kind === kind).map(({ metadata }) => metadata.name);
 const find = (objects: readonly Rendered[], kind: string, name: string) =>
   objects.find((one) => one.kind === kind && one.metadata.name === name);
+
+/** A NetworkPolicy, as far as it matters here. */
+interface Policy {
+  readonly spec: {
+    readonly ingress: readonly { readonly ports: readonly { readonly port: string }[]; readonly from: unknown }[];
+  };
+}
 
 /** The smallest that takes what the chart makes for the Prometheus operator. */
 const monitorCrds = ['ServiceMonitor', 'PodMonitor'].map((kind) => ({
@@ -264,6 +271,32 @@ describe('the chart', () => {
     expect(find(objects, 'RoleBinding', 'keywright-operator-secrets')?.metadata.namespace).toBe('payments');
   });
 
+  it('admits to the verify API and the metrics whom a value names, and without one the release namespace alone', async () => {
+    const admitted = async (values: ChartValues) => {
+      const objects = await render(helm, values);
+      return ['keywright-operator', 'keywright-authorizer'].map((name) =>
+        (find(objects, 'NetworkPolicy', name) as unknown as Policy).spec.ingress.map(({ ports, from }) => [ports[0]?.port, from]),
+      );
+    };
+    const own = [{ podSelector: {} }];
+    expect(await admitted({ database: { url } })).toEqual([
+      [['metrics', own]],
+      [
+        ['metrics', own],
+        ['http', own],
+      ],
+    ]);
+    const callers = [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }];
+    const scrapers = [{ podSelector: { matchLabels: { app: 'prometheus' } } }];
+    expect(await admitted({ database: { url }, networkPolicy: { callers, scrapers } })).toEqual([
+      [['metrics', scrapers]],
+      [
+        ['metrics', scrapers],
+        ['http', callers],
+      ],
+    ]);
+  });
+
   it('marks what an uninstall must leave: the CRDs as long as somebody wants that, and what was made once', async () => {
     const kept = (objects: readonly Rendered[]) =>
       objects.filter(({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep').map(({ kind }) => kind);
@@ -316,6 +349,21 @@ describe('what cannot be right is refused, and named', () => {
       'two monitors',
       { database: { url }, serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
       /serviceMonitor\.enabled contradicts podMonitor\.enabled/,
+    ],
+    [
+      'a load balancer that nobody may reach',
+      { database: { url }, authorizer: { service: { type: 'LoadBalancer' } } },
+      /service\.type=LoadBalancer needs networkPolicy\.callers/,
+    ],
+    [
+      'a monitor that nobody may scrape for',
+      { database: { url }, podMonitor: { enabled: true } },
+      /podMonitor\.enabled need networkPolicy\.scrapers/,
+    ],
+    [
+      'fewer connections than a gateway needs',
+      { database: { url }, authorizer: { maxConnections: 10 } },
+      /\/authorizer\/maxConnections/,
     ],
     [
       'a password for the database to try out',

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { PepperFault, PepperRing } from '../../../operator/src/keys/pepper.ts';
-import { PepperFile, watchPeppers } from '../../../operator/src/keys/pepperfile.ts';
-import { FakeClock } from '../../harness/fakes/clock.ts';
+import { PepperFile } from '../../../operator/src/keys/pepperfile.ts';
+import { FileFault } from '../../../operator/src/watchedfile.ts';
 
 const token = new Plaintext('acme_live_0123456789AB_abcdefghijklmnopqrstuvwxyzABCDEF330Tz5');
 const first = Buffer.from(Array.from({ length: 32 }, (_, index) => index)).toString('base64');
@@ -83,15 +83,15 @@ describe('the pepper file', () => {
 
   test('does not open when the file is missing', async () => {
     await expect(PepperFile.open({ path: join(folder, 'none'), check: () => Promise.resolve('right') })).rejects.toThrow(
-      PepperFault,
+      FileFault,
     );
   });
 
   test('takes over a pepper that is added while we run', async () => {
     const file = await PepperFile.open({ path, check: () => Promise.resolve('right') });
-    expect(await file.refresh()).toBe('same');
+    expect(await file.file.refresh()).toBe('same');
     await writeFile(path, ringText('b', { a: first, b: second }));
-    expect(await file.refresh()).toBe('changed');
+    expect(await file.file.refresh()).toBe('changed');
     expect(file.hash(token).pepperId).toBe('b');
   });
 
@@ -107,41 +107,9 @@ describe('the pepper file', () => {
     });
     const version = file.hash(token);
     await writeFile(path, '{"current":');
-    await expect(file.refresh()).rejects.toThrow(PepperFault);
+    await expect(file.file.refresh()).rejects.toThrow(PepperFault);
     await writeFile(path, ringText('a', { a: second }));
-    await expect(file.refresh()).rejects.toThrow('the pepper "a"');
+    await expect(file.file.refresh()).rejects.toThrow('the pepper "a"');
     expect(file.matches(version, token)).toBe(true);
-  });
-
-  test('is read again by the clock, tells of a failure, goes on, and stops when asked', async () => {
-    const clock = new FakeClock();
-    const stop = new AbortController();
-    const seen: string[] = [];
-    let told = (): void => {};
-    const tell = (what: string): void => {
-      seen.push(what);
-      told();
-    };
-    const next = (): Promise<void> => new Promise((resolve) => (told = resolve));
-    const file = await PepperFile.open({ path, check: () => Promise.resolve('right') });
-    const watching = watchPeppers(file, {
-      clock,
-      everyMs: 5_000,
-      signal: stop.signal,
-      onChange: () => tell('change'),
-      onFailure: () => tell('failure'),
-    });
-    await writeFile(path, '');
-    const failure = next();
-    await clock.advance(5_000);
-    await failure;
-    await writeFile(path, ringText('b', { a: first, b: second }));
-    const change = next();
-    await clock.advance(5_000);
-    await change;
-    expect(seen).toEqual(['failure', 'change']);
-    stop.abort();
-    await watching;
-    expect(clock.sleepers()).toBe(0);
   });
 });

@@ -3,26 +3,33 @@ import { link, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { connect, createServer as createSocketServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { formatAddress, isLocalAddress, parseAddress } from '../../../operator/src/server/address.ts';
 import type { ListenAddress } from '../../../operator/src/server/address.ts';
+import { limitsOf } from '../../../operator/src/server/connections.ts';
 import { startListener } from '../../../operator/src/server/listener.ts';
-import type { Handler, Listener } from '../../../operator/src/server/listener.ts';
+import type { Handler, Listener, ListenerInput } from '../../../operator/src/server/listener.ts';
 import { startHealthServer } from '../../../operator/src/server/start.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
-import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import { createMetrics, silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
+import { certificate } from '../../builders/certificate.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
+import { until } from '../../harness/until.ts';
 
 const loopback: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 const hello: Handler = (_request, response) => {
   response.end('hello');
 };
+
+const plain = { name: 'verify', limits: limitsOf(64), clock: systemClock, log: silentLog, metrics: silentMetrics } as const;
 
 let folder: string;
 let open: Listener[];
@@ -36,7 +43,7 @@ afterEach(async () => {
 });
 
 async function start(address: ListenAddress, handler: Handler, log = silentLog): Promise<Listener> {
-  const listener = await startListener({ address, handler, clock: systemClock, log });
+  const listener = await startListener({ ...plain, address, handler, log });
   open.push(listener);
   return listener;
 }
@@ -94,7 +101,7 @@ describe('a listener', () => {
     const clock = new FakeClock();
     let arrived = (): void => {};
     const arrival = new Promise<void>((resolve) => (arrived = resolve));
-    const listener = await startListener({ address: loopback, handler: () => arrived(), clock, log: silentLog });
+    const listener = await startListener({ ...plain, address: loopback, handler: () => arrived(), clock });
     const cut = expect(fetch(listener.url)).rejects.toThrow();
     await arrival;
     const closed = listener.close(5_000);
@@ -105,7 +112,7 @@ describe('a listener', () => {
 
   test('loses no request of a busy client while it ends: it tells him to leave before it closes', async () => {
     const clock = new FakeClock();
-    const listener = await startListener({ address: loopback, handler: hello, clock, log: silentLog });
+    const listener = await startListener({ ...plain, address: loopback, handler: hello, clock });
     const { port } = listener.address as { port: number };
     const socket = connect(port, '127.0.0.1').setEncoding('utf8');
     const ask = async (): Promise<string> => {
@@ -122,7 +129,7 @@ describe('a listener', () => {
 
   test('waits no longer than it was told for a client who is silent', async () => {
     const clock = new FakeClock();
-    const listener = await startListener({ address: loopback, handler: hello, clock, log: silentLog });
+    const listener = await startListener({ ...plain, address: loopback, handler: hello, clock });
     const { port } = listener.address as { port: number };
     const socket = connect(port, '127.0.0.1');
     socket.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
@@ -146,6 +153,192 @@ describe('a listener', () => {
   test('rejects when the address is taken', async () => {
     const first = await start(loopback, hello);
     await expect(start(first.address, hello)).rejects.toThrow('EADDRINUSE');
+  });
+});
+
+describe('a listener within its bounds', () => {
+  const halfHead = 'POST /v1/verify HTTP/1.1\r\nhost: here\r\nx-long: ';
+  const token = 'keywright-caller: good\r\n';
+  const whole = (headers = ''): string => `GET / HTTP/1.1\r\nhost: here\r\n${headers}\r\n`;
+
+  let sockets: Socket[];
+  let drops: string[];
+  beforeEach(() => {
+    sockets = [];
+    drops = [];
+  });
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+
+  /** Four unproven ones in all, two of one address; two proven ones. Who has the token may ask. */
+  async function bounded(changes: Partial<ListenerInput> = {}): Promise<Listener> {
+    const listener = await startListener({
+      ...plain,
+      address: loopback,
+      limits: { proven: 2, unproven: 4, unprovenPerSource: 2, pipelined: 3 },
+      isAdmitted: (request) => request.headers['keywright-caller'] === 'good',
+      metrics: { connectionDropped: ({ cause }) => void drops.push(cause) },
+      handler: (_request, response, admitted) => {
+        response.statusCode = admitted ? 200 : 401;
+        response.end();
+      },
+      ...changes,
+    });
+    open.push(listener);
+    return listener;
+  }
+
+  async function connectTo(listener: Listener, localAddress = '127.0.0.1'): Promise<Socket> {
+    const { port } = listener.address as { port: number };
+    // Like an attacker's, it closes nothing by itself.
+    const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true }).setEncoding('utf8');
+    sockets.push(socket);
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  const closed = (socket: Socket): Promise<unknown> =>
+    new Promise((resolve) =>
+      socket
+        .on('end', () => resolve(undefined))
+        .on('close', () => resolve(undefined))
+        .resume(),
+    );
+
+  async function ask(socket: Socket, headers = ''): Promise<string> {
+    socket.write(whole(headers));
+    const [text] = (await once(socket, 'data')) as [string];
+    return /^HTTP.1.1 ([0-9]+)[^]*?\nconnection: ([a-z-]+)/i.exec(text)?.slice(1).join(' ') ?? text;
+  }
+
+  test('drops the oldest connections of a source that sends no whole head, and answers who does, from there and elsewhere', async () => {
+    const listener = await bounded();
+    const held = [];
+    for (let count = 0; count < 4; count += 1) {
+      const socket = await connectTo(listener, '127.0.0.3');
+      socket.write(halfHead);
+      held.push({ socket, end: closed(socket) });
+    }
+    await Promise.all(held.slice(0, 2).map(({ end }) => end));
+    expect(await ask(await connectTo(listener, '127.0.0.2'), token)).toBe('200 keep-alive');
+    expect(await ask(await connectTo(listener, '127.0.0.3'), token)).toBe('200 keep-alive');
+    expect(drops).toEqual(['displaced', 'displaced', 'displaced']);
+  });
+
+  test('keeps a proven connection through any number of others, and closes the next proven ones with their answer', async () => {
+    const listener = await bounded();
+    const gateway = await connectTo(listener);
+    expect(await ask(gateway, token)).toBe('200 keep-alive');
+    expect(await ask(await connectTo(listener), token)).toBe('200 keep-alive');
+    for (let count = 0; count < 20; count += 1) await connectTo(listener, `127.0.0.${3 + (count % 5)}`);
+    expect(await ask(gateway, token)).toBe('200 keep-alive');
+    expect(await ask(await connectTo(listener, '127.0.0.9'), token)).toBe('200 close');
+  });
+
+  test('a caller who is refused is proven no more', async () => {
+    const listener = await bounded();
+    const once = await connectTo(listener, '127.0.0.3');
+    expect([await ask(once, token), await ask(once)]).toEqual(['200 keep-alive', '401 keep-alive']);
+    const end = closed(once);
+    await connectTo(listener, '127.0.0.3');
+    await connectTo(listener, '127.0.0.3');
+    await end;
+  });
+
+  test('lets go of a connection whose client takes too long for a head and never closes its half', async () => {
+    const listener = await bounded({ timeouts: { headersTimeout: 50, requestTimeout: 100 } });
+    const socket = await connectTo(listener, '127.0.0.3');
+    socket.write(halfHead);
+    const end = closed(socket);
+    await end;
+    // What is left of it would be one of the two that this address may have, and the one to go.
+    const others = [await connectTo(listener, '127.0.0.3'), await connectTo(listener, '127.0.0.3')];
+    expect(await ask(others[0] as Socket)).toContain('401');
+    expect(drops).toEqual([]);
+  });
+
+  test('cuts who sends a body too slowly, and who does not read his answer', async () => {
+    const ends: string[] = [];
+    const listener = await bounded({
+      timeouts: { headersTimeout: 50, requestTimeout: 100, timeout: 100 },
+      handler: async (request, response) => {
+        const what = request.method === 'POST' ? 'body' : 'answer';
+        response.once('close', () => ends.push(what));
+        if (what === 'answer') response.end(Buffer.alloc(32 * 1024 * 1024));
+        else for await (const chunk of request) void chunk;
+      },
+    });
+    const [sender, reader] = [await connectTo(listener), await connectTo(listener, '127.0.0.2')];
+    sender.write('POST / HTTP/1.1\r\nhost: here\r\nkeywright-caller: good\r\ncontent-length: 100\r\n\r\nx');
+    reader.write(whole(token));
+    await until(() => ends.length === 2, { what: 'both to be cut' });
+    expect([...ends].sort()).toEqual(['answer', 'body']);
+  });
+
+  test('cuts a connection that piles up requests without an answer', async () => {
+    let arrived = 0;
+    const listener = await bounded({ handler: () => void (arrived += 1) });
+    const socket = await connectTo(listener);
+    const end = closed(socket);
+    socket.write(whole(token).repeat(1_000));
+    await end;
+    expect([arrived, drops]).toEqual([3, ['pipelined']]);
+  });
+
+  test('takes no upgrade and no tunnel', async () => {
+    const listener = await bounded();
+    const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\n';
+    expect(await ask(await connectTo(listener), token + upgrade)).toContain('200');
+    const tunnel = await connectTo(listener);
+    tunnel.write('CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n');
+    await closed(tunnel);
+  });
+
+  test('refuses a head of more than a hundred lines', async () => {
+    const listener = await bounded();
+    const lines = (count: number): string => Array.from({ length: count }, (_, index) => `x${index}: y\r\n`).join('');
+    expect(await ask(await connectTo(listener), lines(90) + token)).toContain('200');
+    expect(await ask(await connectTo(listener), lines(200) + token)).toContain('400');
+  });
+
+  describe('with TLS', () => {
+    const authority = certificate('authority');
+    const server = certificate('server', authority);
+    const tls = { cert: server.cert, key: server.key };
+
+    test('cuts who does not finish a handshake in time', async () => {
+      const listener = await bounded({ tls, timeouts: { handshakeTimeout: 50 } });
+      await closed(await connectTo(listener));
+    });
+
+    test('counts connections from before their handshake to their end', async () => {
+      const listener = await bounded({ tls });
+      const { port } = listener.address as { port: number };
+      const secure = async (): Promise<Socket> => {
+        const plainSocket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+        const socket = connectTls({ socket: plainSocket, host: '127.0.0.1', ca: authority.cert });
+        sockets.push(socket.setEncoding('utf8').on('error', () => {}));
+        await once(socket, 'secureConnect');
+        return socket;
+      };
+      const [silent, idle] = [await connectTo(listener, '127.0.0.3'), await secure()];
+      const gone = closed(silent);
+      expect(await ask(await secure(), token)).toBe('200 keep-alive');
+      await gone;
+      idle.destroy();
+      await once(idle, 'close');
+      // Both places are free again, as soon as the server has seen that too.
+      await until(
+        async () => {
+          drops = [];
+          for (const socket of [await secure(), await secure()]) expect(await ask(socket)).toContain('401');
+          return drops.length === 0;
+        },
+        { what: 'both places to be free' },
+      );
+    });
   });
 });
 
@@ -249,6 +442,22 @@ describe('the health listener', () => {
     await asking;
     await clock.advance(800);
     expect((await answer)[0]).toBe(503);
+  });
+
+  test('answers a probe while a stranger holds as many connections as he likes', async () => {
+    const { port } = new URL(url);
+    const held = Array.from({ length: 100 }, () => connect({ port: Number(port), host: '127.0.0.1', localAddress: '127.0.0.3' }));
+    await Promise.all(
+      held.map((socket) =>
+        once(
+          socket.on('error', () => {}),
+          'connect',
+        ),
+      ),
+    );
+    expect((await get('/readyz'))[0]).toBe(200);
+    expect((await get('/metrics'))[1]).toContain('keywright_connections_dropped_total{listener="health",cause="displaced"} 68');
+    for (const socket of held) socket.destroy();
   });
 
   test('shows metrics in the text format', async () => {

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
-import { noProtection, startVerifyServer } from '../../../operator/src/server/start.ts';
+import { noProtection } from '../../../operator/src/server/protection.ts';
+import { startVerifyServer } from '../../../operator/src/server/start.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
 import type { KeyRecord, Store } from '../../../operator/src/store/port.ts';
 import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
@@ -46,6 +47,8 @@ beforeEach(async () => {
     authorize,
     clock: systemClock,
     log,
+    metrics: metrics.recorder,
+    maxConnections: 64,
   });
 });
 afterEach(async () => {
@@ -366,11 +369,11 @@ describe('other requests', () => {
     expect(lines).toEqual([]);
   });
 
-  test('a head over 16 KiB is cut off', async () => {
+  test('a head over 8 KiB is cut off', async () => {
     const response = await fetch(`${listener.url}/v1/verify`, {
       method: 'POST',
       body: '{}',
-      headers: { 'x-long': 'a'.repeat(17 * 1024) },
+      headers: { 'x-long': 'a'.repeat(9 * 1024) },
     });
     expect(response.status).toBe(400);
   });

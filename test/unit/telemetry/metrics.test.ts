@@ -15,6 +15,9 @@ describe('metrics', () => {
     recorder.verified({ code: 'key_expired', durationMs: 0.3 });
     recorder.clockCompared(-7_250);
     recorder.leading(true);
+    recorder.fileReloaded({ file: 'tls', successful: true });
+    recorder.fileReloaded({ file: 'client-ca', successful: false });
+    recorder.connectionDropped({ listener: 'verify', cause: 'displaced' });
     recorder.keyExpires({ namespace: 'payments', name: 'billing' }, Date.parse('2027-01-01T00:00:00Z'));
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, Date.parse('2027-01-01T00:00:00Z'));
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, 'never');
@@ -34,6 +37,9 @@ describe('metrics', () => {
       'keywright_verify_duration_seconds_count 1',
       'keywright_clock_skew_seconds -7.25',
       'keywright_leader 1',
+      'keywright_file_last_reload_successful{file="tls"} 1',
+      'keywright_file_last_reload_successful{file="client-ca"} 0',
+      'keywright_connections_dropped_total{listener="verify",cause="displaced"} 1',
       'keywright_apikey_expires_timestamp_seconds{namespace="payments",name="billing"} 1798761600',
       'keywright_deliveries_withdrawing{destination="prod-vault"} 3',
     ]) {

@@ -1,0 +1,34 @@
+import type { Metrics } from '../telemetry/metrics.ts';
+import { watchFile, type Refreshable } from '../watchedfile.ts';
+import type { CommandContext } from './command.ts';
+
+/** How often a file is compared with what counts, in milliseconds: a mounted Secret is a minute late anyway. */
+const everyMs = 2_000;
+
+/**
+ * Takes over changed files until the context ends. A bad content leaves the last good one in force, with a line in the
+ * log that names the file and the fault, and a metric that stays until the content is right.
+ */
+export function reloadOnChange(context: CommandContext, metrics: Metrics, files: readonly Refreshable[]): void {
+  for (const file of files) watch(context, metrics, file);
+}
+
+function watch(context: CommandContext, metrics: Metrics, file: Refreshable): void {
+  const { clock, log, signal } = context;
+  const fields = { name: file.name, file: file.paths.join(', ') };
+  metrics.fileReloaded({ file: file.name, successful: true });
+  void watchFile(file, {
+    clock,
+    everyMs,
+    signal,
+    report: (outcome, error) => {
+      metrics.fileReloaded({ file: file.name, successful: outcome !== 'failed' });
+      if (outcome === 'changed') log.info('file reloaded', fields);
+      else if (outcome === 'recovered') log.info('file is valid again', fields);
+      else {
+        const message = error instanceof Error ? error.message : 'unknown';
+        log.warn('file not reloaded, the last valid content stays in force', { ...fields, message });
+      }
+    },
+  });
+}

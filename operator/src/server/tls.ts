@@ -1,0 +1,117 @@
+import { createPrivateKey, constants, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
+
+import type { Instant } from '../domain/time.ts';
+
+/** A certificate chain and the private key of its first certificate, PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Authorities whose client certificates are accepted. */
+export interface Authorities {
+  /** PEM. */
+  readonly text: string;
+  /** SHA-256 of each certificate, by which two sets are compared. */
+  readonly fingerprints: ReadonlySet<string>;
+}
+
+/** PEM texts. With `clientCa` a peer is asked for a certificate, and must show one when `clientRequired`. */
+export interface TlsMaterial extends KeyPair {
+  readonly clientCa?: string;
+  readonly clientRequired?: boolean;
+}
+
+/** Says what is wrong with certificates or a key: our own sentence, with the path of the file. */
+export class TlsFault extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TlsFault';
+  }
+}
+
+/** A file: where it is, for messages, and its text. */
+export interface PemFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** Reads a certificate chain and its key. Throws {@link TlsFault}, also when one is not the other's. */
+export function parseKeyPair(cert: PemFile, key: PemFile): KeyPair {
+  const [first] = parseCertificates(cert);
+  let privateKey;
+  try {
+    privateKey = createPrivateKey(key.text);
+  } catch {
+    throw new TlsFault(`${key.path}: this is not a private key in PEM without a passphrase`);
+  }
+  if (first?.checkPrivateKey(privateKey) !== true)
+    throw new TlsFault(`${key.path}: this is not the key of the first certificate in ${cert.path}`);
+  assertUsable(cert.path, { cert: cert.text, key: key.text });
+  return { cert: cert.text, key: key.text };
+}
+
+/** Reads authorities for client certificates. Throws {@link TlsFault}. */
+export function parseAuthorities(file: PemFile): Authorities {
+  const certificates = parseCertificates(file);
+  assertUsable(file.path, { ca: file.text });
+  return { text: file.text, fingerprints: new Set(certificates.map(({ fingerprint256 }) => fingerprint256)) };
+}
+
+/** Whether every certificate that the first set accepts is accepted by the second one as well. */
+export function isWithin(before: Authorities, after: Authorities): boolean {
+  return [...before.fingerprints].every((fingerprint) => after.fingerprints.has(fingerprint));
+}
+
+/** OpenSSL has rules of its own, such as the least length of a key. */
+function assertUsable(path: string, material: SecureContextOptions): void {
+  try {
+    createSecureContext(material);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new TlsFault(`${path}: OpenSSL does not accept it (${code})`);
+  }
+}
+
+function parseCertificates({ path, text }: PemFile): readonly X509Certificate[] {
+  const blocks = text.match(certificatePattern) ?? [];
+  if (blocks.length === 0) throw new TlsFault(`${path}: there is no certificate in PEM`);
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch {
+      throw new TlsFault(`${path}: certificate ${index + 1} cannot be read`);
+    }
+  });
+}
+
+/**
+ * What node:tls wants of the material. Where client certificates count there are no session tickets, and node:tls has no
+ * other way to resume: every connection shows its certificate itself. (A resumed session of TLS 1.3 without any certificate
+ * counted as authorised up to Node 24.20.)
+ */
+export function tlsOptions(tls: TlsMaterial): TlsOptions & SecureContextOptions {
+  const server = { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } as const;
+  if (tls.clientCa === undefined) return server;
+  return {
+    ...server,
+    ca: tls.clientCa,
+    requestCert: true,
+    rejectUnauthorized: tls.clientRequired === true,
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+/**
+ * Until when the client certificate of a connection counts; `undefined` when there is none that counts. That the handshake
+ * was authorised is not enough: the certificate must be there, and must have been shown on this very connection.
+ */
+export function certifiedUntil(socket: TLSSocket): Instant | undefined {
+  if (!socket.authorized || socket.isSessionReused()) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  return certificate === undefined ? undefined : Date.parse(certificate.validTo);
+}
