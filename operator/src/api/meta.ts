@@ -11,7 +11,12 @@ export const annotations = {
   rotate: `${group}/rotate`,
   compromised: `${group}/compromised`,
   paused: `${group}/paused`,
+  /** Confirms what the ApiKey holds: a new value makes what was written while the admission policy was not in force count. */
+  confirm: `${group}/confirm`,
 } as const;
+
+/** The annotation in which kubectl and Argo CD keep the manifest that their next client-side apply compares with. */
+export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** The parts of Kubernetes' ObjectMeta that we read. */
 export interface ObjectMeta {
