@@ -8,17 +8,19 @@ import {
   operatorOwnRules,
   operatorRoleName,
   operatorRoles,
+  operatorServiceAccountName,
   serviceBindingRole,
   userRoles,
 } from '../operator/src/api/admission/roles.ts';
-import { annotations, group, lastApplied } from '../operator/src/api/meta.ts';
+import { operatorPolicyName } from '../operator/src/api/admission/operatorpolicy.ts';
+import { annotations, finalizer, group, lastApplied } from '../operator/src/api/meta.ts';
 
 /** `docs/reference/permissions.md`: who may do what, from the tables that the policy and the roles are made of. */
 export function permissionsPage(): string {
   return [
     '# Permissions',
     '',
-    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policy, its binding and the roles.`,
+    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policies, their bindings and the roles.`,
     '',
     'An account that may write ApiKeys but has none of these verbs can change nothing that matters, and no account is exempt: what changes nothing needs nothing, so GitOps, a migration of the storage and the operator itself go on without them.',
     '',
@@ -86,6 +88,10 @@ export function permissionsPage(): string {
       '',
     ]),
     `The ClusterRole \`${operatorRoles.consumers.name}\` is for \`KEYWRIGHT_CONSUMERS=on\` only. Whoever may patch a workload may run what he likes in its namespace, with its ServiceAccounts. What people may ask for is bounded by the rule above: who names a consumer must have \`patch\` on it.`,
+    '',
+    '### Its own account',
+    '',
+    `RBAC cannot tell the members of an object apart: the right to patch that finalizers need would let whoever steals the operator's token widen every catalog and owner. The ValidatingAdmissionPolicy \`${operatorPolicyName}\` holds the ServiceAccount \`${operatorServiceAccountName}\` of the operator's namespace to what the operator writes: on all five kinds its finalizer \`${finalizer}\` and the status, and no spec, label, annotation, owner reference or finalizer of others. It creates and deletes none of them. An operator that runs as somebody else, such as a developer with a kubeconfig, is not bound by it.`,
     '',
     '### In single namespaces',
     '',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
+import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
 import { operatorRoles, serviceBindingRole, userRoles } from '../../operator/src/api/admission/roles.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';
@@ -760,13 +761,15 @@ describe('programs', () => {
   });
 });
 
-it('`keywright policies` prints what the API server takes: the policy, its binding and the roles', async () => {
+it('`keywright policies` prints what the API server takes: the policies, their bindings and the roles', async () => {
   const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
   const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
   const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
   expect(stdout.trim().split('\n')).toEqual([
     'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
     'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
+    'validatingadmissionpolicy.admissionregistration.k8s.io/keywright-operator',
+    'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright-operator',
     ...[...userRoles, ...Object.values(operatorRoles), serviceBindingRole].map(
       ({ name }) => `clusterrole.rbac.authorization.k8s.io/${name}`,
     ),
@@ -774,17 +777,20 @@ it('`keywright policies` prints what the API server takes: the policy, its bindi
   ]);
 });
 
-it('the API server finds no fault with the types of the policy', async () => {
-  const url = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${admissionPolicyName}`;
-  const status = await until(
-    async () => {
-      const { metadata, status: seen } = (await kube.request('GET', url)).body as {
-        metadata: { generation: number };
-        status?: { observedGeneration?: number; typeChecking?: object };
-      };
-      return seen?.observedGeneration === metadata.generation ? seen : undefined;
-    },
-    { deadlineMs: 30_000, what: 'the type check' },
-  );
-  expect(status.typeChecking).toEqual({});
-});
+it.each([admissionPolicyName, operatorPolicyName])(
+  'the API server finds no fault with the types of the policy %s',
+  async (name) => {
+    const url = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${name}`;
+    const status = await until(
+      async () => {
+        const { metadata, status: seen } = (await kube.request('GET', url)).body as {
+          metadata: { generation: number };
+          status?: { observedGeneration?: number; typeChecking?: object };
+        };
+        return seen?.observedGeneration === metadata.generation ? seen : undefined;
+      },
+      { deadlineMs: 30_000, what: 'the type check' },
+    );
+    expect(status.typeChecking).toEqual({});
+  },
+);
