@@ -102,8 +102,9 @@ function expectRefused(answer: KubeAnswer, ...says: readonly string[]): void {
 }
 
 beforeAll(async () => {
-  await applyPermissions(kube);
   namespace = await kube.createNamespace('admission');
+  await present('older', {}, { annotations: { 'keywright.dev/older': 'x' }, labels: { 'keywright.dev/older': 'x' } });
+  await applyPermissions(kube);
   const others = (right?: Right) => allRights.filter((one) => one !== right).map((one) => rights[one]);
   await bind(kube, namespace, { kind: 'User', name: 'nobody' }, [writing]);
   await bind(kube, namespace, { kind: 'User', name: 'all' }, [writing, ...others()]);
@@ -573,7 +574,7 @@ describe('what decides how an ApiKey is changed by others', () => {
   it.each([
     ['an annotation', annotated('keywright.dev/rotat', 'now'), 'keywright.dev/rotat'],
     ['a label', { metadata: { labels: { 'keywright.dev/rotate': 'now' } } }, 'keywright.dev/rotate'],
-  ])('%s under our group that means nothing is refused, whoever asks, and may be taken away', async (what, body, name) => {
+  ])('%s under our group that means nothing is refused, whoever asks', async (what, body, name) => {
     const key = `unknown-${what.replaceAll(' ', '-')}`;
     await present(key);
     for (const user of ['nobody', 'admin']) {
@@ -586,6 +587,12 @@ describe('what decides how an ApiKey is changed by others', () => {
       ]);
     }
     expect((await create('admin', manifest('unknown', {}, body.metadata), dryRun)).status).toBe(403);
+  });
+
+  it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {
+    expectAllowed(await patch('nobody', 'older', { metadata: { labels: { team: 'payments' } } }));
+    const gone = { 'keywright.dev/older': null };
+    expectAllowed(await patch('nobody', 'older', { metadata: { labels: gone, annotations: gone } }));
   });
 });
 
