@@ -1,12 +1,11 @@
 import { apiKinds, kindTable } from '../kinds.ts';
-import { finalizer, group, version } from '../meta.ts';
+import { finalizer } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { operatorServiceAccountName } from './roles.ts';
+import { denyingBinding, validatingPolicy } from './validating.ts';
 
 /** What the policy that binds the operator's own account is called, and its binding. */
 export const operatorPolicyName = 'keywright-operator';
-
-const metadata = { name: operatorPolicyName, labels: { 'app.kubernetes.io/part-of': 'keywright' } };
 
 interface Rule {
   /** CEL: whether an update keeps to it. */
@@ -37,24 +36,12 @@ const rules: readonly Rule[] = [
  * @param namespace where the operator runs; in the chart a directive of Helm's.
  */
 export function operatorPolicy(namespace: string): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata,
-    spec: {
-      failurePolicy: 'Fail',
-      matchConstraints: {
-        matchPolicy: 'Equivalent',
-        resourceRules: [
-          {
-            apiGroups: [group],
-            apiVersions: [version],
-            operations: ['CREATE', 'UPDATE', 'DELETE'],
-            resources: apiKinds.map((kind) => kindTable[kind].plural),
-            scope: '*',
-          },
-        ],
-      },
+  return validatingPolicy({
+    name: operatorPolicyName,
+    operations: ['CREATE', 'UPDATE', 'DELETE'],
+    resources: apiKinds.map((kind) => kindTable[kind].plural),
+    scope: '*',
+    rest: {
       matchConditions: [
         {
           name: 'operator',
@@ -62,27 +49,18 @@ export function operatorPolicy(namespace: string): Schema {
         },
       ],
       validations: [
-        {
-          expression: "request.operation == 'UPDATE'",
-          reason: 'Forbidden',
-          message: 'the operator creates and deletes no object of these kinds',
-        },
-        ...rules.map(({ holds, forbids }) => ({
-          expression: `request.operation != 'UPDATE' || (${holds})`,
-          reason: 'Forbidden',
-          message: `the operator ${forbids}`,
-        })),
+        toValidation("request.operation == 'UPDATE'", 'creates and deletes no object of these kinds'),
+        ...rules.map(({ holds, forbids }) => toValidation(`request.operation != 'UPDATE' || (${holds})`, forbids)),
       ],
     },
-  };
+  });
 }
 
 /** What puts the policy in force. */
 export function operatorPolicyBinding(): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    metadata,
-    spec: { policyName: operatorPolicyName, validationActions: ['Deny'] },
-  };
+  return denyingBinding(operatorPolicyName);
+}
+
+function toValidation(expression: string, forbids: string): Schema {
+  return { expression, reason: 'Forbidden', message: `the operator ${forbids}` };
 }

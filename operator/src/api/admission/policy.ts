@@ -1,12 +1,10 @@
-import { group, version } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { bans, checks, type Ban, type Check, type Right } from './checks.ts';
+import { denyingBinding, validatingPolicy } from './validating.ts';
 import { variables } from './variables.ts';
 
 /** What the policy that checks who grants what is called, and its binding. */
 export const admissionPolicyName = 'keywright';
-
-const metadata = { name: admissionPolicyName, labels: { 'app.kubernetes.io/part-of': 'keywright' } };
 
 /**
  * The ValidatingAdmissionPolicy: who may write what into an ApiKey. No account is exempt, the operator included: what
@@ -15,38 +13,18 @@ const metadata = { name: admissionPolicyName, labels: { 'app.kubernetes.io/part-
  * finalizers and owner references change with it.
  */
 export function admissionPolicy(): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata,
-    spec: {
-      failurePolicy: 'Fail',
-      matchConstraints: {
-        matchPolicy: 'Equivalent',
-        resourceRules: [
-          {
-            apiGroups: [group],
-            apiVersions: [version],
-            operations: ['CREATE', 'UPDATE'],
-            resources: ['apikeys'],
-            scope: 'Namespaced',
-          },
-        ],
-      },
-      variables,
-      validations: [...checks.map(toValidation), ...bans.map(toRefusal)],
-    },
-  };
+  return validatingPolicy({
+    name: admissionPolicyName,
+    operations: ['CREATE', 'UPDATE'],
+    resources: ['apikeys'],
+    scope: 'Namespaced',
+    rest: { variables, validations: [...checks.map(toValidation), ...bans.map(toRefusal)] },
+  });
 }
 
 /** What puts the policy in force, everywhere. */
 export function admissionPolicyBinding(): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    metadata,
-    spec: { policyName: admissionPolicyName, validationActions: ['Deny'] },
-  };
+  return denyingBinding(admissionPolicyName);
 }
 
 function toValidation(check: Check): Schema {
