@@ -8,17 +8,19 @@ import {
   operatorOwnRules,
   operatorRoleName,
   operatorRoles,
+  operatorServiceAccountName,
   serviceBindingRole,
   userRoles,
 } from '../operator/src/api/admission/roles.ts';
-import { annotations, group } from '../operator/src/api/meta.ts';
+import { operatorPolicyName } from '../operator/src/api/admission/operatorpolicy.ts';
+import { annotations, finalizer, group, lastApplied } from '../operator/src/api/meta.ts';
 
 /** `docs/reference/permissions.md`: who may do what, from the tables that the policy and the roles are made of. */
 export function permissionsPage(): string {
   return [
     '# Permissions',
     '',
-    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policy, its binding and the roles.`,
+    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policies, their bindings and the roles.`,
     '',
     'An account that may write ApiKeys but has none of these verbs can change nothing that matters, and no account is exempt: what changes nothing needs nothing, so GitOps, a migration of the storage and the operator itself go on without them.',
     '',
@@ -38,7 +40,11 @@ export function permissionsPage(): string {
     '|---|---|',
     ...changeRows().map(([change, verbs]) => `| ${change} | ${verbs} |`),
     '',
-    'Who deletes needs the verb `delete` of RBAC and nothing else: it ends the key. A refusal is a 403 that names the user, the verb, the resource and its name, one at a time.',
+    'Who deletes needs the verb `delete` of RBAC and nothing else: it ends the key. The rows about finalizers and owner references keep everybody else from doing the same by a detour: an owner that does not exist lets the garbage collector delete the key, and a key without its finalizer can vanish while its value goes on working. The verb `update` on `finalizers` is the convention of Kubernetes for controllers: the operator and the garbage collector have it. Give it to a controller that puts finalizers of its own on ApiKeys, and to nobody else: whoever has it may take ours away. A deletion in the foreground needs `delete` alone.',
+    '',
+    'The row about managers and `kubectl apply` keeps what is taken out of a manifest from living on: an apply removes a field only when nobody else owns it, or when it was in the manifest before. A manager that applies the same again changes nothing and needs nothing. When more than ten managers have updated one ApiKey, the API server throws the oldest together, and a change of labels may need `own` too; managers that apply are not counted.',
+    '',
+    'A refusal is a 403 that names the user, the verb, the resource and its name, one at a time.',
     '',
     '```text',
     `ValidatingAdmissionPolicy '${admissionPolicyName}' with binding '${admissionPolicyName}' denied request: user "ana" has no right to "grant" ${qualified('apicatalogs/accesstypes')} "default:Admin" in the namespace "payments": it is needed to ${checks[0]?.purpose ?? ''}`,
@@ -83,6 +89,10 @@ export function permissionsPage(): string {
     ]),
     `The ClusterRole \`${operatorRoles.consumers.name}\` is for \`KEYWRIGHT_CONSUMERS=on\` only. Whoever may patch a workload may run what he likes in its namespace, with its ServiceAccounts. What people may ask for is bounded by the rule above: who names a consumer must have \`patch\` on it.`,
     '',
+    '### Its own account',
+    '',
+    `RBAC cannot tell the members of an object apart: the right to patch that finalizers need would let whoever steals the operator's token widen every catalog and owner. The ValidatingAdmissionPolicy \`${operatorPolicyName}\` holds the ServiceAccount \`${operatorServiceAccountName}\` of the operator's namespace to what the operator writes: on all five kinds its finalizer \`${finalizer}\` and the status, and no spec, label, annotation, owner reference or finalizer of others. It creates and deletes none of them. An operator that runs as somebody else, such as a developer with a kubeconfig, is not bound by it.`,
+    '',
     '### In single namespaces',
     '',
     `The Role \`${operatorRoleName}\` in the operator's own namespace:`,
@@ -124,7 +134,25 @@ function changeRows(): readonly (readonly [string, string])[] {
     [`an entry taken away from ${code([...fieldsOf('delivery'), ...fieldsOf('consumer')])}`, code([own.verb])],
     [`\`revoked\`, \`suspend: true\`, the annotation \`${annotations.compromised}\``, code([revoke.verb])],
     [`\`suspend: false\`, the annotations \`${annotations.rotate}\` and \`${annotations.paused}\``, code([rotate.verb])],
-    ['labels, other annotations, finalizers, a spec that stays the same', 'none'],
+    [
+      `a new value of the annotation \`${annotations.confirm}\``,
+      `everything that a create of this object would need, and \`${rotate.verb}\`; \`${revoke.verb}\` too for a suspended or revoked key`,
+    ],
+    [
+      '`metadata.finalizers` of a live key',
+      `\`update\` on \`${qualified('apikeys/finalizers')}\`, or both \`delete\` and \`${revoke.verb}\``,
+    ],
+    ['`metadata.ownerReferences` of a new key', '`delete`'],
+    [
+      '`metadata.ownerReferences` of a live key',
+      `\`delete\`, and \`${revoke.verb}\` or \`update\` on \`${qualified('apikeys/finalizers')}\``,
+    ],
+    [
+      `which manager owns a field of spec or status (\`metadata.managedFields\`), the annotation \`${lastApplied}\`, while the spec stays the same`,
+      code([own.verb]),
+    ],
+    [`any other annotation or label under \`${group}/\`, added or changed`, 'refused'],
+    [`labels, other annotations, \`${annotations.confirm}\` taken away, a spec that stays the same`, 'none'],
   ];
 }
 

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { admissionPolicy, admissionPolicyBinding } from '../../operator/src/api/admission/policy.ts';
+import { admissionManifests } from '../../operator/src/api/admission/manifests.ts';
 import {
   operatorEventRules,
   operatorOwnRules,
@@ -14,6 +14,9 @@ import {
 import { toCrd } from '../../operator/src/api/crd.ts';
 import { apiKinds } from '../../operator/src/api/kinds.ts';
 
+/** The directive that stands for the namespace of the release. */
+const releaseNamespace = '{{ .Release.Namespace }}';
+
 /**
  * The templates of the chart that are made from the operator's own tables: its CRDs, its admission policy, its roles. They are
  * text with the few directives that a release needs: Helm's own YAML functions would turn large numbers into floats.
@@ -27,12 +30,18 @@ export function chartTemplates(): ReadonlyMap<string, string> {
         apiKinds.map((kind) => document(toCrd(kind), { annotations: 'keywright.crdAnnotations' })),
       ),
     ],
-    ['admission.yaml', guarded('.Values.admission.install', [document(admissionPolicy()), document(admissionPolicyBinding())])],
+    [
+      'admission.yaml',
+      guarded(
+        '.Values.admission.install',
+        admissionManifests(releaseNamespace).map((one) => document(one)),
+      ),
+    ],
     [
       'roles.yaml',
       [
         ...[operatorRoles.cluster, operatorRoles.keys].map((role) => document(clusterRole(role))),
-        document(role(operatorRoleName, '{{ .Release.Namespace }}', operatorOwnRules)),
+        document(role(operatorRoleName, releaseNamespace, operatorOwnRules)),
         guarded('include "keywright.servesAll" . | not', [
           document(role(`${operatorRoleName}-events`, 'default', operatorEventRules)),
         ]),

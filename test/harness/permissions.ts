@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiVersion } from '../../operator/src/api/meta.ts';
-import { admissionPolicy, admissionPolicyBinding } from '../../operator/src/api/admission/policy.ts';
+import { admissionManifests } from '../../operator/src/api/admission/manifests.ts';
 import { operatorRoleName, operatorRoles, roleManifests } from '../../operator/src/api/admission/roles.ts';
 import { Kube } from './kube.ts';
 import { until } from './until.ts';
@@ -16,12 +16,12 @@ export async function applyPermissions(
   const { policy = true, operatorNamespace = 'keywright-system' } = options;
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: operatorNamespace } };
   await applyAll(kube, [namespace, ...roleManifests(operatorNamespace)]);
-  if (policy) await applyPolicy(kube);
+  if (policy) await applyPolicy(kube, operatorNamespace);
 }
 
-/** Applies the admission policy and its binding, and waits until they act. */
-export async function applyPolicy(kube: Kube): Promise<void> {
-  await applyAll(kube, [admissionPolicy(), admissionPolicyBinding()]);
+/** Applies the admission policies and their bindings, and waits until that for ApiKeys acts. */
+export async function applyPolicy(kube: Kube, operatorNamespace = 'keywright-system'): Promise<void> {
+  await applyAll(kube, admissionManifests(operatorNamespace));
   const probe = await kube.createNamespace('probe');
   await bind(kube, probe, { kind: 'User', name: 'outsider' }, [
     { apiGroups: ['keywright.dev'], resources: ['apikeys'], verbs: ['create'] },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
+import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
 import { operatorRoles, serviceBindingRole, userRoles } from '../../operator/src/api/admission/roles.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';
@@ -42,7 +43,19 @@ const refusals: Readonly<Record<Right, string>> = {
 };
 
 // Besides the people below one user per right who has every other one.
-const users = ['nobody', 'all', ...allRights.map((right) => `without-${right}`), 'lead', 'responder', 'stranger'];
+const users = [
+  'nobody',
+  'all',
+  ...allRights.map((right) => `without-${right}`),
+  'lead',
+  'responder',
+  'stranger',
+  'deleter',
+  'ender',
+  'finalizer',
+  'revoker',
+  'collector',
+];
 const plane = await ownControlPlane({ users: users.map((name) => ({ name: name.toLowerCase() })) });
 let kube: Kube = plane.kube;
 let namespace = '';
@@ -89,8 +102,9 @@ function expectRefused(answer: KubeAnswer, ...says: readonly string[]): void {
 }
 
 beforeAll(async () => {
-  await applyPermissions(kube);
   namespace = await kube.createNamespace('admission');
+  await present('older', {}, { annotations: { 'keywright.dev/older': 'x' }, labels: { 'keywright.dev/older': 'x' } });
+  await applyPermissions(kube);
   const others = (right?: Right) => allRights.filter((one) => one !== right).map((one) => rights[one]);
   await bind(kube, namespace, { kind: 'User', name: 'nobody' }, [writing]);
   await bind(kube, namespace, { kind: 'User', name: 'all' }, [writing, ...others()]);
@@ -244,6 +258,28 @@ const changes: readonly Change[] = [
     after: annotated(annotations.rotate, '2'),
     needs: ['rotate'],
   },
+  { title: 'a confirmation', after: annotated(annotations.confirm, '1'), needs: ['grant', 'own', 'deliver', 'rotate'] },
+  {
+    title: 'another confirmation, of a key that has everything',
+    before: {
+      spec: { deliverTo: [vault, local], consumers: [billing], suspend: true },
+      ...annotated(annotations.confirm, '1'),
+    },
+    after: annotated(annotations.confirm, '2'),
+    needs: allRights,
+  },
+  {
+    title: 'a confirmation of a revoked key',
+    before: { spec: { revoked: {} } },
+    after: annotated(annotations.confirm, '1'),
+    needs: ['grant', 'own', 'deliver', 'revoke', 'rotate'],
+  },
+  {
+    title: 'a confirmation taken away',
+    before: annotated(annotations.confirm, '1'),
+    after: annotated(annotations.confirm, null),
+    needs: [],
+  },
   { title: 'a pause', after: annotated(annotations.paused, 'true'), needs: ['rotate'] },
   {
     title: 'the end of a pause',
@@ -340,9 +376,223 @@ describe('a new ApiKey', () => {
       suspend: false,
       revoked: { reason: 'Superseded' },
     };
+    const everything = {
+      spec: other,
+      metadata: {
+        annotations: { [annotations.confirm]: '1', [annotations.paused]: 'true', [annotations.compromised]: 'all' },
+        finalizers: ['keywright.dev/finalizer'],
+        ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: '00000000-0000-4000-8000-000000000000' }],
+      },
+    };
+    expectAllowed(await patch('all', 'full', everything, '&dryRun=All'));
     expectAllowed(await patch('all', 'full', { spec: other }));
     expectAllowed(await patch('nobody', 'full', { metadata: { labels: { a: 'b' } } }));
     expectRefused(await patch('nobody', 'full', { spec: { channels: names(199, long) } }), refusals.grant);
+  });
+});
+
+describe('what decides on the life of an ApiKey', () => {
+  const ghost = { apiVersion: 'v1', kind: 'ConfigMap', name: 'ghost', uid: '00000000-0000-4000-8000-000000000000' };
+  const finalizers = (...names: readonly string[]) => ({ metadata: { finalizers: names } });
+  const owned = { metadata: { ownerReferences: [ghost] } };
+  const before = { finalizers: ['keywright.dev/finalizer', 'example.com/other'] };
+  const update = { ...writing, verbs: ['get', 'create', 'update', 'patch'] };
+  const end = { ...writing, verbs: ['delete'] };
+  const finalize = { ...writing, resources: ['apikeys/finalizers'], verbs: ['update'] };
+  const creation = [rights.grant, rights.own, rights.deliver];
+  const dryRun = '&dryRun=All';
+  const nor = ', nor to "update" apikeys.keywright.dev/finalizers: it is needed to change ';
+
+  beforeAll(async () => {
+    const roles = {
+      deleter: [update, end, ...creation],
+      ender: [update, end, rights.revoke],
+      finalizer: [update, finalize],
+      revoker: [update, rights.revoke, ...creation],
+      collector: [update, end, finalize],
+    };
+    for (const [name, rules] of Object.entries(roles)) await bind(kube, namespace, { kind: 'User', name }, rules);
+  });
+
+  it.each([
+    ['our finalizer taken away', finalizers('example.com/other')],
+    ['a finalizer of others taken away', finalizers('keywright.dev/finalizer')],
+    ['all finalizers taken away', { metadata: { finalizers: null } }],
+    ['a finalizer added', finalizers(...before.finalizers, 'example.com/more')],
+  ])('finalizers change only by who may delete and revoke, or may finalize: %s', async (title, body) => {
+    const name = title.replaceAll(' ', '-');
+    await present(name, {}, before);
+    for (const user of ['ender', 'finalizer', 'collector']) expectAllowed(await patch(user, name, body, dryRun));
+    const of = `apikeys.keywright.dev "${name}" in the namespace "${namespace}"${nor}finalizers`;
+    expectRefused(await patch('deleter', name, body, dryRun), `user "deleter" has no right to "revoke" ${of}`);
+    expectRefused(await patch('revoker', name, body, dryRun), `user "revoker" has no right to "delete" ${of}`);
+    expectRefused(await patch('nobody', name, body, dryRun), 'has no right to "revoke"');
+  });
+
+  it('ownerReferences change only by who may delete, and may revoke or finalize', async () => {
+    await present('owned');
+    for (const user of ['ender', 'collector']) expectAllowed(await patch(user, 'owned', owned, dryRun));
+    expectRefused(await patch('deleter', 'owned', owned, dryRun), refusals.revoke, `${nor}ownerReferences`);
+    for (const user of ['revoker', 'finalizer'])
+      expectRefused(
+        await patch(user, 'owned', owned, dryRun),
+        `user "${user}" has no right to "delete" apikeys.keywright.dev "owned"`,
+      );
+  });
+
+  it('a new ApiKey may have finalizers, and belongs to another object only by who may delete it', async () => {
+    expectAllowed(await create('revoker', manifest('made', {}, before), dryRun));
+    const body = manifest('made', {}, owned.metadata);
+    expectAllowed(await create('deleter', body, dryRun));
+    expectRefused(await create('revoker', body, dryRun), 'user "revoker" has no right to "delete"');
+  });
+
+  it('whoever may delete does so in the foreground, and leaves the finalizers to the garbage collector', async () => {
+    await present('in-foreground', {}, finalizers('keywright.dev/finalizer').metadata);
+    const options = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Foreground' };
+    const answer = await kube.request('DELETE', path('in-foreground'), { body: options, user: 'deleter' });
+    expectAllowed(answer);
+    const names = ['foregroundDeletion', 'keywright.dev/finalizer'];
+    const { metadata } = (await kube.request('GET', path('in-foreground'))).body as { metadata: { finalizers?: string[] } };
+    expect([...(metadata.finalizers ?? [])].sort()).toEqual(names);
+    expectRefused(await patch('deleter', 'in-foreground', { metadata: { finalizers: null } }), refusals.revoke);
+    // By the role that Kubernetes gives it.
+    const as = ['--as', 'system:serviceaccount:kube-system:generic-garbage-collector'];
+    const collect = (body: object) =>
+      kube.kubectl(['patch', 'ak', 'in-foreground', '-n', namespace, '--type=merge', '-p', JSON.stringify(body), ...as]);
+    await collect(finalizers('keywright.dev/finalizer'));
+    await present('orphan', {}, { ...owned.metadata, ...finalizers('keywright.dev/finalizer').metadata });
+    await kube.kubectl([
+      'patch',
+      'ak',
+      'orphan',
+      '-n',
+      namespace,
+      '--type=merge',
+      '-p',
+      '{"metadata":{"ownerReferences":null}}',
+      ...as,
+    ]);
+    expectAllowed(await patch('finalizer', 'in-foreground', { metadata: { finalizers: null } }));
+    expect((await kube.request('GET', path('in-foreground'))).status).toBe(404);
+  });
+
+  it('a namespace that is deleted takes its keys along', async () => {
+    const doomed = await kube.createNamespace('doomed');
+    const body = { ...manifest('doomed', {}, finalizers('keywright.dev/finalizer').metadata) };
+    const where = `/apis/${apiVersion}/namespaces/${doomed}/apikeys`;
+    expectAllowed(
+      await kube.request('POST', where, {
+        body: { ...body, metadata: { name: 'doomed', finalizers: ['keywright.dev/finalizer'] } },
+      }),
+    );
+    // By the role that Kubernetes gives it.
+    const as = ['--as', 'system:serviceaccount:kube-system:namespace-controller'];
+    await kube.kubectl(['delete', 'ak', '--all', '-n', doomed, '--wait=false', ...as]);
+    const { body: left } = await kube.request('GET', `${where}/doomed`);
+    expect(left).toMatchObject({ metadata: { deletionTimestamp: expect.any(String) as string } });
+  });
+});
+
+describe('what decides how an ApiKey is changed by others', () => {
+  const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+  const dryRun = '&dryRun=All';
+  const apply = (user: string, manager: string, name: string, body: object) =>
+    kube.request('PATCH', `${path(name)}?fieldManager=${manager}&force=true`, {
+      body,
+      user,
+      contentType: 'application/apply-patch+yaml',
+    });
+  /** The API server sorts managers by time, in whole seconds, and then by name. */
+  const oldest = '&fieldManager=a-first';
+  const scopes = async () =>
+    ((await kube.request('GET', path('co-owned'))).body as { spec: { scopes?: readonly string[] } }).spec.scopes;
+
+  it('nobody without "own" keeps a right alive that its author takes out of his manifest', async () => {
+    const wide = manifest('co-owned', { scopes: ['a', 'b'] });
+    const narrow = manifest('co-owned', { scopes: ['a'] });
+    expectAllowed(await apply('admin', 'gitops', 'co-owned', wide));
+    // What the same manager applies again changes nothing; another one would own it too.
+    expectAllowed(await apply('nobody', 'gitops', 'co-owned', wide));
+    expectRefused(await apply('nobody', 'mallory', 'co-owned', wide), refusals.own, 'to change which manager owns a field');
+    expectAllowed(await apply('admin', 'gitops', 'co-owned', narrow));
+    expect(await scopes()).toEqual(['a']);
+  });
+
+  it.each([
+    ['no managers any more', { metadata: { managedFields: [{}] } }],
+    [
+      'a manager made up',
+      {
+        metadata: {
+          managedFields: [
+            {
+              manager: 'mallory',
+              operation: 'Update',
+              apiVersion,
+              time: '2026-11-21T00:00:00Z',
+              fieldsType: 'FieldsV1',
+              fieldsV1: { 'f:spec': { 'f:scopes': {} } },
+            },
+          ],
+        },
+      },
+    ],
+    ['another manifest to compare with', annotated(lastApplied, '{}')],
+  ])('needs "own" where the spec stays the same: %s', async (title, body) => {
+    const name = `kept-${title.replaceAll(' ', '-')}`;
+    await present(name, { scopes: ['a'] }, { annotations: { [lastApplied]: '{"spec":{"scopes":["a"]}}' } });
+    expectRefused(await patch('nobody', name, body, dryRun), refusals.own);
+    for (const right of allRights) {
+      if (right !== 'own') expectAllowed(await patch(`without-${right}`, name, body, dryRun));
+    }
+  });
+
+  it('labels need nothing: by any number of managers that apply, and by ten that update', async () => {
+    expectAllowed(await create('admin', manifest('many'), oldest));
+    const label = (at: number) =>
+      patch('nobody', 'many', { metadata: { labels: { [`label-${at}`]: 'x' } } }, `&fieldManager=manager-${at}`);
+    for (let at = 1; at < 10; at += 1) expectAllowed(await label(at));
+    const applied = { apiVersion, kind: 'ApiKey', metadata: { name: 'many', namespace, labels: { applied: 'x' } } };
+    expectAllowed(await apply('nobody', 'labeller', 'many', applied));
+    // For the eleventh the API server throws the oldest two together, of which one owns the spec.
+    expectRefused(await label(10), refusals.own);
+  });
+
+  it('whatever others wrote, a responder rotates and the operator finalizes', async () => {
+    expectAllowed(await create('admin', manifest('crowded'), oldest));
+    for (let at = 0; at < 9; at += 1)
+      expectAllowed(
+        await patch('nobody', 'crowded', { metadata: { labels: { [`label-${at}`]: 'x' } } }, `&fieldManager=manager-${at}`),
+      );
+    expectAllowed(await patch('without-own', 'crowded', annotated(annotations.rotate, 'now'), '&fieldManager=responder'));
+    await bind(kube, namespace, { kind: 'User', name: 'stranger' }, operatorRoles.keys.name);
+    const body = { metadata: { finalizers: ['keywright.dev/finalizer'] } };
+    expectAllowed(await patch('stranger', 'crowded', body, '&fieldManager=keywright'));
+  });
+
+  it.each([
+    ['an annotation', annotated('keywright.dev/rotat', 'now'), 'keywright.dev/rotat'],
+    ['a label', { metadata: { labels: { 'keywright.dev/rotate': 'now' } } }, 'keywright.dev/rotate'],
+  ])('%s under our group that means nothing is refused, whoever asks', async (what, body, name) => {
+    const key = `unknown-${what.replaceAll(' ', '-')}`;
+    await present(key);
+    for (const user of ['nobody', 'admin']) {
+      const answer = await patch(user, key, body, dryRun);
+      expect([answer.status, messageOf(answer)]).toEqual([
+        403,
+        expect.stringContaining(
+          `"${name}" means nothing on an ApiKey: the annotations under keywright.dev/ are keywright.dev/rotate`,
+        ),
+      ]);
+    }
+    expect((await create('admin', manifest('unknown', {}, body.metadata), dryRun)).status).toBe(403);
+  });
+
+  it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {
+    expectAllowed(await patch('nobody', 'older', { metadata: { labels: { team: 'payments' } } }));
+    const gone = { 'keywright.dev/older': null };
+    expectAllowed(await patch('nobody', 'older', { metadata: { labels: gone, annotations: gone } }));
   });
 });
 
@@ -518,13 +768,15 @@ describe('programs', () => {
   });
 });
 
-it('`keywright policies` prints what the API server takes: the policy, its binding and the roles', async () => {
+it('`keywright policies` prints what the API server takes: the policies, their bindings and the roles', async () => {
   const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
   const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
   const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
   expect(stdout.trim().split('\n')).toEqual([
     'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
     'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
+    'validatingadmissionpolicy.admissionregistration.k8s.io/keywright-operator',
+    'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright-operator',
     ...[...userRoles, ...Object.values(operatorRoles), serviceBindingRole].map(
       ({ name }) => `clusterrole.rbac.authorization.k8s.io/${name}`,
     ),
@@ -532,17 +784,20 @@ it('`keywright policies` prints what the API server takes: the policy, its bindi
   ]);
 });
 
-it('the API server finds no fault with the types of the policy', async () => {
-  const url = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${admissionPolicyName}`;
-  const status = await until(
-    async () => {
-      const { metadata, status: seen } = (await kube.request('GET', url)).body as {
-        metadata: { generation: number };
-        status?: { observedGeneration?: number; typeChecking?: object };
-      };
-      return seen?.observedGeneration === metadata.generation ? seen : undefined;
-    },
-    { deadlineMs: 30_000, what: 'the type check' },
-  );
-  expect(status.typeChecking).toEqual({});
-});
+it.each([admissionPolicyName, operatorPolicyName])(
+  'the API server finds no fault with the types of the policy %s',
+  async (name) => {
+    const url = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${name}`;
+    const status = await until(
+      async () => {
+        const { metadata, status: seen } = (await kube.request('GET', url)).body as {
+          metadata: { generation: number };
+          status?: { observedGeneration?: number; typeChecking?: object };
+        };
+        return seen?.observedGeneration === metadata.generation ? seen : undefined;
+      },
+      { deadlineMs: 30_000, what: 'the type check' },
+    );
+    expect(status.typeChecking).toEqual({});
+  },
+);

@@ -78,7 +78,13 @@ const foreign = [
   ...each(['patch'], ['deployments.apps', 'namespaces', 'customresourcedefinitions.apiextensions.k8s.io']),
   ...each(['update', 'delete'], ['validatingadmissionpolicies.admissionregistration.k8s.io keywright']),
 ];
-const everything = [...new Set([...each([...reading, ...writing], plurals), ...granting, ...responding, ...status, ...foreign])];
+const finalizing = each(
+  ['update'],
+  plurals.map((plural) => `${plural}/finalizers`),
+);
+const everything = [
+  ...new Set([...finalizing, ...each([...reading, ...writing], plurals), ...granting, ...responding, ...status, ...foreign]),
+];
 
 /** What each role may do, where it is bound; everything else of the list above it may not. */
 const allowed: Readonly<Record<Role, readonly string[]>> = {
@@ -90,6 +96,7 @@ const allowed: Readonly<Record<Role, readonly string[]>> = {
   operator: [
     ...each([...reading, 'patch'], plurals),
     ...status.filter((one) => one.startsWith('patch')),
+    'update apikeys.keywright.dev/finalizers',
     ...each(['get', 'list', 'create'], ['secrets']),
   ],
 };

@@ -15,6 +15,9 @@ export const annotations = {
   confirm: `${group}/confirm`,
 } as const;
 
+/** The annotation in which kubectl and Argo CD keep the manifest that their next client-side apply compares with. */
+export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
 /** The parts of Kubernetes' ObjectMeta that we read. */
 export interface ObjectMeta {
   readonly name: string;

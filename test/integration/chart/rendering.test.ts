@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
+import { inspectAdmission } from '../../../operator/src/api/admission/inspect.ts';
+import { admissionManifests } from '../../../operator/src/api/admission/manifests.ts';
 import { operatorRoles, roleManifests } from '../../../operator/src/api/admission/roles.ts';
 import { readConfig } from '../../../operator/src/config.ts';
 import type { ChartValues } from '../../../scripts/chart/values.ts';
@@ -213,9 +214,15 @@ describe('the chart', () => {
     const named = (one: object) => (one as { name: string }).name;
     const sorted = (all: readonly object[]) => [...all].sort((a, b) => named(a).localeCompare(named(b)));
     expect(sorted(rendered('CustomResourceDefinition'))).toEqual(sorted(wanted.map(bare)));
-    expect([...rendered('ValidatingAdmissionPolicy'), ...rendered('ValidatingAdmissionPolicyBinding')]).toEqual(
-      [admissionPolicy(), admissionPolicyBinding()].map(bare),
-    );
+    const kinds = ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'];
+    const byKind = (all: readonly object[]) => kinds.flatMap((of) => all.filter((one) => (one as Rendered).kind === of));
+    const policies = byKind(objects);
+    expect(policies.map(bare)).toEqual(byKind(admissionManifests(system)).map(bare));
+    const live = (of: string) => {
+      const { metadata, ...rest } = find(policies as Rendered[], of, 'keywright') ?? { metadata: {} };
+      return { ...rest, metadata: { ...metadata, uid: of, generation: 1 } };
+    };
+    expect(inspectAdmission(...(kinds.map(live) as [object, object]))).toMatchObject({ kind: 'inForce' });
     expect(sorted([...rendered('ClusterRole'), ...rendered('Role')])).toEqual(sorted(roleManifests(system).map(bare)));
   });
 
@@ -226,7 +233,7 @@ describe('the chart', () => {
       for (const kind of ['PodDisruptionBudget', 'NetworkPolicy', 'Deployment'] as const)
         expect(namesOf(objects, kind).sort()).toEqual(['keywright-authorizer', 'keywright-operator']);
       expect(namesOf(objects, 'CustomResourceDefinition')).toHaveLength(5);
-      expect(namesOf(objects, 'ValidatingAdmissionPolicyBinding')).toEqual(['keywright']);
+      expect(namesOf(objects, 'ValidatingAdmissionPolicyBinding')).toEqual(['keywright', 'keywright-operator']);
       const { data = {} } = find(objects, 'Secret', 'keywright-callers') ?? {};
       expect(Object.keys(data).sort()).toEqual(['token', 'tokens.json']);
     },

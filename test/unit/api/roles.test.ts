@@ -51,9 +51,12 @@ describe('the roles', () => {
   it('let nobody but the operator write a status, and nobody at all grant, own or deliver by accident', () => {
     for (const { rules } of userRoles) expect(rules.flatMap(({ resources }) => resources).join()).not.toContain('/status');
     const verbs = [...operatorRules, ...operatorOwnRules].flatMap((rule) => rule.verbs);
-    for (const verb of ['grant', 'own', 'deliver', 'revoke', 'rotate', 'bind', 'escalate', 'impersonate', 'update']) {
+    for (const verb of ['grant', 'own', 'deliver', 'revoke', 'rotate', 'bind', 'escalate', 'impersonate']) {
       expect(verbs).not.toContain(verb);
     }
+    expect(operatorRules.filter((rule) => rule.verbs.includes('update')).flatMap(({ resources }) => resources)).toEqual([
+      'apikeys/finalizers',
+    ]);
   });
 
   it('let the operator touch workloads by a role of their own only, and no more of them than it needs', () => {
@@ -70,7 +73,7 @@ describe('the roles', () => {
 
   it('bind to single namespaces what is not of the whole cluster', () => {
     expect(resourcesOf(cluster.rules).filter((one) => /apikeys|secrets|events|deployments/.test(one))).toEqual([]);
-    expect(resourcesOf(keys.rules)).toEqual(['apikeys', 'apikeys/status', 'events']);
+    expect(resourcesOf(keys.rules)).toEqual(['apikeys', 'apikeys/finalizers', 'apikeys/status', 'events']);
   });
 
   it('let the operator touch one Lease', () => {

@@ -1,79 +1,42 @@
 import { annotations, group } from '../meta.ts';
-import { fieldsOf, permissions, type Permission } from './permissions.ts';
+import { permissions, type Permission } from './permissions.ts';
 
 /** The most entries of `deliverTo` and `consumers`: one check each, because an expression can afford two only. */
 export const maxEntries = 8;
 
-/** A named CEL expression that others use as `variables.<name>`; evaluated once, when first asked for. */
-export interface Variable {
-  readonly name: string;
-  readonly expression: string;
-}
-
-/** One right that a create or an update may need. */
-export interface Check {
-  /** CEL: whether this request needs it. */
-  readonly when: string;
+/** A question to the authorizer; all but the verb and the group is CEL. */
+export interface Right {
   readonly verb: string;
-  /** The API group, and the CEL of the resource, of its subresource if there is one, and of the object's name. */
   readonly apiGroup: string;
   readonly resource: string;
   readonly subresource?: string;
   readonly name: string;
+}
+
+/** One right that a create or an update may need. */
+export interface Check extends Right {
+  /** CEL: whether this request needs it. */
+  readonly when: string;
+  /** A right that does as well. An expression can afford these two questions. */
+  readonly or?: Right;
   /** What needs the right; reads on after "it is needed to ". */
   readonly purpose: string;
 }
 
-const text = (value: string) => `'${value}'`;
-const changed = (field: string) => `object.spec.?${field} != oldObject.spec.?${field}`;
-const annotationChanged = (name: string) => `variables.annotations[?'${name}'] != variables.oldAnnotations[?'${name}']`;
+/** What nobody may write, whatever his rights. */
+export interface Ban {
+  /** CEL: whether this request writes it. */
+  readonly when: string;
+  readonly message: string;
+  /** CEL of a text that says what was written. */
+  readonly messageExpression: string;
+}
 
-/** A create counts as a change from an object that has nothing: `oldObject` is null then. */
-export const variables: readonly Variable[] = [
-  { name: 'isCreate', expression: "request.operation == 'CREATE'" },
-  { name: 'rights', expression: ['variables.isCreate', ...fieldsOf('rights').map(changed)].join(' || ') },
-  {
-    name: 'contents',
-    expression: [
-      'variables.rights',
-      ...[...fieldsOf('description'), ...fieldsOf('delivery'), ...fieldsOf('consumer')].map(changed),
-    ].join(' || '),
-  },
-  {
-    name: 'deliveries',
-    // The place counts, not the name of the entry.
-    expression:
-      'object.spec.deliverTo.filter(t, variables.isCreate || !oldObject.spec.deliverTo.exists(o, o.?destination == t.?destination && o.?path == t.?path && o.?secret == t.?secret))',
-  },
-  {
-    name: 'consumers',
-    expression:
-      '!has(object.spec.consumers) ? [] : object.spec.consumers.filter(c, variables.isCreate || !has(oldObject.spec.consumers) || !oldObject.spec.consumers.exists(o, o == c))',
-  },
-  { name: 'annotations', expression: 'has(object.metadata.annotations) ? object.metadata.annotations : {}' },
-  {
-    name: 'oldAnnotations',
-    expression: '!variables.isCreate && has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}',
-  },
-  { name: 'isSuspended', expression: 'object.spec.?suspend.orValue(false)' },
-  { name: 'wasSuspended', expression: '!variables.isCreate && oldObject.spec.?suspend.orValue(false)' },
-  {
-    name: 'revokes',
-    expression: [
-      '(variables.isCreate ? has(object.spec.revoked) : object.spec.?revoked != oldObject.spec.?revoked)',
-      '(variables.isSuspended && !variables.wasSuspended)',
-      annotationChanged(annotations.compromised),
-    ].join(' || '),
-  },
-  {
-    name: 'rotates',
-    expression: [
-      '(variables.wasSuspended && !variables.isSuspended)',
-      annotationChanged(annotations.rotate),
-      annotationChanged(annotations.paused),
-    ].join(' || '),
-  },
-];
+const text = (value: string) => `'${value}'`;
+const thisKey = { apiGroup: group, resource: text('apikeys'), name: 'object.metadata.name' };
+const deletion: Right = { ...thisKey, verb: 'delete' };
+/** By the convention of Kubernetes this is who may change finalizers: the operator, and the garbage collector. */
+const finalizing: Right = { ...thisKey, verb: 'update', subresource: text('finalizers') };
 
 /** Every check of the policy, in the order in which a refusal names them. */
 export const checks: readonly Check[] = [
@@ -97,11 +60,41 @@ export const checks: readonly Check[] = [
   ours(permissions.rotate, {
     when: 'variables.rotates',
     name: 'object.metadata.name',
-    purpose: `end a suspension, and to set ${annotations.rotate} or ${annotations.paused}`,
+    purpose: `end a suspension, and to set ${annotations.rotate}, ${annotations.paused} or ${annotations.confirm}`,
+  }),
+  // Together: whoever may finalize, or may both delete and revoke.
+  { ...deletion, when: 'variables.finalizers', or: finalizing, purpose: 'change finalizers' },
+  ours(permissions.revoke, {
+    when: 'variables.finalizers',
+    name: 'object.metadata.name',
+    or: finalizing,
+    purpose: 'change finalizers',
+  }),
+  // The garbage collector deletes what has no owner any more. It must not do so for whoever may not delete.
+  { ...deletion, when: 'variables.owners', purpose: 'set ownerReferences' },
+  ours(permissions.revoke, {
+    when: '!variables.isCreate && variables.owners',
+    name: 'object.metadata.name',
+    or: finalizing,
+    purpose: 'change ownerReferences',
+  }),
+  ours(permissions.own, {
+    when: 'variables.bookkeeping',
+    name: 'object.spec.owner',
+    purpose: 'change which manager owns a field of spec or status, and what kubectl apply compares with',
   }),
 ];
 
-function ours(permission: Permission, rest: Pick<Check, 'when' | 'name' | 'purpose'>): Check {
+/** What is refused whoever asks. */
+export const bans: readonly Ban[] = [
+  {
+    when: 'variables.unknown.size() > 0',
+    message: `an ApiKey has no other annotations under ${group}/ than ${Object.values(annotations).join(', ')}, and no labels`,
+    messageExpression: `'"' + variables.unknown[0] + '" means nothing on an ApiKey: the annotations under ${group}/ are ${Object.values(annotations).join(', ')}, and there are no labels'`,
+  },
+];
+
+function ours(permission: Permission, rest: Pick<Check, 'when' | 'name' | 'or' | 'purpose'>): Check {
   const [plural = '', subresource] = permission.resource.split('/');
   return {
     ...rest,

@@ -1,64 +1,58 @@
-import { group, version } from '../meta.ts';
 import type { Schema } from '../structural.ts';
-import { checks, variables, type Check } from './checks.ts';
+import { bans, checks, type Ban, type Check, type Right } from './checks.ts';
+import { denyingBinding, validatingPolicy } from './validating.ts';
+import { variables } from './variables.ts';
 
 /** What the policy that checks who grants what is called, and its binding. */
 export const admissionPolicyName = 'keywright';
 
-const metadata = { name: admissionPolicyName, labels: { 'app.kubernetes.io/part-of': 'keywright' } };
-
 /**
  * The ValidatingAdmissionPolicy: who may write what into an ApiKey. No account is exempt, the operator included: what
  * changes nothing needs nothing. The API server adds up 350,000 for a check and allows 1,000,000 in one expression and
- * 10,000,000 in a policy: a key with eight destinations and eight consumers needs 20 checks.
+ * 10,000,000 in a policy: a key with eight destinations and eight consumers needs 20 checks, and five more when its
+ * finalizers and owner references change with it.
  */
 export function admissionPolicy(): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata,
-    spec: {
-      failurePolicy: 'Fail',
-      matchConstraints: {
-        matchPolicy: 'Equivalent',
-        resourceRules: [
-          {
-            apiGroups: [group],
-            apiVersions: [version],
-            operations: ['CREATE', 'UPDATE'],
-            resources: ['apikeys'],
-            scope: 'Namespaced',
-          },
-        ],
-      },
-      variables,
-      validations: checks.map(toValidation),
-    },
-  };
+  return validatingPolicy({
+    name: admissionPolicyName,
+    operations: ['CREATE', 'UPDATE'],
+    resources: ['apikeys'],
+    scope: 'Namespaced',
+    rest: { variables, validations: [...checks.map(toValidation), ...bans.map(toRefusal)] },
+  });
 }
 
 /** What puts the policy in force, everywhere. */
 export function admissionPolicyBinding(): Schema {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    metadata,
-    spec: { policyName: admissionPolicyName, validationActions: ['Deny'] },
-  };
+  return denyingBinding(admissionPolicyName);
 }
 
 function toValidation(check: Check): Schema {
-  const { when, verb, apiGroup, resource, subresource, name, purpose } = check;
-  const asked = [
-    `authorizer.group('${apiGroup}').resource(${resource})`,
-    ...(subresource === undefined ? [] : [`subresource(${subresource})`]),
-    `namespace(request.namespace).name(${name}).check('${verb}').allowed()`,
-  ].join('.');
-  const spelled = `${resource} + '.${apiGroup}${subresource === undefined ? '' : `/${subresource.slice(1, -1)}`}'`;
+  const { when, verb, or, name, purpose } = check;
+  const asked = [check, ...(or === undefined ? [] : [or])].map(asks).join(' || ');
+  const lacks = `'user "' + request.userInfo.username + '" has no right to "${verb}" ' + ${spelled(check)} + ' "' + ${name} + '" in the namespace "' + request.namespace + '"`;
+  const instead = or === undefined ? '' : `, nor to "${or.verb}" ' + ${spelled(or)} + '`;
   return {
     expression: `!(${when}) || ${asked}`,
     reason: 'Forbidden',
     message: `the verb "${verb}" is missing; it is needed to ${purpose}`,
-    messageExpression: `'user "' + request.userInfo.username + '" has no right to "${verb}" ' + ${spelled} + ' "' + ${name} + '" in the namespace "' + request.namespace + '": it is needed to ${purpose}'`,
+    messageExpression: `${lacks}${instead}: it is needed to ${purpose}'`,
   };
+}
+
+function asks({ verb, apiGroup, resource, subresource, name }: Right): string {
+  return [
+    `authorizer.group('${apiGroup}').resource(${resource})`,
+    ...(subresource === undefined ? [] : [`subresource(${subresource})`]),
+    `namespace(request.namespace).name(${name}).check('${verb}').allowed()`,
+  ].join('.');
+}
+
+/** CEL of a resource as kubectl writes it. */
+function spelled({ apiGroup, resource, subresource }: Right): string {
+  return `${resource} + '.${apiGroup}${subresource === undefined ? '' : `/${subresource.slice(1, -1)}`}'`;
+}
+
+function toRefusal({ when, message, messageExpression }: Ban): Schema {
+  return { expression: `!(${when})`, reason: 'Forbidden', message, messageExpression };
 }

@@ -109,7 +109,13 @@ export const operatorRoles = {
   keys: {
     name: `${operatorName}-keys`,
     description: 'ApiKeys; bound in the namespaces that are served, or everywhere.',
-    rules: [ours([apiKeys], [...read, 'patch']), statusOf([apiKeys]), eventRule],
+    rules: [
+      ours([apiKeys], [...read, 'patch']),
+      // The admission policy asks for it where finalizers change.
+      ours([`${apiKeys}/finalizers`], ['update']),
+      statusOf([apiKeys]),
+      eventRule,
+    ],
   },
   secrets: {
     name: `${operatorName}-secrets`,

@@ -1,4 +1,4 @@
-import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
+import { lastApplied, type KubeObject, type ObjectMeta } from '../../api/meta.ts';
 import type { KubeClient } from './client.ts';
 import { collectionPath, partialList, partialObject } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -10,7 +10,6 @@ export type Kept = KubeObject | { readonly metadata: ObjectMeta };
 
 const defaultPageSize = 500;
 const listTimeoutMs = 60_000;
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 interface RawObject {
   readonly metadata?: RawMeta;

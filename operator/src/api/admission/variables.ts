@@ -1,0 +1,111 @@
+import { annotations, group, lastApplied } from '../meta.ts';
+import { fieldsOf } from './permissions.ts';
+
+/** A named CEL expression that others use as `variables.<name>`; evaluated once, when first asked for. */
+export interface Variable {
+  readonly name: string;
+  readonly expression: string;
+}
+
+/** An ApiKey may have any label but one under our group: no such label means anything. */
+const knownLabels: readonly string[] = [];
+
+const changed = (field: string) => `object.spec.?${field} != oldObject.spec.?${field}`;
+const annotationChanged = (name: string) => `variables.annotations[?'${name}'] != variables.oldAnnotations[?'${name}']`;
+const listOf = (object: 'object' | 'oldObject', member: string) => `${object}.metadata.?${member}.orValue([])`;
+
+/** A map of the metadata, of the object or of the one before; empty where there is none. */
+const mapOf = (object: 'object' | 'oldObject', member: string) => {
+  const isThere = `has(${object}.metadata.${member})`;
+  return `${object === 'object' ? isThere : `!variables.isCreate && ${isThere}`} ? ${object}.metadata.${member} : {}`;
+};
+
+/**
+ * Which manager owns which fields of spec and status (`metadata.managedFields`). A server-side apply that leaves a field out
+ * removes it only when nobody else owns it, so that another owner keeps a right alive which its author took back.
+ */
+const ownersOf = (object: 'object' | 'oldObject') =>
+  listOf(object, 'managedFields') +
+  ".filter(m, has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1))" +
+  ".map(m, [dyn(m.?manager), dyn(m.?operation), dyn(m.?subresource), dyn(m.fieldsV1[?'f:spec']), dyn(m.fieldsV1[?'f:status'])])";
+
+/** Names under our own group that mean nothing here, and are new or changed. */
+const unknownOf = (map: string, old: string, known: readonly string[]) =>
+  `${map}.filter(name, name.startsWith('${group}/') && !(name in ${JSON.stringify(known)}) && ${map}[?name] != ${old}[?name])`;
+
+/**
+ * A create counts as a change from an object that has nothing: `oldObject` is null then. So does a confirmation: it stands
+ * for all that the object holds, whoever wrote it.
+ */
+export const variables: readonly Variable[] = [
+  { name: 'isCreate', expression: "request.operation == 'CREATE'" },
+  { name: 'annotations', expression: mapOf('object', 'annotations') },
+  { name: 'oldAnnotations', expression: mapOf('oldObject', 'annotations') },
+  { name: 'labels', expression: mapOf('object', 'labels') },
+  { name: 'oldLabels', expression: mapOf('oldObject', 'labels') },
+  {
+    name: 'confirms',
+    expression: `'${annotations.confirm}' in variables.annotations && ${annotationChanged(annotations.confirm)}`,
+  },
+  { name: 'isWhole', expression: 'variables.isCreate || variables.confirms' },
+  { name: 'rights', expression: ['variables.isWhole', ...fieldsOf('rights').map(changed)].join(' || ') },
+  {
+    name: 'contents',
+    expression: [
+      'variables.rights',
+      ...[...fieldsOf('description'), ...fieldsOf('delivery'), ...fieldsOf('consumer')].map(changed),
+    ].join(' || '),
+  },
+  {
+    name: 'deliveries',
+    // The place counts, not the name of the entry.
+    expression:
+      'object.spec.deliverTo.filter(t, variables.isWhole || !oldObject.spec.deliverTo.exists(o, o.?destination == t.?destination && o.?path == t.?path && o.?secret == t.?secret))',
+  },
+  {
+    name: 'consumers',
+    expression:
+      '!has(object.spec.consumers) ? [] : object.spec.consumers.filter(c, variables.isWhole || !has(oldObject.spec.consumers) || !oldObject.spec.consumers.exists(o, o == c))',
+  },
+  { name: 'isSuspended', expression: 'object.spec.?suspend.orValue(false)' },
+  { name: 'wasSuspended', expression: '!variables.isCreate && oldObject.spec.?suspend.orValue(false)' },
+  {
+    name: 'revokes',
+    expression: [
+      '(variables.isWhole ? has(object.spec.revoked) || variables.isSuspended : object.spec.?revoked != oldObject.spec.?revoked)',
+      '(variables.isSuspended && !variables.wasSuspended)',
+      annotationChanged(annotations.compromised),
+    ].join(' || '),
+  },
+  {
+    name: 'rotates',
+    expression: [
+      'variables.confirms',
+      '(variables.wasSuspended && !variables.isSuspended)',
+      annotationChanged(annotations.rotate),
+      annotationChanged(annotations.paused),
+    ].join(' || '),
+  },
+  {
+    name: 'finalizers',
+    // Whoever creates a key may say who else has to let go of it: our own finalizer ends it all the same.
+    expression: `!variables.isCreate && ${listOf('object', 'finalizers')} != ${listOf('oldObject', 'finalizers')}`,
+  },
+  {
+    name: 'owners',
+    expression: `${listOf('object', 'ownerReferences')} != (variables.isCreate ? [] : ${listOf('oldObject', 'ownerReferences')})`,
+  },
+  { name: 'fieldOwners', expression: ownersOf('object') },
+  { name: 'oldFieldOwners', expression: `variables.isCreate ? [] : ${ownersOf('oldObject')}` },
+  {
+    name: 'bookkeeping',
+    // What needs another right changes it by the way: whoever has that right may.
+    expression:
+      '!(variables.contents || variables.revokes || variables.rotates || variables.finalizers || variables.owners) && ' +
+      `(${annotationChanged(lastApplied)} || variables.fieldOwners.exists(o, !(o in variables.oldFieldOwners)) || variables.oldFieldOwners.exists(o, !(o in variables.fieldOwners)))`,
+  },
+  {
+    name: 'unknown',
+    expression: `${unknownOf('variables.annotations', 'variables.oldAnnotations', Object.values(annotations))} + ${unknownOf('variables.labels', 'variables.oldLabels', knownLabels)}`,
+  },
+];

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
+import { operatorServiceAccountName } from '../../operator/src/api/admission/roles.ts';
+import { apiKinds, kindTable, type ApiKind } from '../../operator/src/api/kinds.ts';
+import { apiVersion, finalizer } from '../../operator/src/api/meta.ts';
+import type { Kube, KubeAnswer } from '../harness/kube.ts';
+import { ownControlPlane } from '../harness/parts.ts';
+import { applyPermissions, bind, bindEverywhere, bindOperator, withServiceAccount } from '../harness/permissions.ts';
+import { until } from '../harness/until.ts';
+import { manifest } from '../unit/api/cases.ts';
+
+const system = 'keywright-system';
+const operator = operatorServiceAccountName;
+const plane = await ownControlPlane({ controllers: false });
+let kube: Kube = plane.kube;
+let namespace = '';
+
+beforeAll(async () => {
+  await applyPermissions(kube, { operatorNamespace: system });
+  namespace = await kube.createNamespace('stolen');
+  for (const name of [operator, 'other']) kube = await withServiceAccount(kube, system, name);
+  await bindOperator(kube, system, { kind: 'ServiceAccount', name: operator, namespace: system });
+  // More than any operator has: the policy holds whatever RBAC lets through.
+  for (const name of [operator, 'other']) {
+    await bindEverywhere(kube, { kind: 'ServiceAccount', name, namespace: system }, 'keywright-admin');
+    await bind(kube, namespace, { kind: 'ServiceAccount', name, namespace: system }, [
+      { apiGroups: ['apps'], resources: ['deployments'], verbs: ['patch'] },
+    ]);
+  }
+  for (const kind of apiKinds) {
+    const metadata = {
+      finalizers: ['example.com/other'],
+      labels: { team: 'payments' },
+      annotations: { 'example.com/note': 'x' },
+    };
+    const body = { ...manifest(kind, {}, 'present', namespace) };
+    body['metadata'] = { ...(body['metadata'] as object), ...metadata };
+    expect((await kube.request('POST', collection(kind), { body })).status).toBe(201);
+  }
+  const probe = () => patch(operator, 'KeyOwner', { metadata: { labels: { probe: 'x' } } }, '?dryRun=All');
+  await until(async () => (await probe()).status === 403, { what: "the policy for the operator's account" });
+});
+
+afterAll(async () => {
+  await kube.close();
+  await plane.stop();
+});
+
+function collection(kind: ApiKind): string {
+  const { plural, scope } = kindTable[kind];
+  return `/apis/${apiVersion}/${scope === 'Namespaced' ? `namespaces/${namespace}/` : ''}${plural}`;
+}
+
+const patch = (user: string, kind: ApiKind, body: object, query = '') =>
+  kube.request('PATCH', `${collection(kind)}/present${query}`, { body, user, contentType: 'application/merge-patch+json' });
+const messageOf = ({ body }: KubeAnswer) => (body as { message?: string }).message ?? '';
+
+/** Changes of the spec of each kind that a thief would make, or the author of the object. */
+const specs: Readonly<Record<ApiKind, readonly object[]>> = {
+  ApiKey: [{ suspend: true }, { scopes: ['a'] }, { revoked: {} }],
+  ApiCatalog: [{ accessTypes: [{ name: 'Integrations', endpoints: 'All' }] }, { policy: { requireContactEmail: false } }],
+  KeyOwner: [
+    { grants: [{ catalog: 'default', accessTypes: ['*'], endpoints: ['*'] }] },
+    { allowedNamespaces: { names: ['theirs'], all: null } },
+    { disabled: true },
+  ],
+  KeyOwnerGroup: [{ grants: [{ catalog: 'default', accessTypes: ['*'], endpoints: ['*'] }] }, { displayName: 'Other' }],
+  KeyDestination: [
+    { vault: { auth: { token: { secretRef: { name: 'theirs' } } } } },
+    { allowedNamespaces: { names: ['theirs'], all: null } },
+  ],
+};
+
+describe("whoever holds a token of the operator's account, whatever RBAC lets through", () => {
+  it.each(apiKinds.flatMap((kind) => specs[kind].map((spec) => ({ kind, spec }))))(
+    'writes no spec: $kind $spec',
+    async ({ kind, spec }) => {
+      const answer = await patch(operator, kind, { spec }, '?dryRun=All');
+      expect([answer.status, messageOf(answer)]).toEqual([
+        403,
+        expect.stringContaining(`'${operatorPolicyName}' denied request: the operator changes no spec`),
+      ]);
+      const others = await patch('other', kind, { spec }, '?dryRun=All');
+      expect(others.status, messageOf(others)).toBe(200);
+    },
+  );
+
+  it.each<readonly [string, object, string]>([
+    ['labels', { labels: { team: 'theirs' } }, 'changes no labels'],
+    ['annotations', { annotations: { 'example.com/note': null } }, 'changes no labels and no annotations'],
+    ['requests', { annotations: { 'keywright.dev/rotate': 'now' } }, 'changes no labels and no annotations'],
+    [
+      'ownerReferences',
+      { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'ghost', uid: '00000000-0000-4000-8000-000000000000' }] },
+      'changes no ownerReferences',
+    ],
+    ['finalizers of others', { finalizers: [finalizer] }, `changes no finalizer but ${finalizer}`],
+  ])('writes no metadata but its finalizer: %s', async (_what, metadata, says) => {
+    for (const kind of apiKinds) {
+      // What has no meaning on the other kinds is nobody's business there.
+      const answer = await patch(operator, kind, { metadata }, '?dryRun=All');
+      expect([kind, answer.status, messageOf(answer)]).toEqual([kind, 403, expect.stringContaining(says)]);
+      const others = await patch('other', kind, { metadata }, '?dryRun=All');
+      expect([kind, others.status, messageOf(others)]).toEqual([kind, 200, '']);
+    }
+  });
+
+  it.each(apiKinds)('makes and deletes no %s', async (kind) => {
+    const body = manifest(kind, {}, 'made', namespace);
+    const answers = [
+      await kube.request('POST', `${collection(kind)}?dryRun=All`, { body, user: operator }),
+      await kube.request('DELETE', `${collection(kind)}/present?dryRun=All`, { user: operator }),
+    ];
+    for (const answer of answers)
+      expect([answer.status, messageOf(answer)]).toEqual([
+        403,
+        expect.stringContaining('the operator creates and deletes no object'),
+      ]);
+  });
+});
+
+describe('the operator', () => {
+  it.each(apiKinds)('sets and removes its finalizer of %s, and writes its status', async (kind) => {
+    for (const finalizers of [['example.com/other', finalizer], ['example.com/other']]) {
+      const answer = await patch(operator, kind, { metadata: { finalizers } });
+      expect(answer.status, messageOf(answer)).toBe(200);
+    }
+    const status = { observedGeneration: 1 };
+    const written = await kube.request('PATCH', `${collection(kind)}/present/status?fieldManager=keywright&force=true`, {
+      body: { apiVersion, kind, metadata: { name: 'present' }, status },
+      user: operator,
+      contentType: 'application/apply-patch+yaml',
+    });
+    expect(written.status, messageOf(written)).toBe(200);
+  });
+});
