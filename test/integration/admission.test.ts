@@ -518,7 +518,7 @@ describe('programs', () => {
   });
 });
 
-it('`keywright policies` prints what the API server takes: the policy, its binding and the roles', async () => {
+it('`keywright policies` prints what the API server takes: the policy, its binding, the roles and the ServiceAccount for Vault', async () => {
   const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
   const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
   const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
@@ -529,6 +529,7 @@ it('`keywright policies` prints what the API server takes: the policy, its bindi
       ({ name }) => `clusterrole.rbac.authorization.k8s.io/${name}`,
     ),
     'role.rbac.authorization.k8s.io/keywright-operator',
+    'serviceaccount/keywright-vault',
   ]);
 });
 

@@ -13,6 +13,15 @@ export const annotations = {
   paused: `${group}/paused`,
 } as const;
 
+/** The label of a Secret that a KeyDestination may log in with; its value says what for: see `destinations/credential`. */
+export const credentialLabel = `${group}/credential`;
+
+/**
+ * The ServiceAccount in the operator's namespace whose tokens log in to Vault. It is bound to nothing: a token of it that went
+ * astray is good for no call of the API server.
+ */
+export const loginServiceAccountName = 'keywright-vault';
+
 /** The parts of Kubernetes' ObjectMeta that we read. */
 export interface ObjectMeta {
   readonly name: string;

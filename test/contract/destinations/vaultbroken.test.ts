@@ -1,6 +1,7 @@
+import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useOpenBao } from '../../harness/parts.ts';
@@ -65,7 +66,8 @@ destinationFaults('a KV v2 mount of OpenBao', table, async () => {
       path: `${base}/{namespace}/{name}`,
       auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
     },
-    readSecret: async () => new Plaintext(token),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => token),
     clock: systemClock,
     timeoutMs,
   });
