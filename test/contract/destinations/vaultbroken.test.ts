@@ -6,22 +6,27 @@ import { guidePolicy } from '../../builders/vaultguide.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
-import { destinationFaults, type FaultTable } from './faults.ts';
+import { destinationFaults, type FaultTable, type Said } from './faults.ts';
 
 const openbao = await useOpenBao();
 
+/** One sentence for all that does not come from a Vault. */
+const untrusted: Said = {
+  kind: 'waiting',
+  message: /: no trustworthy answer from the Vault server; the log of the operator has/,
+};
 const table: FaultTable = {
   calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw', 'probe'],
   faults: {
-    refused: { kind: 'waiting', message: /the Vault server cannot be reached$/ },
-    silent: { kind: 'waiting', message: /did not answer in time$/ },
-    slow: { kind: 'waiting', message: /did not answer in time$/ },
-    reset: { kind: 'waiting', message: /cannot be reached$/ },
-    truncated: { kind: 'waiting', message: /cannot be reached$/ },
-    garbage: { kind: 'waiting', message: /is no Vault server: its answer is not JSON$/ },
-    otherJson: { kind: 'waiting', message: /has an unknown shape/ },
-    huge: { kind: 'waiting', message: /too large$/ },
-    redirect: { kind: 'waiting', message: /redirects elsewhere \(307\), which is not followed$/ },
+    refused: untrusted,
+    silent: untrusted,
+    slow: untrusted,
+    reset: untrusted,
+    truncated: untrusted,
+    garbage: untrusted,
+    otherJson: untrusted,
+    huge: untrusted,
+    redirect: untrusted,
     failed: { kind: 'waiting', message: /failed \(500\)$/ },
     throttled: { kind: 'waiting', message: /limits our rate/, retryAfterMs: 7_000 },
     denied: { kind: 'waiting', message: /denies us|refuses|lacks/ },

@@ -4,6 +4,9 @@ import type { LoginTokens, TokenWanted } from '../port.ts';
 import type { KubeClient } from './client.ts';
 import { failureOf, faultOf } from './fault.ts';
 
+/** What of the client is needed here. */
+type Api = Pick<KubeClient, 'send' | 'statusAs'>;
+
 /** The shortest life that the API server gives a token, in seconds. It is used once, at once. */
 const lifeSeconds = 600;
 const selfReview = {
@@ -18,7 +21,7 @@ const selfReview = {
  * is tried on the API server before anybody else sees it. Nothing of that is kept: what the API server accepts is its own
  * configuration, which a restart may change.
  */
-export function kubeLoginTokens(client: KubeClient): LoginTokens {
+export function kubeLoginTokens(client: Api): LoginTokens {
   return {
     request: async (wanted) => {
       if ((await readOwnName(client)) === `system:serviceaccount:${wanted.namespace}:${wanted.serviceAccount}`) {
@@ -40,7 +43,7 @@ export function kubeLoginTokens(client: KubeClient): LoginTokens {
   };
 }
 
-async function requestToken(client: KubeClient, { namespace, serviceAccount, audience }: TokenWanted): Promise<string> {
+async function requestToken(client: Api, { namespace, serviceAccount, audience }: TokenWanted): Promise<string> {
   const answer = await client.send({
     verb: 'create',
     kind: 'TokenRequest',
@@ -65,7 +68,7 @@ async function requestToken(client: KubeClient, { namespace, serviceAccount, aud
  * Who we are, in the words of the API server (SelfSubjectReview, stable since Kubernetes 1.28), whatever proves us: a Pod's
  * token, a kubeconfig, an exec plugin.
  */
-async function readOwnName(client: KubeClient): Promise<string> {
+async function readOwnName(client: Api): Promise<string> {
   const answer = await client.send(selfReview);
   const { username } = (answer.body as { status?: { userInfo?: { username?: unknown } } } | undefined)?.status?.userInfo ?? {};
   if (answer.status < 300 && typeof username === 'string' && username !== '') return username;
@@ -92,7 +95,7 @@ function claimsOf(token: string): { readonly iss?: unknown; readonly aud?: unkno
 }
 
 /** Only 401 is a no. Whoever is told anything else by the API server has got in, or cannot know. */
-async function isAccepted(client: KubeClient, token: string): Promise<boolean> {
+async function isAccepted(client: Api, token: string): Promise<boolean> {
   let status: number;
   try {
     status = await client.statusAs(token, selfReview);
