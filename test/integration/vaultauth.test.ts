@@ -1,4 +1,5 @@
 import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -228,6 +229,25 @@ describe('a login by Kubernetes auth', () => {
     const args = ['create', 'token', other, '--namespace', namespace];
     const refused = await account.kubectl(args, { user: 'keywright-operator', allowFailure: true });
     expect(refused.stderr).toContain(`serviceaccounts "${other}" is forbidden`);
+  });
+
+  it('is no login for a server that got it: the token is for that server alone', async () => {
+    const stolen: string[] = [];
+    const thief = createHttpServer((request, response) => {
+      request.on('data', (chunk: Buffer) => stolen.push(chunk.toString()));
+      request.on('end', () => response.writeHead(403).end('{"errors":["permission denied"]}'));
+    });
+    await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${(thief.address() as AddressInfo).port}`;
+    await failureOf((await open('yaml kubernetes', { address })).probe());
+    thief.close();
+    const { jwt } = JSON.parse(stolen[0] ?? '{}') as { jwt: string };
+    await expect(call('POST', 'auth/kubernetes/login', { role: 'keywright', jwt })).rejects.toThrow(/: 40[03] /);
+    // The same role takes the one that was made for it.
+    const wanted = { namespace, serviceAccount: 'keywright-vault', audience: own.openbao.address };
+    const ours = (await operator.loginTokens.request(wanted)).reveal();
+    expect(await call('POST', 'auth/kubernetes/login', { role: 'keywright', jwt: ours })).toMatchObject({ auth: {} });
+    await revokeAll();
   });
 
   it('is made with a kubeconfig as well: the ServiceAccount is named, and not that of the operator', async () => {

@@ -9,7 +9,7 @@ const tokenOf = (claims: object) => `eyJ.${Buffer.from(JSON.stringify(claims)).t
 const harmless = tokenOf({ iss: 'https://kubernetes.default.svc', aud: [wanted.audience] });
 
 /** An API server that issues this token, and says this status to whoever presents it. */
-function apiServer({ token = harmless, says = 401 as number | KubeFault, issues = 201, username = own } = {}) {
+function apiServer({ token = harmless, says = 401, issues = 201, username = own } = {}) {
   const asked: string[] = [];
   const presented: string[] = [];
   const tokens = kubeLoginTokens({
