@@ -26,7 +26,6 @@ const plane = await ownControlPlane({ users: [{ name: author }] });
 const { kube } = plane;
 const postgres = await usePostgres();
 const scene = new Scene(kube);
-const received: string[] = [];
 const servers: Server[] = [];
 const issuer = 'https://kubernetes.default.svc';
 const elsewhere = 'https://vault.example.com:8200';
@@ -39,14 +38,26 @@ const secretsOfTheOperator = {
 };
 let account: Kube;
 let operator: Program;
-let evil = '';
 
-/** Whatever reaches the author's server, head and body. It answers as the most willing Vault. */
-async function take(request: IncomingMessage): Promise<string> {
-  let text = `${request.method ?? ''} ${request.url ?? ''} ${JSON.stringify(request.rawHeaders)} `;
-  for await (const chunk of request) text += String(chunk);
-  received.push(text);
-  return JSON.stringify({ auth: { client_token: vaultToken('evil'), lease_duration: 3600, renewable: true }, data: {} });
+interface AuthorServer {
+  readonly address: string;
+  /** Whatever reached it, heads and bodies. */
+  readonly received: string[];
+}
+
+/** A server of the author's, one a test: destinations of other tests go on. It answers as the most willing Vault. */
+async function authorServer(): Promise<AuthorServer> {
+  const received: string[] = [];
+  const answer = JSON.stringify({ auth: { client_token: vaultToken('evil'), lease_duration: 3600, renewable: true }, data: {} });
+  const take = async (request: IncomingMessage): Promise<void> => {
+    let text = `${request.method ?? ''} ${request.url ?? ''} ${JSON.stringify(request.rawHeaders)} `;
+    for await (const chunk of request) text += String(chunk);
+    received.push(text);
+  };
+  const server = createServer((request, response) => {
+    void take(request).then(() => response.writeHead(200, { 'content-type': 'application/json' }).end(answer));
+  });
+  return { address: `http://127.0.0.1:${await listen(server)}`, received };
 }
 
 async function listen(server: Server): Promise<number> {
@@ -126,11 +137,6 @@ beforeAll(async () => {
     secret('other', { token: secretsOfTheOperator.other }),
     secret('foreign', { token: secretsOfTheOperator.foreign }, credentialMetadata('vault-token', elsewhere)),
   ]);
-  evil = `http://127.0.0.1:${await listen(
-    createServer((request, response) => {
-      void take(request).then((answer) => response.writeHead(200, { 'content-type': 'application/json' }).end(answer));
-    }),
-  )}`;
   const tokenFile = join(privateDir('aws-token'), 'token');
   writeFileSync(tokenFile, await tokenFor('keywright-operator', ['sts.amazonaws.com']));
   operator = await startOperator({
@@ -155,39 +161,42 @@ afterAll(async () => {
 
 describe('whoever may create KeyDestinations, and nothing else, gets out of the operator', () => {
   it('no token for an audience of the API server, and reads why', async () => {
-    await declareAsAuthor('issuer', vaultAt(evil, { kubernetes: { role: 'x', audience: issuer } }));
+    const evil = await authorServer();
+    await declareAsAuthor('issuer', vaultAt(evil.address, { kubernetes: { role: 'x', audience: issuer } }));
     expect(await said('issuer')).toBe(
-      `InvalidSpec: spec.vault.auth.kubernetes.audience must be ${evil}: a token for another audience may be good at another server; to permit it, list ${evil} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
+      `InvalidSpec: spec.vault.auth.kubernetes.audience must be ${evil.address}: a token for another audience may be good at another server; to permit it, list ${evil.address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
     );
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 
   it('no token of the ServiceAccount of the operator, nor of any that the installation does not lend', async () => {
+    const evil = await authorServer();
     for (const name of ['keywright-operator', 'default'])
-      await declareAsAuthor(`as-${name}`, vaultAt(evil, { kubernetes: { role: 'x', serviceAccountRef: { name } } }));
+      await declareAsAuthor(`as-${name}`, vaultAt(evil.address, { kubernetes: { role: 'x', serviceAccountRef: { name } } }));
     for (const name of ['keywright-operator', 'default'])
       expect(await said(`as-${name}`)).toMatch(
         /^InvalidSpec: .*the installation permits no tokens of the ServiceAccount [a-z-]+, only of keywright-vault$/,
       );
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 
   it('a token that is good for his own server alone, and of nobody who has rights', async () => {
-    await declareAsAuthor('login', vaultAt(evil, { kubernetes: { role: 'x' } }));
+    const evil = await authorServer();
+    await declareAsAuthor('login', vaultAt(evil.address, { kubernetes: { role: 'x' } }));
     await said('login');
-    const tokens = received.flatMap((text) => text.match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g) ?? []);
+    const tokens = evil.received.flatMap((text) => text.match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g) ?? []);
     expect(tokens.length).toBeGreaterThan(0);
     for (const token of tokens) {
       const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as object;
       const sub = `system:serviceaccount:${operatorNamespace}:keywright-vault`;
-      expect(claims).toMatchObject({ aud: [evil], sub });
+      expect(claims).toMatchObject({ aud: [evil.address], sub });
       expect(await opensTheCluster(token)).toBe(false);
     }
     expect(await opensTheCluster(await tokenFor('keywright-vault', [issuer]))).toBe(true);
-    received.length = 0;
   });
 
   it('none of the Secrets that were not meant for his server, and does not learn which of them are there', async () => {
+    const evil = await authorServer();
     const refs = {
       peppers: { name: 'keywright-peppers', key: 'peppers.json' },
       postgres: { name: 'keywright-postgres', key: 'url' },
@@ -197,8 +206,8 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
       nothing: { name: 'nothing' },
     };
     for (const [name, secretRef] of Object.entries(refs)) {
-      await declareAsAuthor(`token-${name}`, vaultAt(evil, { token: { secretRef } }));
-      await declareAsAuthor(`approle-${name}`, vaultAt(evil, { appRole: { roleId: 'x', secretRef } }));
+      await declareAsAuthor(`token-${name}`, vaultAt(evil.address, { token: { secretRef } }));
+      await declareAsAuthor(`approle-${name}`, vaultAt(evil.address, { appRole: { roleId: 'x', secretRef } }));
       await declareAsAuthor(`aws-${name}`, awsAt({ auth: { secretRef: { name: secretRef.name } } }));
     }
     for (const way of ['token', 'approle', 'aws']) {
@@ -211,7 +220,7 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
       expect(new Set(sentences).size, sentences.join('\n')).toBe(1);
       expect(sentences[0]).toMatch(/^DestinationUnavailable: the Secret <name> cannot be used here: it needs the label /);
     }
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
     // Who runs the operator learns it.
     expect(operator.log()).toContain('it is a Secret of the operator itself');
     expect(operator.log()).toContain('there is no such Secret');
@@ -219,13 +228,14 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
   });
 
   it('no web identity and no signed request at a host that the installation did not allow', async () => {
-    await declareAsAuthor('sts', awsAt({ stsEndpoint: evil }));
-    await declareAsAuthor('role', awsAt({ stsEndpoint: evil, auth: { roleArn: 'arn:aws:iam::666666666666:role/evil' } }));
-    await declareAsAuthor('manager', awsAt({ endpoint: evil }));
+    const evil = await authorServer();
+    await declareAsAuthor('sts', awsAt({ stsEndpoint: evil.address }));
+    await declareAsAuthor('role', awsAt({ stsEndpoint: evil.address, auth: { roleArn: 'arn:aws:iam::666666666666:role/evil' } }));
+    await declareAsAuthor('manager', awsAt({ endpoint: evil.address }));
     expect(await said('sts')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is no endpoint of AWS for eu-west-1; to permit it/);
     expect(await said('role')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is no endpoint of AWS/);
     expect(await said('manager')).toMatch(/^InvalidSpec: spec\.aws\.endpoint is no endpoint of AWS/);
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 
   it('no login over plain HTTP, and none at a metadata service', async () => {
@@ -236,10 +246,13 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
   });
 
   it('one sentence for every address that is no Vault, whatever answers there', async () => {
+    const evil = await authorServer();
     const { cert, key } = certificate('scanned');
     const page = 'canary of an internal page';
     const http = createServer((_request, response) => response.writeHead(403).end(page));
-    const redirect = createServer((_request, response) => response.writeHead(302, { location: `${evil}/redirected` }).end(page));
+    const redirect = createServer((_request, response) =>
+      response.writeHead(302, { location: `${evil.address}/redirected` }).end(page),
+    );
     const tls = createTlsServer({ cert, key }, (_request, response) => response.end(page));
     const tcp = createTcpServer((socket) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'));
     const mute = createTcpServer(() => undefined);
@@ -265,12 +278,12 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
     for (const cause of ['ECONNREFUSED', 'the certificate of the server is not trusted', 'did not answer in time', 'redirects'])
       expect(operator.log()).toContain(cause);
     expect(operator.log()).not.toContain(page);
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 });
 
 describe('an installation that trusts a server with any audience', () => {
-  const open = async (auth: object, permitted: Partial<PermittedDestinations>, environment: object = {}) => {
+  const open = async (evil: AuthorServer, auth: object, permitted: Partial<PermittedDestinations>, environment: object = {}) => {
     const resources = await openKubeResources({
       kubeconfig: account.kubeconfig('keywright-operator'),
       clock: systemClock,
@@ -278,7 +291,7 @@ describe('an installation that trusts a server with any audience', () => {
       identity: 'test',
       random: Math.random,
     });
-    const spec = 'aws' in auth ? awsAt(auth.aws as object) : vaultAt(evil, auth, { path: '{namespace}/{name}' });
+    const spec = 'aws' in auth ? awsAt(auth.aws as object) : vaultAt(evil.address, auth, { path: '{namespace}/{name}' });
     const metadata = { name: 'direct', uid: 'uid-direct', resourceVersion: '1', generation: 1 };
     const destinations = openDestinations({
       resources: {
@@ -307,14 +320,14 @@ describe('an installation that trusts a server with any audience', () => {
   };
 
   it('still sends it no token for an audience of the API server', async () => {
-    received.length = 0;
-    const outcome = await open({ kubernetes: { role: 'x', audience: issuer } }, { vaultAddresses: [evil] });
+    const evil = await authorServer();
+    const outcome = await open(evil, { kubernetes: { role: 'x', audience: issuer } }, { vaultAddresses: [evil.address] });
     expect(outcome).toMatchObject({
       kind: 'stalled',
       reason: 'InvalidSpec',
       message: `no login with spec.vault.auth.kubernetes: the API server of the cluster itself accepts tokens for the audience ${issuer}, so none is sent anywhere; use an audience that is the Vault server's alone`,
     });
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 
   it('asks the API server itself, also about a token that says nothing of whom it is for', async () => {
@@ -331,23 +344,25 @@ describe('an installation that trusts a server with any audience', () => {
   });
 
   it('sends no token of its own ServiceAccount, even if that is listed', async () => {
+    const evil = await authorServer();
     const auth = { kubernetes: { role: 'x', serviceAccountRef: { name: 'keywright-operator' } } };
-    const outcome = await open(auth, { serviceAccounts: ['keywright-operator'] });
+    const outcome = await open(evil, auth, { serviceAccounts: ['keywright-operator'] });
     expect(outcome).toMatchObject({ kind: 'stalled', message: expect.stringContaining('the operator itself') as string });
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
   });
 
   it('sends no web identity that the API server accepts, even to a host that is allowed', async () => {
+    const evil = await authorServer();
     const webIdentityTokenFile = join(privateDir('aws-token'), 'token');
     const environment = { roleArn: 'arn:aws:iam::123456789012:role/keywright', webIdentityTokenFile };
-    const aws = { stsEndpoint: evil, endpoint: evil };
+    const aws = { stsEndpoint: evil.address, endpoint: evil.address };
     writeFileSync(webIdentityTokenFile, await tokenFor('keywright-operator', [issuer]));
-    const outcome = await open({ aws }, { awsEndpoints: [evil] }, environment);
+    const outcome = await open(evil, { aws }, { awsEndpoints: [evil.address] }, environment);
     expect(outcome).toMatchObject({ kind: 'stalled', message: expect.stringContaining('so it is not sent') as string });
-    expect(received).toEqual([]);
+    expect(evil.received).toEqual([]);
     const harmless = await tokenFor('keywright-operator', ['sts.amazonaws.com']);
     writeFileSync(webIdentityTokenFile, harmless);
-    await open({ aws }, { awsEndpoints: [evil] }, environment);
-    expect(received.join()).toContain(harmless);
+    await open(evil, { aws }, { awsEndpoints: [evil.address] }, environment);
+    expect(evil.received.join()).toContain(harmless);
   });
 });

@@ -8,14 +8,20 @@ const wanted = { namespace: 'keywright-system', serviceAccount: 'keywright-vault
 const tokenOf = (claims: object) => `eyJ.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`;
 const harmless = tokenOf({ iss: 'https://kubernetes.default.svc', aud: [wanted.audience] });
 
+interface ApiServer {
+  readonly token?: string;
+  readonly says?: number | KubeFault;
+  readonly issues?: number;
+}
+
 /** An API server that issues this token, and says this status to whoever presents it. */
-function apiServer({ token = harmless, says = 401, issues = 201, username = own } = {}) {
+function apiServer({ token = harmless, says = 401, issues = 201 }: ApiServer = {}) {
   const asked: string[] = [];
   const presented: string[] = [];
   const tokens = kubeLoginTokens({
     send: async ({ kind, path }: KubeRequest): Promise<KubeAnswer> => {
       asked.push(path);
-      if (kind === 'SelfSubjectReview') return { status: 201, body: { status: { userInfo: { username } } } };
+      if (kind === 'SelfSubjectReview') return { status: 201, body: { status: { userInfo: { username: own } } } };
       return { status: issues, body: { status: { token } } };
     },
     statusAs: async (bearer) => {
