@@ -101,6 +101,16 @@ async function tokenFor(serviceAccount: string, audiences: readonly string[]): P
   return (answer.body as { status: { token: string } }).status.token;
 }
 
+/** The API server as the operator uses it, with its rights. */
+const openAsOperator = () =>
+  openKubeResources({
+    kubeconfig: account.kubeconfig('keywright-operator'),
+    clock: systemClock,
+    log: silentLog,
+    identity: 'test',
+    random: Math.random,
+  });
+
 /** Whether the API server lets the holder of a token in, as kubectl finds out. */
 async function opensTheCluster(token: string): Promise<boolean> {
   const args = ['--token', token, '--server', kube.url, '--kubeconfig', '/dev/null', '--insecure-skip-tls-verify'];
@@ -284,13 +294,7 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
 
 describe('an installation that trusts a server with any audience', () => {
   const open = async (evil: AuthorServer, auth: object, permitted: Partial<PermittedDestinations>, environment: object = {}) => {
-    const resources = await openKubeResources({
-      kubeconfig: account.kubeconfig('keywright-operator'),
-      clock: systemClock,
-      log: silentLog,
-      identity: 'test',
-      random: Math.random,
-    });
+    const resources = await openAsOperator();
     const spec = 'aws' in auth ? awsAt(auth.aws as object) : vaultAt(evil.address, auth, { path: '{namespace}/{name}' });
     const metadata = { name: 'direct', uid: 'uid-direct', resourceVersion: '1', generation: 1 };
     const destinations = openDestinations({
@@ -331,13 +335,7 @@ describe('an installation that trusts a server with any audience', () => {
   });
 
   it('asks the API server itself, also about a token that says nothing of whom it is for', async () => {
-    const resources = await openKubeResources({
-      kubeconfig: account.kubeconfig('keywright-operator'),
-      clock: systemClock,
-      log: silentLog,
-      identity: 'test',
-      random: Math.random,
-    });
+    const resources = await openAsOperator();
     expect(await resources.loginTokens.isAccepted(kube.token(author))).toBe(true);
     expect(await resources.loginTokens.isAccepted('nobody')).toBe(false);
     await resources.close();

@@ -4,7 +4,7 @@ import { AwsFake } from '../../harness/awsfake/awsfake.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useMoto } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
-import { destinationFaults, type FaultTable, type Said } from './faults.ts';
+import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 import { openAws } from './openaws.ts';
 import { destinationContract, type Stranger, type Subject } from './suite.ts';
 
@@ -58,20 +58,10 @@ destinationContract('AWS Secrets Manager, as moto plays it', async () => {
   return subjectOf(destination, moto.call, moto.uniqueName(), async () => undefined);
 });
 
-/** One sentence for all that does not come from AWS. */
-const untrusted: Said = { message: /: no trustworthy answer from AWS; the log of the operator has the cause$/ };
 const table: FaultTable = {
   calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw', 'probe'],
   faults: {
-    refused: untrusted,
-    silent: untrusted,
-    slow: untrusted,
-    reset: untrusted,
-    truncated: untrusted,
-    garbage: untrusted,
-    otherJson: untrusted,
-    huge: untrusted,
-    redirect: untrusted,
+    ...strangersSay({ message: /: no trustworthy answer from AWS; the log of the operator has the cause$/ }),
     failed: { message: /AWS failed \(500\)$/ },
     throttled: { message: /AWS limits our rate$/, retryAfterMs: 7_000 },
     denied: { message: /AWS denies secretsmanager:[A-Z]\w+/ },

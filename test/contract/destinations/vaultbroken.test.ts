@@ -6,27 +6,17 @@ import { guidePolicy } from '../../builders/vaultguide.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
-import { destinationFaults, type FaultTable, type Said } from './faults.ts';
+import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 
 const openbao = await useOpenBao();
 
-/** One sentence for all that does not come from a Vault. */
-const untrusted: Said = {
-  kind: 'waiting',
-  message: /: no trustworthy answer from the Vault server; the log of the operator has/,
-};
 const table: FaultTable = {
   calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw', 'probe'],
   faults: {
-    refused: untrusted,
-    silent: untrusted,
-    slow: untrusted,
-    reset: untrusted,
-    truncated: untrusted,
-    garbage: untrusted,
-    otherJson: untrusted,
-    huge: untrusted,
-    redirect: untrusted,
+    ...strangersSay({
+      kind: 'waiting',
+      message: /: no trustworthy answer from the Vault server; the log of the operator has/,
+    }),
     failed: { kind: 'waiting', message: /failed \(500\)$/ },
     throttled: { kind: 'waiting', message: /limits our rate/, retryAfterMs: 7_000 },
     denied: { kind: 'waiting', message: /denies us|refuses|lacks/ },
