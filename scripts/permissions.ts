@@ -20,7 +20,7 @@ export function permissionsPage(): string {
   return [
     '# Permissions',
     '',
-    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policies, their bindings and the roles.`,
+    `RBAC says who may write an ApiKey at all. The ValidatingAdmissionPolicy \`${admissionPolicyName}\` says what he may write into it: it asks RBAC for verbs of our own, each in the namespace of the ApiKey, so that a RoleBinding suffices. It runs inside the API server; there is no webhook that could be down. \`keywright policies\` prints the policies, their bindings, the roles and the ServiceAccount that logs in to Vault.`,
     '',
     'An account that may write ApiKeys but has none of these verbs can change nothing that matters, and no account is exempt: what changes nothing needs nothing, so GitOps, a migration of the storage and the operator itself go on without them.',
     '',

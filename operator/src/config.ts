@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { loginServiceAccountName } from './api/meta.ts';
 import { durationMs, durationPattern, parseDurationMs } from './domain/duration.ts';
 import { addressForm, isLocalAddress, parseAddress } from './server/address.ts';
 import type { ListenAddress } from './server/address.ts';
@@ -39,6 +40,17 @@ const duration = z
   .transform(durationMs);
 const nameList = commaList(namePattern);
 /** `none` is a name that no list needs: nothing at all is not a list of nothing. */
+const originsForm = '`none`, or origins separated by commas, such as `https://vault.example.com:8200`';
+const originsOrNone = z.union([
+  z.literal('none').transform((): readonly string[] => []),
+  commaList(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/).transform((urls, context) =>
+    urls.map((url) => {
+      const parsed = URL.parse(url);
+      if (parsed === null) context.addIssue({ code: 'custom', message: 'not a URL' });
+      return parsed?.origin ?? '';
+    }),
+  ),
+]);
 const namesOrNone = z.union([z.literal('none').transform((): readonly string[] => []), nameList]);
 
 /** Every variable, by the name that it has in {@link Config}. */
@@ -78,6 +90,34 @@ const variables = {
     'The namespaces whose Secrets keys may be delivered to; `none` needs no right on Secrets. Absent: all that are served.',
     'names, separated by commas, or `none`',
     namesOrNone,
+  ),
+  vaultAddresses: defaulted(
+    'KEYWRIGHT_VAULT_ADDRESSES',
+    'The Vault servers that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation `keywright.dev/vault-address`.',
+    originsForm,
+    'none',
+    originsOrNone,
+  ),
+  awsEndpoints: defaulted(
+    'KEYWRIGHT_AWS_ENDPOINTS',
+    'What `endpoint` and `stsEndpoint` of a KeyDestination may name besides the endpoints of AWS itself.',
+    originsForm,
+    'none',
+    originsOrNone,
+  ),
+  insecureDestinations: defaulted(
+    'KEYWRIGHT_INSECURE_DESTINATIONS',
+    'The servers that a KeyDestination may name with plain `http:`, and, in a Pod, on loopback.',
+    originsForm,
+    'none',
+    originsOrNone,
+  ),
+  loginServiceAccounts: defaulted(
+    'KEYWRIGHT_LOGIN_SERVICE_ACCOUNTS',
+    "The ServiceAccounts in the operator's namespace whose tokens may log in to Vault. Give them no rights in the cluster.",
+    'names, separated by commas',
+    loginServiceAccountName,
+    nameList,
   ),
   admission: defaulted(
     'KEYWRIGHT_ADMISSION',

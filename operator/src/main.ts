@@ -94,7 +94,10 @@ function program(signal: AbortSignal): Command {
     .option('--dry-run', 'only say what would be let go', false)
     .action(run(runRelease));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
-  command.command('policies').description('print the admission policy, its binding and the roles').action(run(runPolicies));
+  command
+    .command('policies')
+    .description('print the admission policy, its binding, the roles and the ServiceAccount that logs in to Vault')
+    .action(run(runPolicies));
   command
     .command('up')
     .description('standalone: a folder of manifests, an embedded PostgreSQL, and the verify API on loopback')
@@ -126,12 +129,14 @@ async function openContext(signal: AbortSignal, needs: Needs): Promise<CommandCo
 }
 
 async function readEnvironment(): Promise<Environment> {
-  const { KUBECONFIG, INIT_CWD, HOSTNAME } = process.env;
+  const { KUBECONFIG, INIT_CWD, HOSTNAME, KUBERNETES_SERVICE_HOST } = process.env;
   const namespace = await readFile(namespaceFile, 'utf8').catch(() => defaultNamespace);
   return {
     kubeconfig: KUBECONFIG === '' ? undefined : KUBECONFIG,
     namespace: namespace.trim(),
     hostname: HOSTNAME === undefined || HOSTNAME === '' ? hostname() : HOSTNAME,
+    // Kubernetes sets it in every container.
+    inPod: KUBERNETES_SERVICE_HOST !== undefined && KUBERNETES_SERVICE_HOST !== '',
     aws: awsEnvironment(),
     callerFolder: INIT_CWD ?? process.cwd(),
     screen: {

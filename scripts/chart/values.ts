@@ -90,7 +90,9 @@ const serviceAccount = () =>
 const operator = z
   .strictObject({
     ...pods({ cpu: '50m', memory: '256Mi' }),
-    serviceAccount: serviceAccount().describe('The account is called keywright-operator: Vault roles and cloud roles name it.'),
+    serviceAccount: serviceAccount().describe(
+      'The account is called keywright-operator: cloud roles name it. Vault roles name keywright-vault.',
+    ),
     leaseDuration: duration('15s').describe('How long a leader that fell silent is waited for, 5s to 10m.'),
     concurrency: z.int().min(1).max(100).default(8).describe('How many ApiKeys are reconciled at the same time.'),
     withdrawDeadline: duration('10m').describe(
@@ -188,6 +190,24 @@ const postgres = z
   })
   .prefault({});
 
+const origins = () =>
+  z
+    .array(z.string().regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/))
+    .max(100)
+    .default([]);
+
+const destinations = z
+  .strictObject({
+    vaultAddresses: origins().describe(
+      'Vault servers, such as https://vault.example.com:8200, that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation keywright.dev/vault-address.',
+    ),
+    awsEndpoints: origins().describe(
+      'What endpoint and stsEndpoint may name besides the endpoints of AWS itself: VPC endpoints without private DNS, test servers.',
+    ),
+    insecure: origins().describe('Servers that may be named with plain http, or on the loopback of the Pod: sidecars.'),
+  })
+  .prefault({});
+
 const monitor = () =>
   z
     .strictObject({
@@ -277,8 +297,16 @@ export const chartValues = z.strictObject({
     .max(100)
     .default([])
     .describe(
-      'Secrets of the release namespace that KeyDestinations log in with (secretRef). The operator may read these alone.',
+      'Secrets of the release namespace that KeyDestinations log in with (secretRef). The operator may read these alone. Each needs the label keywright.dev/credential.',
     ),
+  loginServiceAccounts: z
+    .array(z.string().regex(objectNamePattern))
+    .max(20)
+    .default([])
+    .describe(
+      'ServiceAccounts of the release namespace that KeyDestinations log in to Vault with (serviceAccountRef), besides keywright-vault. Give them no rights in the cluster.',
+    ),
+  destinations: destinations.describe('Which servers whoever writes KeyDestinations may name, beyond the default.'),
   database: database.describe(
     'The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled.',
   ),

@@ -39,7 +39,7 @@ const ALLOWED = {
   authorize: ['domain', 'api', 'keys', 'telemetry', 'store'],
   server: ['domain', 'api', 'authorize', 'telemetry', 'watchedfile'],
   standalone: ['domain', 'api', 'keys', 'telemetry', 'resources', 'resources/files'],
-  config: ['domain', 'telemetry', 'server'],
+  config: ['domain', 'api', 'telemetry', 'server'],
 };
 const SEES_EVERYTHING = ['main', 'commands'];
 /** Packages that the innermost unit may use: those that come with Node. */

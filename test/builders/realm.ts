@@ -10,6 +10,7 @@ import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { kstatusOf, type KStatus } from '../harness/kstatus.ts';
+import { authRequest } from './authrequest.ts';
 import { World } from './world.ts';
 
 type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
@@ -125,10 +126,7 @@ export class Realm {
   async ask(value: string | undefined, request: Partial<AuthRequest> = {}): Promise<string> {
     const { store, clock, peppers } = this.world;
     const authorize = createAuthorize({ store, peppers, clock, log: silentLog, metrics: silentMetrics });
-    const verdict = await authorize({
-      ...{ credential: new Plaintext(value ?? ''), scheme: 'https', host: 'api.example.com', method: 'GET', path: '/v1/things' },
-      ...request,
-    });
+    const verdict = await authorize(authRequest({ credential: new Plaintext(value ?? ''), path: '/v1/things', ...request }));
     return verdict.allowed ? 'allowed' : verdict.code;
   }
 

@@ -18,7 +18,11 @@ const options = {
   databaseUrl,
   peppersFile: makePeppersFile(),
   kubeconfig: plane.kube.kubeconfig(),
-  env: { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: namespaces.join(',') },
+  env: {
+    KEYWRIGHT_LEADER_ELECTION: 'off',
+    KEYWRIGHT_NAMESPACES: namespaces.join(','),
+    KEYWRIGHT_AWS_ENDPOINTS: `${moto.endpoint},${fake.endpoint}`,
+  },
 };
 const inMoto = awsStranger((action, input) => moto.call(action, input));
 const inFake = awsStranger((action, input) => fake.call(action, input));

@@ -151,7 +151,7 @@ describe.concurrent('one key in many places', () => {
       await destinationSays('dead-of-eight', {
         status: 'False',
         reason: 'DestinationUnavailable',
-        message: 'the Vault server cannot be reached',
+        message: 'no trustworthy answer from the Vault server; the log of the operator has the cause',
       });
       expect(await lives(value)).toBe(true);
       for (const path of paths) expect(fingerprint(await inVault(`vault/eight/eight/${path}`))).toBe(fingerprint(value));

@@ -84,15 +84,14 @@ afterAll(async () => {
 
 describe.concurrent('what fails is named in our words, costs few calls and no version, and heals alone', () => {
   it('a Vault that denies, fails, talks nonsense, is silent, or is not there', { timeout: 180_000 }, async () => {
+    const body = (quote: string) => JSON.stringify({ errors: [quote] });
+    const untrusted = 'no trustworthy answer from the Vault server; the log of the operator has the cause';
     const moods: Readonly<Record<string, readonly [Mood, string]>> = {
-      denies: [{ kind: 'status', code: 403 }, 'the Vault server denies us access (403)'],
-      fails: [{ kind: 'status', code: 500 }, 'the Vault server failed (500)'],
-      babbles: [
-        { kind: 'garbage' },
-        'what answers at the address of the Vault server is no Vault server: its answer is not JSON',
-      ],
-      silent: [{ kind: 'silent' }, 'the Vault server did not answer in time'],
-      closed: [{ kind: 'closed' }, 'the Vault server cannot be reached'],
+      denies: [{ kind: 'status', code: 403, body }, 'the Vault server denies us access (403)'],
+      fails: [{ kind: 'status', code: 500, body }, 'the Vault server failed (500)'],
+      babbles: [{ kind: 'garbage' }, untrusted],
+      silent: [{ kind: 'silent' }, untrusted],
+      closed: [{ kind: 'closed' }, untrusted],
     };
     const namespace = await plane.kube.createNamespace('vault');
     const { url } = await shared.createDatabase();

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { apiKinds } from '../../operator/src/api/kinds.ts';
 import { docsBlock } from '../builders/guide.ts';
+import { credentialMetadata } from '../builders/credential.ts';
 import { askHealth } from '../harness/argohealth.ts';
 import { FaultProxy } from '../harness/faultproxy.ts';
 import { reconcileAsFlux } from '../harness/flux.ts';
@@ -168,7 +169,8 @@ describe.concurrent('what a GitOps tool sees', () => {
       await until(async () => (await scene.verdict('order', 'order')) === `False ${reason}`, { what: reason, ...comes });
     }
     await sync({ apiVersion, kind: 'KeyOwnerGroup', metadata: { name: 'order' }, spec: { displayName: 'order' } });
-    await scene.createSecret('keywright-system', 'order', { token: openbao.rootToken });
+    const meant = credentialMetadata('vault-token', openbao.address);
+    await scene.createSecret('keywright-system', 'order', { token: openbao.rootToken }, meant);
     for (const one of watched.values()) expect(await one.until('Ready=True')).toEqual(['InProgress', 'Current']);
     await expectSound(...watched.values());
   });

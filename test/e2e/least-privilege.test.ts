@@ -30,6 +30,8 @@ const values: ChartValues = {
   secrets: { names: ['payments'] },
   consumers: { names: ['payments'] },
   loginSecrets: ['token-second'],
+  // In a Pod loopback is the Pod, but for this test's Vault.
+  destinations: { insecure: [openbao.address] },
   authorizer: { replicas: 1 },
   operator: { replicas: 1, leaseDuration: '5s' },
 };
@@ -73,8 +75,8 @@ async function letVaultAskWhoLogsIn(): Promise<void> {
     policy: `path "secret/*" { capabilities = ${JSON.stringify(capabilities)} }\npath "sys/capabilities-self" { capabilities = ["update"] }`,
   });
   await openbao.call('POST', `auth/${vaultMount}/role/keywright`, {
-    audience: 'vault',
-    bound_service_account_names: 'keywright-operator',
+    audience: openbao.address,
+    bound_service_account_names: 'keywright-vault',
     bound_service_account_namespaces: here.namespace,
     token_policies: vaultMount,
   });

@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { credentialMetadata } from '../builders/credential.ts';
 import type { OpenBao, TestDatabase } from '../harness/parts.ts';
 import { ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
 import type { ControlPlane } from '../harness/controlplane.ts';
@@ -50,6 +51,12 @@ async function readVault(path: string): Promise<Readonly<Record<string, string>>
   return answer?.data?.data;
 }
 
+async function storeToken(name: string): Promise<void> {
+  const metadata = { name, namespace: 'keywright-system', ...credentialMetadata('vault-token', openbao.address) };
+  const input = { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { token: openbao.rootToken } };
+  await kube.kubectl(['apply', '-f', '-'], { input });
+}
+
 async function waitReady(namespace: string, name: string): Promise<void> {
   await kube.kubectl(['wait', '--for=condition=Ready', `apikey/${name}`, '-n', namespace, '--timeout=30s']);
 }
@@ -82,15 +89,7 @@ async function conditionOf(namespace: string, name: string, type: string): Promi
 
 beforeAll(async () => {
   for (const name of ['keywright-system', 'payments']) await kube.kubectl(['create', 'namespace', name]);
-  await kube.kubectl([
-    'create',
-    'secret',
-    'generic',
-    'vault-token',
-    '-n',
-    'keywright-system',
-    `--from-literal=token=${openbao.rootToken}`,
-  ]);
+  await storeToken('vault-token');
   operator = await startOperator(options);
   authorizer = await startAuthorizer(options);
   const everybody = {
@@ -233,15 +232,7 @@ describe('a kill at the worst moment', () => {
     const written = await until(() => readSecret(namespace, 'value'), { what: 'the Secret' });
     expect(await conditionOf(namespace, 'half', 'Issued')).toMatch(/^(True Minted|absent)$/);
     await operator.kill();
-    await kube.kubectl([
-      'create',
-      'secret',
-      'generic',
-      `token-${namespace}`,
-      '-n',
-      'keywright-system',
-      `--from-literal=token=${openbao.rootToken}`,
-    ]);
+    await storeToken(`token-${namespace}`);
     operator = await startOperator(options);
     await waitReady(namespace, 'half');
     expect(fingerprint((await readVault(`keywright/${namespace}/half`))?.['api-key'])).toBe(fingerprint(written['api-key']));

@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { docsBlock } from '../builders/guide.ts';
+import { credentialMetadata } from '../builders/credential.ts';
 import { callOpenBao } from '../harness/openbao.ts';
 import { ownControlPlane, ownOpenBao, usePostgres } from '../harness/parts.ts';
 import { makePeppersFile, startOperator, type Program } from '../harness/program.ts';
@@ -35,7 +36,11 @@ const spec: ApiKeySpecArgs = {
 /** What the platform team has in its own stack. */
 function platform(): void {
   new Secret('vault-token', {
-    metadata: { name: 'vault-token', namespace: operatorNamespace },
+    metadata: {
+      name: 'vault-token',
+      namespace: operatorNamespace,
+      ...credentialMetadata('vault-token', vault.openbao.address),
+    },
     stringData: { token: vault.openbao.rootToken },
   });
   const scopes = [

@@ -53,7 +53,8 @@ export async function startMoto(): Promise<OwnMoto> {
       await server.stop();
       rmSync(dir, { recursive: true, force: true });
     };
-    const credentials = { accessKeyId: 'moto', secretAccessKey: 'moto' };
+    // Those of the examples in AWS's documentation: any will do, in the right form.
+    const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
     return { moto: { version: LABEL, endpoint, region: 'eu-west-1', credentials }, stop };
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });

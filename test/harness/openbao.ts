@@ -30,17 +30,23 @@ export async function startOpenBao(): Promise<OwnOpenBao> {
   const command = await obtain('bao');
   const dir = privateDir('openbao');
   const port = await freePort();
-  const rootToken = `root-${randomBytes(12).toString('hex')}`;
+  const firstToken = `root-${randomBytes(12).toString('hex')}`;
   const address = `http://127.0.0.1:${port}`;
   try {
     const server = await startServer({
       name: 'openbao',
       command,
       dir,
-      args: ['server', '-dev', `-dev-root-token-id=${rootToken}`, `-dev-listen-address=127.0.0.1:${port}`, '-dev-no-store-token'],
+      args: [
+        'server',
+        '-dev',
+        `-dev-root-token-id=${firstToken}`,
+        `-dev-listen-address=127.0.0.1:${port}`,
+        '-dev-no-store-token',
+      ],
       // Listed only after the development server has mounted it, which is after it answers health checks.
       ready: async () => {
-        const headers = { 'x-vault-token': rootToken };
+        const headers = { 'x-vault-token': firstToken };
         return (await fetch(`${address}/v1/secret/config`, { headers, signal: AbortSignal.timeout(1000) })).ok;
       },
     });
@@ -48,7 +54,11 @@ export async function startOpenBao(): Promise<OwnOpenBao> {
       await server.stop();
       rmSync(dir, { recursive: true, force: true });
     };
-    return { openbao: { version: BINARY_LABELS.bao, address, rootToken }, server, stop };
+    const handle = { version: BINARY_LABELS.bao, address, rootToken: firstToken };
+    // One in the form of Vault's own tokens, which a chosen one cannot have.
+    const made = await callOpenBao(handle, 'POST', 'auth/token/create-orphan', { policies: ['root'] });
+    const { client_token: rootToken } = (made as { auth: { client_token: string } }).auth;
+    return { openbao: { ...handle, rootToken }, server, stop };
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });
     throw error;

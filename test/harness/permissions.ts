@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import { admissionManifests } from '../../operator/src/api/admission/manifests.ts';
-import { operatorRoleName, operatorRoles, roleManifests } from '../../operator/src/api/admission/roles.ts';
+import { loginServiceAccount, operatorRoleName, operatorRoles, roleManifests } from '../../operator/src/api/admission/roles.ts';
 import { Kube } from './kube.ts';
 import { until } from './until.ts';
 
@@ -15,7 +15,7 @@ export async function applyPermissions(
 ): Promise<void> {
   const { policy = true, operatorNamespace = 'keywright-system' } = options;
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: operatorNamespace } };
-  await applyAll(kube, [namespace, ...roleManifests(operatorNamespace)]);
+  await applyAll(kube, [namespace, ...roleManifests(operatorNamespace), loginServiceAccount(operatorNamespace)]);
   if (policy) await applyPolicy(kube, operatorNamespace);
 }
 

@@ -1,3 +1,4 @@
+import { credentialMetadata } from '../builders/credential.ts';
 import type { Kube } from './kube.ts';
 
 /** One condition of an object's status. */
@@ -82,7 +83,7 @@ export class Scene {
 
   /** A KeyDestination for this Vault, open to all namespaces; its token is made here too. */
   async declareVault(name: string, address: string, token: string): Promise<void> {
-    await this.createSecret(operatorNamespace, `token-${name}`, { token });
+    await this.createSecret(operatorNamespace, `token-${name}`, { token }, credentialMetadata('vault-token', address));
     await this.declare('KeyDestination', name, {
       allowedNamespaces: { all: true },
       vault: {
@@ -100,10 +101,15 @@ export class Scene {
     aws: { readonly endpoint: string; readonly region: string },
     key: { readonly accessKeyId: string; readonly secretAccessKey: string },
   ): Promise<void> {
-    await this.createSecret(operatorNamespace, `aws-${name}`, {
-      'access-key-id': key.accessKeyId,
-      'secret-access-key': key.secretAccessKey,
-    });
+    await this.createSecret(
+      operatorNamespace,
+      `aws-${name}`,
+      {
+        'access-key-id': key.accessKeyId,
+        'secret-access-key': key.secretAccessKey,
+      },
+      credentialMetadata('aws'),
+    );
     await this.declare('KeyDestination', name, {
       allowedNamespaces: { all: true },
       aws: {
@@ -115,11 +121,16 @@ export class Scene {
     });
   }
 
-  async createSecret(namespace: string, name: string, stringData: Readonly<Record<string, string>>): Promise<void> {
+  async createSecret(
+    namespace: string,
+    name: string,
+    stringData: Readonly<Record<string, string>>,
+    metadata: object = {},
+  ): Promise<void> {
     await this.#create(`/api/v1/namespaces/${namespace}/secrets`, {
       apiVersion: 'v1',
       kind: 'Secret',
-      metadata: { name },
+      metadata: { name, ...metadata },
       stringData,
     });
   }

@@ -768,7 +768,7 @@ describe('programs', () => {
   });
 });
 
-it('`keywright policies` prints what the API server takes: the policies, their bindings and the roles', async () => {
+it('`keywright policies` prints what the API server takes: policies, bindings, roles and the ServiceAccount for Vault', async () => {
   const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
   const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
   const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
@@ -781,6 +781,7 @@ it('`keywright policies` prints what the API server takes: the policies, their b
       ({ name }) => `clusterrole.rbac.authorization.k8s.io/${name}`,
     ),
     'role.rbac.authorization.k8s.io/keywright-operator',
+    'serviceaccount/keywright-vault',
   ]);
 });
 

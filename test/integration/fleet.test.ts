@@ -16,6 +16,7 @@ import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec } from '../builders/world.ts';
 import { FakeClock } from '../harness/fakes/clock.ts';
 import { FakeResources } from '../harness/fakes/resources.ts';
+import { credentialMetadata } from '../builders/credential.ts';
 import { FaultProxy } from '../harness/faultproxy.ts';
 import { useOpenBao, usePostgres } from '../harness/parts.ts';
 import { until } from '../harness/until.ts';
@@ -104,7 +105,10 @@ beforeAll(async () => {
   vault = await FaultProxy.start(openbao.address);
   const token = Buffer.from(openbao.rootToken).toString('base64');
   resources.create('Namespace', { metadata: { name: namespace }, spec: {} });
-  resources.putSecret({ namespace: 'keywright-system', name: 'vault-token' }, { data: { token } });
+  resources.putSecret(
+    { namespace: 'keywright-system', name: 'vault-token' },
+    { metadata: credentialMetadata('vault-token', vault.address), data: { token } },
+  );
   resources.create('ApiCatalog', { metadata: { name: 'default' }, spec: catalogSpec() });
   resources.create('KeyOwner', { metadata: { name: 'payments-team' }, spec: ownerSpec() });
   const auth = { token: { secretRef: { name: 'vault-token', key: 'token' } } };

@@ -1,12 +1,15 @@
 import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { operatorOwnRules, operatorRoles } from '../../operator/src/api/admission/roles.ts';
+import { loginServiceAccount, operatorOwnRules, operatorRoles } from '../../operator/src/api/admission/roles.ts';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
+import type { CredentialKind } from '../../operator/src/destinations/credential.ts';
+import { noExtraEndpoints } from '../../operator/src/destinations/endpoint.ts';
 import type { Destination } from '../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../operator/src/destinations/registry.ts';
 import { Failure } from '../../operator/src/domain/failure.ts';
@@ -14,13 +17,14 @@ import { systemClock } from '../../operator/src/domain/time.ts';
 import { openKubeResources, type KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { certificate } from '../builders/certificate.ts';
+import { credentialMetadata } from '../builders/credential.ts';
 import { guideBlock } from '../builders/vaultguide.ts';
 import { obtain } from '../harness/binaries.ts';
 import { FakeResources } from '../harness/fakes/resources.ts';
 import type { Kube } from '../harness/kube.ts';
 import { callOpenBao } from '../harness/openbao.ts';
 import { ownOpenBao, useKube } from '../harness/parts.ts';
-import { bind, withServiceAccount } from '../harness/permissions.ts';
+import { applyAll, bind, withServiceAccount } from '../harness/permissions.ts';
 import { privateDir } from '../harness/process.ts';
 import { runShell } from '../harness/shell.ts';
 import { until } from '../harness/until.ts';
@@ -62,7 +66,7 @@ interface VaultChange {
 }
 
 /** The KeyDestination of the page, at our server, with changes. */
-async function open(label: string, change: VaultChange = {}): Promise<Destination> {
+async function open(label: string, change: VaultChange = {}, at = destinations): Promise<Destination> {
   const document = parse(guideBlock(label)) as { metadata: object; spec: { vault: object } };
   const name = `vault-${(count += 1)}`;
   const vault = { ...document.spec.vault, address: own.openbao.address, ...change };
@@ -73,7 +77,26 @@ async function open(label: string, change: VaultChange = {}): Promise<Destinatio
   });
   if (!parsed.ok) throw new Error(inspect(parsed.errors));
   const { metadata } = fakes.create('KeyDestination', { metadata: { name }, spec: parsed.object.spec });
-  return destinations.open(metadata.uid);
+  return at.open(metadata.uid);
+}
+
+const options = () => ({
+  resources: {
+    get: fakes.get.bind(fakes),
+    list: fakes.list.bind(fakes),
+    secrets: operator.secrets,
+    loginTokens: operator.loginTokens,
+  },
+  mode: { kind: 'kubernetes' } as const,
+  clock: systemClock,
+  operatorNamespace: namespace,
+});
+const permitted = { ...noExtraEndpoints, serviceAccounts: ['keywright-vault'] };
+
+/** A Secret that may be sent to our server. */
+async function store(name: string, kind: CredentialKind, stringData: Readonly<Record<string, string>>): Promise<void> {
+  const metadata = { name, namespace, ...credentialMetadata(kind, own.openbao.address) };
+  await applyAll(kube, [{ apiVersion: 'v1', kind: 'Secret', metadata, stringData }]);
 }
 
 /** Writes, rotates, reads and withdraws a key. */
@@ -121,6 +144,7 @@ beforeAll(async () => {
   account = await withServiceAccount(kube, namespace, 'keywright-operator');
   const subject = { kind: 'ServiceAccount', name: 'keywright-operator', namespace } as const;
   await bind(kube, namespace, subject, [...operatorRoles.secrets.rules, ...operatorOwnRules]);
+  await applyAll(kube, [loginServiceAccount(namespace)]);
   operator = await openKubeResources({
     kubeconfig: account.kubeconfig('keywright-operator'),
     clock: systemClock,
@@ -129,17 +153,7 @@ beforeAll(async () => {
     random: Math.random,
   });
   await fakes.start(AbortSignal.timeout(1000));
-  destinations = openDestinations({
-    resources: {
-      get: (kind, ref) => fakes.get(kind, ref),
-      list: (kind) => fakes.list(kind),
-      secrets: operator.secrets,
-      requestToken: (audience) => operator.requestToken(audience),
-    },
-    mode: { kind: 'kubernetes' },
-    clock: systemClock,
-    operatorNamespace: namespace,
-  });
+  destinations = openDestinations(options());
   chmodSync(dir, 0o700);
   symlinkSync(await obtain('bao'), join(dir, 'vault'));
   symlinkSync(kube.handle.kubectl, join(dir, 'kubectl'));
@@ -182,23 +196,28 @@ describe('a login by Kubernetes auth', () => {
   });
 
   it('hands over a token that the API server itself does not accept', async () => {
-    const token = (await operator.requestToken('vault')).reveal();
+    const audience = own.openbao.address;
+    const wanted = { namespace, serviceAccount: 'keywright-vault', audience };
+    const token = (await operator.loginTokens.request(wanted)).reveal();
     const payload = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { aud: string[]; sub: string };
-    expect(payload).toMatchObject({ aud: ['vault'], sub: `system:serviceaccount:${namespace}:keywright-operator` });
+    expect(payload).toMatchObject({ aud: [audience], sub: `system:serviceaccount:${namespace}:keywright-vault` });
     const args = ['--token', token, '--server', kube.url, '--kubeconfig', '/dev/null', 'auth', 'whoami'];
     const { stderr } = await kube.kubectl([...args, '--insecure-skip-tls-verify'], { allowFailure: true });
     expect(stderr).toMatch(/Unauthorized|must be logged in/);
   });
 
-  it.each([
-    ['another audience', { role: 'keywright', audience: 'somebody-else' }],
-    ['another role', { role: 'nobody' }],
-  ])('is refused with %s, in our words', async (_what, auth) => {
-    const destination = await open('yaml kubernetes', { auth: { kubernetes: auth } });
+  it('is refused with another role, in our words', async () => {
+    const destination = await open('yaml kubernetes', { auth: { kubernetes: { role: 'nobody' } } });
     const { message } = await failureOf(destination.probe());
-    expect(message).toMatch(
-      new RegExp(`^the Vault server refuses the login at kubernetes \\(40[03]\\); is its role ${auth.role} `),
-    );
+    expect(message).toMatch(/^the Vault server refuses the login at kubernetes \(40[03]\); is its role nobody /);
+  });
+
+  it('is refused with another audience by a server that the installation lists', async () => {
+    const trusting = openDestinations({ ...options(), permitted: { ...permitted, vaultAddresses: [own.openbao.address] } });
+    const auth = { kubernetes: { role: 'keywright', audience: 'somebody-else' } };
+    const destination = await open('yaml kubernetes', { auth }, trusting);
+    expect((await failureOf(destination.probe())).message).toMatch(/^the Vault server refuses the login at kubernetes/);
+    await trusting.close();
   });
 
   it('says so when nothing is mounted there', async () => {
@@ -206,13 +225,32 @@ describe('a login by Kubernetes auth', () => {
     expect((await failureOf(destination.probe())).message).toMatch(/^the Vault server .* at elsewhere \(40[0-9]\)/);
   });
 
-  it('is the only use of its role: no token of another ServiceAccount', async () => {
-    const other = ['create', 'token', 'vault-reviewer', '--namespace', namespace];
-    const refused = await account.kubectl(other, { user: 'keywright-operator', allowFailure: true });
-    expect(refused.stderr).toContain('serviceaccounts "vault-reviewer" is forbidden');
+  it.each(['vault-reviewer', 'keywright-operator'])('is the only use of its role: no token of %s', async (other) => {
+    const args = ['create', 'token', other, '--namespace', namespace];
+    const refused = await account.kubectl(args, { user: 'keywright-operator', allowFailure: true });
+    expect(refused.stderr).toContain(`serviceaccounts "${other}" is forbidden`);
   });
 
-  it('is not there for who is no ServiceAccount', async () => {
+  it('is no login for a server that got it: the token is for that server alone', async () => {
+    const stolen: string[] = [];
+    const thief = createHttpServer((request, response) => {
+      request.on('data', (chunk: Buffer) => stolen.push(chunk.toString()));
+      request.on('end', () => response.writeHead(403).end('{"errors":["permission denied"]}'));
+    });
+    await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${(thief.address() as AddressInfo).port}`;
+    await failureOf((await open('yaml kubernetes', { address })).probe());
+    thief.close();
+    const { jwt } = JSON.parse(stolen[0] ?? '{}') as { jwt: string };
+    await expect(call('POST', 'auth/kubernetes/login', { role: 'keywright', jwt })).rejects.toThrow(/: 40[03] /);
+    // The same role takes the one that was made for it.
+    const wanted = { namespace, serviceAccount: 'keywright-vault', audience: own.openbao.address };
+    const ours = (await operator.loginTokens.request(wanted)).reveal();
+    expect(await call('POST', 'auth/kubernetes/login', { role: 'keywright', jwt: ours })).toMatchObject({ auth: {} });
+    await revokeAll();
+  });
+
+  it('is made with a kubeconfig as well: the ServiceAccount is named, and not that of the operator', async () => {
     const admin = await openKubeResources({
       kubeconfig: kube.kubeconfig(),
       clock: systemClock,
@@ -220,7 +258,8 @@ describe('a login by Kubernetes auth', () => {
       identity: 'test',
       random: Math.random,
     });
-    await expect(admin.requestToken('vault')).rejects.toThrow('the operator does not run as a ServiceAccount');
+    const wanted = { namespace, serviceAccount: 'keywright-vault', audience: own.openbao.address };
+    expect((await admin.loginTokens.request(wanted)).reveal()).toMatch(/^eyJ/);
     await admin.close();
   });
 });
@@ -233,7 +272,7 @@ describe('a login by AppRole', () => {
   });
 
   it('is refused with a secret id that was destroyed, and made with the new one', async () => {
-    const secret = { name: 'other-approle', namespace };
+    const secret = { name: 'other-approle', namespace, ...credentialMetadata('vault-approle', own.openbao.address) };
     const write = (text: string) =>
       kube.kubectl(['apply', '-f', '-'], {
         input: { apiVersion: 'v1', kind: 'Secret', metadata: secret, stringData: { 'secret-id': text } },
@@ -259,15 +298,7 @@ describe('a token', () => {
   it('is renewed by its first use', async () => {
     const grant = { policies: ['keywright'], no_default_policy: true, period: '24h' };
     const made = (await call('POST', 'auth/token/create', grant)) as { auth: { client_token: string; accessor: string } };
-    await kube.kubectl([
-      'create',
-      'secret',
-      'generic',
-      'fresh-token',
-      '-n',
-      namespace,
-      `--from-literal=token=${made.auth.client_token}`,
-    ]);
+    await store('fresh-token', 'vault-token', { token: made.auth.client_token });
     await (await open('yaml token', { auth: tokenOf('fresh-token') })).probe();
     const seen = (await call('POST', 'auth/token/lookup-accessor', { accessor: made.auth.accessor })) as {
       data: { last_renewal?: string };
@@ -284,15 +315,7 @@ it('delivers into a Vault namespace, and logs in there', async () => {
   await call('POST', 'team-a/auth/approle/role/keywright', { token_policies: ['keywright'], token_no_default_policy: true });
   const role = (await call('GET', 'team-a/auth/approle/role/keywright/role-id')) as { data: { role_id: string } };
   const made = (await call('POST', 'team-a/auth/approle/role/keywright/secret-id')) as { data: { secret_id: string } };
-  await kube.kubectl([
-    'create',
-    'secret',
-    'generic',
-    'team-a',
-    '-n',
-    namespace,
-    `--from-literal=secret-id=${made.data.secret_id}`,
-  ]);
+  await store('team-a', 'vault-approle', { 'secret-id': made.data.secret_id });
   const destination = await open('yaml approle', { namespace: 'team-a', auth: appRoleOf(role.data.role_id, 'team-a') });
   // A mount of a new namespace is being upgraded for a moment.
   await until(
@@ -352,12 +375,16 @@ it('checks the certificate of the server against the CA bundle', async () => {
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   try {
     const address = `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const both = `keywright.dev/vault-address=${own.openbao.address}, ${address}`;
+    await kube.kubectl(['annotate', 'secret', 'vault-token', '--namespace', namespace, '--overwrite', both]);
     const trusting = await open('yaml token', { address, caBundle: authority.cert });
     await trusting.probe();
     await liveThrough(trusting);
     for (const change of [{}, { caBundle: certificate('another CA').cert }]) {
       const destination = await open('yaml token', { address, ...change });
-      expect((await failureOf(destination.probe())).message).toMatch(/^the certificate of the Vault server is not trusted/);
+      const failure = await failureOf(destination.probe());
+      expect(failure.message).toMatch(/^no trustworthy answer from the Vault server/);
+      expect(failure.detail).toMatchObject({ class: 'certificate' });
     }
     await trusting.close();
   } finally {

@@ -39,6 +39,10 @@ describe('the configuration', () => {
       KEYWRIGHT_PEPPERS_FILE: '/run/peppers.json',
       KEYWRIGHT_NAMESPACES: 'payments, shop',
       KEYWRIGHT_SECRET_NAMESPACES: 'payments',
+      KEYWRIGHT_VAULT_ADDRESSES: 'https://Vault.example.com:443, http://[::1]:8200',
+      KEYWRIGHT_AWS_ENDPOINTS: 'https://sts.example.com',
+      KEYWRIGHT_INSECURE_DESTINATIONS: 'none',
+      KEYWRIGHT_LOGIN_SERVICE_ACCOUNTS: 'keywright-vault,vault-b',
       KEYWRIGHT_ADMISSION: 'off',
       KEYWRIGHT_CONSUMERS: 'on',
       KEYWRIGHT_LEADER_ELECTION: 'off',
@@ -72,6 +76,10 @@ describe('the configuration', () => {
     expect(config.namespaces).toEqual(['payments', 'shop']);
     expect(config.secretNamespaces).toEqual(['payments']);
     expect(readConfig({ KEYWRIGHT_SECRET_NAMESPACES: 'none' }).secretNamespaces).toEqual([]);
+    expect(config.vaultAddresses).toEqual(['https://vault.example.com', 'http://[::1]:8200']);
+    expect(config.insecureDestinations).toEqual([]);
+    expect(config.loginServiceAccounts).toEqual(['keywright-vault', 'vault-b']);
+    expect(readConfig({}).loginServiceAccounts).toEqual(['keywright-vault']);
     expect(config.withdrawDeadlineMs).toBe(5_400_000);
     expect(config.listenAddress).toEqual({ kind: 'unix', path: '/run/keywright.sock' });
     expect(config.metricsAddress).toEqual({ kind: 'tcp', host: '::1', port: 9000 });

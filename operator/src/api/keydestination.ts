@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { conditionList } from './conditions.ts';
 import { count, duration, locationPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
+import { credentialLabel, loginServiceAccountName } from './meta.ts';
 import { allowedNamespaces } from './namespaces.ts';
 import { withRules } from './rule.ts';
 import { exactlyOneOf, placeStays } from './rules.ts';
@@ -24,22 +25,32 @@ const secretRef = (entry: string) =>
         .default(entry)
         .describe(`The entry of the Secret, at most 253 characters; default ${entry}.`),
     })
-    .describe("A Secret in the operator's namespace.");
+    .describe(`A Secret in the operator's namespace that bears the label ${credentialLabel}.`);
 
 const vaultAuth = withRules(
   z.strictObject({
     kubernetes: z
       .strictObject({
         role: word(200).describe('The role of the auth method, at most 200 characters.'),
+        serviceAccountRef: z
+          .strictObject({
+            name: objectName().describe("The name of the ServiceAccount in the operator's namespace, at most 63 characters."),
+          })
+          .default({ name: loginServiceAccountName })
+          .describe(
+            `The ServiceAccount that logs in: ${loginServiceAccountName}, the default, or one that the installation permits. Never that of the operator.`,
+          ),
         audience: word(200)
-          .default('vault')
-          .describe('The audience of the token that is requested for the login, at most 200 characters; default vault.'),
+          .exactOptional()
+          .describe(
+            'The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists.',
+          ),
         mount: locationPath(5)
           .default('kubernetes')
           .describe('Where the auth method is mounted, 1 to 5 segments; default kubernetes.'),
       })
       .exactOptional()
-      .describe('Login with a token of the ServiceAccount of the operator.'),
+      .describe('Login with a token of a ServiceAccount that has no rights in the cluster.'),
     appRole: z
       .strictObject({
         roleId: word(200).describe('The role id, at most 200 characters.'),
@@ -57,7 +68,9 @@ const vaultAuth = withRules(
 );
 
 const vault = z.strictObject({
-  address: url().describe('The URL of Vault, at most 500 characters; immutable.'),
+  address: url().describe(
+    'The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod.',
+  ),
   mount: locationPath(5).describe('The mount of the KV version 2 engine, 1 to 5 segments; immutable.'),
   path: locationTemplate()
     .default('keywright/{namespace}/{name}')
@@ -91,7 +104,9 @@ const awsAuth = withRules(
     secretRef: z
       .strictObject({ name: secretName() })
       .exactOptional()
-      .describe("A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token."),
+      .describe(
+        `A Secret in the operator's namespace with the label ${credentialLabel}: aws, and access-key-id, secret-access-key and, for a session, session-token.`,
+      ),
   }),
   [
     exactlyOneOf(['irsa', 'roleArn', 'secretRef']),
@@ -119,10 +134,14 @@ const aws = z.strictObject({
     .describe('The KMS key for the values, at most 2048 characters; default: the key of the account.'),
   endpoint: url()
     .exactOptional()
-    .describe('Another URL of the service, at most 500 characters; default: that of the region; immutable.'),
+    .describe(
+      'Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation.',
+    ),
   stsEndpoint: url()
     .exactOptional()
-    .describe('Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region.'),
+    .describe(
+      'Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation.',
+    ),
   tags: z
     .record(z.string(), z.string().max(256))
     .refine((tags) => Object.keys(tags).length <= 20, { error: 'must not hold more than 20 tags' })

@@ -5,12 +5,12 @@ import type { KubeResources } from '../resources/kube/resources.ts';
 import { startHealthServer } from '../server/start.ts';
 import type { Listener } from '../server/listener.ts';
 import type { Store } from '../store/port.ts';
-import { measured } from '../telemetry/measured.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
 import { requestsText } from '../reconcile/acceptance.ts';
+import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
@@ -115,11 +115,9 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     mode: { kind: 'kubernetes' },
     clock,
     operatorNamespace: context.environment.namespace,
+    permitted: permittedDestinations(context.config, context.environment.inPod),
     aws: context.environment.aws,
-    measure: (kind, destination) =>
-      measured(destination, clock, (sample) => {
-        metrics.recorder.destinationCalled({ ...sample, destination: kind });
-      }),
+    measure: watchDestinations(context, metrics.recorder),
   });
   const admission = new AdmissionGate({
     mode: config.admission,

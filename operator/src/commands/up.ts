@@ -16,7 +16,6 @@ import { systemCode } from '../standalone/fault.ts';
 import { ensurePepperFile } from '../standalone/pepper.ts';
 import { decideOnce, onceLimitMs } from '../standalone/quiescence.ts';
 import { isReady, type TableModel } from '../standalone/table.ts';
-import { measured } from '../telemetry/measured.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFileLog } from '../telemetry/pino.ts';
 import { CommandFault, exitCodes, type CommandContext, type ExitCode } from './command.ts';
@@ -30,6 +29,7 @@ import {
   whenReachable,
 } from './database.ts';
 import { noAdmission } from './admission.ts';
+import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController, type Engine } from './engine.ts';
 
 /** The arguments of `keywright up`. */
@@ -118,11 +118,9 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     mode: { kind: 'file', folder: join(data.path, 'secrets') },
     clock,
     operatorNamespace: 'keywright-system',
+    permitted: permittedDestinations(context.config, context.environment.inPod),
     aws: context.environment.aws,
-    measure: (kind, destination) =>
-      measured(destination, clock, (sample) => {
-        metrics.recorder.destinationCalled({ ...sample, destination: kind });
-      }),
+    measure: watchDestinations(context, metrics.recorder),
   });
   const ended = new AbortController();
   let fenceLost = false;

@@ -3,12 +3,16 @@ import { secretDestinationUid } from '../domain/key.ts';
 import { Plaintext } from '../domain/plaintext.ts';
 import type { Clock } from '../domain/time.ts';
 import type { KeyDestination } from '../api/kinds.ts';
-import type { Resources } from '../resources/port.ts';
-import type { AwsEnvironment } from './aws/login.ts';
+import { loginServiceAccountName } from '../api/meta.ts';
+import type { Resources, SecretObject } from '../resources/port.ts';
+import type { AwsEnvironment, IsAccepted } from './aws/login.ts';
+import { credentialFault, unusableCredential } from './credential.ts';
+import { noExtraEndpoints, type EndpointRules } from './endpoint.ts';
 import { openFileDestination } from './file/file.ts';
 import { openKubernetesDestination } from './kubernetes/kubernetes.ts';
 import type { Destination, Destinations } from './port.ts';
-import type { ReadSecret } from './readsecret.ts';
+import type { ReadCredential } from './readcredential.ts';
+import type { RequestToken } from './vault/auth.ts';
 
 /** The kinds of destinations, as metrics name them. */
 export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
@@ -16,17 +20,27 @@ export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
 /** Where `secret:` targets go: Secrets of the cluster, or a folder in standalone mode. */
 export type SecretMode = { readonly kind: 'kubernetes' } | { readonly kind: 'file'; readonly folder: string };
 
+/** What the installation permits to whoever writes KeyDestinations. */
+export interface PermittedDestinations extends EndpointRules {
+  /** The ServiceAccounts of the operator's namespace that may log in to Vault. KEYWRIGHT_LOGIN_SERVICE_ACCOUNTS. */
+  readonly serviceAccounts: readonly string[];
+}
+
+const defaultPermitted: PermittedDestinations = { ...noExtraEndpoints, serviceAccounts: [loginServiceAccountName] };
+
 /** What {@link openDestinations} needs. */
 export interface DestinationsOptions {
-  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets' | 'requestToken'>;
+  readonly resources: Pick<Resources, 'get' | 'list' | 'secrets' | 'loginTokens'>;
   readonly mode: SecretMode;
   readonly clock: Clock;
   /** Where `secretRef`s of KeyDestinations resolve; nowhere else. */
   readonly operatorNamespace: string;
+  /** What the installation permits to whoever writes KeyDestinations. Absent = the default. */
+  readonly permitted?: PermittedDestinations | undefined;
   /** What the environment says of the role of the operator's ServiceAccount in AWS; absent = it has none. */
   readonly aws?: AwsEnvironment | undefined;
   /** Put around every destination that is opened, e.g. to count its calls. */
-  readonly measure?: (kind: DestinationKind, destination: Destination) => Destination;
+  readonly measure?: (kind: DestinationKind, destination: Destination, name: string) => Destination;
   /** Deadline of one call to a provider. Default: each destination's own. */
   readonly timeoutMs?: number;
 }
@@ -98,40 +112,67 @@ class DestinationRegistry implements Destinations {
 
   #openSecrets(): Destination {
     const { mode, resources, clock } = this.#options;
-    if (mode.kind === 'kubernetes') return this.#measured('kubernetes', openKubernetesDestination(resources.secrets));
-    return this.#measured('file', openFileDestination({ folder: mode.folder, clock }));
+    if (mode.kind === 'kubernetes') return this.#measured('kubernetes', openKubernetesDestination(resources.secrets), 'Secret');
+    return this.#measured('file', openFileDestination({ folder: mode.folder, clock }), 'Secret');
   }
 
   async #openProvider(found: KeyDestination): Promise<Destination> {
     const { vault, aws } = found.spec;
-    const { clock, resources, timeoutMs } = this.#options;
-    const readSecret = this.#readSecret;
+    const { name } = found.metadata;
+    const { clock, resources, timeoutMs, permitted: rules = defaultPermitted } = this.#options;
+    const shared = { rules, clock, timeoutMs, readCredential: this.#readCredential };
     if (vault !== undefined) {
       const { openVaultDestination } = await import('./vault/vault.ts');
-      const requestToken = resources.requestToken?.bind(resources);
-      return this.#measured('vault', await openVaultDestination({ spec: vault, readSecret, requestToken, clock, timeoutMs }));
+      const requestToken = resources.loginTokens === undefined ? undefined : this.#requestToken;
+      return this.#measured('vault', await openVaultDestination({ ...shared, spec: vault, requestToken }), name);
     }
     if (aws !== undefined) {
       const { openAwsDestination } = await import('./aws/aws.ts');
       const environment = this.#options.aws ?? {};
-      return this.#measured('aws', await openAwsDestination({ spec: aws, environment, readSecret, clock, timeoutMs }));
+      const isAccepted = resources.loginTokens === undefined ? undefined : this.#isAccepted;
+      return this.#measured('aws', await openAwsDestination({ ...shared, spec: aws, environment, isAccepted }), name);
     }
-    throw stalled('InvalidSpec', `KeyDestination ${found.metadata.name} names no provider`);
+    throw stalled('InvalidSpec', `KeyDestination ${name} names no provider`);
   }
 
-  #measured(kind: DestinationKind, destination: Destination): Destination {
-    return this.#options.measure?.(kind, destination) ?? destination;
+  #measured(kind: DestinationKind, destination: Destination, name: string): Destination {
+    return this.#options.measure?.(kind, destination, name) ?? destination;
   }
 
-  readonly #readSecret: ReadSecret = async (name, entry) => {
+  readonly #readCredential: ReadCredential = async (name, wanted, needed) => {
     const { resources, operatorNamespace } = this.#options;
+    let secret: SecretObject | undefined;
     try {
-      const secret = await resources.secrets.read({ namespace: operatorNamespace, name });
-      const encoded = secret?.data?.[entry];
-      return encoded === undefined ? undefined : new Plaintext(Buffer.from(encoded, 'base64').toString('utf8'));
+      secret = await resources.secrets.read({ namespace: operatorNamespace, name });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       throw waiting('DestinationUnavailable', `the Secret ${name} with the login cannot be read`);
+    }
+    const fault = credentialFault(name, secret, wanted);
+    if (fault !== undefined) throw unusableCredential(name, wanted, needed, fault);
+    return (entry) => {
+      const encoded = secret?.data?.[entry];
+      return encoded === undefined ? undefined : new Plaintext(Buffer.from(encoded, 'base64').toString('utf8'));
+    };
+  };
+
+  readonly #requestToken: RequestToken = async (serviceAccount, audience) => {
+    const { resources, operatorNamespace, permitted = defaultPermitted } = this.#options;
+    if (!permitted.serviceAccounts.includes(serviceAccount) || resources.loginTokens === undefined) {
+      throw stalled(
+        'InvalidSpec',
+        `the installation permits no tokens of the ServiceAccount ${serviceAccount}, only of ${permitted.serviceAccounts.join(', ')}`,
+      );
+    }
+    return resources.loginTokens.request({ namespace: operatorNamespace, serviceAccount, audience });
+  };
+
+  readonly #isAccepted: IsAccepted = async (token) => {
+    try {
+      return (await this.#options.resources.loginTokens?.isAccepted(token)) === true;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      throw waiting('DestinationUnavailable', error.message);
     }
   };
 }

@@ -6,6 +6,16 @@ import type { Reason } from './reason.ts';
  */
 export type FailureKind = 'stalled' | 'waiting' | 'transient';
 
+/**
+ * What a failure keeps out of statuses and events: they are read by whoever may write a KeyDestination, and would tell
+ * which addresses of our network answer, and how. For the log and the metric alone.
+ */
+export interface FailureDetail {
+  readonly class: 'unreachable' | 'timeout' | 'certificate' | 'answer' | 'credential';
+  /** Our own words as well: no address, no value, no text of a server. */
+  readonly text: string;
+}
+
 /** What {@link Failure} is made of. */
 export interface FailureInit {
   readonly kind: FailureKind;
@@ -14,6 +24,7 @@ export interface FailureInit {
   readonly message: string;
   /** The least time to wait before the next try, in milliseconds, when the other side said so. */
   readonly retryAfterMs?: number;
+  readonly detail?: FailureDetail;
 }
 
 /**
@@ -24,6 +35,7 @@ export class Failure extends Error {
   readonly kind: FailureKind;
   readonly reason: Reason;
   readonly retryAfterMs: number | undefined;
+  readonly detail: FailureDetail | undefined;
 
   constructor(init: FailureInit) {
     super(init.message);
@@ -31,6 +43,7 @@ export class Failure extends Error {
     this.kind = init.kind;
     this.reason = init.reason;
     this.retryAfterMs = init.retryAfterMs;
+    this.detail = init.detail;
   }
 }
 

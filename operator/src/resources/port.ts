@@ -167,9 +167,24 @@ export interface Resources {
   readonly secrets: Secrets;
   /** Absent where there are none: in a folder of manifests. */
   readonly workloads?: Workloads;
+  /** Absent where nobody issues such tokens: in a folder of manifests. */
+  readonly loginTokens?: LoginTokens;
+}
+
+/** Of which ServiceAccount, and for whom. */
+export interface TokenWanted {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly audience: string;
+}
+
+/** Tokens of ServiceAccounts, to log in somewhere else with. None that leaves here is accepted by the API server itself. */
+export interface LoginTokens {
   /**
-   * A short-lived token of our own ServiceAccount that is good for `audience` alone, to log in somewhere else with.
-   * Absent where nobody issues such tokens (`files/`).
+   * A short-lived token that is good for the audience alone. Throws `stalled InvalidSpec` for the operator's own ServiceAccount
+   * and for an audience that the API server itself accepts, `waiting` or `transient` when no token, or no answer, can be had.
    */
-  requestToken?(audience: string): Promise<Plaintext>;
+  request(wanted: TokenWanted): Promise<Plaintext>;
+  /** Whether the API server accepts this text as a token of its own. Throws when it gives no clear answer. */
+  isAccepted(token: string): Promise<boolean>;
 }

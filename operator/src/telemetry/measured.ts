@@ -7,6 +7,8 @@ export type CallRecorder = (sample: {
   readonly operation: string;
   readonly outcome: CallOutcome;
   readonly durationMs: number;
+  /** What the call failed with, where it failed with one. */
+  readonly failure?: Failure;
 }) => void;
 
 /**
@@ -22,8 +24,9 @@ export function measured<T extends object>(port: T, clock: Clock, record: CallRe
         const startedMs = clock.monotonicMs();
         const result: unknown = Reflect.apply(member, target, given);
         if (!(result instanceof Promise)) return result;
-        const end = (outcome: CallOutcome): void => {
-          record({ operation: name, outcome, durationMs: clock.monotonicMs() - startedMs });
+        const end = (outcome: CallOutcome, failure?: Failure): void => {
+          const sample = { operation: name, outcome, durationMs: clock.monotonicMs() - startedMs };
+          record(failure === undefined ? sample : { ...sample, failure });
         };
         return result.then(
           (value: unknown) => {
@@ -31,7 +34,8 @@ export function measured<T extends object>(port: T, clock: Clock, record: CallRe
             return value;
           },
           (error: unknown) => {
-            end(error instanceof Failure ? error.kind : 'error');
+            if (error instanceof Failure) end(error.detail?.class ?? error.kind, error);
+            else end('error');
             throw error;
           },
         );

@@ -1,3 +1,4 @@
+import type { FailureDetail } from '../domain/failure.ts';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 import type { DenyCode } from '../authorize/verdict.ts';
@@ -6,7 +7,7 @@ import type { Instant } from '../domain/time.ts';
 import type { MintCause } from '../domain/version.ts';
 
 /** How a call to another system ended, in words that make few time series. */
-export type CallOutcome = 'ok' | 'lost' | 'stalled' | 'waiting' | 'transient' | 'timeout' | 'error';
+export type CallOutcome = 'ok' | 'lost' | 'stalled' | 'waiting' | 'transient' | 'timeout' | 'error' | FailureDetail['class'];
 
 /** What one reconcile came to. */
 export type ReconcileOutcome = 'steady' | 'progress' | 'stalled' | 'waiting' | 'transient';

@@ -43,17 +43,25 @@ export interface KeyDestinationAllowedNamespacesArgs {
   all?: pulumi.Input<boolean> | undefined;
 }
 
-/** Login with a token of the ServiceAccount of the operator. */
+/** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
+export interface KeyDestinationVaultAuthKubernetesServiceAccountRefArgs {
+  /** The name of the ServiceAccount in the operator's namespace, at most 63 characters. */
+  name: pulumi.Input<string>;
+}
+
+/** Login with a token of a ServiceAccount that has no rights in the cluster. */
 export interface KeyDestinationVaultAuthKubernetesArgs {
   /** The role of the auth method, at most 200 characters. */
   role: pulumi.Input<string>;
-  /** The audience of the token that is requested for the login, at most 200 characters; default vault. */
+  /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
+  serviceAccountRef?: pulumi.Input<KeyDestinationVaultAuthKubernetesServiceAccountRefArgs> | undefined;
+  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists. */
   audience?: pulumi.Input<string> | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   mount?: pulumi.Input<string> | undefined;
 }
 
-/** A Secret in the operator's namespace. */
+/** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
 export interface KeyDestinationVaultAuthAppRoleSecretRefArgs {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   name: pulumi.Input<string>;
@@ -65,13 +73,13 @@ export interface KeyDestinationVaultAuthAppRoleSecretRefArgs {
 export interface KeyDestinationVaultAuthAppRoleArgs {
   /** The role id, at most 200 characters. */
   roleId: pulumi.Input<string>;
-  /** A Secret in the operator's namespace. */
+  /** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
   secretRef: pulumi.Input<KeyDestinationVaultAuthAppRoleSecretRefArgs>;
   /** Where the auth method is mounted, 1 to 5 segments; default approle. */
   mount?: pulumi.Input<string> | undefined;
 }
 
-/** A Secret in the operator's namespace. */
+/** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
 export interface KeyDestinationVaultAuthTokenSecretRefArgs {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   name: pulumi.Input<string>;
@@ -81,13 +89,13 @@ export interface KeyDestinationVaultAuthTokenSecretRefArgs {
 
 /** A token as it is. */
 export interface KeyDestinationVaultAuthTokenArgs {
-  /** A Secret in the operator's namespace. */
+  /** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
   secretRef: pulumi.Input<KeyDestinationVaultAuthTokenSecretRefArgs>;
 }
 
 /** How the operator logs in: kubernetes, appRole or token. */
 export interface KeyDestinationVaultAuthArgs {
-  /** Login with a token of the ServiceAccount of the operator. */
+  /** Login with a token of a ServiceAccount that has no rights in the cluster. */
   kubernetes?: pulumi.Input<KeyDestinationVaultAuthKubernetesArgs> | undefined;
   /** Login with a role id and a secret id. */
   appRole?: pulumi.Input<KeyDestinationVaultAuthAppRoleArgs> | undefined;
@@ -97,7 +105,7 @@ export interface KeyDestinationVaultAuthArgs {
 
 /** A KV version 2 engine of HashiCorp Vault or OpenBao. */
 export interface KeyDestinationVaultArgs {
-  /** The URL of Vault, at most 500 characters; immutable. */
+  /** The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
   address: pulumi.Input<string>;
   /** The mount of the KV version 2 engine, 1 to 5 segments; immutable. */
   mount: pulumi.Input<string>;
@@ -111,7 +119,7 @@ export interface KeyDestinationVaultArgs {
   namespace?: pulumi.Input<string> | undefined;
 }
 
-/** A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token. */
+/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
 export interface KeyDestinationAwsAuthSecretRefArgs {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   name: pulumi.Input<string>;
@@ -125,7 +133,7 @@ export interface KeyDestinationAwsAuthArgs {
   roleArn?: pulumi.Input<string> | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   externalId?: pulumi.Input<string> | undefined;
-  /** A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token. */
+  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
   secretRef?: pulumi.Input<KeyDestinationAwsAuthSecretRefArgs> | undefined;
 }
 
@@ -139,9 +147,9 @@ export interface KeyDestinationAwsArgs {
   auth: pulumi.Input<KeyDestinationAwsAuthArgs>;
   /** The KMS key for the values, at most 2048 characters; default: the key of the account. */
   kmsKeyId?: pulumi.Input<string> | undefined;
-  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. */
+  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation. */
   endpoint?: pulumi.Input<string> | undefined;
-  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. */
+  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation. */
   stsEndpoint?: pulumi.Input<string> | undefined;
   /** Tags for every secret, at most 20, values of at most 256 characters. */
   tags?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
@@ -186,17 +194,25 @@ export interface KeyDestinationAllowedNamespaces {
   readonly all?: boolean | undefined;
 }
 
-/** Login with a token of the ServiceAccount of the operator. */
+/** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
+export interface KeyDestinationVaultAuthKubernetesServiceAccountRef {
+  /** The name of the ServiceAccount in the operator's namespace, at most 63 characters. */
+  readonly name: string;
+}
+
+/** Login with a token of a ServiceAccount that has no rights in the cluster. */
 export interface KeyDestinationVaultAuthKubernetes {
   /** The role of the auth method, at most 200 characters. */
   readonly role: string;
-  /** The audience of the token that is requested for the login, at most 200 characters; default vault. */
-  readonly audience: string;
+  /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
+  readonly serviceAccountRef: KeyDestinationVaultAuthKubernetesServiceAccountRef;
+  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists. */
+  readonly audience?: string | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   readonly mount: string;
 }
 
-/** A Secret in the operator's namespace. */
+/** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
 export interface KeyDestinationVaultAuthAppRoleSecretRef {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   readonly name: string;
@@ -208,13 +224,13 @@ export interface KeyDestinationVaultAuthAppRoleSecretRef {
 export interface KeyDestinationVaultAuthAppRole {
   /** The role id, at most 200 characters. */
   readonly roleId: string;
-  /** A Secret in the operator's namespace. */
+  /** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
   readonly secretRef: KeyDestinationVaultAuthAppRoleSecretRef;
   /** Where the auth method is mounted, 1 to 5 segments; default approle. */
   readonly mount: string;
 }
 
-/** A Secret in the operator's namespace. */
+/** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
 export interface KeyDestinationVaultAuthTokenSecretRef {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   readonly name: string;
@@ -224,13 +240,13 @@ export interface KeyDestinationVaultAuthTokenSecretRef {
 
 /** A token as it is. */
 export interface KeyDestinationVaultAuthToken {
-  /** A Secret in the operator's namespace. */
+  /** A Secret in the operator's namespace that bears the label keywright.dev/credential. */
   readonly secretRef: KeyDestinationVaultAuthTokenSecretRef;
 }
 
 /** How the operator logs in: kubernetes, appRole or token. */
 export interface KeyDestinationVaultAuth {
-  /** Login with a token of the ServiceAccount of the operator. */
+  /** Login with a token of a ServiceAccount that has no rights in the cluster. */
   readonly kubernetes?: KeyDestinationVaultAuthKubernetes | undefined;
   /** Login with a role id and a secret id. */
   readonly appRole?: KeyDestinationVaultAuthAppRole | undefined;
@@ -240,7 +256,7 @@ export interface KeyDestinationVaultAuth {
 
 /** A KV version 2 engine of HashiCorp Vault or OpenBao. */
 export interface KeyDestinationVault {
-  /** The URL of Vault, at most 500 characters; immutable. */
+  /** The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
   readonly address: string;
   /** The mount of the KV version 2 engine, 1 to 5 segments; immutable. */
   readonly mount: string;
@@ -254,7 +270,7 @@ export interface KeyDestinationVault {
   readonly namespace?: string | undefined;
 }
 
-/** A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token. */
+/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
 export interface KeyDestinationAwsAuthSecretRef {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   readonly name: string;
@@ -268,7 +284,7 @@ export interface KeyDestinationAwsAuth {
   readonly roleArn?: string | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   readonly externalId?: string | undefined;
-  /** A Secret in the operator's namespace with access-key-id, secret-access-key and, for a session, session-token. */
+  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
   readonly secretRef?: KeyDestinationAwsAuthSecretRef | undefined;
 }
 
@@ -282,9 +298,9 @@ export interface KeyDestinationAws {
   readonly auth: KeyDestinationAwsAuth;
   /** The KMS key for the values, at most 2048 characters; default: the key of the account. */
   readonly kmsKeyId?: string | undefined;
-  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. */
+  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation. */
   readonly endpoint?: string | undefined;
-  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. */
+  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation. */
   readonly stsEndpoint?: string | undefined;
   /** Tags for every secret, at most 20, values of at most 256 characters. */
   readonly tags?: { readonly [name: string]: string } | undefined;

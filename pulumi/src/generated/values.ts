@@ -69,6 +69,16 @@ export interface KeywrightValuesConsumersArgs {
   all?: pulumi.Input<boolean> | undefined;
 }
 
+/** Which servers whoever writes KeyDestinations may name, beyond the default. */
+export interface KeywrightValuesDestinationsArgs {
+  /** Vault servers, such as https://vault.example.com:8200, that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation keywright.dev/vault-address. */
+  vaultAddresses?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** What endpoint and stsEndpoint may name besides the endpoints of AWS itself: VPC endpoints without private DNS, test servers. */
+  awsEndpoints?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Servers that may be named with plain http, or on the loopback of the Pod: sidecars. */
+  insecure?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+}
+
 /** The authorizer can do with fewer rights. */
 export interface KeywrightValuesDatabaseAuthorizerArgs {
   /** A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. */
@@ -147,7 +157,7 @@ export interface KeywrightValuesOperatorResourcesArgs {
   limits?: pulumi.Input<{ [name: string]: pulumi.Input<any> }> | undefined;
 }
 
-/** The account is called keywright-operator: Vault roles and cloud roles name it. */
+/** The account is called keywright-operator: cloud roles name it. Vault roles name keywright-vault. */
 export interface KeywrightValuesOperatorServiceAccountArgs {
   /** Annotations of the ServiceAccount, such as eks.amazonaws.com/role-arn. */
   annotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
@@ -179,7 +189,7 @@ export interface KeywrightValuesOperatorArgs {
   topologySpreadConstraints?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Their PriorityClass. */
   priorityClassName?: pulumi.Input<string> | undefined;
-  /** The account is called keywright-operator: Vault roles and cloud roles name it. */
+  /** The account is called keywright-operator: cloud roles name it. Vault roles name keywright-vault. */
   serviceAccount?: pulumi.Input<KeywrightValuesOperatorServiceAccountArgs> | undefined;
   /** How long a leader that fell silent is waited for, 5s to 10m. */
   leaseDuration?: pulumi.Input<string> | undefined;
@@ -327,8 +337,12 @@ export interface KeywrightValuesArgs {
   secrets?: pulumi.Input<KeywrightValuesSecretsArgs> | undefined;
   /** The namespaces whose workloads may be restarted for a new version: the operator can run anything there. Nothing = none. */
   consumers?: pulumi.Input<KeywrightValuesConsumersArgs> | undefined;
-  /** Secrets of the release namespace that KeyDestinations log in with (secretRef). The operator may read these alone. */
+  /** Secrets of the release namespace that KeyDestinations log in with (secretRef). The operator may read these alone. Each needs the label keywright.dev/credential. */
   loginSecrets?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** ServiceAccounts of the release namespace that KeyDestinations log in to Vault with (serviceAccountRef), besides keywright-vault. Give them no rights in the cluster. */
+  loginServiceAccounts?: pulumi.Input<pulumi.Input<string>[]> | undefined;
+  /** Which servers whoever writes KeyDestinations may name, beyond the default. */
+  destinations?: pulumi.Input<KeywrightValuesDestinationsArgs> | undefined;
   /** The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled. */
   database?: pulumi.Input<KeywrightValuesDatabaseArgs> | undefined;
   /** A PostgreSQL for evaluation. */

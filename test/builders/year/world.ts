@@ -25,6 +25,7 @@ import { FakeResources } from '../../harness/fakes/resources.ts';
 import type { OpenBao } from '../../harness/parts.ts';
 import { authRequest } from '../authrequest.ts';
 import { Life, mortal } from '../storm.ts';
+import { credentialMetadata } from '../credential.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec } from '../world.ts';
 import type { Happening, YearKey } from './keys.ts';
 import { Outage } from './outage.ts';
@@ -192,7 +193,10 @@ export class YearWorld {
     resources.create('Namespace', { metadata: { name: namespace }, spec: {} });
     resources.putSecret(
       { namespace: 'keywright-system', name: 'vault-token' },
-      { data: { token: Buffer.from(this.#parts.openbao.rootToken).toString('base64') } },
+      {
+        metadata: credentialMetadata('vault-token', this.#parts.openbao.address),
+        data: { token: Buffer.from(this.#parts.openbao.rootToken).toString('base64') },
+      },
     );
     resources.create('ApiCatalog', {
       metadata: { name: 'default' },

@@ -4,7 +4,7 @@ import { AwsFake } from '../../harness/awsfake/awsfake.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useMoto } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
-import { destinationFaults, type FaultTable } from './faults.ts';
+import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 import { openAws } from './openaws.ts';
 import { destinationContract, type Stranger, type Subject } from './suite.ts';
 
@@ -61,15 +61,7 @@ destinationContract('AWS Secrets Manager, as moto plays it', async () => {
 const table: FaultTable = {
   calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw', 'probe'],
   faults: {
-    refused: { message: /AWS cannot be reached$/ },
-    silent: { message: /AWS did not answer in time$/ },
-    slow: { message: /AWS did not answer in time$/ },
-    reset: { message: /AWS cannot be reached$/ },
-    truncated: { message: /AWS cannot be reached$/ },
-    garbage: { message: /is not AWS: its answer has an unknown shape$/ },
-    otherJson: { message: /is not AWS: its answer has an unknown shape$/ },
-    huge: { message: /is not AWS: its answer is too large$|AWS did not answer in time$/ },
-    redirect: { message: /redirects elsewhere \(\d+\), which is not followed$/ },
+    ...strangersSay({ message: /: no trustworthy answer from AWS; the log of the operator has the cause$/ }),
     failed: { message: /AWS failed \(500\)$/ },
     throttled: { message: /AWS limits our rate$/, retryAfterMs: 7_000 },
     denied: { message: /AWS denies secretsmanager:[A-Z]\w+/ },

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { openAwsDestination } from '../../../operator/src/destinations/aws/aws.ts';
-import type { AwsAuthSpec, AwsEnvironment } from '../../../operator/src/destinations/aws/login.ts';
+import type { AwsAuthSpec, AwsEnvironment, IsAccepted } from '../../../operator/src/destinations/aws/login.ts';
 import type { Destination } from '../../../operator/src/destinations/port.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock, type Clock } from '../../../operator/src/domain/time.ts';
+import { permitAws } from '../../builders/credential.ts';
 import { AwsFake } from '../../harness/awsfake/awsfake.ts';
 import type { Credentials } from '../../harness/awsfake/identities.ts';
 
@@ -52,9 +53,10 @@ interface Asked {
   readonly auth: AwsAuthSpec;
   readonly environment?: AwsEnvironment;
   readonly secret?: () => Partial<Credentials> | undefined;
+  readonly isAccepted?: IsAccepted;
 }
 
-async function open({ auth, environment = {}, secret = () => undefined }: Asked): Promise<Destination> {
+async function open({ auth, environment = {}, secret = () => undefined, isAccepted }: Asked): Promise<Destination> {
   const destination = await openAwsDestination({
     spec: {
       region: aws.region,
@@ -65,7 +67,9 @@ async function open({ auth, environment = {}, secret = () => undefined }: Asked)
       recoveryWindow: '168h',
     },
     environment,
-    readSecret: async (name, entry) => {
+    rules: permitAws(aws.endpoint),
+    isAccepted,
+    readCredential: async (name) => (entry) => {
       const found = name === 'aws' ? secret() : undefined;
       const entries = new Map([
         ['access-key-id', found?.accessKeyId],
@@ -204,7 +208,9 @@ it('takes changed access keys within a minute', async () => {
 
 it('names a Secret that holds no access keys', async () => {
   const destination = await open({ auth: { secretRef: { name: 'aws' } }, secret: () => ({ accessKeyId: 'AKIA' }) });
-  await expect(destination.probe()).rejects.toThrow('the Secret aws holds no access-key-id and secret-access-key');
+  await expect(destination.probe()).rejects.toThrow(
+    'the Secret aws cannot be used here: it needs the label keywright.dev/credential: aws and access-key-id and secret-access-key',
+  );
 });
 
 it('takes nothing from the environment of a shell, and no other login than the one that is asked for', async () => {

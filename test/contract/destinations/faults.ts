@@ -37,6 +37,12 @@ export interface Said {
   readonly calls?: readonly PortCall[];
 }
 
+/** The rows of a {@link FaultTable} for all that does not come from the provider itself: one sentence, for each of them. */
+export function strangersSay(said: Said) {
+  const names = ['refused', 'silent', 'slow', 'reset', 'truncated', 'garbage', 'otherJson', 'huge', 'redirect'] as const;
+  return Object.fromEntries(names.map((name) => [name, said])) as Readonly<Record<(typeof names)[number], Said>>;
+}
+
 /** The calls of the port that may fail; `create` and `replace` are both `write`. */
 export type PortCall = 'readMark' | 'readValue' | 'create' | 'replace' | 'promote' | 'withdraw' | 'probe';
 

@@ -2,6 +2,7 @@ import { openAwsDestination, type AwsSpec } from '../../../operator/src/destinat
 import type { Destination } from '../../../operator/src/destinations/port.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { permitAws } from '../../builders/credential.ts';
 
 /** An account of AWS, and the access keys of somebody there. */
 export interface AwsPlace {
@@ -27,7 +28,8 @@ export function openAws({ endpoint, region, keys, timeoutMs }: AwsPlace, change:
       ...change,
     },
     environment: {},
-    readSecret: async (_name, entry) => {
+    rules: permitAws(endpoint),
+    readCredential: async () => (entry) => {
       const text = entries.get(entry);
       return text === undefined ? undefined : new Plaintext(text);
     },

@@ -1,7 +1,8 @@
+import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { destinationContract } from './suite.ts';
@@ -22,7 +23,8 @@ destinationContract('a KV v2 mount of OpenBao, under the policy that the documen
       path: `${base}/{namespace}/{name}`,
       auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
     },
-    readSecret: async () => new Plaintext(login.auth.client_token),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => login.auth.client_token),
     clock: systemClock,
   });
   return {

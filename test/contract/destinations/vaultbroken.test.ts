@@ -1,26 +1,22 @@
+import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
-import { destinationFaults, type FaultTable } from './faults.ts';
+import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 
 const openbao = await useOpenBao();
 
 const table: FaultTable = {
   calls: ['readMark', 'readValue', 'create', 'replace', 'promote', 'withdraw', 'probe'],
   faults: {
-    refused: { kind: 'waiting', message: /the Vault server cannot be reached$/ },
-    silent: { kind: 'waiting', message: /did not answer in time$/ },
-    slow: { kind: 'waiting', message: /did not answer in time$/ },
-    reset: { kind: 'waiting', message: /cannot be reached$/ },
-    truncated: { kind: 'waiting', message: /cannot be reached$/ },
-    garbage: { kind: 'waiting', message: /is no Vault server: its answer is not JSON$/ },
-    otherJson: { kind: 'waiting', message: /has an unknown shape/ },
-    huge: { kind: 'waiting', message: /too large$/ },
-    redirect: { kind: 'waiting', message: /redirects elsewhere \(307\), which is not followed$/ },
+    ...strangersSay({
+      kind: 'waiting',
+      message: /: no trustworthy answer from the Vault server; the log of the operator has/,
+    }),
     failed: { kind: 'waiting', message: /failed \(500\)$/ },
     throttled: { kind: 'waiting', message: /limits our rate/, retryAfterMs: 7_000 },
     denied: { kind: 'waiting', message: /denies us|refuses|lacks/ },
@@ -65,7 +61,8 @@ destinationFaults('a KV v2 mount of OpenBao', table, async () => {
       path: `${base}/{namespace}/{name}`,
       auth: { token: { secretRef: { name: 'vault-token', key: 'token' } } },
     },
-    readSecret: async () => new Plaintext(token),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => token),
     clock: systemClock,
     timeoutMs,
   });

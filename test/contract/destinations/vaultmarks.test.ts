@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Destination } from '../../../operator/src/destinations/port.ts';
 import { composeRecord } from '../../../operator/src/destinations/record.ts';
+import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { credentialOf } from '../../builders/credential.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { until } from '../../harness/until.ts';
 
@@ -21,7 +23,8 @@ async function open(mount = 'secret'): Promise<Destination> {
       path: `${base}/{namespace}/{name}`,
       auth: { token: { secretRef: { name: 'vault-token' } } },
     },
-    readSecret: async () => new Plaintext(openbao.rootToken),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => openbao.rootToken),
     clock: systemClock,
   });
 }

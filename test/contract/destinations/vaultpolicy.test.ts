@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Destination } from '../../../operator/src/destinations/port.ts';
+import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
+import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { useOpenBao } from '../../harness/parts.ts';
@@ -41,7 +42,8 @@ async function open(policy: string): Promise<Login> {
       path: `${folder}/{namespace}/{name}`,
       auth: { appRole: { roleId: role.data.role_id, secretRef: { name: 'vault-approle' }, mount } },
     },
-    readSecret: async () => new Plaintext(secret.data.secret_id),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => secret.data.secret_id),
     // The pause before a second read takes no time.
     clock: Object.assign(clock, { sleep: async () => undefined }),
   });

@@ -45,6 +45,12 @@ const matrix: Readonly<Record<string, ChartValues>> = {
     secrets: { names: ['payments'] },
     consumers: { all: true },
     loginSecrets: ['vault-token'],
+    loginServiceAccounts: ['vault-b'],
+    destinations: {
+      vaultAddresses: ['https://vault.example.com:8200', 'https://vault.example.org'],
+      awsEndpoints: ['https://vpce-1.sts.eu-west-1.vpce.amazonaws.com'],
+      insecure: ['http://vault.vault:8200'],
+    },
     database: {
       existingSecret: 'db',
       passwordSecret: 'db-password',
@@ -272,6 +278,29 @@ describe('the chart', () => {
     expect(operatorRoles.cluster.rules.flatMap(({ resources }) => resources)).not.toContain('secrets');
   });
 
+  it('lets the operator request tokens of a ServiceAccount that nothing is bound to, and of those that a value names', async () => {
+    const objects = await render(helm, { ...matrix['everything'], secrets: { all: true } });
+    expect(find(objects, 'ServiceAccount', 'keywright-vault')).toMatchObject({ automountServiceAccountToken: false });
+    const subjects = objects.flatMap((one) => ('subjects' in one ? (one.subjects as readonly { name: string }[]) : []));
+    expect(new Set(subjects.map(({ name }) => name))).toEqual(new Set(['keywright-operator']));
+    const users = podsOf(objects).map(({ spec }) => (spec as { serviceAccountName?: string }).serviceAccountName);
+    expect(users).not.toContain('keywright-vault');
+    const lent = rulesOf(objects)
+      .filter(({ resources }) => resources.includes('serviceaccounts/token'))
+      .map(({ resourceNames, verbs }) => [resourceNames, verbs]);
+    expect(new Set(lent.map((one) => JSON.stringify(one)))).toEqual(
+      new Set(['[["keywright-vault"],["create"]]', '[["vault-b"],["create"]]']),
+    );
+    const { env = [] } = find(objects, 'Deployment', 'keywright-operator')?.spec?.template?.spec.containers[0] ?? {};
+    const texts = env.filter(({ value }) => value !== undefined).map(({ name, value }) => [name, value] as const);
+    expect(readConfig(Object.fromEntries(texts.filter(([name]) => name.startsWith('KEYWRIGHT_'))))).toMatchObject({
+      loginServiceAccounts: ['keywright-vault', 'vault-b'],
+      vaultAddresses: ['https://vault.example.com:8200', 'https://vault.example.org'],
+      awsEndpoints: ['https://vpce-1.sts.eu-west-1.vpce.amazonaws.com'],
+      insecureDestinations: ['http://vault.vault:8200'],
+    });
+  });
+
   it('keeps to served namespaces what is meant for all of them', async () => {
     const objects = await render(helm, { database: { url }, namespaces: { names: ['payments'] }, secrets: { all: true } });
     expect(find(objects, 'ClusterRoleBinding', 'keywright-operator-secrets')).toBeUndefined();
@@ -377,6 +406,22 @@ describe('what cannot be right is refused, and named', () => {
       { postgres: { enabled: true }, database: { passwordSecret: 'x' } },
       /passwordSecret .* contradicts postgres\.enabled/,
     ],
+    [
+      'a Secret of its own to log in with',
+      { database: { url }, peppers: { existingSecret: 'mine' }, loginSecrets: ['mine'] },
+      /loginSecrets: mine is a Secret of Keywright itself/,
+    ],
+    [
+      'the peppers to log in with',
+      { database: { url }, loginSecrets: ['keywright-peppers'] },
+      /loginSecrets: keywright-peppers is a Secret of Keywright itself/,
+    ],
+    [
+      'the operator to log in as',
+      { database: { url }, loginServiceAccounts: ['keywright-operator'] },
+      /loginServiceAccounts: keywright-operator runs Keywright itself/,
+    ],
+    ['no origin', { database: { url }, destinations: { insecure: ['http://a/b'] } }, /\/destinations\/insecure\/0/],
   ])('%s', async (_title, values, message) => {
     const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
     expect(code).not.toBe(0);

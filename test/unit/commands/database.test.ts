@@ -12,7 +12,14 @@ function setting() {
   const clock = new FakeClock();
   const stop = new AbortController();
   const screen = { isTerminal: false, size: () => ({ columns: 80, rows: 24 }) };
-  const environment = { kubeconfig: undefined, namespace: 'keywright-system', hostname: 'test', callerFolder: '/', screen };
+  const environment = {
+    kubeconfig: undefined,
+    inPod: false,
+    namespace: 'keywright-system',
+    hostname: 'test',
+    callerFolder: '/',
+    screen,
+  };
   const context: CommandContext = {
     config: readConfig({}),
     clock,

@@ -92,7 +92,8 @@ it('waits for the Secret with the login', async () => {
   await expect(destination.probe()).rejects.toMatchObject({
     kind: 'waiting',
     reason: 'DestinationUnavailable',
-    message: 'the Secret vault-token holds no token under token',
+    message:
+      'the Secret vault-token cannot be used here: it needs the label keywright.dev/credential: vault-token, the annotation keywright.dev/vault-address: http://127.0.0.1:1 and a token of Vault under token',
   });
   await destinations.close();
 });

@@ -1,5 +1,5 @@
 import { apiKinds, kindTable } from '../kinds.ts';
-import { group } from '../meta.ts';
+import { group, loginServiceAccountName } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { permissions } from './permissions.ts';
 import { admissionPolicyName } from './policy.ts';
@@ -133,20 +133,20 @@ export const operatorRoles = {
 /** Where keys are served in single namespaces: the events about the kinds of the cluster, which lie in `default`. */
 export const operatorEventRules: readonly PolicyRule[] = [eventRule];
 
+/** The ServiceAccount that the operator runs as in a cluster. */
+export const operatorServiceAccountName = operatorName;
+
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
 
-/** The ServiceAccount that the operator runs as. One of another name needs its own rule for `serviceaccounts/token`. */
-export const operatorServiceAccountName = operatorName;
-
 /**
  * What the operator may do in its own namespace only. RBAC cannot name the object of a create, but that of a
- * subresource: tokens are issued for the operator's own ServiceAccount alone, for its logins elsewhere (Vault).
+ * subresource: tokens are issued for {@link loginServiceAccountName} alone.
  */
 export const operatorOwnRules: readonly PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], resourceNames: [leaseName], verbs: ['get', 'patch'] },
-  { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [operatorServiceAccountName], verbs: ['create'] },
+  { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [loginServiceAccountName], verbs: ['create'] },
 ];
 
 /** The name of the operator's Role in its own namespace, as of its ClusterRole. */
@@ -161,6 +161,12 @@ export const serviceBindingRole: UserRole = {
 
 const labels = { 'app.kubernetes.io/part-of': 'keywright' };
 const rbac = 'rbac.authorization.k8s.io/v1';
+
+/** {@link loginServiceAccountName} as a manifest. Nothing runs as it, so that nothing mounts a token of it. */
+export function loginServiceAccount(operatorNamespace: string): Schema {
+  const metadata = { name: loginServiceAccountName, namespace: operatorNamespace, labels };
+  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false };
+}
 
 /** Every role as a manifest, without bindings: those for users, that for Service Binding, and the operator's. */
 export function roleManifests(operatorNamespace: string): readonly Schema[] {

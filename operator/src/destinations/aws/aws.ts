@@ -6,13 +6,14 @@ import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
+import { permitAwsEndpoint, type AwsService, type EndpointRules } from '../endpoint.ts';
 import { parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
-import type { ReadSecret } from '../readsecret.ts';
+import type { ReadCredential } from '../readcredential.ts';
 import { revealEntries } from '../record.ts';
 import { listTags, openSecretsClient, type SecretsClient } from './client.ts';
 import { garbage, tooLarge } from './faults.ts';
-import { openCredentials, type AwsAuthSpec, type AwsEnvironment } from './login.ts';
+import { openCredentials, type AwsAuthSpec, type AwsEnvironment, type IsAccepted } from './login.ts';
 import { openNotes, type Notes } from './notes.ts';
 import {
   checkTags,
@@ -46,7 +47,11 @@ export interface AwsSpec {
 export interface AwsDestinationOptions {
   readonly spec: AwsSpec;
   readonly environment: AwsEnvironment;
-  readonly readSecret: ReadSecret;
+  /** What the installation permits. */
+  readonly rules: EndpointRules;
+  readonly readCredential: ReadCredential;
+  /** Whether the API server of the cluster accepts a token. Absent where there is none. */
+  readonly isAccepted?: IsAccepted | undefined;
   readonly clock: Clock;
   /** Deadline of one request. Default 10 s. */
   readonly timeoutMs?: number | undefined;
@@ -61,11 +66,17 @@ const lost: WriteOutcome = { kind: 'lost' };
 
 /** Opens Secrets Manager in one account and region. Nothing is sent yet; throws `stalled InvalidSpec`. */
 export async function openAwsDestination(options: AwsDestinationOptions): Promise<Destination> {
-  const { spec, environment, readSecret, clock } = options;
-  const { region, endpoint, stsEndpoint, auth } = spec;
+  const { spec, environment, readCredential, isAccepted, clock, rules } = options;
+  const { region, auth } = spec;
+  const permit = (service: AwsService, field: 'endpoint' | 'stsEndpoint') =>
+    permitAwsEndpoint(spec[field], { service, region, field: `spec.aws.${field}` }, rules)?.origin;
+  const endpoint = permit('secretsmanager', 'endpoint');
+  const stsEndpoint = permit('sts', 'stsEndpoint');
   const tags = checkTags(spec.tags ?? {});
-  const transport = openTransport(options.timeoutMs ?? defaultTimeoutMs);
-  const credentials = openCredentials({ auth, environment, region, stsEndpoint, readSecret, transport, clock });
+  // A name of AWS or of the installation, and none of the author's: where it leads, they know.
+  const transport = openTransport({ timeoutMs: options.timeoutMs ?? defaultTimeoutMs, mayLoopback: true });
+  const login = { auth, environment, region, stsEndpoint, readCredential, isAccepted };
+  const credentials = openCredentials({ ...login, transport, clock });
   const client = await openSecretsClient({ region, endpoint, transport, credentials, clock });
   return new AwsDestination(client, spec, tags, openNotes(clock));
 }

@@ -1,4 +1,5 @@
-import { Failure, stalled, waiting } from '../../domain/failure.ts';
+import { Failure, stalled, waiting, type FailureDetail } from '../../domain/failure.ts';
+import { noAws } from '../untrusted.ts';
 import { TransportFault } from './transport.ts';
 
 /**
@@ -51,7 +52,7 @@ const [leastWaitMs, mostWaitMs] = [1000, 600_000];
 
 /** An answer that has the right form, but is not that of the service. */
 export function garbage(): Failure {
-  return waiting('DestinationUnavailable', 'what answers at the endpoint is not AWS: its answer has an unknown shape');
+  return noAws({ class: 'answer', text: 'the answer has an unknown shape' });
 }
 
 /** The record is larger than a secret may be (65,536 bytes: quotas of Secrets Manager). */
@@ -66,7 +67,8 @@ export function tooLarge(): Failure {
 export function judge(error: unknown, right: string): Judged {
   if (error instanceof Failure) return { kind: 'failed', failure: error };
   if (error instanceof TransportFault) {
-    const failure = waiting('DestinationUnavailable', roads[error.fault]);
+    const code = error.code === undefined ? '' : `: ${error.code}`;
+    const failure = noAws({ ...roads[error.fault], text: `${roads[error.fault].text}${code}` });
     return { kind: error.fault === 'unreachable' ? 'passing' : 'failed', failure };
   }
   const name = error instanceof Error ? error.name : '';
@@ -85,17 +87,17 @@ export function judge(error: unknown, right: string): Judged {
     return { kind: 'passing', failure: waiting('DestinationUnavailable', `AWS failed (${status})`) };
   }
   if (status !== undefined && status >= 300 && status < 400) {
-    const message = `the endpoint redirects elsewhere (${status}), which is not followed`;
-    return { kind: 'failed', failure: waiting('DestinationUnavailable', message) };
+    const text = `the endpoint redirects elsewhere (${status}), which is not followed`;
+    return { kind: 'failed', failure: noAws({ class: 'answer', text }) };
   }
   if (status === undefined || status < 300) return { kind: 'failed', failure: garbage() };
   return { kind: 'failed', failure: waiting('DestinationUnavailable', `AWS refuses ${right} (${status})`) };
 }
 
-const roads: Readonly<Record<TransportFault['fault'], string>> = {
-  unreachable: 'AWS cannot be reached',
-  timeout: 'AWS did not answer in time',
-  tooLarge: 'what answers at the endpoint is not AWS: its answer is too large',
+const roads: Readonly<Record<TransportFault['fault'], FailureDetail>> = {
+  unreachable: { class: 'unreachable', text: 'the endpoint cannot be reached, or the connection broke' },
+  timeout: { class: 'timeout', text: 'the endpoint did not answer in time' },
+  tooLarge: { class: 'answer', text: 'the answer is too large' },
 };
 
 function sentenceOf(name: string, right: string): string | undefined {

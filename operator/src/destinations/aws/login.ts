@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { stalled, waiting } from '../../domain/failure.ts';
 import { parseInstant, type Clock } from '../../domain/time.ts';
-import type { ReadSecret } from '../readsecret.ts';
+import { hasShape, unusableCredential } from '../credential.ts';
+import type { ReadCredential } from '../readcredential.ts';
 import { call, sealed } from './call.ts';
 import { keepLogin, sessionLogin, type Credentials, type Identity, type Login } from './credentials.ts';
 import { garbage } from './faults.ts';
@@ -27,6 +28,9 @@ export interface AwsEnvironment {
   readonly containerTokenFile?: string | undefined;
 }
 
+/** Whether the API server of the cluster accepts this text as a token of its own. Throws when that cannot be known. */
+export type IsAccepted = (token: string) => Promise<boolean>;
+
 /** What a login needs. */
 export interface LoginOptions {
   readonly auth: AwsAuthSpec;
@@ -34,7 +38,8 @@ export interface LoginOptions {
   readonly region: string;
   /** Another URL of STS; absent = that of the region. */
   readonly stsEndpoint: string | undefined;
-  readonly readSecret: ReadSecret;
+  readonly readCredential: ReadCredential;
+  readonly isAccepted: IsAccepted | undefined;
   readonly transport: Transport;
   readonly clock: Clock;
 }
@@ -54,7 +59,7 @@ export function openCredentials(options: LoginOptions): Credentials {
   const { auth, clock } = options;
   if (auth.secretRef !== undefined) {
     const { name } = auth.secretRef;
-    return keepLogin(() => readLogin(name, options.readSecret), clock);
+    return keepLogin(() => readLogin(name, options.readCredential), clock);
   }
   const own = keepLogin(() => serviceAccountLogin(options), clock);
   if (auth.roleArn === undefined) return own;
@@ -62,17 +67,21 @@ export function openCredentials(options: LoginOptions): Credentials {
   return keepLogin(() => assumeRole(own, roleArn, options), clock);
 }
 
-async function readLogin(secret: string, readSecret: ReadSecret): Promise<Login> {
-  const read = async (entry: string) => {
+async function readLogin(secret: string, readCredential: ReadCredential): Promise<Login> {
+  const wanted = { kind: 'aws' } as const;
+  const needed = 'access-key-id and secret-access-key';
+  const entries = await readCredential(secret, wanted, needed);
+  const read = (entry: 'access-key-id' | 'secret-access-key' | 'session-token') => {
     // Secrets made with `echo` end in a newline, which no signature survives.
-    const text = (await readSecret(secret, entry))?.reveal().trim() ?? '';
-    return /^[\x21-\x7e]{1,4096}$/.test(text) ? text : undefined;
+    const text = entries(entry)?.reveal().trim();
+    if (text === undefined || hasShape(entry, text)) return text;
+    throw unusableCredential(secret, wanted, needed, `what it holds under ${entry} does not have the form that AWS gives it`);
   };
-  const accessKeyId = await read('access-key-id');
-  const secretAccessKey = await read('secret-access-key');
-  const sessionToken = await read('session-token');
+  const accessKeyId = read('access-key-id');
+  const secretAccessKey = read('secret-access-key');
+  const sessionToken = read('session-token');
   if (accessKeyId === undefined || secretAccessKey === undefined) {
-    throw waiting('DestinationUnavailable', `the Secret ${secret} holds no access-key-id and secret-access-key`);
+    throw unusableCredential(secret, wanted, needed, 'an entry is missing');
   }
   const identity = { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
   return { identity, refreshAfterMs: secretCacheMs, usableForMs: secretCacheMs };
@@ -82,10 +91,10 @@ async function readLogin(secret: string, readSecret: ReadSecret): Promise<Login>
 async function serviceAccountLogin(options: LoginOptions): Promise<Login> {
   const { roleArn, webIdentityTokenFile, containerCredentialsUri, containerTokenFile } = options.environment;
   if (roleArn !== undefined && webIdentityTokenFile !== undefined) {
-    return webIdentityLogin(roleArn, await readToken(webIdentityTokenFile), options);
+    return webIdentityLogin(roleArn, await readToken(webIdentityTokenFile, options.isAccepted), options);
   }
   if (containerCredentialsUri !== undefined && containerTokenFile !== undefined) {
-    return podIdentityLogin(containerCredentialsUri, await readToken(containerTokenFile), options);
+    return podIdentityLogin(containerCredentialsUri, await readToken(containerTokenFile, options.isAccepted), options);
   }
   throw stalled(
     'InvalidSpec',
@@ -93,11 +102,18 @@ async function serviceAccountLogin(options: LoginOptions): Promise<Login> {
   );
 }
 
-/** The file is replaced before its token ends, so it is read with every login. */
-async function readToken(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  if (text.trim() === '') throw waiting('DestinationUnavailable', 'the token of the ServiceAccount for AWS cannot be read');
-  return text.trim();
+/**
+ * The file is replaced before its token ends, so it is read with every login. One that the API server accepts would be the
+ * operator itself in the hands of whoever gets it, and is sent to nobody, not even to AWS.
+ */
+async function readToken(path: string, isAccepted: IsAccepted | undefined): Promise<string> {
+  const text = (await readFile(path, 'utf8').catch(() => '')).trim();
+  if (text === '') throw waiting('DestinationUnavailable', 'the token of the ServiceAccount for AWS cannot be read');
+  if ((await isAccepted?.(text)) !== true) return text;
+  throw stalled(
+    'InvalidSpec',
+    'the API server of the cluster accepts the token of the ServiceAccount for AWS, so it is not sent: it must be a projected token of the audience sts.amazonaws.com',
+  );
 }
 
 async function webIdentityLogin(roleArn: string, token: string, options: LoginOptions): Promise<Login> {

@@ -1,15 +1,19 @@
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { Agent, request, type Dispatcher } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
+import { guardedLookup } from '../connect.ts';
 
 /** Why there is no answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
   readonly fault: 'unreachable' | 'timeout' | 'tooLarge';
+  /** The code of Node's own error, for the log. */
+  readonly code: string | undefined;
 
-  constructor(fault: TransportFault['fault']) {
+  constructor(fault: TransportFault['fault'], code?: string) {
     super(fault);
     this.name = 'TransportFault';
     this.fault = fault;
+    this.code = code;
   }
 }
 
@@ -35,12 +39,20 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** What {@link openTransport} needs. */
+export interface TransportOptions {
+  /** Deadline of one call, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether the name of an endpoint may lead to a loopback address. */
+  readonly mayLoopback: boolean;
+}
+
 /**
  * The road to AWS. The SDK's own handler reads answers of any size and has no deadline over the whole call; this one
  * has both, follows no redirect, and knows no proxy of the environment.
  */
-export function openTransport(timeoutMs: number): Transport {
-  const agent = new Agent({ connect: { timeout: timeoutMs } });
+export function openTransport({ timeoutMs, mayLoopback }: TransportOptions): Transport {
+  const agent = new Agent({ connect: { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) } });
   const send = async (url: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>) => {
     const signal = AbortSignal.timeout(timeoutMs);
     try {
@@ -50,7 +62,8 @@ export function openTransport(timeoutMs: number): Transport {
       return { statusCode: answer.statusCode, headers: flatten(answer.headers), body };
     } catch (error) {
       if (error instanceof TransportFault) throw error;
-      throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable');
+      const { code } = (error ?? {}) as { readonly code?: unknown };
+      throw new TransportFault(signal.aborted ? 'timeout' : 'unreachable', typeof code === 'string' ? code : undefined);
     }
   };
   const handler = {

@@ -1,17 +1,26 @@
+import { loginServiceAccountName } from '../../api/meta.ts';
 import { Failure, stalled, waiting } from '../../domain/failure.ts';
 import { Plaintext } from '../../domain/plaintext.ts';
 import { checkMount } from '../location.ts';
-import type { ReadSecret } from '../readsecret.ts';
+import { hasShape, unusableCredential, type CredentialKind, type WantedCredential } from '../credential.ts';
+import type { ReadCredential } from '../readcredential.ts';
 import type { VaultAnswer } from './server.ts';
 
-/** A token of the operator's own ServiceAccount for this audience. */
-export type RequestToken = (audience: string) => Promise<Plaintext>;
+/** A token of a ServiceAccount in the operator's namespace for this audience. */
+export type RequestToken = (serviceAccount: string, audience: string) => Promise<Plaintext>;
 
 /** Where credentials come from. */
 export interface CredentialSources {
-  readonly readSecret: ReadSecret;
+  readonly readCredential: ReadCredential;
   /** Absent where there is no API server that issues tokens (standalone mode). */
   readonly requestToken?: RequestToken | undefined;
+}
+
+/** The server that credentials go to. */
+export interface VaultPlace {
+  readonly origin: string;
+  /** Whether the installation lists it: then it may get what is not made for it alone. */
+  readonly isListed: boolean;
 }
 
 interface SecretRef {
@@ -27,6 +36,7 @@ export interface VaultAuthSpec {
 }
 interface KubernetesAuthSpec {
   readonly role: string;
+  readonly serviceAccountRef?: { readonly name: string } | undefined;
   readonly audience?: string | undefined;
   readonly mount?: string | undefined;
 }
@@ -55,47 +65,63 @@ export interface LoginMethod {
 /**
  * Chooses the way to log in. Throws `stalled InvalidSpec`, naming the field, for one that cannot work here.
  *
+ * Whoever writes a KeyDestination chooses the server, and could pass on what it gets to the server that it is meant for. So a
+ * credential goes only where it is good for nothing else (a token whose audience is the server's address), where its Secret
+ * says that it may go, or where the installation trusts the server with all of them.
+ *
  * @see https://developer.hashicorp.com/vault/api-docs/auth for the calls
  */
-export function openLogin(spec: VaultAuthSpec, sources: CredentialSources): LoginMethod {
-  if (spec.kubernetes !== undefined) return kubernetesLogin(spec.kubernetes, sources.requestToken);
-  if (spec.appRole !== undefined) return appRoleLogin(spec.appRole, sources.readSecret);
-  if (spec.token !== undefined) return givenToken(spec.token.secretRef, sources.readSecret);
+export function openLogin(spec: VaultAuthSpec, sources: CredentialSources, place: VaultPlace): LoginMethod {
+  if (spec.kubernetes !== undefined) return kubernetesLogin(spec.kubernetes, sources.requestToken, place);
+  if (spec.appRole !== undefined) return appRoleLogin(spec.appRole, sources.readCredential, place);
+  if (spec.token !== undefined) return givenToken(spec.token.secretRef, sources.readCredential, place);
   throw stalled('InvalidSpec', 'spec.vault.auth names no way to log in');
 }
 
-function kubernetesLogin(spec: KubernetesAuthSpec, requestToken: RequestToken | undefined): LoginMethod {
+function kubernetesLogin(
+  spec: KubernetesAuthSpec,
+  requestToken: RequestToken | undefined,
+  { origin, isListed }: VaultPlace,
+): LoginMethod {
   if (requestToken === undefined) {
     throw stalled(
       'InvalidSpec',
       'spec.vault.auth.kubernetes needs a Kubernetes cluster, and there is none in standalone mode; use spec.vault.auth.appRole or spec.vault.auth.token',
     );
   }
-  const { role, audience = 'vault' } = spec;
+  const { role, audience = origin } = spec;
+  if (audience !== origin && !isListed) {
+    throw stalled(
+      'InvalidSpec',
+      `spec.vault.auth.kubernetes.audience must be ${origin}: a token for another audience may be good at another server; to permit it, list ${origin} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
+    );
+  }
+  const account = spec.serviceAccountRef?.name ?? loginServiceAccountName;
   const mount = checkMount(spec.mount ?? 'kubernetes', 'spec.vault.auth.kubernetes');
   return {
     readCredential: async () => {
       try {
-        return await requestToken(audience);
+        return await requestToken(account, audience);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        throw waiting('DestinationUnavailable', `no login with spec.vault.auth.kubernetes: ${error.message}`);
+        const message = `no login with spec.vault.auth.kubernetes: ${error.message}`;
+        throw error.kind === 'stalled' ? stalled(error.reason, message) : waiting('DestinationUnavailable', message);
       }
     },
     isWatched: false,
     login: (credential) => ({ path: `auth/${mount}/login`, body: { role, jwt: credential.reveal() } }),
     makesToken: true,
     describeRefusal: (answer) =>
-      refusal(answer, mount, `is its role ${role} there, for our ServiceAccount and audience ${audience}?`),
+      refusal(answer, mount, `is its role ${role} there, for the ServiceAccount ${account} and the audience ${audience}?`),
     refusedForMs: 10_000,
   };
 }
 
-function appRoleLogin(spec: AppRoleAuthSpec, readSecret: ReadSecret): LoginMethod {
+function appRoleLogin(spec: AppRoleAuthSpec, readCredential: ReadCredential, place: VaultPlace): LoginMethod {
   const { roleId, secretRef } = spec;
   const mount = checkMount(spec.mount ?? 'approle', 'spec.vault.auth.appRole');
   return {
-    readCredential: () => readEntry(readSecret, secretRef, 'secret-id'),
+    readCredential: () => readEntry(readCredential, secretRef, wanted('vault-approle', place)),
     isWatched: true,
     login: (credential) => ({ path: `auth/${mount}/login`, body: { role_id: roleId, secret_id: credential.reveal() } }),
     makesToken: true,
@@ -105,9 +131,9 @@ function appRoleLogin(spec: AppRoleAuthSpec, readSecret: ReadSecret): LoginMetho
   };
 }
 
-function givenToken(secretRef: SecretRef, readSecret: ReadSecret): LoginMethod {
+function givenToken(secretRef: SecretRef, readCredential: ReadCredential, place: VaultPlace): LoginMethod {
   return {
-    readCredential: () => readEntry(readSecret, secretRef, 'token'),
+    readCredential: () => readEntry(readCredential, secretRef, wanted('vault-token', place)),
     isWatched: true,
     // Nothing else says how long a given token lives, and a periodic one dies when nobody renews it.
     login: (credential) => ({ path: 'auth/token/renew-self', body: {}, token: credential }),
@@ -122,16 +148,35 @@ function refusal({ kind, statusCode }: VaultAnswer, mount: string, question: str
   return `the Vault server refuses the login at ${mount} (${statusCode}); ${question}`;
 }
 
-async function readEntry(readSecret: ReadSecret, { name, key }: SecretRef, what: 'token' | 'secret-id'): Promise<Plaintext> {
-  const entry = key ?? what;
-  const found = await readSecret(name, entry);
-  // Secrets made with `echo` end in a newline, which no header may hold.
-  const text = found?.reveal().trim() ?? '';
-  if (isCredential(text)) return new Plaintext(text);
-  throw waiting('DestinationUnavailable', `the Secret ${name} holds no ${what.replace('-', ' ')} under ${entry}`);
+type VaultCredentialKind = Exclude<CredentialKind, 'aws'>;
+type WantedVaultCredential = WantedCredential & { readonly kind: VaultCredentialKind };
+
+const entries: Readonly<Record<VaultCredentialKind, { readonly key: string; readonly what: string }>> = {
+  'vault-token': { key: 'token', what: 'a token of Vault' },
+  'vault-approle': { key: 'secret-id', what: 'a secret id that Vault generated' },
+};
+
+function wanted(kind: VaultCredentialKind, { origin, isListed }: VaultPlace): WantedVaultCredential {
+  return { kind, server: origin, isListed };
 }
 
-/** Whether a text can be a token or a secret id: it goes into a header or JSON, and servers know no longer ones. */
-export function isCredential(text: unknown): text is string {
+async function readEntry(
+  readCredential: ReadCredential,
+  { name, key }: SecretRef,
+  credential: WantedVaultCredential,
+): Promise<Plaintext> {
+  const { kind } = credential;
+  const entry = key ?? entries[kind].key;
+  const needed = `${entries[kind].what} under ${entry}`;
+  const found = (await readCredential(name, credential, needed))(entry);
+  // Secrets made with `echo` end in a newline, which no header may hold.
+  const text = found?.reveal().trim() ?? '';
+  if (hasShape(kind, text)) return new Plaintext(text);
+  const fault = found === undefined ? `it has no entry ${entry}` : `what it holds under ${entry} is not ${entries[kind].what}`;
+  throw unusableCredential(name, credential, needed, fault);
+}
+
+/** Whether a text can be a token that a server gave us: it goes into a header. */
+export function isToken(text: unknown): text is string {
   return typeof text === 'string' && /^[\x21-\x7e]{1,8192}$/.test(text);
 }

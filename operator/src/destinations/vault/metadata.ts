@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { waiting } from '../../domain/failure.ts';
 import type { Mark } from '../../domain/version.ts';
 import { formatMark, parseMark } from '../condition.ts';
 import type { Reading } from '../port.ts';
+import { noVault } from '../untrusted.ts';
 
 const prefix = 'keywright-';
 const announces = `${prefix}announces`;
@@ -64,10 +64,7 @@ export function announcement(mark: Mark, version: number): Readonly<Record<strin
 
 /** An answer that is JSON, but not Vault's. */
 export function garbage(): Error {
-  return waiting(
-    'DestinationUnavailable',
-    'the answer of the Vault server has an unknown shape; is the mount a KV engine of version 2?',
-  );
+  return noVault({ class: 'answer', text: 'the answer has an unknown shape; is the mount a KV engine of version 2?' });
 }
 
 /** A member of what should be an object; `undefined` for anything else. */

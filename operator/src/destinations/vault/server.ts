@@ -1,12 +1,13 @@
-import { waiting } from '../../domain/failure.ts';
+import { waiting, type FailureDetail } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { noVault } from '../untrusted.ts';
 import { member } from './metadata.ts';
-import { openTransport, TransportFault, type VaultRequest } from './transport.ts';
+import { hasVaultErrors, openTransport, TransportFault, type VaultRequest } from './transport.ts';
 
 /** Where a Vault server is, and how it is spoken to. */
 export interface VaultServerOptions {
-  /** Scheme, host and port. */
-  readonly address: string;
+  readonly endpoint: Endpoint;
   /** The Vault namespace; absent = the root one. */
   readonly namespace: string | undefined;
   readonly caBundle: string | undefined;
@@ -46,11 +47,12 @@ const defaultTimeoutMs = 10_000;
 
 /** Opens a server. node-vault is loaded here and not before: a process without Vault destinations never pays for it. */
 export async function openVaultServer(options: VaultServerOptions): Promise<VaultServer> {
-  const transport = openTransport({ caBundle: options.caBundle, timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
+  const { endpoint, caBundle, timeoutMs: deadlineMs = defaultTimeoutMs } = options;
+  const transport = openTransport({ caBundle, timeoutMs: deadlineMs, mayLoopback: endpoint.mayLoopback });
   const { default: nodeVault } = await import('node-vault');
   const vault = nodeVault({
     apiVersion: 'v1',
-    endpoint: options.address,
+    endpoint: endpoint.origin,
     token: '',
     namespace: '',
     pathPrefix: '',
@@ -83,15 +85,28 @@ export async function openVaultServer(options: VaultServerOptions): Promise<Vaul
 /** Our words for what went wrong. Nothing of the provider's error survives. */
 function judge(error: unknown): VaultAnswer {
   if (error instanceof TransportFault) {
-    throw waiting('DestinationUnavailable', faults[error.fault], error.retryAfterMs);
+    if (error.fault === 'throttled') throw waiting('DestinationUnavailable', throttled, error.retryAfterMs);
+    throw noVault({ class: classes[error.fault] ?? 'answer', text: error.note ?? faults[error.fault] });
   }
   const response = member(error, 'response');
   const statusCode = member(response, 'statusCode');
   const body = member(response, 'body');
-  if (typeof statusCode !== 'number') throw waiting('DestinationUnavailable', 'the call to the Vault server failed');
+  if (typeof statusCode !== 'number') throw noVault({ class: 'answer', text: 'the call failed' });
+  if (!isOfVault(statusCode, body)) throw noVault({ class: 'answer', text: strangeStatus(statusCode) });
   const kind = kinds.get(statusCode);
   if (kind !== undefined) return { kind, statusCode, body };
   throw waiting('DestinationUnavailable', sentence(statusCode, body));
+}
+
+/**
+ * Whether an error has the form of Vault's: a list of texts, or, for a version that was deleted, its metadata. A gateway or
+ * another server that says the same status has another body, and its status is nobody's business.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs#error-response
+ */
+function isOfVault(statusCode: number, body: unknown): boolean {
+  if (hasVaultErrors(body)) return true;
+  return statusCode === 404 && typeof member(member(member(body, 'data'), 'metadata'), 'version') === 'number';
 }
 
 const kinds: ReadonlyMap<number, VaultAnswer['kind']> = new Map([
@@ -101,36 +116,47 @@ const kinds: ReadonlyMap<number, VaultAnswer['kind']> = new Map([
   [404, 'missing'],
 ]);
 
-const faults: Readonly<Record<TransportFault['fault'], string>> = {
-  unreachable: 'the Vault server cannot be reached',
-  untrusted: 'the certificate of the Vault server is not trusted; spec.vault.caBundle says which ones are',
-  timeout: 'the Vault server did not answer in time',
-  tooLarge: 'the Vault server gave an answer that is too large',
-  throttled: 'the Vault server limits our rate, or is a standby (429)',
-  notJson: 'what answers at the address of the Vault server is no Vault server: its answer is not JSON',
+function strangeStatus(statusCode: number): string {
+  if (statusCode >= 300 && statusCode < 400) return `the server redirects elsewhere (${statusCode}), which is not followed`;
+  const what = sentences.get(statusCode);
+  return `status ${statusCode} without an error of Vault${what === undefined ? '' : `; from Vault it means that it ${what}`}`;
+}
+
+const classes: Readonly<Partial<Record<TransportFault['fault'], FailureDetail['class']>>> = {
+  unreachable: 'unreachable',
+  untrusted: 'certificate',
+  timeout: 'timeout',
 };
 
-/** From "HTTP status codes" of Vault's API documentation, and those of `sys/health`, which load balancers pass on. */
+const throttled = 'the Vault server limits our rate, or is a standby (429)';
+
+const faults: Readonly<Record<Exclude<TransportFault['fault'], 'throttled'>, string>> = {
+  unreachable: 'the server cannot be reached',
+  untrusted: 'the certificate of the server is not trusted; spec.vault.caBundle says which ones are',
+  timeout: 'the server did not answer in time',
+  tooLarge: 'the answer is too large',
+  notJson: 'the answer is not JSON',
+};
+
+/** From "HTTP status codes" of Vault's API documentation. */
 const sentences: ReadonlyMap<number, string> = new Map([
   [412, 'is behind another one that it copies, and asks for patience'],
   [472, 'is a standby for disasters, which serves no keys'],
   [473, 'is a standby for reading, which passes no writes on'],
   [501, 'is not initialised'],
   [502, 'or what stands before it fails'],
-  [503, 'is sealed or in maintenance'],
-  [504, 'does not answer what stands before it'],
+  [503, 'is in maintenance'],
 ]);
 
 function sentence(statusCode: number, body: unknown): string {
   const server = 'the Vault server';
   const code = `(${statusCode})`;
-  if (statusCode >= 300 && statusCode < 400) return `${server} redirects elsewhere ${code}, which is not followed`;
   if (statusCode === 503 && isSealed(body)) return `${server} is sealed, and waits for somebody to unseal it ${code}`;
   const fallback = statusCode >= 500 ? 'failed' : 'answered with an unexpected status';
   return `${server} ${sentences.get(statusCode) ?? fallback} ${code}`;
 }
 
-/** A load balancer without a server says 503 as well; only the text tells them apart. */
+/** Maintenance is a 503 as well; only the text tells them apart. */
 function isSealed(body: unknown): boolean {
   const errors = member(body, 'errors');
   return Array.isArray(errors) && errors.some((text) => typeof text === 'string' && text.endsWith('is sealed'));

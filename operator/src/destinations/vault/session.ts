@@ -1,7 +1,8 @@
 import { waiting, type Failure } from '../../domain/failure.ts';
 import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
-import { isCredential, type LoginMethod } from './auth.ts';
+import { noVault } from '../untrusted.ts';
+import { isToken, type LoginMethod } from './auth.ts';
 import { member } from './metadata.ts';
 import type { VaultServer } from './server.ts';
 
@@ -190,8 +191,8 @@ class Session implements VaultSession {
     const auth = member(body, 'auth');
     const token = member(auth, 'client_token');
     const seconds = member(auth, 'lease_duration');
-    if (!isCredential(token) || typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) {
-      throw waiting('DestinationUnavailable', 'the answer of the Vault server to the login has an unknown shape');
+    if (!isToken(token) || typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) {
+      throw noVault({ class: 'answer', text: 'the answer to the login has an unknown shape' });
     }
     const nowMs = this.#clock.monotonicMs();
     const durationMs = seconds * 1000;

@@ -1,5 +1,6 @@
 import { Agent, request } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
+import { guardedLookup } from '../connect.ts';
 
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
@@ -16,12 +17,15 @@ export class TransportFault extends Error {
   readonly fault: 'unreachable' | 'untrusted' | 'timeout' | 'tooLarge' | 'notJson' | 'throttled';
   /** From `Retry-After`, in milliseconds. */
   readonly retryAfterMs: number | undefined;
+  /** What more there is to say of it, for the log. */
+  readonly note: string | undefined;
 
-  constructor(fault: TransportFault['fault'], retryAfterMs?: number) {
+  constructor(fault: TransportFault['fault'], more: { readonly retryAfterMs?: number | undefined; readonly note?: string } = {}) {
     super(fault);
     this.name = 'TransportFault';
     this.fault = fault;
-    this.retryAfterMs = retryAfterMs;
+    this.retryAfterMs = more.retryAfterMs;
+    this.note = more.note;
   }
 }
 
@@ -41,14 +45,24 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** What {@link openTransport} needs. */
+export interface TransportOptions {
+  readonly caBundle: string | undefined;
+  /** Deadline of one call, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether the name of the server may lead to a loopback address. */
+  readonly mayLoopback: boolean;
+}
+
 /**
  * The road to one Vault server. node-vault's own (axios) follows redirects with the token in its headers, goes through
  * whatever proxy the environment names, reads answers of any size, and its errors carry the whole request; this one
  * does none of that, and its deadline covers the call from connect to the last byte.
  */
-export function openTransport(options: { readonly caBundle: string | undefined; readonly timeoutMs: number }): Transport {
-  const { caBundle, timeoutMs } = options;
-  const agent = new Agent({ connect: { timeout: timeoutMs, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
+export function openTransport(options: TransportOptions): Transport {
+  const { caBundle, timeoutMs, mayLoopback } = options;
+  const connect = { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) };
+  const agent = new Agent({ connect: { ...connect, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
       const signal = AbortSignal.timeout(own);
@@ -63,20 +77,31 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
         });
         const body = await readAnswerBody(answer.body);
         if (body === undefined) throw new TransportFault('tooLarge');
-        // Told apart here, because node-vault drops the headers.
-        if (answer.statusCode === 429) throw new TransportFault('throttled', retryAfter(answer.headers['retry-after']));
+        // Seen here, because node-vault drops the headers.
+        const parsed = parse(body.toString('utf8'), answer.statusCode);
+        if (answer.statusCode === 429 && hasVaultErrors(parsed))
+          throw new TransportFault('throttled', { retryAfterMs: retryAfter(answer.headers['retry-after']) });
         return {
           statusCode: answer.statusCode,
-          body: parse(body.toString('utf8'), answer.statusCode),
+          body: parsed,
           request: { path: new URL(uri).pathname },
         };
       } catch (error) {
         if (error instanceof TransportFault) throw error;
-        throw new TransportFault(signal.aborted ? 'timeout' : isUntrusted(error) ? 'untrusted' : 'unreachable');
+        const { code } = (error ?? {}) as { readonly code?: unknown };
+        const fault = signal.aborted ? 'timeout' : isUntrusted(code) ? 'untrusted' : 'unreachable';
+        const note = fault === 'unreachable' && typeof code === 'string' ? { note: `no connection, or it broke: ${code}` } : {};
+        throw new TransportFault(fault, note);
       }
     },
     close: () => agent.close(),
   };
+}
+
+/** Whether a body is one of Vault's errors: `{"errors": ["…"]}`, the list maybe empty. */
+export function hasVaultErrors(body: unknown): boolean {
+  const errors = typeof body === 'object' && body !== null && 'errors' in body ? body.errors : undefined;
+  return Array.isArray(errors) && errors.every((text) => typeof text === 'string');
 }
 
 /** Seconds, as Vault's rate limit quotas say it; a date counts as nothing. */
@@ -86,8 +111,7 @@ function retryAfter(header: string | string[] | undefined): number | undefined {
 }
 
 /** What Node says of a certificate that it does not accept: OpenSSL's verification errors, and a name that is another's. */
-function isUntrusted(error: unknown): boolean {
-  const { code } = (error ?? {}) as { readonly code?: unknown };
+function isUntrusted(code: unknown): boolean {
   return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|INVALID_CA/.test(code);
 }
 

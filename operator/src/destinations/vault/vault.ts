@@ -4,6 +4,7 @@ import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
+import { permitEndpoint, type EndpointRules } from '../endpoint.ts';
 import { checkMount, parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
 import { revealEntries } from '../record.ts';
@@ -27,6 +28,8 @@ export interface VaultSpec {
 /** What a Vault destination is opened with. */
 export interface VaultDestinationOptions extends CredentialSources {
   readonly spec: VaultSpec;
+  /** What the installation permits. */
+  readonly rules: EndpointRules;
   readonly clock: Clock;
   /** Deadline of one call. Default 10 s. */
   readonly timeoutMs?: number | undefined;
@@ -34,15 +37,14 @@ export interface VaultDestinationOptions extends CredentialSources {
 
 /** Opens a KV v2 mount of HashiCorp Vault or OpenBao. Nothing is sent yet; throws `stalled InvalidSpec`. */
 export async function openVaultDestination(options: VaultDestinationOptions): Promise<Destination> {
-  const { spec, clock, timeoutMs } = options;
+  const { spec, clock, timeoutMs, rules } = options;
   const mount = checkMount(spec.mount, 'spec.vault');
-  if (!/^https?:\/\/[A-Za-z0-9.:[\]-]+$/.test(spec.address)) {
-    throw stalled('InvalidSpec', 'spec.vault.address is no URL of scheme, host and port');
-  }
+  const endpoint = permitEndpoint(spec.address, 'spec.vault.address', rules);
   if (spec.namespace !== undefined) parseSegments(spec.namespace);
-  const login = openLogin(spec.auth, options);
-  const { address, namespace, caBundle } = spec;
-  const server = await openVaultServer({ address, namespace, caBundle, timeoutMs });
+  const { origin } = endpoint;
+  const login = openLogin(spec.auth, options, { origin, isListed: rules.vaultAddresses.includes(origin) });
+  const { namespace, caBundle } = spec;
+  const server = await openVaultServer({ endpoint, namespace, caBundle, timeoutMs });
   return new VaultDestination(openVaultClient(server, openVaultSession(server, login, clock), clock), mount, spec.path);
 }
 

@@ -23,6 +23,9 @@ export interface NamespaceManifest {
 export interface SecretDocument {
   readonly namespace: string;
   readonly name: string;
+  /** What says whether a KeyDestination may log in with it. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly type: string;
   readonly data: Readonly<Record<string, string>>;
 }
@@ -41,6 +44,8 @@ const secretSchema = z.object({
   metadata: z.object({
     name: nameSchema,
     namespace: z.literal(secretNamespace, { error: `only Secrets of the namespace ${secretNamespace} are read` }),
+    labels: textMap.optional(),
+    annotations: textMap.optional(),
   }),
   type: z.string().optional(),
   data: z.record(z.string(), z.base64({ error: 'must be base64' })).optional(),
@@ -73,8 +78,10 @@ export function parseSecret(raw: unknown): { readonly ok: true; readonly secret:
   const result = secretSchema.safeParse(raw);
   if (!result.success) return toFaulty(result.error);
   const { metadata, type = 'Opaque', data = {}, stringData = {} } = result.data;
+  const { labels, annotations, ...named } = metadata;
+  const described = { ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) };
   const encoded = Object.entries(stringData).map(([key, value]) => [key, Buffer.from(value, 'utf8').toString('base64')] as const);
-  return { ok: true, secret: { ...metadata, type, data: { ...data, ...Object.fromEntries(encoded) } } };
+  return { ok: true, secret: { ...named, ...described, type, data: { ...data, ...Object.fromEntries(encoded) } } };
 }
 
 /** Messages of zod name types and bounds, never values. */

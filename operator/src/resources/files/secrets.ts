@@ -38,13 +38,16 @@ export class ManifestSecrets implements Secrets {
   }
 
   /** Takes over what a manifest says; `undefined` when that is nothing new. */
-  accept({ namespace, name, type, data }: SecretDocument): ObjectMeta | undefined {
+  accept({ namespace, name, labels = {}, annotations = {}, type, data }: SecretDocument): ObjectMeta | undefined {
     const id = formatId('Secret', { namespace, name });
     const old = this.#secrets.get(id);
-    if (old !== undefined && old.type === type && isDeepStrictEqual(old.data, data)) return undefined;
+    const before = [old?.metadata.labels, old?.metadata.annotations, old?.type, old?.data];
+    if (isDeepStrictEqual(before, [labels, annotations, type, data])) return undefined;
     const metadata: ObjectMeta = {
       namespace,
       name,
+      labels,
+      annotations,
       uid: old?.metadata.uid ?? randomUUID(),
       resourceVersion: this.#nextVersion(),
     };

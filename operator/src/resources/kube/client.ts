@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { Agent, ProxyAgent } from 'undici';
 import type { Clock, Instant } from '../../domain/time.ts';
-import type { Access, AccessSource } from './access.ts';
+import type { Access, AccessSource, TlsOptions } from './access.ts';
 import { KubeFault, causesOf, failureOf, faultOf, isOverQuota } from './fault.ts';
 import { parseLines } from './lines.ts';
 
@@ -120,6 +120,32 @@ export class KubeClient {
         if (isLast || this.#isClosed || signal?.aborted === true || !isRetried(fault, attempt)) throw fault;
         await clock.sleep(delayMs, signal);
       }
+    }
+  }
+
+  /**
+   * What the API server answers to this bearer token and nothing else of ours: no certificate, no header of the kubeconfig. Sent
+   * once, on a connection of its own, which no certificate has opened. Gives the HTTP status; throws {@link KubeFault}.
+   */
+  async statusAs(bearer: string, request: KubeRequest): Promise<number> {
+    const ours = await this.#access();
+    const { ca, servername, rejectUnauthorized } = ours.tls;
+    const tls: TlsOptions = {
+      ...(ca === undefined ? {} : { ca }),
+      ...(servername === undefined ? {} : { servername }),
+      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+    };
+    const access: Access = { ...ours, headers: { authorization: `Bearer ${bearer}` }, tls };
+    const { calls, watches } = openConnections(access);
+    try {
+      const signal = AbortSignal.timeout(request.timeoutMs ?? this.#init.timeoutMs ?? defaultTimeoutMs);
+      const answer = await calls.request({ ...this.#options(access, request), signal });
+      await answer.body.dump();
+      return answer.statusCode;
+    } catch (error) {
+      throw faultOf(error);
+    } finally {
+      await Promise.all([calls.destroy(), watches.destroy()]);
     }
   }
 

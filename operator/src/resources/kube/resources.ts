@@ -3,12 +3,12 @@ import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ApiKind } from '../../api/kinds.ts';
 import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
-import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock, Instant } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type {
   EventRecord,
   Kinds,
+  LoginTokens,
   ResourceEvent,
   Resources,
   SecretObject,
@@ -31,7 +31,7 @@ import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
 import type { Kept } from './source.ts';
 import { kubeWorkloads } from './workloads.ts';
-import { requestToken } from './tokens.ts';
+import { kubeLoginTokens } from './tokens.ts';
 
 /** What {@link openKubeResources} needs. */
 export interface KubeResourcesInit {
@@ -59,7 +59,7 @@ export type OwnedMeta = SecretObject['metadata'];
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
   readonly workloads: Workloads;
-  requestToken(audience: string): Promise<Plaintext>;
+  readonly loginTokens: LoginTokens;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
   /** As {@link Resources.listLive}; ApiKeys of the watched namespaces, Secrets of all and only ours. */
@@ -96,6 +96,7 @@ export async function openKubeResources(init: KubeResourcesInit): Promise<KubeRe
 class ApiServer implements KubeResources {
   readonly secrets: Secrets;
   readonly workloads: Workloads;
+  readonly loginTokens: LoginTokens;
   readonly #init: KubeResourcesInit;
   readonly #client: KubeClient;
   readonly #events: EventRecorder;
@@ -110,6 +111,7 @@ class ApiServer implements KubeResources {
     this.#client = client;
     this.secrets = kubeSecrets(client);
     this.workloads = kubeWorkloads(client);
+    this.loginTokens = kubeLoginTokens(client);
     this.#events = new EventRecorder(client, init.clock, init.log, init.identity);
     this.#reflectors = new Map(kinds.map((kind) => [kind, this.#reflectorsOf(kind)]));
   }
@@ -221,10 +223,6 @@ class ApiServer implements KubeResources {
 
   recordEvent(kind: WatchedKind, metadata: ObjectMeta, event: EventRecord): void {
     this.#events.record(kind, metadata, event);
-  }
-
-  requestToken(audience: string): Promise<Plaintext> {
-    return requestToken(this.#client, audience);
   }
 
   async clusterUid(): Promise<string> {

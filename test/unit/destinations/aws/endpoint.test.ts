@@ -15,7 +15,7 @@ afterEach(() => {
 
 /** The host that a call goes to, and how it is signed. */
 async function ask(region: string, endpoint?: string): Promise<{ readonly host: unknown; readonly scope: string | undefined }> {
-  const transport = openTransport(1000);
+  const transport = openTransport({ timeoutMs: 1000, mayLoopback: false });
   const asked: { readonly hostname: string; readonly headers: Record<string, string> }[] = [];
   const handler = Object.assign(transport.handler, {
     handle: async (request: (typeof asked)[number]) => {

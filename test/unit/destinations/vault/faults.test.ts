@@ -4,13 +4,15 @@ import { inspect } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import type { Destination } from '../../../../operator/src/destinations/port.ts';
 import { composeRecord } from '../../../../operator/src/destinations/record.ts';
+import { noExtraEndpoints } from '../../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../../operator/src/destinations/vault/vault.ts';
 import { Failure } from '../../../../operator/src/domain/failure.ts';
 import { Plaintext } from '../../../../operator/src/domain/plaintext.ts';
 import { systemClock } from '../../../../operator/src/domain/time.ts';
+import { credentialOf, vaultToken } from '../../../builders/credential.ts';
 
 const value = 'acme_live_canaryvalue';
-const token = 'hvs.canarytoken';
+const token = vaultToken('canarytoken');
 const location = { destinationUid: 'vault', path: 'secret/keywright/payments/billing' };
 const record = composeRecord({
   token: new Plaintext(value),
@@ -20,6 +22,7 @@ const record = composeRecord({
   headerScheme: 'Bearer',
 });
 const mark = { installationId: 'i', namespace: 'payments', name: 'billing', uid: 'u', keyId: 'k1', epoch: 1, envelope: 'e' };
+const untrusted = 'no trustworthy answer from the Vault server; the log of the operator has the cause';
 const absent = { kind: 'absent', revision: 'absent' } as const;
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -59,7 +62,8 @@ async function openAt(address: string, tokens: readonly string[], server: Server
       path: 'keywright/{namespace}/{name}',
       auth: { token: { secretRef: { name: 'vault-token' } } },
     },
-    readSecret: async () => new Plaintext((left.length > 1 ? left.shift() : left[0]) ?? ''),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => (left.length > 1 ? left.shift() : left[0])),
     clock: impatient,
     timeoutMs: 300,
   });
@@ -98,36 +102,71 @@ async function failureOf(call: Promise<unknown>): Promise<Failure> {
   return error;
 }
 
+const vaultSays = (code: number, ...errors: string[]) => status(code, JSON.stringify({ errors }));
+
 it.each<[string, Answer, RegExp]>([
-  ['denies us', status(403, '{"errors":["permission denied"]}'), /denies us access \(403\)/],
-  ['fails', status(500, '{"errors":["internal"]}'), /failed \(500\)/],
-  ['is sealed', status(503, '{"errors":["Vault is sealed"]}'), /is sealed, and waits for somebody to unseal it \(503\)/],
-  ['is not there behind its load balancer', status(503, '<html>'), /is sealed or in maintenance \(503\)/],
-  ['limits our rate', status(429, ''), /limits our rate, or is a standby \(429\)/],
-  ['copies another one', status(412, '{"errors":["required index state not present"]}'), /is behind another one/],
-  ['stands by for disasters', status(472, ''), /standby for disasters, which serves no keys \(472\)/],
-  ['stands by for reading', status(473, ''), /standby for reading, which passes no writes on \(473\)/],
-  ['is not initialised', status(501, ''), /is not initialised \(501\)/],
-  ['has a gateway that fails', status(502, '<html>'), /what stands before it fails \(502\)/],
-  ['has a gateway that waits', status(504, '<html>'), /does not answer what stands before it \(504\)/],
-  ['says something odd', status(418, ''), /unexpected status \(418\)/],
-  ['redirects', (_, response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(), /redirects/],
-  ['answers in HTML', status(200, '<html>login</html>'), /not JSON/],
-  ['answers with other JSON', status(200, '{"data":{"hello":1}}'), /unknown shape/],
-  ['answers with nothing', status(200, ''), /unknown shape/],
-  ['answers with too much', status(200, `"${'x'.repeat(1_100_000)}"`), /too large/],
-  ['has no such mount', status(404, '{"errors":["no handler for route"]}'), /mounted at secret/],
-  ['knows no such place at all', status(404, 'nginx'), /unknown shape/],
-  ['never answers', () => undefined, /in time/],
-  ['hangs up', (request) => request.socket.destroy(), /cannot be reached/],
-  ['stops half way', (_, response) => response.writeHead(200, { 'content-length': '999' }).write('{"data":'), /in time/],
-])('calls a server that %s unavailable, in our words', async (_what, answer, message) => {
+  ['denies us', vaultSays(403, 'permission denied'), /denies us access \(403\)/],
+  ['fails', vaultSays(500, 'internal'), /failed \(500\)/],
+  ['is sealed', vaultSays(503, 'Vault is sealed'), /is sealed, and waits for somebody to unseal it \(503\)/],
+  ['is in maintenance', vaultSays(503), /is in maintenance \(503\)/],
+  ['limits our rate', vaultSays(429, 'rate limit quota exceeded'), /limits our rate, or is a standby \(429\)/],
+  ['copies another one', vaultSays(412, 'required index state not present'), /is behind another one/],
+  ['is not initialised', vaultSays(501, 'Vault is not initialized'), /is not initialised \(501\)/],
+  ['says something odd', vaultSays(418), /unexpected status \(418\)/],
+  ['has no such mount', vaultSays(404, 'no handler for route'), /mounted at secret/],
+])('calls a Vault that %s unavailable, in our words', async (_what, answer, message) => {
   const destination = await against(answer);
   for (const call of [() => destination.readMark(location), () => destination.withdraw(location, absent)]) {
     const failure = await failureOf(call());
     expect(failure).toMatchObject({ kind: 'waiting', reason: 'DestinationUnavailable' });
     expect(failure.message).toMatch(message);
   }
+});
+
+const nothingListens: Answer = () => undefined;
+
+it.each<[string, Answer, string, RegExp]>([
+  ['denies us like any server', status(403, 'Forbidden'), 'answer', /^status 403 without an error of Vault$/],
+  ['denies us in another JSON', status(403, '{"errors":[{"code":1}]}'), 'answer', /^status 403 without/],
+  ['fails', status(500, '<html>'), 'answer', /^status 500 without/],
+  ['has a load balancer without it', status(503, '<html>'), 'answer', /^status 503 without .* from Vault it means that it/],
+  ['limits our rate', status(429, ''), 'answer', /^status 429 without/],
+  ['stands by for disasters', status(472, ''), 'answer', /is a standby for disasters, which serves no keys$/],
+  [
+    'redirects',
+    (_, response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(),
+    'answer',
+    /redirects elsewhere/,
+  ],
+  ['answers in HTML', status(200, '<html>login</html>'), 'answer', /not JSON/],
+  ['answers with other JSON', status(200, '{"data":{"hello":1}}'), 'answer', /unknown shape/],
+  ['answers with nothing', status(200, ''), 'answer', /unknown shape/],
+  ['answers with too much', status(200, `"${'x'.repeat(1_100_000)}"`), 'answer', /too large/],
+  ['knows no such place at all', status(404, 'nginx'), 'answer', /^status 404 without/],
+  ['never answers', nothingListens, 'timeout', /in time/],
+  ['hangs up', (request) => request.socket.destroy(), 'unreachable', /UND_ERR_SOCKET/],
+  [
+    'stops half way',
+    (_, response) => response.writeHead(200, { 'content-length': '999' }).write('{"data":'),
+    'timeout',
+    /in time/,
+  ],
+])('says one sentence of a server that %s, and keeps the cause for the log', async (_what, answer, kind, cause) => {
+  const destination = await against(answer);
+  for (const call of [() => destination.readMark(location), () => destination.withdraw(location, absent)]) {
+    const failure = await failureOf(call());
+    expect(failure).toMatchObject({ kind: 'waiting', reason: 'DestinationUnavailable', retryAfterMs: undefined });
+    expect(failure.message).toBe(untrusted);
+    expect(failure.detail?.class).toBe(kind);
+    expect(failure.detail?.text).toMatch(cause);
+  }
+});
+
+it('says the same of a port that nobody listens on', async () => {
+  const destination = await openAt('http://127.0.0.1:1', [token], createServer());
+  const failure = await failureOf(destination.probe());
+  expect(failure.message).toBe(untrusted);
+  expect(failure.detail).toMatchObject({ class: 'unreachable', text: expect.stringContaining('ECONNREFUSED') as string });
 });
 
 it.each([400, 401, 403, 412, 500, 502])('leaks nothing of a write that the server repeats with status %i', async (code) => {
@@ -138,12 +177,12 @@ it.each([400, 401, 403, 412, 500, 502])('leaks nothing of a write that the serve
 
 it('leaks nothing of a write that is cut off', async () => {
   const destination = await against(onWrite((request) => request.socket.destroy()));
-  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toMatch(/cannot be reached/);
+  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toBe(untrusted);
 });
 
 it('believes no write that the server does not confirm by its version', async () => {
   const destination = await against(onWrite(status(200, '{"data":{"version":9}}')));
-  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toMatch(/unknown shape/);
+  expect((await failureOf(destination.write(location, record, mark, absent, 'a'))).message).toBe(untrusted);
 });
 
 it('tries a read twice, and a write once', async () => {
@@ -158,25 +197,31 @@ it('tries a read twice, and a write once', async () => {
 });
 
 it('reads the token again when the server refuses it', async () => {
+  const next = vaultToken('next');
   const seen: unknown[] = [];
   const destination = await against(
     (request, response) => {
       seen.push(request.headers['x-vault-token']);
-      if (request.headers['x-vault-token'] === 'new') response.writeHead(404).end('{"errors":[]}');
+      if (request.headers['x-vault-token'] === next) response.writeHead(404).end('{"errors":[]}');
       else response.writeHead(403).end('{"errors":["permission denied"]}');
     },
-    ['old', 'new'],
+    [token, next],
   );
   expect((await destination.readMark(location)).kind).toBe('absent');
-  expect(seen).toEqual(['old', 'new']);
+  expect(seen).toEqual([token, next]);
 });
 
-it.each(['', 'two\nlines', 'a b'])('waits for a Secret that holds a token, and sends no %j', async (text) => {
-  let calls = 0;
-  const destination = await against(() => (calls += 1), [text]);
-  expect((await failureOf(destination.readMark(location))).message).toMatch(/holds no token/);
-  expect(calls).toBe(0);
-});
+it.each(['', 'two\nlines', 'a b', 'postgres://a:b@c/d', '{"peppers":{}}', 'x'.repeat(40)])(
+  'waits for a Secret that holds a token, and sends no %j',
+  async (text) => {
+    let calls = 0;
+    const destination = await against(() => (calls += 1), [text]);
+    expect((await failureOf(destination.readMark(location))).message).toMatch(
+      /^the Secret vault-token cannot be used here: it needs .* and a token of Vault under token$/,
+    );
+    expect(calls).toBe(0);
+  },
+);
 
 it('names the rights that the policy lacks', async () => {
   const destination = await against((_request, response, body) => {
@@ -206,7 +251,8 @@ it('logs in once more when it is denied, sends the call once more, and leaves it
       path: 'keywright/{namespace}/{name}',
       auth: { appRole: { roleId: 'role-1', secretRef: { name: 'vault-approle' } } },
     },
-    readSecret: async () => new Plaintext('canary-secret-id'),
+    rules: noExtraEndpoints,
+    readCredential: credentialOf(() => 'c0ffee00-1111-2222-3333-444444444444'),
     clock: impatient,
   });
   running.push({ server, destination });

@@ -1,16 +1,25 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { CredentialKind, WantedCredential } from '../../../../operator/src/destinations/credential.ts';
 import { openLogin, type VaultAuthSpec } from '../../../../operator/src/destinations/vault/auth.ts';
 import type { VaultAnswer, VaultCall, VaultServer } from '../../../../operator/src/destinations/vault/server.ts';
 import { openVaultSession } from '../../../../operator/src/destinations/vault/session.ts';
 import { Failure, waiting } from '../../../../operator/src/domain/failure.ts';
 import { Plaintext } from '../../../../operator/src/domain/plaintext.ts';
+import { credentialOf, vaultToken } from '../../../builders/credential.ts';
 import { FakeClock } from '../../../harness/fakes/clock.ts';
 
 const minute = 60_000;
+const place = { origin: 'https://vault.example.com:8200', isListed: false };
 const kubernetes: VaultAuthSpec = { kubernetes: { role: 'keywright' } };
 const appRole: VaultAuthSpec = { appRole: { roleId: 'role-1', secretRef: { name: 'vault-approle' } } };
 const given: VaultAuthSpec = { token: { secretRef: { name: 'vault-token' } } };
+
+/** `canary-secret-2` in the form of a token, or of a secret id. */
+function inFormOf(kind: CredentialKind, name: string): string {
+  return kind === 'vault-token' ? vaultToken(name) : secretId(Number(/[0-9]$/.exec(name)?.[0] ?? 1));
+}
+const secretId = (number: number) => `ca9a4e00-0000-0000-0000-${String(number).padStart(12, '0')}`;
 
 type Script = (call: VaultCall) => VaultAnswer | Promise<VaultAnswer>;
 const answered = (statusCode: number): VaultAnswer => ({
@@ -40,13 +49,14 @@ class World implements VaultServer {
 
   open(spec: VaultAuthSpec = kubernetes) {
     const sources = {
-      readSecret: async () => (this.secret === undefined ? undefined : new Plaintext(this.secret)),
-      requestToken: async (audience: string) => {
-        this.requested.push(audience);
+      readCredential: async (name: string, { kind }: WantedCredential) =>
+        credentialOf(() => (this.secret === undefined ? undefined : inFormOf(kind, this.secret)))(name, { kind }, ''),
+      requestToken: async (account: string, audience: string) => {
+        this.requested.push(`${account} ${audience}`);
         return new Plaintext(`canary-jwt-${this.requested.length}`);
       },
     };
-    return openVaultSession(this, openLogin(spec, sources), this.clock);
+    return openVaultSession(this, openLogin(spec, sources, place), this.clock);
   }
 
   async send(call: VaultCall): Promise<VaultAnswer> {
@@ -68,7 +78,7 @@ async function failureOf(call: Promise<unknown>): Promise<Failure> {
   );
   if (!(error instanceof Failure)) throw new Error(`no Failure: ${inspect(error)}`);
   const printed = `${error.stack}${inspect(error, { depth: 9, showHidden: true })}${JSON.stringify(error)}`;
-  expect(printed).not.toContain('canary');
+  expect(printed).not.toMatch(/canary|ca9a4e00/);
   return error;
 }
 
@@ -79,7 +89,7 @@ describe('a login to Vault', () => {
     const tokens = await Promise.all(Array.from({ length: 8 }, () => session.token()));
     expect(new Set(tokens.map((token) => token.reveal()))).toEqual(new Set(['canary-token-1']));
     expect(world.calls).toEqual(['kubernetes/login']);
-    expect(world.requested).toEqual(['vault']);
+    expect(world.requested).toEqual([`keywright-vault ${place.origin}`]);
   });
 
   it('serves until two thirds of its lease, and is renewed by its next use then', async () => {
@@ -175,7 +185,8 @@ describe('a login to Vault', () => {
     expect(await failureOf(world.open().token())).toMatchObject({
       kind: 'waiting',
       reason: 'DestinationUnavailable',
-      message: 'the answer of the Vault server to the login has an unknown shape',
+      message: 'no trustworthy answer from the Vault server; the log of the operator has the cause',
+      detail: { class: 'answer', text: 'the answer to the login has an unknown shape' },
     });
   });
 });
@@ -228,7 +239,7 @@ describe('a login that is refused', () => {
     [
       kubernetes,
       403,
-      'the Vault server refuses the login at kubernetes (403); is its role keywright there, for our ServiceAccount and audience vault?',
+      'the Vault server refuses the login at kubernetes (403); is its role keywright there, for the ServiceAccount keywright-vault and the audience https://vault.example.com:8200?',
     ],
     [kubernetes, 404, 'the Vault server has no auth method mounted at kubernetes (404)'],
     [
@@ -257,7 +268,7 @@ describe('a login that is refused', () => {
 
   it('is tried less than five times in 15 minutes with one secret id, and at once with another', async () => {
     const world = new World();
-    world.onLogin = ({ body }) => (JSON.stringify(body).includes('secret-2') ? lease('canary-token', 3600) : answered(400));
+    world.onLogin = ({ body }) => (JSON.stringify(body).includes(secretId(2)) ? lease('canary-token', 3600) : answered(400));
     const session = world.open(appRole);
     for (let seconds = 0; seconds < 15 * 60; seconds += 15) {
       await failureOf(session.token());
@@ -290,7 +301,9 @@ describe('a secret id', () => {
     await world.clock.advance(10 * minute);
     expect((await session.token()).reveal()).toBe('canary-token-1');
     await world.clock.advance(60 * minute);
-    expect((await failureOf(session.token())).message).toBe('the Secret vault-approle holds no secret id under secret-id');
+    expect((await failureOf(session.token())).message).toMatch(
+      /^the Secret vault-approle cannot be used here: .* and a secret id that Vault generated under secret-id$/,
+    );
   });
 });
 
@@ -300,19 +313,22 @@ describe('a token from a Secret', () => {
     const session = world.open(given);
     for (const minutes of [0, 30, 10, 39]) {
       await world.clock.advance(minutes * minute);
-      expect((await session.token()).reveal()).toBe('canary-secret');
+      expect((await session.token()).reveal()).toBe(vaultToken('canary-secret'));
     }
-    expect(world.calls).toEqual(['token/renew-self canary-secret', 'token/renew-self canary-secret']);
+    expect(world.calls).toEqual([
+      `token/renew-self ${vaultToken('canary-secret')}`,
+      `token/renew-self ${vaultToken('canary-secret')}`,
+    ]);
   });
 
   it.each([400, 403])('that cannot be renewed (%i) is used as it is', async (statusCode) => {
     const world = new World();
     world.onRenewal = () => answered(statusCode);
     const session = world.open(given);
-    expect((await session.token()).reveal()).toBe('canary-secret');
+    expect((await session.token()).reveal()).toBe(vaultToken('canary-secret'));
     await world.clock.advance(9999 * minute);
     await session.token();
-    expect(world.calls).toEqual(['token/renew-self canary-secret']);
+    expect(world.calls).toEqual([`token/renew-self ${vaultToken('canary-secret')}`]);
   });
 
   it('that changes is taken within a minute, and at once after a denial', async () => {
@@ -322,11 +338,11 @@ describe('a token from a Secret', () => {
     world.secret = 'canary-secret-2';
     await world.clock.advance(minute);
     const second = await session.token();
-    expect(second.reveal()).toBe('canary-secret-2');
+    expect(second.reveal()).toBe(vaultToken('canary-secret-2'));
     expect(await session.replace(second)).toBe('same');
     world.secret = 'canary-secret-3';
     expect(await session.replace(second)).toBe('replaced');
-    expect((await session.token()).reveal()).toBe('canary-secret-3');
+    expect((await session.token()).reveal()).toBe(vaultToken('canary-secret-3'));
   });
 });
 
@@ -355,7 +371,7 @@ describe('the end', () => {
     const session = world.open(given);
     await session.token();
     await session.close();
-    expect(world.calls).toEqual(['token/renew-self canary-secret']);
+    expect(world.calls).toEqual([`token/renew-self ${vaultToken('canary-secret')}`]);
   });
 
   it('does not fail because the server is gone', async () => {
@@ -368,7 +384,7 @@ describe('the end', () => {
 });
 
 it('says in standalone mode that there is no cluster to log in with, naming the field', () => {
-  const open = () => openLogin(kubernetes, { readSecret: async () => undefined });
+  const open = () => openLogin(kubernetes, { readCredential: credentialOf(() => undefined) }, place);
   expect(open).toThrow(expect.objectContaining({ kind: 'stalled', reason: 'InvalidSpec' }) as Error);
   expect(open).toThrow(/^spec\.vault\.auth\.kubernetes needs a Kubernetes cluster.* use spec\.vault\.auth\.appRole or spec/);
 });
@@ -378,7 +394,7 @@ it('tells of an API server that issues no token as of a destination that cannot 
   const requestToken = async () => {
     throw waiting('InternalError', 'the API server does not let us create TokenRequest (403): look at our role');
   };
-  const login = openLogin(kubernetes, { readSecret: async () => undefined, requestToken });
+  const login = openLogin(kubernetes, { readCredential: credentialOf(() => undefined), requestToken }, place);
   expect(await failureOf(openVaultSession(world, login, world.clock).token())).toMatchObject({
     kind: 'waiting',
     reason: 'DestinationUnavailable',

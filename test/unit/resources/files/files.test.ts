@@ -515,6 +515,22 @@ describe('namespaces and Secrets', () => {
     expect(await files.secrets.read(ref)).toBeUndefined();
   });
 
+  it('keeps what a Secret is meant for, and tells when only that changes', async () => {
+    const secret = (label: string) =>
+      `apiVersion: v1\nkind: Secret\nmetadata:\n  name: vault\n  namespace: keywright-system\n  labels: { keywright.dev/credential: ${label} }\n  annotations: { keywright.dev/vault-address: 'https://vault' }\nstringData: { token: x }\n`;
+    const ref = { namespace: 'keywright-system', name: 'vault' };
+    await put('s.yaml', secret('aws'));
+    const { files, pass, events } = await run();
+    expect((await files.secrets.read(ref))?.metadata).toMatchObject({
+      labels: { 'keywright.dev/credential': 'aws' },
+      annotations: { 'keywright.dev/vault-address': 'https://vault' },
+    });
+    await put('s.yaml', secret('vault-token'));
+    await pass(520);
+    expect((await files.secrets.read(ref))?.metadata.labels).toEqual({ 'keywright.dev/credential': 'vault-token' });
+    expect(events.filter(({ kind }) => kind === 'Secret')).toHaveLength(2);
+  });
+
   it('names a Secret of another namespace', async () => {
     await put('s.yaml', 'apiVersion: v1\nkind: Secret\nmetadata: { name: vault, namespace: default }\n');
     const { files } = await run();

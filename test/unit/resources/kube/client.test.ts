@@ -1,12 +1,16 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Failure } from '../../../../operator/src/domain/failure.ts';
 import { systemClock } from '../../../../operator/src/domain/time.ts';
+import type { Access } from '../../../../operator/src/resources/kube/access.ts';
 import { KubeClient } from '../../../../operator/src/resources/kube/client.ts';
 import type { KubeRequest } from '../../../../operator/src/resources/kube/client.ts';
 import { KubeFault } from '../../../../operator/src/resources/kube/fault.ts';
+import { certificate } from '../../../builders/certificate.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, call: number) => void;
 
@@ -203,4 +207,37 @@ describe('the API client', () => {
     await expect(work).rejects.toEqual(new KubeFault('broken'));
     expect(values).toEqual([{ n: 1 }]);
   });
+});
+
+it('presents a token of somebody else without anything of ours: no certificate, no header', async () => {
+  const authority = certificate('keywright test CA');
+  const { cert, key } = certificate('api', authority);
+  const seen: unknown[] = [];
+  const server = createTlsServer({ cert, key, requestCert: true, rejectUnauthorized: false }, (request, response) => {
+    const peer = (request.socket as TLSSocket).getPeerCertificate();
+    seen.push([Object.keys(peer).length, request.headers.authorization, request.headers['impersonate-user'], request.url]);
+    response.writeHead(401).end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const ours = certificate('operator');
+  const access: Access = {
+    origin: `https://127.0.0.1:${String(port)}`,
+    basePath: '',
+    proxyUrl: undefined,
+    headers: { authorization: 'Bearer ours', 'impersonate-user': 'admin' },
+    tls: { ca: authority.cert, cert: ours.cert, key: ours.key },
+    connectionKey: 'one',
+  };
+  const client = new KubeClient({ clock: systemClock, access: { current: async () => access, invalidate: () => undefined } });
+  try {
+    await expect(client.sendRaw(get)).rejects.toMatchObject({ code: 401 });
+    seen.length = 0;
+    expect(await client.statusAs('theirs', { verb: 'create', kind: 'SelfSubjectReview', path: '/review' })).toBe(401);
+    expect(seen).toEqual([[0, 'Bearer theirs', undefined, '/review']]);
+  } finally {
+    await client.close();
+    server.closeAllConnections();
+    server.close();
+  }
 });

@@ -1,0 +1,135 @@
+import { BlockList, isIP } from 'node:net';
+import { stalled } from '../domain/failure.ts';
+
+/** Which servers the installation permits beyond the default. Every entry is an origin: scheme, host and port. */
+export interface EndpointRules {
+  /** Vault servers that may get credentials which are not made for them alone. KEYWRIGHT_VAULT_ADDRESSES. */
+  readonly vaultAddresses: readonly string[];
+  /** Endpoints besides those of AWS itself. KEYWRIGHT_AWS_ENDPOINTS. */
+  readonly awsEndpoints: readonly string[];
+  /** Servers over plain HTTP, and servers on the loopback of a Pod. KEYWRIGHT_INSECURE_DESTINATIONS. */
+  readonly insecure: readonly string[];
+  /** Loopback is the Pod itself then: the health port of the operator, sidecars. */
+  readonly inPod: boolean;
+}
+
+/** The default: nothing beyond HTTPS and, outside of a Pod, loopback. */
+export const noExtraEndpoints: EndpointRules = { vaultAddresses: [], awsEndpoints: [], insecure: [], inPod: false };
+
+/** A server that may be connected to. */
+export interface Endpoint {
+  /** Lower case, without the default port. */
+  readonly origin: string;
+  /** Whether its name may lead to a loopback address. */
+  readonly mayLoopback: boolean;
+}
+
+/** What each service of AWS is called in its host names. */
+export type AwsService = 'secretsmanager' | 'sts';
+
+/**
+ * The domains of the partitions of AWS, as in the endpoint rules of its SDK. Services have no other public host names there
+ * that somebody else could register under one label.
+ *
+ * @see https://docs.aws.amazon.com/general/latest/gr/rande.html
+ */
+const awsDomains = ['amazonaws.com', 'amazonaws.com.cn', 'amazonaws.eu', 'api.aws', 'c2s.ic.gov', 'sc2s.sgov.gov'];
+
+/**
+ * Where no destination can be: link-local addresses, among them the metadata services of most clouds, the metadata and host
+ * services that lie elsewhere (AWS over IPv6, Azure, Alibaba, Oracle, Google over IPv6), the unspecified addresses, which
+ * lead to loopback, and multicast. IPv4 addresses inside of IPv6 ones count as well.
+ */
+const forbidden = blockList([
+  ['169.254.0.0', 16],
+  ['0.0.0.0', 8],
+  ['224.0.0.0', 4],
+  ['255.255.255.255', 32],
+  ['168.63.129.16', 32],
+  ['100.100.100.200', 32],
+  ['192.0.0.192', 32],
+  ['fe80::', 10],
+  ['ff00::', 8],
+  ['::', 128],
+  ['fd00:ec2::', 32],
+  ['fd20:ce::254', 128],
+  ['64:ff9b::a9fe:0', 112],
+]);
+const loopback = blockList([
+  ['127.0.0.0', 8],
+  ['::1', 128],
+  ['64:ff9b::7f00:0', 104],
+]);
+
+/** Whether an address is one that no destination has, whatever the installation permits. */
+export function isForbiddenAddress(address: string): boolean {
+  return contains(forbidden, address);
+}
+
+/** Whether an address leads back to this machine, or in a cluster to this Pod. */
+export function isLoopbackAddress(address: string): boolean {
+  return contains(loopback, address);
+}
+
+/** Scheme, host and port in one spelling; `undefined` = no URL of http or https with nothing else in it. */
+export function originOf(url: string): string | undefined {
+  const parsed = /^https?:\/\/[A-Za-z0-9.:[\]-]+$/.test(url) ? URL.parse(url) : null;
+  return parsed === null || parsed.hostname === '' ? undefined : parsed.origin;
+}
+
+/** Throws `stalled InvalidSpec`, naming the field and what permits the URL, when the installation does not permit it. */
+export function permitEndpoint(url: string, field: string, rules: EndpointRules): Endpoint {
+  const origin = originOf(url);
+  if (origin === undefined) throw stalled('InvalidSpec', `${field} must be a URL of scheme, host and port only`);
+  const { protocol, hostname } = new URL(origin);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (isForbiddenAddress(host)) {
+    throw stalled('InvalidSpec', `${field} must not be a link-local, metadata, unspecified or multicast address`);
+  }
+  const isListed = rules.insecure.includes(origin);
+  const isLoopback = isIP(host) === 0 ? /^(?:.+\.)?localhost$/.test(host) : isLoopbackAddress(host);
+  const permit = `list ${origin} in KEYWRIGHT_INSECURE_DESTINATIONS (chart: destinations.insecure)`;
+  if (isLoopback && rules.inPod && !isListed) {
+    throw stalled('InvalidSpec', `${field} leads to the Pod of the operator itself; to permit that, ${permit}`);
+  }
+  if (protocol === 'http:' && !isLoopback && !isListed) {
+    throw stalled('InvalidSpec', `${field} must be https: plain HTTP shows credentials and keys; to permit it, ${permit}`);
+  }
+  return { origin, mayLoopback: isListed || !rules.inPod };
+}
+
+/**
+ * The same for an endpoint of AWS, which gets what the operator proves itself with: AWS's own for the region, or one that the
+ * installation lists. Absent = the one that the SDK takes for the region.
+ */
+export function permitAwsEndpoint(
+  url: string | undefined,
+  place: { readonly service: AwsService; readonly region: string; readonly field: string },
+  rules: EndpointRules,
+): Endpoint | undefined {
+  if (url === undefined) return undefined;
+  const { service, region, field } = place;
+  const origin = originOf(url);
+  const own = awsDomains.flatMap((domain) => [service, `${service}-fips`].map((name) => `https://${name}.${region}.${domain}`));
+  if (origin !== undefined && !own.includes(origin) && !rules.awsEndpoints.includes(origin)) {
+    throw stalled(
+      'InvalidSpec',
+      `${field} is no endpoint of AWS for ${region}; to permit it, list ${origin} in KEYWRIGHT_AWS_ENDPOINTS (chart: destinations.awsEndpoints)`,
+    );
+  }
+  return permitEndpoint(url, field, rules);
+}
+
+function blockList(ranges: readonly (readonly [address: string, bits: number])[]): BlockList {
+  const list = new BlockList();
+  for (const [address, bits] of ranges) list.addSubnet(address, bits, familyOf(address));
+  return list;
+}
+
+function contains(list: BlockList, address: string): boolean {
+  return isIP(address) !== 0 && list.check(address, familyOf(address));
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
+}
