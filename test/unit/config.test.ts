@@ -49,6 +49,7 @@ describe('the configuration', () => {
       KEYWRIGHT_DRIFT_INTERVAL: '24h',
       KEYWRIGHT_FEED_POLL: '1s',
       KEYWRIGHT_USAGE_FLUSH: '5s',
+      KEYWRIGHT_REFUSALS_PER_SECOND: '25',
       KEYWRIGHT_MAX_STALENESS: '1m',
       KEYWRIGHT_METRICS_ADDRESS: '[::1]:9000',
       KEYWRIGHT_LISTEN_ADDRESS: 'unix:/run/keywright.sock',
@@ -71,6 +72,7 @@ describe('the configuration', () => {
     expect(config.namespaces).toEqual(['payments', 'shop']);
     expect(config.secretNamespaces).toEqual(['payments']);
     expect(readConfig({ KEYWRIGHT_SECRET_NAMESPACES: 'none' }).secretNamespaces).toEqual([]);
+    expect(config.refusalsPerSecond).toBe(25);
     expect(config.withdrawDeadlineMs).toBe(5_400_000);
     expect(config.listenAddress).toEqual({ kind: 'unix', path: '/run/keywright.sock' });
     expect(config.metricsAddress).toEqual({ kind: 'tcp', host: '::1', port: 9000 });

@@ -27,9 +27,12 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   const { tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile } = config;
   const protection = await readProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
   const metrics = createMetrics({ processMetrics: true });
-  const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder });
+  const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
+  const store = openStore(context, database);
+  // A connection of its own: a probe must not wait behind verdicts, nor a verdict behind probes.
+  const probed = openStore(context, { ...database, poolSize: 1 });
   const readiness: Readiness = { reporting: false };
-  const isWell = async (): Promise<boolean> => (await store.schemaVersion()) >= programSchemaVersion;
+  const isWell = async (): Promise<boolean> => (await probed.schemaVersion()) >= programSchemaVersion;
   const health = await startHealthServer({
     address: config.metricsAddress,
     clock,
@@ -53,6 +56,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
         ...{ store, peppers, clock, log, usage },
         metrics: metrics.recorder,
         verifyNow: () => time.verifyNow(),
+        limits: { refusalsPerSecond: config.refusalsPerSecond },
       });
       const address = config.listenAddress;
       const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));
@@ -68,6 +72,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   } finally {
     ended.abort();
     await health.close(0);
+    await probed.close();
     await store.close();
   }
 }

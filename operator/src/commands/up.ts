@@ -153,7 +153,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     let listener: Listener | undefined;
     try {
       const verifyNow = (): Instant | undefined => time.verifyNow();
-      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow });
+      const limits = { refusalsPerSecond: context.config.refusalsPerSecond };
+      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow, limits });
       listener = await listen(places.port, { authorize, clock, log });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };

@@ -28,10 +28,11 @@ beforeEach(async () => {
   stored = new Map([[record.version.keyId, record]]);
   lines = [];
   const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
-  const findCatalog: Store['findCatalog'] = (by) =>
-    Promise.resolve('host' in by && catalog.model.requests.hosts.includes(by.host) ? catalog : undefined);
-  const findByKeyId: Store['findByKeyId'] = (keyId) => Promise.resolve(stored.get(keyId));
-  const store = { findByKeyId, findCatalog };
+  const findCatalogs: Store['findCatalogs'] = ({ hosts }) =>
+    Promise.resolve(catalog.model.requests.hosts.some((host) => hosts.includes(host)) ? [catalog] : []);
+  const findByKeyIds: Store['findByKeyIds'] = (keyIds) =>
+    Promise.resolve(new Map([...stored].filter(([keyId]) => keyIds.includes(keyId))));
+  const store = { findByKeyIds, findCatalogs };
   const authorize = createAuthorize({
     store,
     peppers: testPeppers,
