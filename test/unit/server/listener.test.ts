@@ -18,6 +18,7 @@ import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
+import { until } from '../../harness/until.ts';
 
 const loopback: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 const hello: Handler = (_request, response) => {
@@ -249,6 +250,59 @@ describe('the health listener', () => {
     await asking;
     await clock.advance(800);
     expect((await answer)[0]).toBe(503);
+  });
+
+  test('asks each check once for all who ask at the same time, and once a second', async () => {
+    let [asked, answer] = [0, (_well: boolean): void => {}];
+    storeIsWell = () => {
+      asked += 1;
+      return new Promise((resolve) => (answer = resolve));
+    };
+    const answers = Array.from({ length: 40 }, () => get('/readyz'));
+    await until(() => asked > 0, { what: 'the first question' });
+    answer(true);
+    for (const [status] of await Promise.all(answers)) expect(status).toBe(200);
+    // Well again in a moment, but this second's answer is known.
+    storeIsWell = () => {
+      asked += 1;
+      return false;
+    };
+    await clock.advance(999);
+    expect((await get('/readyz'))[0]).toBe(200);
+    expect(asked).toBe(1);
+    await clock.advance(1);
+    expect((await get('/readyz'))[0]).toBe(503);
+    expect(asked).toBe(2);
+  });
+
+  test('never asks a check a second time while it hangs', async () => {
+    let [asked, answer] = [0, (_well: boolean): void => {}];
+    storeIsWell = () => {
+      asked += 1;
+      return new Promise((resolve) => (answer = resolve));
+    };
+    for (let probe = 0; probe < 3; probe += 1) {
+      const late = get('/readyz');
+      await until(() => clock.sleepers() > 0, { what: 'the limit of the check' });
+      await clock.advance(800);
+      expect((await late)[0]).toBe(503);
+      await clock.advance(1_000);
+    }
+    expect(asked).toBe(1);
+    storeIsWell = () => true;
+    answer(true);
+    expect((await get('/readyz'))[0]).toBe(200);
+  });
+
+  test('renders the page of metrics once a second, however many scrape it', async () => {
+    let rendered = 0;
+    const metrics = { render: () => Promise.resolve({ contentType: 'text/plain', body: String((rendered += 1)) }) };
+    const listener = await startHealthServer({ address: loopback, live: [], ready: [], metrics, clock, log: silentLog });
+    open.push(listener);
+    const scrape = async (): Promise<string> => await (await fetch(`${listener.url}/metrics`)).text();
+    expect(new Set(await Promise.all(Array.from({ length: 20 }, scrape)))).toEqual(new Set(['1']));
+    await clock.advance(1_000);
+    expect(await scrape()).toBe('2');
   });
 
   test('shows metrics in the text format', async () => {
