@@ -3,6 +3,7 @@ import type { Presented } from './lookup.ts';
 import type { Lane } from './reads.ts';
 import { RecentSet } from './recent.ts';
 import { RefusalLimit } from './refusallimit.ts';
+import { Steps } from './steps.ts';
 import type { Verdict } from './verdict.ts';
 
 /** How many proven tokens are remembered, by their hash; about 150 bytes each. */
@@ -38,15 +39,13 @@ export interface Attempt {
  * tokens were proven, so that no flood of others holds them up.
  */
 export class Refusals {
-  readonly #clock: Clock;
   readonly #limit: RefusalLimit;
   readonly #proven = new RecentSet(provenMax);
-  readonly #stepMs: number;
+  readonly #steps: Steps;
 
   constructor({ clock, perSecond = defaultRefusalsPerSecond, stepMs = defaultRefusalStepMs }: RefusalsInput) {
-    this.#clock = clock;
     this.#limit = new RefusalLimit(clock, perSecond);
-    this.#stepMs = stepMs;
+    this.#steps = new Steps(clock, stepMs);
   }
 
   /** The lane of a request that presents no well-formed token. */
@@ -59,37 +58,18 @@ export class Refusals {
     // By the whole token: an id alone is public, and would let anybody into the lane of its key.
     const proof = Buffer.from(hashed.hash).toString('base64');
     const lane = this.#proven.has(proof) ? 'proven' : this.laneOf(sourceIp);
-    const step = this.#beginStep();
+    const steps = this.#steps.begin();
     return {
       lane,
       settle: (verdict) => {
+        steps.found();
         if (verdict.allowed || verdict.keyId !== undefined) this.#proven.add(proof);
         if (verdict.allowed || verdict.code !== 'key_invalid') return verdict;
         this.#proven.delete(proof);
         return this.#limit.spend(sourceIp) ? verdict : { allowed: false, code: 'rate_limited' };
       },
-      refuse: step.reached,
-      pass: step.drop,
-    };
-  }
-
-  /** The timer starts with the request: one that started with its verdict would show how long that took. */
-  #beginStep(): { readonly reached: () => Promise<void>; readonly drop: () => void } {
-    const [clock, stepMs] = [this.#clock, this.#stepMs];
-    if (stepMs === 0) return { reached: () => Promise.resolve(), drop: () => {} };
-    const startedMs = clock.monotonicMs();
-    const dropped = new AbortController();
-    const first = clock.sleep(stepMs, dropped.signal).catch(() => {});
-    return {
-      reached: async () => {
-        const elapsedMs = clock.monotonicMs() - startedMs;
-        if (elapsedMs < stepMs) await first;
-        // The store was slow: the refusal is heard at a later whole step.
-        else await clock.sleep(Math.ceil(stepMs - (elapsedMs % stepMs)));
-      },
-      drop: () => {
-        dropped.abort();
-      },
+      refuse: steps.reached,
+      pass: steps.drop,
     };
   }
 }

@@ -150,6 +150,29 @@ describe('the refusal of a well-formed key', () => {
     expect(heard).toEqual(['key_invalid']);
   });
 
+  test('waits for as many steps as the slowest look-up of late needed, and for one when that is long ago', async () => {
+    const scene = new Scene({ refusalStepMs: 50 });
+    const hearAfter = async (heldMs: number): Promise<number> => {
+      const startedMs = scene.clock.monotonicMs();
+      let heardAtMs: number | undefined;
+      const release = scene.hold();
+      void scene.ask(stranger(2)).then(() => (heardAtMs = scene.clock.monotonicMs()));
+      await scene.clock.advance(heldMs);
+      release();
+      while (heardAtMs === undefined) await scene.clock.advance(1);
+      return heardAtMs - startedMs;
+    };
+    expect(await hearAfter(10)).toBe(50);
+    expect(await hearAfter(120)).toBe(150);
+    expect(await hearAfter(10)).toBe(150);
+    expect(await hearAfter(60)).toBe(150);
+    await scene.clock.advance(3_000);
+    expect(await hearAfter(10)).toBe(50);
+    // One that hangs does not hold up the next ones for as long.
+    expect(await hearAfter(880)).toBe(900);
+    expect(await hearAfter(10)).toBe(300);
+  });
+
   test('waits for its step also right after a revocation, when the key was proven a moment ago', async () => {
     const scene = new Scene({ refusalStepMs: 50 });
     const token = scene.keep({ seed: 1 });
