@@ -90,7 +90,6 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
     metrics.verified({ code, durationMs: clock.monotonicMs() - startedMs });
     if (code === 'rate_limited') metrics.verifyLimited();
     if (code === 'key_invalid' || code === 'rate_limited') await attempt?.refuse();
-    else attempt?.pass();
     return verdict;
   };
 }

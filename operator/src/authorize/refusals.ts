@@ -29,8 +29,6 @@ export interface Attempt {
   readonly settle: (verdict: Verdict) => Verdict;
   /** Resolves when a refusal may be heard. */
   readonly refuse: () => Promise<void>;
-  /** The verdict is heard at once. */
-  readonly pass: () => void;
 }
 
 /**
@@ -69,7 +67,6 @@ export class Refusals {
         return this.#limit.spend(sourceIp) ? verdict : { allowed: false, code: 'rate_limited' };
       },
       refuse: steps.reached,
-      pass: steps.drop,
     };
   }
 }

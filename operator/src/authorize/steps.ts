@@ -11,8 +11,6 @@ export interface RequestSteps {
   readonly found: () => void;
   /** Resolves at the step at which a refusal is heard. Call `found` before. */
   readonly reached: () => Promise<void>;
-  /** Nothing waits for a step any more. */
-  readonly drop: () => void;
 }
 
 /**
@@ -24,6 +22,8 @@ export class Steps {
   readonly #clock: Clock;
   readonly #stepMs: number;
   #slowest = { ms: 0, atMs: 0 };
+  /** Requests of one millisecond share a timer. */
+  #shared: { readonly atMs: number; readonly first: Promise<void> } | undefined;
 
   /** `stepMs`: in milliseconds; 0 = refusals are heard at once. */
   constructor(clock: Clock, stepMs: number) {
@@ -31,37 +31,29 @@ export class Steps {
     this.#stepMs = stepMs;
   }
 
-  /** Starts the steps of one request. Call it before anything depends on whether the key exists: timers start here. */
+  /** Starts the steps of one request. Call it before anything depends on whether the key exists: its timer starts here. */
   begin(): RequestSteps {
-    if (this.#stepMs === 0) return { found: () => {}, reached: () => Promise.resolve(), drop: () => {} };
+    const stepMs = this.#stepMs;
+    if (stepMs === 0) return { found: () => {}, reached: () => Promise.resolve() };
     const startedMs = this.#clock.monotonicMs();
-    const over = new AbortController();
+    const first = this.#firstStep(startedMs);
     let elapsedMs = 0;
-    let passed = 0;
-    let due = Number.POSITIVE_INFINITY;
-    let hear = (): void => {};
-    const heard = new Promise<void>((resolve) => (hear = resolve));
-    const walk = async (): Promise<void> => {
-      while (passed < due && !over.signal.aborted) {
-        await this.#clock.sleep(this.#stepMs, over.signal).catch(() => {});
-        passed += 1;
-      }
-      hear();
-    };
-    void walk();
     return {
       found: () => {
         elapsedMs = this.#clock.monotonicMs() - startedMs;
         this.#remember(elapsedMs);
       },
-      reached: () => {
-        due = Math.max(passed + 1, Math.ceil(Math.max(elapsedMs, Math.min(this.#slowestMs(), holdMaxMs)) / this.#stepMs));
-        return heard;
-      },
-      drop: () => {
-        over.abort();
+      reached: async () => {
+        const due = Math.ceil(Math.max(elapsedMs, Math.min(this.#slowestMs(), holdMaxMs)) / stepMs);
+        await (due <= 1 ? first : this.#clock.sleep(Math.ceil(due * stepMs - elapsedMs)));
       },
     };
+  }
+
+  #firstStep(startedMs: number): Promise<void> {
+    if (this.#shared === undefined || startedMs - this.#shared.atMs >= 1)
+      this.#shared = { atMs: startedMs, first: this.#clock.sleep(this.#stepMs) };
+    return this.#shared.first;
   }
 
   #remember(ms: number): void {
