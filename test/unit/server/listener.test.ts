@@ -16,6 +16,7 @@ import type { Handler, Listener } from '../../../operator/src/server/listener.ts
 import { startHealthServer } from '../../../operator/src/server/start.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import type { MetricsPage } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { until } from '../../harness/until.ts';
@@ -295,12 +296,23 @@ describe('the health listener', () => {
   });
 
   test('renders the page of metrics once a second, however many scrape it', async () => {
-    let rendered = 0;
-    const metrics = { render: () => Promise.resolve({ contentType: 'text/plain', body: String((rendered += 1)) }) };
-    const listener = await startHealthServer({ address: loopback, live: [], ready: [], metrics, clock, log: silentLog });
+    let [rendered, release] = [0, (): void => {}];
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const render = async (): Promise<MetricsPage> => {
+      rendered += 1;
+      await gate;
+      return { contentType: 'text/plain', body: String(rendered) };
+    };
+    const api = { live: [], ready: [], metrics: { render }, clock, log: silentLog };
+    const listener = await startHealthServer({ address: loopback, ...api });
     open.push(listener);
     const scrape = async (): Promise<string> => await (await fetch(`${listener.url}/metrics`)).text();
-    expect(new Set(await Promise.all(Array.from({ length: 20 }, scrape)))).toEqual(new Set(['1']));
+    const scraped = Array.from({ length: 20 }, scrape);
+    await until(() => rendered > 0, { what: 'the first rendering' });
+    // Answered after the scrapes that came before it.
+    await fetch(listener.url);
+    release();
+    expect(new Set(await Promise.all(scraped))).toEqual(new Set(['1']));
     await clock.advance(1_000);
     expect(await scrape()).toBe('2');
   });
