@@ -1,11 +1,15 @@
 // `npm run bench -- <name>`: measures, prints a table, and exits with 1 when a goal is missed.
 import { benchDecide } from '../test/bench/decide.ts';
+import { benchDenials } from '../test/bench/denials.ts';
+import { benchFlood } from '../test/bench/flood.ts';
 import { benchRevoke } from '../test/bench/revoke.ts';
 import { benchStart } from '../test/bench/start.ts';
 
 type Bench = (print: (line: string) => void) => boolean | Promise<boolean>;
 const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decide', benchDecide],
+  ['denials', benchDenials],
+  ['flood', benchFlood],
   ['revoke', benchRevoke],
   ['start', benchStart],
 ]);

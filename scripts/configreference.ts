@@ -23,13 +23,24 @@ export function configurationPage(): string {
 
 /** `docs/reference/verdicts.md`: every code of a denial, with its status and sentence. */
 export function verdictsPage(): string {
-  const rows = Object.entries(codes).map(([code, { status, detail }]) => [`\`${code}\``, String(status), detail]);
+  const rows = Object.entries(codes).map(([code, { status, detail, retryAfterSeconds }]) => [
+    `\`${code}\``,
+    String(status),
+    detail,
+    retryAfterSeconds === undefined ? '' : `${String(retryAfterSeconds)} s`,
+  ]);
   return [
     '# Verdicts',
     '',
     'What `POST /v1/verify` says in `code`, `status` and `detail` when a request is not allowed. The answer itself is always a 200.',
     '',
-    ...table(['Code', 'Status', 'Detail'], rows),
+    ...table(['Code', 'Status', 'Detail', 'Try again after'], rows),
+    '',
+    'A gateway sends the last column, `retryAfterSeconds` in the answer, as `Retry-After`.',
+    '',
+    'Every refusal of a well-formed key (`key_invalid`) has the same bytes and comes 50 ms after the request, whether the key id is unknown, the secret is wrong, or the key was revoked or retired. A client network (/24 of IPv4, /64 of IPv6, from `request.sourceIp`) that had too many of them hears `rate_limited` instead (`KEYWRIGHT_REFUSALS_PER_SECOND`). Only refusals of that network count, and its good keys go on. Pass the address of the client as `sourceIp`, not that of a proxy: without it nothing is limited, because the gateway would pay for all of its clients.',
+    '',
+    'A member that contains NUL or an unpaired surrogate is a 400 that names the member; in `key` it is `key_invalid`.',
     '',
   ].join('\n');
 }

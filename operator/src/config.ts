@@ -189,6 +189,13 @@ const variables = {
     '5s',
     between(1_000, 30_000),
   ),
+  refusalsPerSecond: defaulted(
+    'KEYWRIGHT_REFUSALS_PER_SECOND',
+    'How many refusals of a well-formed key (`key_invalid`) one client network (/24, /64) hears in a second in the long run, and ten times that at once; then `rate_limited`.',
+    'a whole number, 1 to 100000',
+    '10',
+    wholeNumber(1, 100_000),
+  ),
   maxStalenessMs: reserved(
     'KEYWRIGHT_MAX_STALENESS',
     'How old the data of the authorizer may be before it refuses to decide.',

@@ -54,6 +54,7 @@ describe('the configuration', () => {
       KEYWRIGHT_FEED_POLL: '1s',
       KEYWRIGHT_USAGE_FLUSH: '5s',
       KEYWRIGHT_MAX_CONNECTIONS: '64',
+      KEYWRIGHT_REFUSALS_PER_SECOND: '25',
       KEYWRIGHT_MAX_STALENESS: '1m',
       KEYWRIGHT_METRICS_ADDRESS: '[::1]:9000',
       KEYWRIGHT_LISTEN_ADDRESS: 'unix:/run/keywright.sock',
@@ -80,6 +81,7 @@ describe('the configuration', () => {
     expect(config.insecureDestinations).toEqual([]);
     expect(config.loginServiceAccounts).toEqual(['keywright-vault', 'vault-b']);
     expect(readConfig({}).loginServiceAccounts).toEqual(['keywright-vault']);
+    expect(config.refusalsPerSecond).toBe(25);
     expect(config.withdrawDeadlineMs).toBe(5_400_000);
     expect(config.listenAddress).toEqual({ kind: 'unix', path: '/run/keywright.sock' });
     expect(config.metricsAddress).toEqual({ kind: 'tcp', host: '::1', port: 9000 });

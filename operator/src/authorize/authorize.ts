@@ -1,28 +1,50 @@
 import { Failure, waiting } from '../domain/failure.ts';
 import type { Clock, Instant } from '../domain/time.ts';
+import type { Peppers } from '../keys/pepper.ts';
+import type { Store } from '../store/port.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CatalogCache } from './catalog.ts';
 import { describeClient } from './client.ts';
 import { decide } from './decide.ts';
-import { lookup } from './lookup.ts';
-import type { Lookup, LookupSources } from './lookup.ts';
+import { lookup, readCredential } from './lookup.ts';
+import type { Lookup } from './lookup.ts';
 import type { ProvenKey } from './provenkey.ts';
+import { StoreReads } from './reads.ts';
+import type { Lane, LaneBounds } from './reads.ts';
+import { Refusals } from './refusals.ts';
 import type { AuthRequest } from './request.ts';
 import type { Usage } from './usage.ts';
-import type { Verdict } from './verdict.ts';
+import type { Denial, Verdict } from './verdict.ts';
 
 /** Decides one request. Never rejects: what fails inside is `authorizer_stale`. */
 export type Authorize = (request: AuthRequest) => Promise<Verdict>;
 
+/** What protects the store and the keys from those who have none; each member has a default. */
+export interface AuthorizeLimits {
+  readonly lanes?: LaneBounds;
+  /** The least time between two shared look-ups of unproven keys, in milliseconds. */
+  readonly spacingMs?: number;
+  /** Refusals that one client network hears in a second, in the long run; from 1. */
+  readonly refusalsPerSecond?: number | undefined;
+  /** When a refusal is heard, in milliseconds after the request; 0 = at once. */
+  readonly refusalStepMs?: number;
+}
+
 /** What {@link createAuthorize} needs. */
-export interface AuthorizeSources extends Omit<LookupSources, 'catalogs'> {
+export interface AuthorizeSources {
+  readonly store: Pick<Store, 'findByKeyIds' | 'findCatalogs'>;
+  readonly peppers: Peppers;
+  readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'verified'>;
+  readonly metrics: Pick<Metrics, 'verified' | 'verifyShed' | 'verifyLimited'>;
+  /** The longest wait for the store, in milliseconds; 2,000 without. */
+  readonly timeoutMs?: number | undefined;
   /** The time that expiries are compared with; `undefined` = not known now, and nothing can be decided. Absent = the clock's. */
   readonly verifyNow?: () => Instant | undefined;
   /** Absent = nobody keeps what was used. */
   readonly usage?: Pick<Usage, 'note'>;
+  readonly limits?: AuthorizeLimits;
 }
 
 /** Nothing can be said of a key while the time is not known. */
@@ -30,22 +52,44 @@ const timeless: Lookup = {
   kind: 'stale',
   error: waiting('ClockWrong', 'the time is not known until the database has been asked'),
 };
+const overloaded: Lookup = {
+  kind: 'stale',
+  error: waiting('StoreUnavailable', 'too many requests wait for the store'),
+};
+const limited: Denial = { allowed: false, code: 'rate_limited' };
 
 /** Joins lookup and decision. A log line says what failed, never what was presented. */
 export function createAuthorize(sources: AuthorizeSources): Authorize {
-  const { clock, log, metrics, usage } = sources;
-  const catalogs = new CatalogCache();
+  const { clock, log, metrics, usage, peppers, limits = {} } = sources;
+  const { lanes, spacingMs, refusalsPerSecond, refusalStepMs } = limits;
+  const reads = new StoreReads({ store: sources.store, clock, bounds: lanes, spacingMs });
+  const refusals = new Refusals({ clock, perSecond: refusalsPerSecond, stepMs: refusalStepMs });
+  const inner = { reads, peppers, clock, catalogs: new CatalogCache(), timeoutMs: sources.timeoutMs };
   const staleness = new StalenessLog(clock, log);
-  return async (request) => {
-    const startedMs = clock.monotonicMs();
-    const looked = await lookup(request, { ...sources, catalogs });
+  const judge = (looked: Lookup, request: AuthRequest): Verdict => {
     const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
     const found = now === undefined ? timeless : looked;
     staleness.note(found);
-    const verdict = decide(found, request, now ?? 0);
     // A wrong secret is no use of a key: ids are public.
     if (found.kind === 'known') usage?.note(found.keyId, clientOf(found.key, request));
-    metrics.verified({ code: verdict.allowed ? 'allowed' : verdict.code, durationMs: clock.monotonicMs() - startedMs });
+    return decide(found, request, now ?? 0);
+  };
+  const shed = (lane: Lane, request: AuthRequest): Verdict => {
+    metrics.verifyShed(lane);
+    return lane === 'limited' ? limited : judge(overloaded, request);
+  };
+  return async (request) => {
+    const startedMs = clock.monotonicMs();
+    const presented = readCredential(request.credential, peppers);
+    const attempt = presented.kind === 'token' ? refusals.begin(presented, request.sourceIp) : undefined;
+    const lane = attempt?.lane ?? refusals.laneOf(request.sourceIp);
+    const looked = await lookup(presented, lane, request, inner);
+    const judged = looked === 'shed' ? shed(lane, request) : judge(looked, request);
+    const verdict = attempt?.settle(judged) ?? judged;
+    const code = verdict.allowed ? 'allowed' : verdict.code;
+    metrics.verified({ code, durationMs: clock.monotonicMs() - startedMs });
+    if (code === 'rate_limited') metrics.verifyLimited();
+    if (code === 'key_invalid' || code === 'rate_limited') await attempt?.refuse();
     return verdict;
   };
 }

@@ -21,12 +21,13 @@ export function isWithin(networks: Networks, sourceIp: string | undefined): bool
   return networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
 }
 
-/** The network of an address that is kept instead of it: /24 of IPv4, /48 of IPv6. `undefined` = no address. */
-export function networkOf(sourceIp: string | undefined): string | undefined {
+/** The network that stands for an address: /24 of IPv4, and of IPv6 `ipv6Bits` (48 without). `undefined` = no address. */
+export function networkOf(sourceIp: string | undefined, ipv6Bits = 48): string | undefined {
   const address = sourceIp === undefined ? undefined : parseAddress(sourceIp);
   if (address === undefined) return undefined;
   if (address.kind() === 'ipv4') return `${ipaddr.IPv4.networkAddressFromCIDR(`${address.toString()}/24`).toString()}/24`;
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/48`).toString()}/48`;
+  const bits = String(ipv6Bits);
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/${bits}`).toString()}/${bits}`;
 }
 
 /**

@@ -30,9 +30,12 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   const protection = await openProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
   const metrics = createMetrics({ processMetrics: true });
   reloadOnChange(context, metrics.recorder, protection.files);
-  const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder });
+  const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
+  const store = openStore(context, database);
+  // A connection of its own: a probe must not wait behind verdicts, nor a verdict behind probes.
+  const probed = openStore(context, { ...database, poolSize: 1 });
   const readiness: Readiness = { reporting: false };
-  const isWell = async (): Promise<boolean> => (await store.schemaVersion()) >= programSchemaVersion;
+  const isWell = async (): Promise<boolean> => (await probed.schemaVersion()) >= programSchemaVersion;
   const health = await startHealthServer({
     address: config.metricsAddress,
     clock,
@@ -56,6 +59,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
         ...{ store, peppers, clock, log, usage },
         metrics: metrics.recorder,
         verifyNow: () => time.verifyNow(),
+        limits: { refusalsPerSecond: config.refusalsPerSecond },
       });
       const { listenAddress: address, maxConnections } = config;
       const served = { address, protection, authorize, clock, log, metrics: metrics.recorder, maxConnections };
@@ -72,6 +76,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   } finally {
     ended.abort();
     await health.close(0);
+    await probed.close();
     await store.close();
   }
 }

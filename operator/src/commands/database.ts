@@ -17,6 +17,8 @@ export interface DatabaseInput {
   readonly url: string;
   readonly passwordFile?: string | undefined;
   readonly metrics: Metrics;
+  /** Connections at most; the store's default without. */
+  readonly poolSize?: number;
 }
 
 /**
@@ -41,8 +43,12 @@ export async function migrateWhenReachable(
 /** Opens the store with its calls measured. Nothing is connected yet. */
 export function openStore(context: CommandContext, input: DatabaseInput): Store {
   const { clock, log } = context;
-  const { url, passwordFile, metrics } = input;
-  const store = openPostgresStore({ url, clock, log, ...(passwordFile === undefined ? {} : { passwordFile }) });
+  const { url, passwordFile, metrics, poolSize } = input;
+  const store = openPostgresStore({
+    ...{ url, clock, log },
+    ...(passwordFile === undefined ? {} : { passwordFile }),
+    ...(poolSize === undefined ? {} : { poolSize }),
+  });
   return measured(store, clock, (sample) => {
     metrics.storeCalled(sample);
   });

@@ -153,8 +153,12 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     let listener: Listener | undefined;
     try {
       const verifyNow = (): Instant | undefined => time.verifyNow();
-      const authorize = createAuthorize({ store, peppers, clock, log, metrics: metrics.recorder, usage, verifyNow });
-      const { maxConnections } = context.config;
+      const { maxConnections, refusalsPerSecond } = context.config;
+      const authorize = createAuthorize({
+        ...{ store, peppers, clock, log, usage, verifyNow },
+        metrics: metrics.recorder,
+        limits: { refusalsPerSecond },
+      });
       listener = await listen(places.port, { authorize, clock, log, maxConnections, metrics: metrics.recorder });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };

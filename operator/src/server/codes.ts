@@ -6,6 +6,8 @@ export interface CodeEntry {
   readonly status: 401 | 403 | 422 | 429 | 503;
   /** One sentence for the client's developer; it says what was asked for, never what the record holds. */
   readonly detail: string;
+  /** When the same request may fare better, in seconds; absent = trying again does not help. */
+  readonly retryAfterSeconds?: number;
 }
 
 /** The one table from a denial to HTTP. A code without a row does not compile. */
@@ -23,8 +25,8 @@ export const codes: Readonly<Record<DenyCode, CodeEntry>> = {
   channel_not_assigned: { status: 403, detail: 'The API key does not give access to all of these channels.' },
   attribute_not_allowed: { status: 403, detail: 'The API key does not give access to all of these attributes.' },
   invalid_request: { status: 422, detail: 'The request cannot be decided: a value that a rule needs is malformed.' },
-  rate_limited: { status: 429, detail: 'The API key has reached its rate limit.' },
-  authorizer_stale: { status: 503, detail: 'The authorizer cannot decide now; try again.' },
+  rate_limited: { status: 429, detail: 'Too many requests; try again later.', retryAfterSeconds: 1 },
+  authorizer_stale: { status: 503, detail: 'The authorizer cannot decide now; try again.', retryAfterSeconds: 1 },
 };
 
 const faults: Readonly<Record<RequestFault, string>> = {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 
 import type { Clock } from '../domain/time.ts';
-import type { MetricsRegistry } from '../telemetry/metrics.ts';
+import type { MetricsPage, MetricsRegistry } from '../telemetry/metrics.ts';
 import type { Handler } from './listener.ts';
 import { respondProblem, respondText } from './respond.ts';
 
@@ -24,9 +24,18 @@ export interface HealthApi {
 
 /** How long one check may take, in milliseconds: under a kubelet's usual second, so that the answer still names what failed. */
 const checkTimeoutMs = 800;
+/** How long an answer is given again, in milliseconds: probes and scrapes come seconds apart. */
+const freshMs = 1_000;
 
-/** Serves `GET /healthz`, `/readyz` and `/metrics`; needs no caller, and tells nothing of keys. */
+/**
+ * Serves `GET /healthz`, `/readyz` and `/metrics`; needs no caller, and tells nothing of keys. However many ask, each check and
+ * the page of metrics run once at a time, and at most once a second.
+ */
 export function healthHandler(api: HealthApi): Handler {
+  const { clock } = api;
+  const live = checksPage(api.live, clock);
+  const ready = checksPage(api.ready, clock);
+  const metrics = new Shared<MetricsPage>(clock, () => api.metrics.render());
   return async (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       respondProblem(response, {
@@ -39,13 +48,13 @@ export function healthHandler(api: HealthApi): Handler {
     }
     switch ((request.url ?? '').split('?', 1)[0]) {
       case '/healthz':
-        await respondChecks(response, api.live, api.clock);
+        respondChecks(response, await live.get());
         return;
       case '/readyz':
-        await respondChecks(response, api.ready, api.clock);
+        respondChecks(response, await ready.get());
         return;
       case '/metrics': {
-        const page = await api.metrics.render();
+        const page = await metrics.get();
         respondText(response, 200, page.body, page.contentType);
         return;
       }
@@ -55,24 +64,87 @@ export function healthHandler(api: HealthApi): Handler {
   };
 }
 
-async function respondChecks(response: ServerResponse, checks: readonly HealthCheck[], clock: Clock): Promise<void> {
-  const results = await Promise.all(checks.map(async (check) => ({ name: check.name, well: await ask(check, clock) })));
-  const lines = results.map(({ name, well }) => `[${well ? '+' : '-'}] ${name}\n`);
-  const allWell = results.every(({ well }) => well);
-  respondText(response, allWell ? 200 : 503, `${lines.join('')}${allWell ? 'ok' : 'not ok'}\n`);
+/** What the checks of one path came to. */
+interface ChecksPage {
+  readonly allWell: boolean;
+  readonly text: string;
 }
 
-async function ask(check: HealthCheck, clock: Clock): Promise<boolean> {
-  const answered = new AbortController();
-  const late = clock.sleep(checkTimeoutMs, answered.signal).then(
-    () => false,
-    () => false,
-  );
-  try {
-    return await Promise.race([Promise.resolve(check.isWell()), late]);
-  } catch {
-    return false;
-  } finally {
-    answered.abort();
+function respondChecks(response: ServerResponse, { allWell, text }: ChecksPage): void {
+  respondText(response, allWell ? 200 : 503, text);
+}
+
+function checksPage(checks: readonly HealthCheck[], clock: Clock): Shared<ChecksPage> {
+  const timed = checks.map((check) => new TimedCheck(check, clock));
+  return new Shared(clock, async () => {
+    const results = await Promise.all(timed.map((check) => check.ask()));
+    const lines = results.map((well, at) => `[${well ? '+' : '-'}] ${checks[at]?.name ?? ''}\n`);
+    const allWell = results.every(Boolean);
+    return { allWell, text: `${lines.join('')}${allWell ? 'ok' : 'not ok'}\n` };
+  });
+}
+
+/** One answer for everybody who asks while it is being made, and for {@link freshMs} after it. */
+class Shared<T> {
+  readonly #clock: Clock;
+  readonly #make: () => Promise<T>;
+  #made: { readonly value: T; readonly atMs: number } | undefined;
+  #making: Promise<T> | undefined;
+
+  constructor(clock: Clock, make: () => Promise<T>) {
+    this.#clock = clock;
+    this.#make = make;
+  }
+
+  async get(): Promise<T> {
+    if (this.#made !== undefined && this.#clock.monotonicMs() - this.#made.atMs < freshMs) return this.#made.value;
+    this.#making ??= this.#remake();
+    return await this.#making;
+  }
+
+  async #remake(): Promise<T> {
+    try {
+      const value = await this.#make();
+      this.#made = { value, atMs: this.#clock.monotonicMs() };
+      return value;
+    } finally {
+      this.#making = undefined;
+    }
+  }
+}
+
+/** A check that counts as failed when it takes too long; one that still runs is never started a second time. */
+class TimedCheck {
+  readonly #check: HealthCheck;
+  readonly #clock: Clock;
+  #running: Promise<boolean> | undefined;
+
+  constructor(check: HealthCheck, clock: Clock) {
+    this.#check = check;
+    this.#clock = clock;
+  }
+
+  async ask(): Promise<boolean> {
+    const answered = new AbortController();
+    const late = this.#clock.sleep(checkTimeoutMs, answered.signal).then(
+      () => false,
+      () => false,
+    );
+    this.#running ??= this.#run();
+    try {
+      return await Promise.race([this.#running, late]);
+    } finally {
+      answered.abort();
+    }
+  }
+
+  async #run(): Promise<boolean> {
+    try {
+      return await this.#check.isWell();
+    } catch {
+      return false;
+    } finally {
+      this.#running = undefined;
+    }
   }
 }

@@ -89,8 +89,9 @@ function describeGrant(grant: Grant): Readonly<Record<string, unknown>> {
 
 function describeDenial(denial: Denial): Readonly<Record<string, unknown>> {
   const { code, expiredStatus, violatingChannels, keyId } = denial;
-  const { status } = codes[code];
-  return { allowed: false, status: expiredStatus ?? status, code, detail: detailOf(denial), violatingChannels, keyId };
+  const { status, retryAfterSeconds } = codes[code];
+  const answered = { allowed: false, status: expiredStatus ?? status, code, detail: detailOf(denial) };
+  return { ...answered, violatingChannels, keyId, retryAfterSeconds };
 }
 
 function cutQuery(target: string): string {

@@ -6,17 +6,23 @@ import { Plaintext } from '../domain/plaintext.ts';
 /** The most requests that one batch may hold. */
 export const batchMaxLength = 100;
 
+/**
+ * Text that every part behind the door can hold: PostgreSQL refuses NUL, and an unpaired surrogate has no UTF-8 form, so that two
+ * parts would see different texts.
+ */
+const text = z.string().refine((value) => !/[\0\p{Surrogate}]/u.test(value));
+
 const requestSchema = z.strictObject({
-  host: z.string(),
-  method: z.string(),
-  path: z.string(),
-  scheme: z.string().optional(),
-  application: z.string().optional(),
-  customer: z.string().optional(),
-  targetChannels: z.array(z.string()).optional(),
-  attributes: z.array(z.string()).optional(),
-  sourceIp: z.string().optional(),
-  userAgent: z.string().optional(),
+  host: text,
+  method: text,
+  path: text,
+  scheme: text.optional(),
+  application: text.optional(),
+  customer: text.optional(),
+  targetChannels: z.array(text).optional(),
+  attributes: z.array(text).optional(),
+  sourceIp: text.optional(),
+  userAgent: text.optional(),
 });
 
 /** Wrapped at the door: from here on the value can neither be printed nor serialised. */
@@ -26,7 +32,7 @@ const credentialSchema = z.unknown().transform((key) => {
 });
 
 const verifySchema = z
-  .strictObject({ key: credentialSchema.optional(), catalog: z.string().optional(), request: requestSchema })
+  .strictObject({ key: credentialSchema.optional(), catalog: text.optional(), request: requestSchema })
   .transform(({ key, catalog, request }): AuthRequest => ({
     credential: key,
     catalog,
@@ -75,6 +81,8 @@ function describe(issue: z.core.$ZodIssue | undefined): string {
       return `${where} has more than ${String(issue.maximum)} entries.`;
     case 'too_small':
       return `${where} is empty.`;
+    case 'custom':
+      return `${where} contains NUL or an unpaired surrogate.`;
     default:
       return `${where} is not as documented.`;
   }

@@ -370,6 +370,8 @@ export interface Store {
   countKeys(): Promise<KeyCounts>;
   /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
   findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
+  /** Every catalog in force that has one of these names or hosts, the elder first, in one query. */
+  findCatalogs(by: { readonly hosts: readonly string[]; readonly names: readonly string[] }): Promise<readonly CatalogRow[]>;
   /**
    * Sets first use once, last use if later, and who it was (the newest eight). Needs no fence: authorizers call it. Unknown ids
    * are ignored.
@@ -384,6 +386,8 @@ export interface Store {
 
   /** For a verify. `undefined` = unknown key id. */
   findByKeyId(keyId: string): Promise<KeyRecord | undefined>;
+  /** The same for many ids in one query, by key id; an unknown id has no entry. */
+  findByKeyIds(keyIds: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>>;
   /** The newest revision; 0 = nothing was ever changed. */
   latestRevision(): Promise<number>;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */

@@ -1,6 +1,7 @@
 import type { FailureDetail } from '../domain/failure.ts';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
+import type { Lane } from '../authorize/reads.ts';
 import type { DenyCode } from '../authorize/verdict.ts';
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
@@ -56,6 +57,10 @@ export interface Metrics {
   restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
+  /** A verify was not taken into its lane: too many waited for the store. */
+  verifyShed(lane: Lane): void;
+  /** A client network heard `rate_limited` for its own refusals. */
+  verifyLimited(): void;
   /** A use of a key was not kept: too many different keys waited for a write. */
   usageDropped(): void;
   /** How far this machine's clock is ahead of the database's, in milliseconds. */
@@ -155,6 +160,15 @@ function workMetrics(registry: Registry): WorkMetrics {
   ]);
   const verify = histogram(registry, 'keywright_verify_duration_seconds', 'Time of one decision.', [], verifyBuckets);
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
+  const shed = counter(registry, 'keywright_verify_shed_total', 'Requests shed because too many waited for the store, by lane.', [
+    'lane',
+  ]);
+  const limited = counter(
+    registry,
+    'keywright_verify_limited_total',
+    'Refusals answered as rate_limited because their network had too many.',
+    [],
+  );
   const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
   const skew = gauge(registry, 'keywright_clock_skew_seconds', "How far this machine's clock is ahead of the database's.");
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
@@ -175,6 +189,12 @@ function workMetrics(registry: Registry): WorkMetrics {
     verified: ({ code, durationMs }) => {
       verify.observe(durationMs / 1000);
       verdicts.inc({ code });
+    },
+    verifyShed: (lane) => {
+      shed.inc({ lane });
+    },
+    verifyLimited: () => {
+      limited.inc();
     },
     usageDropped: () => {
       dropped.inc();
@@ -274,6 +294,8 @@ export const silentMetrics: Metrics = {
   withdrawing: () => {},
   restarted: () => {},
   verified: () => {},
+  verifyShed: () => {},
+  verifyLimited: () => {},
   usageDropped: () => {},
   clockCompared: () => {},
   leading: () => {},

@@ -110,7 +110,9 @@ export class YearWorld {
     this.#database = new pg.Client({ connectionString: parts.databaseUrl });
     this.#base = parts.openbao.uniquePath();
     const { store, clock } = this;
-    this.#authorize = createAuthorize({ store, peppers, clock, log: silentLog, metrics: silentMetrics });
+    // The year's clock stands still while a verdict is asked for.
+    const atOnce = { spacingMs: 0, refusalStepMs: 0 };
+    this.#authorize = createAuthorize({ store, peppers, clock, log: silentLog, metrics: silentMetrics, limits: atOnce });
   }
 
   static async open(parts: YearParts): Promise<YearWorld> {

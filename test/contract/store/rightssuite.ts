@@ -205,6 +205,23 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
         expect(await store.findByKeyId(version.keyId)).toEqual({ ...bare, catalog, owner, groups: [group, other] });
       });
 
+      test('gives every one of many keys its own owner and the catalog that they share, read for the first time or again', async () => {
+        const catalog = catalogRow({ name: unique('catalog'), digest: randomUUID() });
+        await store.saveCatalog(catalog, later);
+        const owners = [ownerRow({ name: unique('owner') }), ownerRow({ name: unique('owner') })];
+        const keyIds: string[] = [];
+        for (const owner of owners) {
+          await store.saveOwner(owner, later);
+          const settings = { owner: owner.name, catalog: catalog.name };
+          keyIds.push((await minted({ settings, version: { ownerUid: owner.uid } })).version.keyId);
+        }
+        for (let reading = 0; reading < 2; reading += 1) {
+          const found = await store.findByKeyIds(keyIds);
+          expect(keyIds.map((keyId) => found.get(keyId)?.owner)).toEqual(owners);
+          expect(keyIds.map((keyId) => found.get(keyId)?.catalog)).toEqual([catalog, catalog]);
+        }
+      });
+
       test('[S2-6] finds no owner when it was deleted, nor when its name came back', async () => {
         const owner = ownerRow({ name: unique('owner') });
         await store.saveOwner(owner, later);
@@ -263,6 +280,17 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
         await store.deleteCatalog(younger.uid, later);
         expect(await store.findCatalog({ host })).toBeUndefined();
         expect(await store.findCatalog({ host: host.toUpperCase() })).toBeUndefined();
+      });
+
+      test('many by hosts and names at once: each once, the elder first', async () => {
+        const host = `${unique('api')}.example.com`;
+        const [elder, named, younger] = [at(host), at('another.example.com'), at(host)];
+        for (const row of [elder, named, younger]) await store.saveCatalog(row, later);
+        const asked = { hosts: [host, 'nobody.example.com'], names: [named.name, younger.name, 'nobody'] };
+        expect(await store.findCatalogs(asked)).toEqual([elder, named, younger]);
+        // A second reading, now that the models are known.
+        expect(await store.findCatalogs(asked)).toEqual([elder, named, younger]);
+        expect(await store.findCatalogs({ hosts: [], names: [] })).toEqual([]);
       });
 
       test('by name, as long as it is in force', async () => {

@@ -625,6 +625,15 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         });
         expect(await store.findByKeyId('nobody')).toBeUndefined();
       });
+
+      test('finds many key ids at once as it finds each alone, and leaves unknown ones out', async () => {
+        const [first, second] = [await minted(), await minted()];
+        const keyIds = [first.version.keyId, 'nobody', second.version.keyId];
+        const found = await store.findByKeyIds([...keyIds, first.version.keyId]);
+        expect([...found.keys()].sort()).toEqual([first.version.keyId, second.version.keyId].sort());
+        for (const keyId of keyIds) expect(found.get(keyId)).toEqual(await store.findByKeyId(keyId));
+        expect((await store.findByKeyIds([])).size).toBe(0);
+      });
     });
   });
 }

@@ -278,6 +278,17 @@ export class MemoryStore implements Store {
     );
   }
 
+  async findCatalogs(by: {
+    readonly hosts: readonly string[];
+    readonly names: readonly string[];
+  }): Promise<readonly CatalogRow[]> {
+    return await this.#read('findCatalogs', (rows) =>
+      inForce(rows.catalogs).filter(
+        (row) => by.names.includes(row.name) || row.model.requests.hosts.some((host) => by.hosts.includes(host)),
+      ),
+    );
+  }
+
   async recordUse(used: readonly UsedVersion[]): Promise<void> {
     await this.#read('recordUse', () => {
       recordUse(this.database.rows.versions, used, this.#clock.now());
@@ -302,6 +313,13 @@ export class MemoryStore implements Store {
 
   async findByKeyId(keyId: string): Promise<KeyRecord | undefined> {
     return await this.#read('findByKeyId', (rows) => findByKeyId(rows, keyId));
+  }
+
+  async findByKeyIds(keyIds: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>> {
+    return await this.#read('findByKeyIds', (rows) => {
+      const records = keyIds.map((keyId) => [keyId, findByKeyId(rows, keyId)] as const);
+      return new Map(records.flatMap(([keyId, record]) => (record === undefined ? [] : [[keyId, record] as const])));
+    });
   }
 
   async latestRevision(): Promise<number> {

@@ -15,7 +15,10 @@ const catalog = catalogRow({ uid: 'catalog-1' });
 /** What a key that expires at `expiresAt` is answered, on a machine whose own clock is `offMs` wrong. */
 async function verdict(expiresAt: Instant, offMs: number, verifyNow: () => Instant | undefined): Promise<string> {
   const { record, token } = keyRecord({ catalog, version: { expiresAt } });
-  const store = { findByKeyId: () => Promise.resolve(record), findCatalog: () => Promise.resolve(catalog) };
+  const store = {
+    findByKeyIds: () => Promise.resolve(new Map([[record.version.keyId, record]])),
+    findCatalogs: () => Promise.resolve([catalog]),
+  };
   const clock = new FakeClock(now + offMs);
   const authorize = createAuthorize({
     ...{ store, peppers: testPeppers, clock, log: silentLog, metrics: silentMetrics, verifyNow },

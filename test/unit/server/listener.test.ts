@@ -19,6 +19,7 @@ import type { Handler, Listener, ListenerInput } from '../../../operator/src/ser
 import { startHealthServer } from '../../../operator/src/server/start.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { createMetrics, silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import type { MetricsPage } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { certificate } from '../../builders/certificate.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
@@ -458,6 +459,70 @@ describe('the health listener', () => {
     expect((await get('/readyz'))[0]).toBe(200);
     expect((await get('/metrics'))[1]).toContain('keywright_connections_dropped_total{listener="health",cause="displaced"} 68');
     for (const socket of held) socket.destroy();
+  });
+
+  test('asks each check once for all who ask at the same time, and once a second', async () => {
+    let [asked, answer] = [0, (_well: boolean): void => {}];
+    storeIsWell = () => {
+      asked += 1;
+      return new Promise((resolve) => (answer = resolve));
+    };
+    const answers = Array.from({ length: 40 }, () => get('/readyz'));
+    await until(() => asked > 0, { what: 'the first question' });
+    answer(true);
+    for (const [status] of await Promise.all(answers)) expect(status).toBe(200);
+    // Well again in a moment, but this second's answer is known.
+    storeIsWell = () => {
+      asked += 1;
+      return false;
+    };
+    await clock.advance(999);
+    expect((await get('/readyz'))[0]).toBe(200);
+    expect(asked).toBe(1);
+    await clock.advance(1);
+    expect((await get('/readyz'))[0]).toBe(503);
+    expect(asked).toBe(2);
+  });
+
+  test('never asks a check a second time while it hangs', async () => {
+    let [asked, answer] = [0, (_well: boolean): void => {}];
+    storeIsWell = () => {
+      asked += 1;
+      return new Promise((resolve) => (answer = resolve));
+    };
+    for (let probe = 0; probe < 3; probe += 1) {
+      const late = get('/readyz');
+      await until(() => clock.sleepers() > 0, { what: 'the limit of the check' });
+      await clock.advance(800);
+      expect((await late)[0]).toBe(503);
+      await clock.advance(1_000);
+    }
+    expect(asked).toBe(1);
+    storeIsWell = () => true;
+    answer(true);
+    expect((await get('/readyz'))[0]).toBe(200);
+  });
+
+  test('renders the page of metrics once a second, however many scrape it', async () => {
+    let [rendered, release] = [0, (): void => {}];
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const render = async (): Promise<MetricsPage> => {
+      rendered += 1;
+      await gate;
+      return { contentType: 'text/plain', body: String(rendered) };
+    };
+    const api = { live: [], ready: [], metrics: { ...createMetrics(), render }, clock, log: silentLog };
+    const listener = await startHealthServer({ address: loopback, ...api });
+    open.push(listener);
+    const scrape = async (): Promise<string> => await (await fetch(`${listener.url}/metrics`)).text();
+    const scraped = Array.from({ length: 20 }, scrape);
+    await until(() => rendered > 0, { what: 'the first rendering' });
+    // Answered after the scrapes that came before it.
+    await fetch(listener.url);
+    release();
+    expect(new Set(await Promise.all(scraped))).toEqual(new Set(['1']));
+    await clock.advance(1_000);
+    expect(await scrape()).toBe('2');
   });
 
   test('shows metrics in the text format', async () => {

@@ -1,16 +1,24 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
+import type { Authorize } from '../../../operator/src/authorize/authorize.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
+import { hasCallerToken } from '../../../operator/src/server/callers.ts';
+import { limitsOf } from '../../../operator/src/server/connections.ts';
+import { startListener } from '../../../operator/src/server/listener.ts';
 import { noProtection } from '../../../operator/src/server/protection.ts';
 import { startVerifyServer } from '../../../operator/src/server/start.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
+import { verifyHandler } from '../../../operator/src/server/verify.ts';
 import type { KeyRecord, Store } from '../../../operator/src/store/port.ts';
-import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import { createMetrics, silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { catalogModel, catalogRow } from '../../builders/clusterrows.ts';
 import { keyRecord, testPeppers } from '../../builders/keyrecord.ts';
@@ -21,18 +29,23 @@ const { record, token } = keyRecord({ catalog });
 const request = { host: 'api.example.com', method: 'GET', path: '/v1/subscribers', scheme: 'https' };
 
 let stored: Map<string, KeyRecord>;
+let storeFails: boolean;
 let lines: string[];
 let listener: Listener;
 const metrics = createMetrics();
 
 beforeEach(async () => {
   stored = new Map([[record.version.keyId, record]]);
+  storeFails = false;
   lines = [];
   const log = createLog({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
-  const findCatalog: Store['findCatalog'] = (by) =>
-    Promise.resolve('host' in by && catalog.model.requests.hosts.includes(by.host) ? catalog : undefined);
-  const findByKeyId: Store['findByKeyId'] = (keyId) => Promise.resolve(stored.get(keyId));
-  const store = { findByKeyId, findCatalog };
+  const findCatalogs: Store['findCatalogs'] = ({ hosts }) =>
+    Promise.resolve(catalog.model.requests.hosts.some((host) => hosts.includes(host)) ? [catalog] : []);
+  const findByKeyIds: Store['findByKeyIds'] = (keyIds) =>
+    storeFails
+      ? Promise.reject(new Error('down'))
+      : Promise.resolve(new Map([...stored].filter(([keyId]) => keyIds.includes(keyId))));
+  const store = { findByKeyIds, findCatalogs };
   const authorize = createAuthorize({
     store,
     peppers: testPeppers,
@@ -287,6 +300,17 @@ describe('POST /v1/verify', () => {
     expect(await post('/v1/verify', justFits)).toMatchObject({ status: 200 });
   });
 
+  test('says when to try again, where that may help', async () => {
+    storeFails = true;
+    expect((await verify({ key: token.reveal(), request })).body).toEqual({
+      allowed: false,
+      status: 503,
+      code: 'authorizer_stale',
+      detail: 'The authorizer cannot decide now; try again.',
+      retryAfterSeconds: 1,
+    });
+  });
+
   test('refuses a compressed body', async () => {
     expect(await post('/v1/verify', '{}', { 'content-encoding': 'gzip' })).toMatchObject({ status: 415 });
   });
@@ -313,6 +337,68 @@ describe('POST /v1/verify', () => {
       for (const chunk of chunks) sent.write(chunk);
     });
   }
+});
+
+describe('a caller that must prove itself', () => {
+  const callerTokens = new Map([['gateway', createHash('sha256').update('right', 'utf8').digest()]]);
+  let guarded: Listener;
+  beforeEach(async () => {
+    const authorize: Authorize = () => Promise.resolve({ allowed: false, code: 'key_missing' });
+    guarded = await startListener({
+      name: 'verify',
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      limits: limitsOf(64),
+      isAdmitted: (request) => hasCallerToken(request, callerTokens),
+      handler: verifyHandler({ authorize, log: silentLog }),
+      clock: systemClock,
+      log: silentLog,
+      metrics: silentMetrics,
+    });
+  });
+  afterEach(async () => {
+    await guarded.close(1_000);
+  });
+
+  /** The status of an answer to raw bytes: clients of Node refuse to send some of them. */
+  async function statusOf(target: Buffer, headers: Buffer): Promise<number> {
+    const socket = connect({ host: '127.0.0.1', port: guarded.address.kind === 'tcp' ? guarded.address.port : 0 });
+    const body = JSON.stringify({ request });
+    const head = (text: string): Buffer => Buffer.from(text, 'latin1');
+    socket.write(
+      Buffer.concat([
+        ...[head('POST '), target, head(' HTTP/1.1\r\nhost: here\r\nconnection: close\r\n'), headers],
+        head(`content-length: ${body.length}\r\n\r\n${body}`),
+      ]),
+    );
+    let text = '';
+    for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString('latin1');
+    return Number(/^HTTP\/1\.1 ([0-9]{3})/.exec(text)?.[1]);
+  }
+
+  const path = Buffer.from('/v1/verify');
+  const header = (name: string, value: Uint8Array): Buffer =>
+    Buffer.concat([Buffer.from(`${name}: `), value, Buffer.from('\r\n')]);
+
+  test('is let in by its token, and by no other bytes in that header, in any header or in the URL: never a 5xx', async () => {
+    expect(await statusOf(path, header('keywright-caller', Buffer.from('right')))).toBe(200);
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 20 }),
+      fc.constantFrom(...['right\0', 'right, right', '\ufeffright', '__proto__'].map((text) => Buffer.from(text))),
+    );
+    const name = fc.constantFrom('keywright-caller', 'content-encoding', 'content-type', '__proto__', 'x-anything');
+    await fc.assert(
+      fc.asyncProperty(name, bytes, async (sent, value) => {
+        expect([400, 401]).toContain(await statusOf(path, header(sent, value)));
+        expect([200, 400, 404, 415]).toContain(
+          await statusOf(
+            Buffer.concat([path, Buffer.from('?'), value]),
+            Buffer.concat([header('keywright-caller', Buffer.from('right')), header('x-anything', value)]),
+          ),
+        );
+      }),
+      { numRuns: 100 },
+    );
+  });
 });
 
 describe('POST /v1/verify/batch', () => {

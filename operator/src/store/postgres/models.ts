@@ -19,9 +19,13 @@ export class CatalogModels {
   /** By uid and digest: a digest stands for one model of one catalog. In the order of their reading. */
   readonly #models: Map<string, CatalogModel> = new Map();
 
-  /** A query of `catalog` under this alias, and what turns its result into a row. */
+  /**
+   * A query of `catalog` under this alias, and what turns its results into rows. Where one catalog is joined to many rows, only
+   * one of them carries the model: call `learn` for every result before the first `complete`.
+   */
   reading(alias: string): {
     readonly json: RawBuilder<CatalogHeadJson>;
+    readonly learn: (row: CatalogHeadJson) => void;
     readonly complete: (row: CatalogHeadJson) => CatalogRow;
   } {
     // A copy: the answer counts on what was offered, whatever other readings do meanwhile.
@@ -29,13 +33,18 @@ export class CatalogModels {
     const key = sql`${sql.ref(`${alias}.uid`)} || ' ' || ${sql.ref(`${alias}.digest`)}`;
     return {
       json: sql<CatalogHeadJson>`case when ${key} = any(${[...offered.keys()]}::text[])
+          or row_number() over (partition by ${sql.ref(`${alias}.uid`)}) > 1
         then json_build_object('uid', ${sql.ref(`${alias}.uid`)}, 'name', ${sql.ref(`${alias}.name`)}, 'digest', ${sql.ref(`${alias}.digest`)}, 'model', null)
         else ${catalogJson(alias)} end`,
-      complete: ({ uid, name, digest, model }) => {
-        const known = model ?? offered.get(`${uid} ${digest}`);
-        if (known === undefined) throw new TypeError('a catalog without the model that was asked for');
-        if (model !== null) this.#keep(`${uid} ${digest}`, model);
-        return { uid, name, digest, model: known };
+      learn: ({ uid, digest, model }) => {
+        if (model === null) return;
+        offered.set(`${uid} ${digest}`, model);
+        this.#keep(`${uid} ${digest}`, model);
+      },
+      complete: ({ uid, name, digest }) => {
+        const model = offered.get(`${uid} ${digest}`);
+        if (model === undefined) throw new TypeError('a catalog without the model that was asked for');
+        return { uid, name, digest, model };
       },
     };
   }

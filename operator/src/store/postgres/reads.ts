@@ -117,6 +117,11 @@ export async function countWithdrawing(context: StoreContext): Promise<ReadonlyM
 
 /** See {@link Store.findByKeyId}. */
 export async function findByKeyId(context: StoreContext, keyId: string): Promise<KeyRecord | undefined> {
+  return (await findByKeyIds(context, [keyId])).get(keyId);
+}
+
+/** See {@link Store.findByKeyIds}. */
+export async function findByKeyIds(context: StoreContext, keyIds: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>> {
   const catalog = context.models.reading('c');
   const query = sql<KeyRecordRow>`
     select ${versionJson} as version, v.ceilings as ceilings, ${keyJson} as key,
@@ -129,17 +134,18 @@ export async function findByKeyId(context: StoreContext, keyId: string): Promise
     join keywright.apikey k on k.uid = v.apikey_uid
     left join keywright.owner o on o.uid = v.owner_uid and o.deleted_at is null
     left join keywright.catalog c on c.name = k.catalog and c.deleted_at is null
-    where v.key_id = ${keyId} and k.released_at is null`;
-  const row = (await attempt(context, 'findByKeyId', () => query.execute(context.db))).rows[0];
-  if (row === undefined) return undefined;
-  return {
+    where v.key_id = any(${[...keyIds]}::text[]) and k.released_at is null`;
+  const { rows } = await attempt(context, 'findByKeyIds', () => query.execute(context.db));
+  for (const row of rows) if (row.catalog !== null) catalog.learn(row.catalog);
+  const records = rows.map((row): KeyRecord => ({
     version: toVersion(row.version),
     ...(row.ceilings.length === 0 ? {} : { ceilings: row.ceilings }),
     key: toKeyRow(row.key),
     owner: row.owner ?? undefined,
     groups: row.groups ?? [],
     catalog: row.catalog === null ? undefined : catalog.complete(row.catalog),
-  };
+  }));
+  return new Map(records.map((record) => [record.version.keyId, record]));
 }
 
 /** See {@link Store.findCatalog}. */
@@ -147,12 +153,21 @@ export async function findCatalog(
   context: StoreContext,
   by: { readonly host: string } | { readonly name: string },
 ): Promise<CatalogRow | undefined> {
-  const which = 'name' in by ? sql`c.name = ${by.name}` : sql`${by.host} = any(c.hosts)`;
+  return (await findCatalogs(context, 'name' in by ? { hosts: [], names: [by.name] } : { hosts: [by.host], names: [] }))[0];
+}
+
+/** See {@link Store.findCatalogs}. */
+export async function findCatalogs(
+  context: StoreContext,
+  { hosts, names }: { readonly hosts: readonly string[]; readonly names: readonly string[] },
+): Promise<readonly CatalogRow[]> {
   const catalog = context.models.reading('c');
   const query = sql<{ catalog: CatalogHeadJson }>`
-    select ${catalog.json} as catalog from keywright.catalog c where c.deleted_at is null and ${which} order by c.seq limit 1`;
-  const row = (await attempt(context, 'findCatalog', () => query.execute(context.db))).rows[0];
-  return row === undefined ? undefined : catalog.complete(row.catalog);
+    select ${catalog.json} as catalog from keywright.catalog c
+    where c.deleted_at is null and (c.name = any(${[...names]}::text[]) or c.hosts && ${[...hosts]}::text[]) order by c.seq`;
+  const { rows } = await attempt(context, 'findCatalogs', () => query.execute(context.db));
+  for (const row of rows) catalog.learn(row.catalog);
+  return rows.map((row) => catalog.complete(row.catalog));
 }
 
 /** See {@link Store.countKeys}. One statement, so one snapshot. */

@@ -1,0 +1,72 @@
+import type { Clock } from '../domain/time.ts';
+import type { Presented } from './lookup.ts';
+import type { Lane } from './reads.ts';
+import { RecentSet } from './recent.ts';
+import { RefusalLimit } from './refusallimit.ts';
+import { Steps } from './steps.ts';
+import type { Verdict } from './verdict.ts';
+
+/** How many proven tokens are remembered, by their hash; about 150 bytes each. */
+const provenMax = 50_000;
+/** Refusals that one client network hears in a second, in the long run. */
+export const defaultRefusalsPerSecond = 10;
+/** When a refusal is heard, in milliseconds after the request: well after the store's usual answer. */
+export const defaultRefusalStepMs = 50;
+
+/** What {@link Refusals} needs. */
+export interface RefusalsInput {
+  readonly clock: Clock;
+  /** See {@link defaultRefusalsPerSecond}; from 1. */
+  readonly perSecond?: number | undefined;
+  /** See {@link defaultRefusalStepMs}; 0 = at once. */
+  readonly stepMs?: number | undefined;
+}
+
+/** One request with a well-formed token, from its arrival to its verdict. */
+export interface Attempt {
+  readonly lane: Lane;
+  /** The verdict that is heard: a refusal spends one of the source's, and becomes `rate_limited` when none is left. */
+  readonly settle: (verdict: Verdict) => Verdict;
+  /** Resolves when a refusal may be heard. */
+  readonly refuse: () => Promise<void>;
+}
+
+/**
+ * Keeps the refusal of a well-formed key the same whatever its cause: an unknown id, a wrong secret, a revoked or retired
+ * version. Each is heard at the same step after its request, and each spends one of its source's refusals. Keeps in mind which
+ * tokens were proven, so that no flood of others holds them up.
+ */
+export class Refusals {
+  readonly #limit: RefusalLimit;
+  readonly #proven = new RecentSet(provenMax);
+  readonly #steps: Steps;
+
+  constructor({ clock, perSecond = defaultRefusalsPerSecond, stepMs = defaultRefusalStepMs }: RefusalsInput) {
+    this.#limit = new RefusalLimit(clock, perSecond);
+    this.#steps = new Steps(clock, stepMs);
+  }
+
+  /** The lane of a request that presents no well-formed token. */
+  laneOf(sourceIp: string | undefined): Lane {
+    return this.#limit.isSpent(sourceIp) ? 'limited' : 'new';
+  }
+
+  /** Call it before anything depends on whether the key exists. */
+  begin({ hashed }: Extract<Presented, { kind: 'token' }>, sourceIp: string | undefined): Attempt {
+    // By the whole token: an id alone is public, and would let anybody into the lane of its key.
+    const proof = Buffer.from(hashed.hash).toString('base64');
+    const lane = this.#proven.has(proof) ? 'proven' : this.laneOf(sourceIp);
+    const steps = this.#steps.begin();
+    return {
+      lane,
+      settle: (verdict) => {
+        steps.found();
+        if (verdict.allowed || verdict.keyId !== undefined) this.#proven.add(proof);
+        if (verdict.allowed || verdict.code !== 'key_invalid') return verdict;
+        this.#proven.delete(proof);
+        return this.#limit.spend(sourceIp) ? verdict : { allowed: false, code: 'rate_limited' };
+      },
+      refuse: steps.reached,
+    };
+  }
+}
