@@ -573,17 +573,6 @@ describe('a change', () => {
     await store.close();
   });
 
-  test('of use that the program before this one reports is still taken', async () => {
-    const store = open();
-    await store.takeFence();
-    const { ref, version } = mintRequest();
-    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
-    const call = 'select keywright.record_use($1::text[], $2::float8[])';
-    await session((client) => client.query(call, [[version.keyId], [testStart + 1]]));
-    expect((await store.readKey(ref.uid)).versions).toMatchObject([{ lastUsedAt: testStart + 1 }]);
-    await store.close();
-  });
-
   test('of an owner that is not there yet waits for the one before it', async () => {
     const store = open();
     await store.takeFence();

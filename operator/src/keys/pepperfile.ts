@@ -55,6 +55,10 @@ export class PepperFile implements Peppers {
   matches(version: Pick<Version, 'pepperId' | 'hash'>, token: Plaintext): Match {
     return this.#ring.matches(version, token);
   }
+
+  prove(version: Pick<Version, 'pepperId'>, token: Plaintext): Uint8Array | undefined {
+    return this.#ring.prove(version, token);
+  }
 }
 
 /** What {@link watchPeppers} tells. `failed` carries the error of one refresh; the next one comes anyway. */

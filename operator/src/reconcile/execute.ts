@@ -6,6 +6,7 @@ import { transient, waiting } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
+import { proofDigest } from '../keys/hash.ts';
 import { mintToken } from '../keys/mint.ts';
 import type { HeldValue, Transition } from '../store/port.ts';
 import type { Action, WriteTarget } from './action.ts';
@@ -111,6 +112,7 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
   const catalog = catalogOf(o);
   const { keyId, display, token } = mintToken({ ...catalog.spec.key, random: deps.random });
   const { hash, pepperId } = deps.peppers.hash(token);
+  const proof = deps.peppers.prove({ pepperId }, token);
   const version: Version = {
     id: deps.newId(),
     apiKeyUid: o.ref.uid,
@@ -133,6 +135,7 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
     ref: o.ref,
     settings,
     version,
+    ...(proof === undefined ? {} : { revocationDigest: proofDigest(proof) }),
     targets,
     lostKeyIds,
     ...(handled === undefined ? {} : { handled }),

@@ -88,6 +88,8 @@ export interface MintRequest {
   readonly ref: ApiKeyRef;
   readonly settings: KeySettings;
   readonly version: Version;
+  /** SHA-256 of the proof of possession, see `keys/hash`; absent = {@link Store.revokeProven} does not know the version. */
+  readonly revocationDigest?: Uint8Array;
   /** The locations about to be written. */
   readonly targets: readonly { readonly targetName: string; readonly location: Location }[];
   /** Pending attempts of the same epoch whose value no location holds: they move to `retiring` with `lost`. */
@@ -149,6 +151,9 @@ export interface UsedVersion {
   /** See `VersionUse.by`; absent = not known. */
   readonly by?: string;
 }
+
+/** What a revocation without the operator came to. */
+export type RevocationOutcome = 'revoked' | 'already' | 'unknown';
 
 /** What a revocation without the operator says of itself. */
 export interface DirectRevocation {
@@ -280,8 +285,15 @@ export interface Store {
   /**
    * Revokes without the operator, by a database function that can do nothing else; the database dates it. Needs no fence and
    * takes none away: the operator reads of it in the feed. `already` = ended or closed before; `unknown` = no such key id.
+   * Authorizers may not call it.
    */
-  revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'>;
+  revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome>;
+  /**
+   * Ends one version like {@link revokeDirect} without `close`, for a caller that proves to hold its value: `proof` is what
+   * `Peppers.prove` makes. Authorizers may call it. A wrong proof is `unknown`, like a wrong key id. At most 60 a minute in the
+   * whole installation: further ones fail with `waiting StoreUnavailable` and change nothing.
+   */
+  revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /** Writes the settings when they differ: one row, one feed entry. `already` = they were the same. */
   saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition>;
   /** live → withdrawing. */

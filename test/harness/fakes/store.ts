@@ -5,6 +5,7 @@ import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
 import type { Clock, Instant } from '../../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason } from '../../../operator/src/domain/version.ts';
 import { catalogChange, groupChange, ownerChange } from '../../../operator/src/store/changes.ts';
+import { proofDigest } from '../../../operator/src/keys/hash.ts';
 import { usageHorizon } from '../../../operator/src/store/horizon.ts';
 import type { ReplicaReport, UsageHorizon } from '../../../operator/src/store/horizon.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
@@ -26,6 +27,7 @@ import type {
   KeyState,
   MintRequest,
   OwnerRow,
+  RevocationOutcome,
   Store,
   Transition,
   UsedVersion,
@@ -195,9 +197,27 @@ export class MemoryStore implements Store {
     return await this.#plain('revokeAll', now, (rows) => revokeAll(rows, uid, cause, now));
   }
 
-  async revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'> {
+  async revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome> {
     await Promise.resolve();
     this.#begin('revokeDirect');
+    return this.#revoke(keyId, revocation);
+  }
+
+  async revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome> {
+    await Promise.resolve();
+    this.#begin('revokeProven');
+    const digest = this.database.rows.revocationDigests.get(keyId);
+    if (digest === undefined || Buffer.compare(digest, proofDigest(proof)) !== 0) return 'unknown';
+    const { revocationRate } = this.database;
+    const minute = Math.floor(this.#clock.now() / 60_000);
+    if (revocationRate.minute !== minute) Object.assign(revocationRate, { minute, revocations: 0 });
+    if (revocationRate.revocations >= 60) throw waiting('StoreUnavailable', 'too many keys were revoked in this minute (53400)');
+    const outcome = this.#revoke(keyId, { actor: 'proof of possession', reason, close: false });
+    if (outcome === 'revoked') revocationRate.revocations += 1;
+    return outcome;
+  }
+
+  #revoke(keyId: string, revocation: DirectRevocation): RevocationOutcome {
     const uid = this.database.rows.versions.find((one) => one.keyId === keyId)?.apiKeyUid;
     if (uid === undefined) return 'unknown';
     const now = this.#clock.now();

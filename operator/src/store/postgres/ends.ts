@@ -1,11 +1,20 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { EndedReason, Version } from '../../domain/version.ts';
 import { instantChange } from '../changes.ts';
 import { endsAfterEdit, nearerEnd } from '../ends.ts';
 import type { Ends } from '../ends.ts';
-import type { Actor, DirectRevocation, HandledRequests, Transition, VersionEnd, VersionExpiry } from '../port.ts';
+import type {
+  Actor,
+  DirectRevocation,
+  HandledRequests,
+  RevocationOutcome,
+  Transition,
+  VersionEnd,
+  VersionExpiry,
+} from '../port.ts';
 import { lockKey, plain, recordHandled } from './keys.ts';
 import { toVersion, versionJson } from './rows.ts';
 import type { VersionJson } from './rows.ts';
@@ -176,12 +185,24 @@ function reasonDetail(reason: string | undefined): Readonly<Record<string, strin
 export async function revokeDirect(
   context: StoreContext,
   keyId: string,
-  revocation: DirectRevocation,
-): Promise<'revoked' | 'already' | 'unknown'> {
-  const { actor, reason, close } = revocation;
-  const query = sql<{ outcome: 'revoked' | 'already' | 'unknown' }>`
-    select keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close}) as outcome`;
-  const row = (await attempt(context, 'revokeDirect', () => query.execute(context.db))).rows[0];
+  { actor, reason, close }: DirectRevocation,
+): Promise<RevocationOutcome> {
+  return await revocation(context, 'revokeDirect', sql`keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close})`);
+}
+
+/** See {@link Store.revokeProven}. The same twice is `already`, so that it may be tried again. */
+export async function revokeProven(
+  context: StoreContext,
+  keyId: string,
+  proof: Uint8Array,
+  reason: string,
+): Promise<RevocationOutcome> {
+  return await revocation(context, 'revokeProven', sql`keywright.revoke_proven(${keyId}, ${Buffer.from(proof)}, ${reason})`);
+}
+
+async function revocation(context: StoreContext, operation: string, call: RawBuilder<unknown>): Promise<RevocationOutcome> {
+  const query = sql<{ outcome: RevocationOutcome }>`select ${call} as outcome`;
+  const row = (await attempt(context, operation, () => query.execute(context.db))).rows[0];
   if (row === undefined) throw new TypeError('a function without a result');
   return row.outcome;
 }

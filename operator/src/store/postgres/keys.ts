@@ -79,7 +79,7 @@ async function requireNextAttempt(tx: Tx, uid: string, epoch: number): Promise<v
   if (found.rows[0]?.refused !== false) throw new Abandon('already');
 }
 
-async function insertVersion(tx: Tx, { ref, version }: MintRequest): Promise<void> {
+async function insertVersion(tx: Tx, { ref, version, revocationDigest }: MintRequest): Promise<void> {
   const row = {
     id: version.id,
     apikey_uid: ref.uid,
@@ -89,6 +89,7 @@ async function insertVersion(tx: Tx, { ref, version }: MintRequest): Promise<voi
     state: 'pending' as const,
     cause: version.cause,
     hash: Buffer.from(version.hash),
+    revocation_digest: revocationDigest === undefined ? null : Buffer.from(revocationDigest),
     pepper_id: version.pepperId,
     owner_uid: version.ownerUid,
     issued_at: at(version.issuedAt),

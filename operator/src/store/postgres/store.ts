@@ -5,7 +5,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
-import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './ends.ts';
+import { bringForward, endVersions, revokeAll, revokeDirect, revokeProven, setExpiry } from './ends.ts';
 import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
@@ -72,6 +72,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     saveHandled: (uid, handled, now) => saveHandled(context, uid, handled, now),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
+    revokeProven: (keyId, proof, reason) => revokeProven(context, keyId, proof, reason),
     saveSettings: (uid, settings, now) => saveSettings(context, uid, settings, now),
     beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),

@@ -53,6 +53,7 @@ export interface Tables {
     lost: Generated<boolean>;
     cause: MintCause;
     hash: Buffer;
+    revocation_digest: Buffer | null;
     pepper_id: string;
     owner_uid: string;
     issued_at: At;

@@ -26,6 +26,8 @@ export interface Rows {
   keys: Map<string, StoredKey>;
   /** In the order of their minting, as are deliveries. */
   versions: Version[];
+  /** By key id. */
+  revocationDigests: Map<string, Uint8Array>;
   deliveries: Delivery[];
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
@@ -62,9 +64,12 @@ export class MemoryDatabase {
   readonly peppers: Map<string, Uint8Array> = new Map();
   /** By id. */
   readonly replicas: Map<string, ReplicaRow & { readonly dropped: number }> = new Map();
+  /** Revocations by proof, of one minute since 1970. */
+  readonly revocationRate: { minute: number; revocations: number } = { minute: 0, revocations: 0 };
   rows: Rows = {
     keys: new Map(),
     versions: [],
+    revocationDigests: new Map(),
     deliveries: [],
     catalogs: new Map(),
     owners: new Map(),
