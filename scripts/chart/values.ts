@@ -152,12 +152,23 @@ const database = z
     authorizer: z
       .strictObject({
         existingSecret: optionalName().describe(
-          'A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer.',
+          'A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. Empty = the URL of the operator, except with postgres.enabled.',
+        ),
+        existingSecretKey: entryName('url').describe('Its entry.'),
+        passwordSecret: optionalName().describe('A Secret with the password of that user, where its URL has none.'),
+        passwordSecretKey: entryName('password').describe('Its entry.'),
+      })
+      .prefault({})
+      .describe('The database login of the authorizer. Set it: the login of the operator can change every key.'),
+    migration: z
+      .strictObject({
+        existingSecret: optionalName().describe(
+          'A Secret with the URL of the database user that owns the schema. An init container of the operator migrates with it, and the operator itself can log in as a member of the role keywright_operator. Empty = the operator migrates.',
         ),
         existingSecretKey: entryName('url').describe('Its entry.'),
       })
       .prefault({})
-      .describe('The authorizer can do with fewer rights.'),
+      .describe('The database login of migrations.'),
   })
   .prefault({});
 

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +13,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest, testStart } from '../builders/mintrequest.ts';
 import { usePostgres } from '../harness/parts.ts';
+import { privateDir } from '../harness/process.ts';
 import { runProgram } from '../harness/program.ts';
 
 const postgres = await usePostgres();
@@ -230,5 +233,74 @@ describe('keywright revoke --direct', () => {
     const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: urlOf(role) });
     expect(ended).toMatchObject({ code: 0, stdout: `${keyId} is revoked, and its ApiKey closed for good\n` });
     expect((await store.readKey(uid)).versions).toEqual([]);
+  });
+});
+
+describe('keywright migrate with passwords', () => {
+  const folder = privateDir('logins');
+  const passwords = { operator: randomBytes(16).toString('hex'), authorizer: randomBytes(16).toString('hex') };
+  const files = Object.fromEntries(
+    Object.entries(passwords).map(([which, password]) => {
+      const path = join(folder, which);
+      writeFileSync(path, `${password}\n`);
+      return [which, path];
+    }),
+  );
+  const loginUrl = (which: keyof typeof passwords, password = passwords[which]): string => {
+    const address = new URL(url);
+    address.username = `keywright_${which}_login`;
+    address.password = password;
+    return address.href;
+  };
+  const migrateWith = (database: string) =>
+    runProgram(
+      ['migrate', '--operator-password-file', files['operator'] ?? '', '--authorizer-password-file', files['authorizer'] ?? ''],
+      { KEYWRIGHT_DATABASE_URL: database },
+    );
+
+  afterAll(async () => {
+    for (const which of Object.keys(passwords)) await as(url, `drop role if exists keywright_${which}_login`);
+  });
+
+  test('makes accounts that can do what their role may, and a later one changes the passwords', async () => {
+    expect(await migrateWith(url)).toMatchObject({ code: 0 });
+    expect(await as(loginUrl('authorizer'), 'select count(*) > 0 as reads from keywright.version')).toEqual([{ reads: true }]);
+    await expect(as(loginUrl('authorizer'), 'select from keywright.audit')).rejects.toMatchObject({ code: '42501' });
+    const operator = openPostgresStore({ url: loginUrl('operator'), clock: systemClock, log: silentLog });
+    await operator.takeFence();
+    expect(await operator.mint(mintRequest())).toBe('done');
+    await operator.close();
+    for (const statement of [
+      'drop table keywright.audit',
+      'alter table keywright.audit disable trigger all',
+      'create role other',
+    ])
+      await expect(as(loginUrl('operator'), statement)).rejects.toMatchObject({ code: '42501' });
+    // Others of this operator migrate at their start, too, and find nothing that they could do.
+    expect(await migrate(loginUrl('operator'))).toMatchObject({ statements: [] });
+
+    await as(url, `alter role keywright_authorizer_login password 'forgotten-forgotten'`);
+    expect((await Promise.all([migrateWith(url), migrateWith(url)])).map((one) => one.code)).toEqual([0, 0]);
+    expect(await as(loginUrl('authorizer'), 'select 1 as one')).toEqual([{ one: 1 }]);
+    await expect(as(loginUrl('authorizer', 'forgotten-forgotten'), 'select 1')).rejects.toMatchObject({ code: '28P01' });
+    // The fence of this file's own store.
+    await store.takeFence();
+  });
+
+  test('[S1-8] sends and prints no password, and says what it may not do, with 2', async () => {
+    const account = `plain_${suffix}`;
+    await as(url, `create role ${account} login password '${account}' in role keywright_operator`);
+    const plain = new URL(url);
+    plain.username = account;
+    plain.password = account;
+    const refused = await migrateWith(plain.href);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('CREATEROLE') as string });
+    expect(refused.stdout + refused.stderr).not.toContain(passwords.operator);
+    await as(url, `drop role ${account}`);
+    writeFileSync(files['operator'] ?? '', 'short');
+    const weak = await migrateWith(url);
+    expect(weak).toMatchObject({ code: 2, stderr: expect.stringContaining('16 to 128 printable') as string });
+    const lost = await runProgram(['migrate', '--operator-password-file', '/nowhere'], { KEYWRIGHT_DATABASE_URL: url });
+    expect(lost).toMatchObject({ code: 2, stderr: expect.stringContaining('/nowhere cannot be read') as string });
   });
 });

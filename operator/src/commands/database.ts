@@ -3,6 +3,7 @@ import { Failure } from '../domain/failure.ts';
 import { PepperFault } from '../keys/pepper.ts';
 import { PepperFile, watchPeppers } from '../keys/pepperfile.ts';
 import type { Store } from '../store/port.ts';
+import type { LoginPasswords } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
 import { openPostgresStore } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
@@ -27,13 +28,13 @@ export interface DatabaseInput {
 export async function migrateWhenReachable(
   context: CommandContext,
   input: DatabaseInput,
-  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number } = {},
+  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number; readonly logins?: LoginPasswords } = {},
 ): Promise<void> {
   const { log } = context;
   const { url, passwordFile } = input;
-  const { adoptCluster = false, giveUpAfterMs } = options;
+  const { adoptCluster = false, giveUpAfterMs, logins = {} } = options;
   const more = passwordFile === undefined ? {} : { passwordFile };
-  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, ...more }), giveUpAfterMs);
+  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, logins, ...more }), giveUpAfterMs);
   for (const statement of outcome.statements) {
     log.warn('an administrator of the database must run this', { message: statement });
   }
