@@ -67,6 +67,7 @@ const tables: Readonly<Record<string, Readonly<Partial<Record<Role, readonly str
   delivery: { operator: write },
   feed: { operator: ['delete', 'insert', 'select'], authorizer: read },
   feed_head: { operator: ['select', 'update'], authorizer: read },
+  heartbeat: { operator: ['select', 'update'], authorizer: read },
   installation: { operator: ['select', 'update'], authorizer: read },
   migration: { operator: read, authorizer: read },
   migration_lock: {},
@@ -85,8 +86,10 @@ const functions: Readonly<Record<string, readonly string[]>> = {
   'ms(timestamp with time zone)': everybody,
   'newest_clients(jsonb, jsonb)': everybody,
   'keywright_revoke(text, text, text, boolean)': ['operator', 'responder'],
+  'prune_audit(double precision, integer)': ['operator'],
   'record_use(text[], double precision[], text[])': ['operator', 'authorizer'],
   'report_replica(text, double precision, bigint)': ['operator', 'authorizer'],
+  'refuse_audit_change()': everybody,
   'revoke_proven(text, bytea, text)': ['operator', 'authorizer'],
   'sign_off_replica(text)': ['operator', 'authorizer'],
 };
@@ -96,7 +99,7 @@ describe('the database itself says of the roles', () => {
     await as(url, 'grant select, insert, update, delete on all tables in schema keywright to keywright_operator');
     await as(url, 'grant execute on function keywright.keywright_revoke(text, text, text, boolean) to keywright_authorizer');
     // Of tables that it did not know, it granted nothing.
-    await as(url, 'revoke all on keywright.revocation_rate from keywright_operator');
+    await as(url, 'revoke all on keywright.revocation_rate, keywright.heartbeat from keywright_operator');
     expect((await migrate(url)).statements).toEqual([]);
   });
 
@@ -217,6 +220,32 @@ describe("a stolen authorizer's login", () => {
     expect(row?.rows).toBeLessThanOrEqual(257);
     // A real authorizer starts nevertheless.
     await as(urlOf('authorizer'), `select keywright.report_replica('real', 0, 0)`);
+  });
+});
+
+describe('the audit', () => {
+  const age = (days: number): string => `insert into keywright.audit (at, actor, action, detail)
+    values (now() - interval '${days} days', 'x', '${days}', '{}')`;
+
+  test.each(['operator', 'owner'] as const)('is added to, and nothing else, by the %s', async (who) => {
+    const address = who === 'owner' ? url : urlOf(who);
+    await as(address, age(29));
+    for (const statement of [`update keywright.audit set actor = 'y'`, 'truncate keywright.audit', 'delete from keywright.audit'])
+      await expect(as(address, statement)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test('loses its rows to the operator after 30 days, by one function', async () => {
+    await as(url, age(31));
+    await as(url, age(29));
+    await expect(as(urlOf('operator'), `delete from keywright.audit where action = '31'`)).rejects.toMatchObject({
+      code: '42501',
+    });
+    await as(urlOf('operator'), `select keywright.prune_audit('infinity', 1000)`);
+    const rows = await as<{ action: string }>(url, `select distinct action from keywright.audit where action in ('29', '31')`);
+    expect(rows).toEqual([{ action: '29' }]);
+    await expect(as(urlOf('authorizer'), `select keywright.prune_audit('infinity', 1000)`)).rejects.toMatchObject({
+      code: '42501',
+    });
   });
 });
 

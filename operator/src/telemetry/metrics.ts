@@ -60,6 +60,8 @@ export interface Metrics {
   /** How far this machine's clock is ahead of the database's, in milliseconds. */
   clockCompared(skewMs: number): void;
   leading(leads: boolean): void;
+  /** Old rows were removed from the store, by table: a name of `prunedTables`. */
+  pruned(rows: Readonly<Record<string, number>>): void;
 }
 
 /** The text of all metrics, for a scrape. */
@@ -137,6 +139,9 @@ function workMetrics(registry: Registry): WorkMetrics {
   const verdicts = counter(registry, 'keywright_verify_verdicts_total', 'Decisions by code; allowed = let in.', ['code']);
   const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
   const skew = gauge(registry, 'keywright_clock_skew_seconds', "How far this machine's clock is ahead of the database's.");
+  const pruned = counter(registry, 'keywright_store_rows_pruned_total', 'Old rows removed from the database, by table.', [
+    'table',
+  ]);
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
   return {
     reconciled: ({ outcome, reason, durationMs }) => {
@@ -164,6 +169,9 @@ function workMetrics(registry: Registry): WorkMetrics {
     },
     leading: (leads) => {
       leader.set(leads ? 1 : 0);
+    },
+    pruned: (rows) => {
+      for (const [table, count] of Object.entries(rows)) if (count > 0) pruned.inc({ table }, count);
     },
   };
 }
@@ -236,4 +244,5 @@ export const silentMetrics: Metrics = {
   usageDropped: () => {},
   clockCompared: () => {},
   leading: () => {},
+  pruned: () => {},
 };

@@ -341,6 +341,37 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
       });
     });
 
+    describe('the audit', () => {
+      const ana = { manager: 'kubectl-edit', at: testStart - hour };
+
+      test('says who asked, and when, as far as the API server tells', async () => {
+        const request = mintRequest();
+        const { uid } = request.ref;
+        await store.mint({ ...request, requestedBy: { manager: 'argocd-controller' } });
+        await store.activate(uid, request.version.keyId, undefined, later);
+        await store.saveSettings(uid, { ...request.settings, suspended: true }, later, ana);
+        await store.saveHandled(uid, { rotate: 'x' }, later, ana);
+        await store.setExpiry(uid, [{ keyId: request.version.keyId, expiresAt: later + hour }], later, ana);
+        await store.revokeAll(uid, { actor: 'operator', detail: 'the ApiKey was deleted', requestedBy: 'unknown' }, later);
+        const audit = (await store.readAudit({ apiKeyUid: uid }, 20)).toReversed();
+        expect(audit.map(({ action, requestedBy }) => [action, requestedBy])).toEqual([
+          ['mint', { manager: 'argocd-controller' }],
+          ['activate', 'operator'],
+          ['edit', ana],
+          ['handle', ana],
+          ['set-expiry', ana],
+          ['revoke', undefined],
+        ]);
+        expect(audit.every(({ actor }) => actor === 'operator')).toBe(true);
+      });
+
+      test('is not led astray by a field manager that calls itself operator', async () => {
+        const request = mintRequest();
+        await store.mint({ ...request, requestedBy: { manager: 'operator' } });
+        expect((await store.readAudit({ apiKeyUid: request.ref.uid }, 1))[0]?.requestedBy).toEqual({ manager: 'operator' });
+      });
+    });
+
     describe('a revocation by proof', () => {
       const proofOf = (keyId: string) => Buffer.from(`the proof of ${keyId}`);
       const provable = async (ref = uniqueRef(), epoch = 1) => {

@@ -8,6 +8,7 @@ import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { usePostgres } from '../../harness/parts.ts';
 import { lifecycleSuite } from './lifecyclesuite.ts';
+import { retentionSuite } from './retentionsuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
 import type { StoreDatabase } from './suite.ts';
@@ -101,3 +102,4 @@ storeSuite('the store on PostgreSQL', createDatabase);
 rightsSuite('the store on PostgreSQL', createDatabase);
 lifecycleSuite('the store on PostgreSQL', createDatabase);
 useSuite('the store on PostgreSQL', createDatabase);
+retentionSuite('the store on PostgreSQL', createDatabase);

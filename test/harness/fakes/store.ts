@@ -27,6 +27,10 @@ import type {
   KeyState,
   MintRequest,
   OwnerRow,
+  PruneBefore,
+  Pruned,
+  RequestedBy,
+  RevocationCause,
   RevocationOutcome,
   Store,
   Transition,
@@ -38,8 +42,8 @@ import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
-import type { RevocationCause } from './store/ends.ts';
 import { activate, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
+import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
@@ -156,7 +160,7 @@ export class MemoryStore implements Store {
   }
 
   async mint(request: MintRequest): Promise<ClaimOutcome> {
-    return await this.#transition('mint', request.now, (rows) => mint(rows, request));
+    return await this.#transition('mint', request.now, (rows) => ({ ...mint(rows, request), requestedBy: request.requestedBy }));
   }
 
   async intend(ref: ApiKeyRef, keyId: string, targets: MintRequest['targets'], now: Instant): Promise<ClaimOutcome> {
@@ -175,8 +179,8 @@ export class MemoryStore implements Store {
     return await this.#plain('bringForward', now, (rows) => bringForward(rows, uid, ends, now));
   }
 
-  async setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant): Promise<Transition> {
-    return await this.#plain('setExpiry', now, (rows) => setExpiry(rows, uid, expiries));
+  async setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('setExpiry', now, (rows) => ({ ...setExpiry(rows, uid, expiries), requestedBy }));
   }
 
   async endVersions(
@@ -185,16 +189,19 @@ export class MemoryStore implements Store {
     reason: EndedReason,
     now: Instant,
     handled: HandledRequests = {},
+    requestedBy?: RequestedBy,
   ): Promise<Transition> {
-    return await this.#plain('endVersions', now, (rows) => endVersions(rows, uid, { keyIds, reason, now, handled }));
+    const ending = { keyIds, reason, now, handled };
+    return await this.#plain('endVersions', now, (rows) => ({ ...endVersions(rows, uid, ending), requestedBy }));
   }
 
-  async saveHandled(uid: string, handled: HandledRequests, now: Instant): Promise<Transition> {
-    return await this.#plain('saveHandled', now, (rows) => saveHandled(rows, uid, handled));
+  async saveHandled(uid: string, handled: HandledRequests, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveHandled', now, (rows) => ({ ...saveHandled(rows, uid, handled), requestedBy }));
   }
 
   async revokeAll(uid: string, cause: RevocationCause, now: Instant): Promise<Transition> {
-    return await this.#plain('revokeAll', now, (rows) => revokeAll(rows, uid, cause, now));
+    const { requestedBy } = cause;
+    return await this.#plain('revokeAll', now, (rows) => ({ ...revokeAll(rows, uid, cause, now), requestedBy }));
   }
 
   async revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome> {
@@ -225,12 +232,20 @@ export class MemoryStore implements Store {
     return outcome === 'done' ? 'revoked' : 'already';
   }
 
-  async saveSettings(uid: string, settings: KeySettings, now: Instant): Promise<Transition> {
-    return await this.#plain('saveSettings', now, (rows) => saveSettings(rows, uid, settings));
+  async saveSettings(uid: string, settings: KeySettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, settings), requestedBy }));
   }
 
-  async beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition> {
-    return await this.#plain('beginWithdrawal', now, (rows) => beginWithdrawal(rows, uid, deliveryIds, now));
+  async beginWithdrawal(
+    uid: string,
+    deliveryIds: readonly string[],
+    now: Instant,
+    requestedBy?: RequestedBy,
+  ): Promise<Transition> {
+    return await this.#plain('beginWithdrawal', now, (rows) => ({
+      ...beginWithdrawal(rows, uid, deliveryIds, now),
+      requestedBy,
+    }));
   }
 
   async finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition> {
@@ -245,24 +260,24 @@ export class MemoryStore implements Store {
     return await this.#plain('releaseKey', now, (rows) => releaseKey(rows, uid, now));
   }
 
-  async saveCatalog(row: CatalogRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveCatalog', now, (rows) => save(rows.catalogs, row, catalogs));
+  async saveCatalog(row: CatalogRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveCatalog', now, (rows) => ({ ...save(rows.catalogs, row, catalogs), requestedBy }));
   }
 
   async deleteCatalog(uid: string, now: Instant): Promise<Transition> {
     return await this.#plain('deleteCatalog', now, (rows) => remove(rows.catalogs, uid, catalogs));
   }
 
-  async saveOwner(row: OwnerRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveOwner', now, (rows) => save(rows.owners, row, owners));
+  async saveOwner(row: OwnerRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveOwner', now, (rows) => ({ ...save(rows.owners, row, owners), requestedBy }));
   }
 
   async deleteOwner(uid: string, now: Instant): Promise<Transition> {
     return await this.#plain('deleteOwner', now, (rows) => remove(rows.owners, uid, owners));
   }
 
-  async saveGroup(row: GroupRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveGroup', now, (rows) => save(rows.groups, row, groups));
+  async saveGroup(row: GroupRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveGroup', now, (rows) => ({ ...save(rows.groups, row, groups), requestedBy }));
   }
 
   async deleteGroup(uid: string, now: Instant): Promise<Transition> {
@@ -306,11 +321,23 @@ export class MemoryStore implements Store {
   }
 
   async latestRevision(): Promise<number> {
-    return await this.#read('latestRevision', ({ feed }) => feed.length);
+    return await this.#read('latestRevision', ({ feed }) => feed.at(-1)?.rev ?? 0);
   }
 
   async readFeed(from: number, limit: number): Promise<readonly FeedRow[]> {
-    return await this.#read('readFeed', ({ feed }) => feed.filter((row) => row.rev >= from).slice(0, limit));
+    return await this.#read('readFeed', ({ feed }) => {
+      const found = feed.filter((row) => row.rev >= from).slice(0, limit);
+      return found.map(({ at: _, ...row }) => row);
+    });
+  }
+
+  async prune(before: PruneBefore): Promise<Pruned> {
+    await Promise.resolve();
+    this.#begin('prune');
+    const rows = structuredClone(this.database.rows);
+    const pruned = prune(rows, before, this.#clock.now());
+    this.database.rows = rows;
+    return pruned;
   }
 
   async readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]> {
@@ -351,13 +378,16 @@ export class MemoryStore implements Store {
   #commit(operation: string, now: Instant, fence: number | undefined, body: (rows: Rows) => Change): ClaimOutcome {
     const rows = structuredClone(this.database.rows);
     try {
-      const { uid, kind = 'ApiKey', revises, audit } = body(rows);
+      const { uid, kind = 'ApiKey', revises, audit, requestedBy } = body(rows);
+      const asked = fence === undefined || requestedBy === 'unknown' ? {} : { requestedBy: requestedBy ?? ('operator' as const) };
       if (fence !== undefined && fence !== this.database.fence) throw new FenceLost();
       rows.audit.push(
-        ...audit.map((one) => ({ at: now, actor: this.#actor, apiKeyUid: uid, keyId: undefined, detail: {}, ...one })),
+        ...audit.map((one) => ({ at: now, actor: this.#actor, apiKeyUid: uid, keyId: undefined, detail: {}, ...asked, ...one })),
       );
-      for (const subjectUid of revises)
-        rows.feed.push({ rev: rows.feed.length + 1, id: randomUUID(), kind, subjectUid, ...optional('fence', fence) });
+      for (const subjectUid of revises) {
+        const rev = (rows.feed.at(-1)?.rev ?? 0) + 1;
+        rows.feed.push({ rev, id: randomUUID(), kind, subjectUid, at: now, ...optional('fence', fence) });
+      }
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
       throw error;

@@ -101,9 +101,63 @@ const use = [
      end $$`,
 ];
 
-/** Proof of possession, and bounds on what an authorizer's login may do. */
+/** Who asked, and that nothing of it is changed or lost. */
+const audit = [
+  // `operator`, or `manager <name>` and the instant that the API server dates the field with; absent = it does not say.
+  `alter table keywright.audit add column requested_by text check (length(requested_by) <= 200), add column requested_at timestamptz`,
+  `create index audit_at on keywright.audit (at)`,
+
+  // Holds for the owner, too, as long as he does not take the trigger away.
+  `create function keywright.refuse_audit_change() returns trigger
+     language plpgsql set search_path = pg_catalog, pg_temp as $$
+     begin
+       if tg_op = 'DELETE' and old.at < keywright.keywright_now() - interval '30 days' then return old; end if;
+       raise exception 'audit rows never change, and stay for 30 days at least' using errcode = '42501';
+     end $$`,
+  `create trigger audit_kept before update or delete on keywright.audit
+     for each row execute function keywright.refuse_audit_change()`,
+  `create trigger audit_not_truncated before truncate on keywright.audit
+     for each statement execute function keywright.refuse_audit_change()`,
+
+  // The one way in which the operator's role removes audit rows: the oldest, none younger than 30 days.
+  `create function keywright.prune_audit(before_ms float8, most integer) returns integer
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     declare
+       pruned integer;
+     begin
+       delete from keywright.audit where seq in (
+         select a.seq from keywright.audit a
+         where a.at < least(to_timestamp(before_ms / 1000), keywright.keywright_now() - interval '30 days')
+         order by a.at limit least(greatest(most, 0), 10000));
+       get diagnostics pruned = row_count;
+       return pruned;
+     end $$`,
+  `revoke all on function keywright.prune_audit(float8, integer) from public`,
+];
+
+/** What retention looks for. */
+const retention = [
+  `create index version_ended on keywright.version (seq) where state = 'ended'`,
+  `create index delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
+  `create index apikey_released on keywright.apikey (released_at) where released_at is not null`,
+];
+
+const heartbeat = [
+  // Written by the operator that leads: whoever reads an old one reads a server that the operator does not write to.
+  `create table keywright.heartbeat (
+     singleton boolean primary key default true check (singleton),
+     at timestamptz,
+     fence bigint
+   )`,
+  `insert into keywright.heartbeat default values`,
+];
+
+/**
+ * Proof of possession, bounds on what an authorizer's login may do, an audit that is only added to and says who asked, retention,
+ * and the operator's heartbeat.
+ */
 export const trust: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of [...revocation, ...use]) await sql.raw(statement).execute(db);
+    for (const statement of [...revocation, ...use, ...audit, ...retention, ...heartbeat]) await sql.raw(statement).execute(db);
   },
 };

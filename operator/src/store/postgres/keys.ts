@@ -4,7 +4,7 @@ import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { handledChange, settingsChange } from '../changes.ts';
-import type { ClaimOutcome, HandledRequests, KeySettings, MintRequest, Transition } from '../port.ts';
+import type { ClaimOutcome, HandledRequests, KeySettings, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { keyJson, settingsColumns, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
@@ -52,7 +52,8 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
     await claim(tx, ref, version.keyId, request.targets);
     const lost = request.lostKeyIds.map((keyId): AuditEntry => ({ action: 'lose', apiKeyUid: ref.uid, keyId }));
     const detail = { epoch: version.epoch, cause: version.cause, pepper: version.pepperId };
-    return { revises: [ref.uid], audit: [...lost, { action: 'mint', apiKeyUid: ref.uid, keyId: version.keyId, detail }] };
+    const minted = { action: 'mint', apiKeyUid: ref.uid, keyId: version.keyId, detail };
+    return { revises: [ref.uid], audit: [...lost, minted], requestedBy: request.requestedBy };
   });
 }
 
@@ -173,7 +174,13 @@ export async function activate(
 }
 
 /** See {@link Store.saveSettings}. */
-export async function saveSettings(context: StoreContext, uid: string, settings: KeySettings, now: Instant): Promise<Transition> {
+export async function saveSettings(
+  context: StoreContext,
+  uid: string,
+  settings: KeySettings,
+  now: Instant,
+  requestedBy?: RequestedBy,
+): Promise<Transition> {
   const outcome = await transition(context, 'saveSettings', now, async (tx) => {
     await lockKey(tx, uid);
     const known = await sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k where k.uid = ${uid}`.execute(tx);
@@ -191,7 +198,7 @@ export async function saveSettings(context: StoreContext, uid: string, settings:
       .executeTakeFirst();
     if (saved.numUpdatedRows !== 1n) throw new Abandon('already');
     const detail = known.rows.map(({ key }) => settingsChange(toKeyRow(key).settings, settings));
-    return { revises: [uid], audit: detail.map((one) => ({ action: 'edit', apiKeyUid: uid, detail: one })) };
+    return { revises: [uid], audit: detail.map((one) => ({ action: 'edit', apiKeyUid: uid, detail: one })), requestedBy };
   });
   return plain(outcome);
 }
@@ -202,12 +209,13 @@ export async function saveHandled(
   uid: string,
   handled: HandledRequests,
   now: Instant,
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   const outcome = await transition(context, 'saveHandled', now, async (tx) => {
     await lockKey(tx, uid);
     const audit = await recordHandled(tx, uid, { rotate: undefined, compromised: undefined, ...handled });
     if (audit.length === 0) throw new Abandon('already');
-    return { revises: [], audit };
+    return { revises: [], audit, requestedBy };
   });
   return plain(outcome);
 }

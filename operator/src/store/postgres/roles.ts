@@ -16,16 +16,16 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
   keywright_operator: [
     'grant usage on schema keywright',
     'grant select on keywright.migration, keywright.replica',
-    'grant select, update on keywright.installation, keywright.feed_head',
+    'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
     'grant select, insert on keywright.pepper, keywright.audit',
     'grant select, insert, delete on keywright.feed',
     'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group',
-    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text)',
+    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text), keywright.prune_audit(float8, integer)',
   ],
   // What a verdict is made of; no audit, no deliveries, nothing to write but use and a proven revocation, by functions.
   keywright_authorizer: [
     'grant usage on schema keywright',
-    'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group',
+    'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group, keywright.heartbeat',
     'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.revoke_proven(text, bytea, text)',
   ],
   // Reads nothing: a key id is all that it needs.

@@ -11,6 +11,7 @@ import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import { prune } from './prune.ts';
 import {
   countKeys,
   countWithdrawing,
@@ -67,22 +68,22 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     confirmDeliveries: (uid, held, now) => confirmDeliveries(context, uid, held, now),
     activate: (uid, keyId, oldNotAfter, now) => activate(context, uid, keyId, oldNotAfter, now),
     bringForward: (uid, ends, now) => bringForward(context, uid, ends, now),
-    setExpiry: (uid, expiries, now) => setExpiry(context, uid, expiries, now),
-    endVersions: (uid, keyIds, reason, now, handled) => endVersions(context, uid, keyIds, reason, now, handled),
-    saveHandled: (uid, handled, now) => saveHandled(context, uid, handled, now),
+    setExpiry: (uid, expiries, now, by) => setExpiry(context, uid, expiries, now, by),
+    endVersions: (uid, keyIds, reason, now, handled, by) => endVersions(context, uid, keyIds, reason, now, handled, by),
+    saveHandled: (uid, handled, now, by) => saveHandled(context, uid, handled, now, by),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
     revokeProven: (keyId, proof, reason) => revokeProven(context, keyId, proof, reason),
-    saveSettings: (uid, settings, now) => saveSettings(context, uid, settings, now),
-    beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
+    saveSettings: (uid, settings, now, by) => saveSettings(context, uid, settings, now, by),
+    beginWithdrawal: (uid, deliveryIds, now, by) => beginWithdrawal(context, uid, deliveryIds, now, by),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
     takeOver: (ref, now) => takeOver(context, ref, now),
     releaseKey: (uid, now) => releaseKey(context, uid, now),
-    saveCatalog: (row, now) => saveCatalog(context, row, now),
+    saveCatalog: (row, now, by) => saveCatalog(context, row, now, by),
     deleteCatalog: (uid, now) => deleteCatalog(context, uid, now),
-    saveOwner: (row, now) => saveOwner(context, row, now),
+    saveOwner: (row, now, by) => saveOwner(context, row, now, by),
     deleteOwner: (uid, now) => deleteOwner(context, uid, now),
-    saveGroup: (row, now) => saveGroup(context, row, now),
+    saveGroup: (row, now, by) => saveGroup(context, row, now, by),
     deleteGroup: (uid, now) => deleteGroup(context, uid, now),
     countKeys: () => countKeys(context),
     findCatalog: (by) => findCatalog(context, by),
@@ -93,6 +94,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     findByKeyId: (keyId) => findByKeyId(context, keyId),
     latestRevision: () => latestRevision(context),
     readFeed: (from, limit) => readFeed(context, from, limit),
+    prune: (before, after) => prune(context, before, after),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
     close: () => db.destroy(),
   };

@@ -84,6 +84,8 @@ export interface Tables {
     seq: Generated<string>;
     at: At;
     actor: string;
+    requested_by: string | null;
+    requested_at: OptionalAt;
     action: string;
     apikey_uid: string | null;
     key_id: string | null;

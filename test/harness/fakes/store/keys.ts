@@ -101,6 +101,6 @@ export function takeOver(rows: Rows, ref: ApiKeyRef): Change {
 export function releaseKey(rows: Rows, uid: string, now: Instant): Change {
   const key = inUse(rows, uid);
   if (versionsOf(rows, uid).some((one) => one.state !== 'ended')) throw new Abandon('already');
-  rows.keys.set(uid, { ...key, released: true });
+  rows.keys.set(uid, { ...key, released: true, releasedAt: now });
   return { uid, revises: [uid], audit: [...withdraw(rows, uid, () => true, now), { action: 'release' }] };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
+import type { Instant } from '../../../../operator/src/domain/time.ts';
 import type { Delivery, Version } from '../../../../operator/src/domain/version.ts';
 import type { ReplicaRow } from '../../../../operator/src/store/horizon.ts';
 import type {
@@ -11,11 +12,12 @@ import type {
   GroupRow,
   KeyRow,
   OwnerRow,
+  RequestedBy,
 } from '../../../../operator/src/store/port.ts';
 
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
 /** An ApiKey's row, and what only the store knows of it. */
-export type StoredKey = Changing<KeyRow> & { released: boolean; compromisedKeyId?: string };
+export type StoredKey = Changing<KeyRow> & { released: boolean; releasedAt?: Instant; compromisedKeyId?: string };
 /** One line of audit, as a transition makes it. */
 export type Audited = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'actor' | 'keyId' | 'subjectUid' | 'detail'>>;
 /** A catalog, owner or group, and whether it was deleted. By uid, in the order of their first saving. */
@@ -32,7 +34,8 @@ export interface Rows {
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
   groups: Cluster<GroupRow>;
-  feed: FeedRow[];
+  /** Without `at`: written past the store. */
+  feed: (FeedRow & { readonly at?: Instant })[];
   audit: AuditRow[];
 }
 
@@ -44,6 +47,8 @@ export interface Change {
   readonly kind?: FeedRow['kind'];
   readonly revises: readonly string[];
   readonly audit: readonly Audited[];
+  /** `operator` without. */
+  readonly requestedBy?: RequestedBy | undefined;
 }
 
 /** Leaves a transaction without a trace, with an outcome for the caller. */
@@ -94,7 +99,7 @@ export function existing(keys: ReadonlyMap<string, StoredKey>, uid: string): Sto
 }
 
 /** What leaves the store of a key. */
-export function publicKey({ released: _r, compromisedKeyId: _c, ...key }: StoredKey): KeyRow {
+export function publicKey({ released: _r, releasedAt: _at, compromisedKeyId: _c, ...key }: StoredKey): KeyRow {
   return key;
 }
 
