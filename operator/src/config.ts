@@ -177,11 +177,19 @@ const variables = {
     '5s',
     between(1_000, 30_000),
   ),
-  maxStalenessMs: reserved(
+  maxStalenessMs: defaulted(
     'KEYWRIGHT_MAX_STALENESS',
-    'How old the data of the authorizer may be before it refuses to decide.',
-    'a duration',
-    duration,
+    'How long the authorizer decides without proof that it reads the primary of the database; then its answer is `authorizer_stale`.',
+    'a duration, 15s to 1h',
+    '60s',
+    between(15_000, 3_600_000),
+  ),
+  requireHeartbeat: defaulted(
+    'KEYWRIGHT_REQUIRE_HEARTBEAT',
+    "What that proof is. `auto`: the operator's heartbeat, or answers of most hosts of a URL with several; a single host is believed. `on`: the heartbeat alone, so that an operator that is down for longer stops the verify API. `off`: none.",
+    '`auto`, `on` or `off`',
+    'auto',
+    z.enum(['auto', 'on', 'off']),
   ),
   metricsAddress: defaulted(
     'KEYWRIGHT_METRICS_ADDRESS',

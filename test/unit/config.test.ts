@@ -54,6 +54,7 @@ describe('the configuration', () => {
       KEYWRIGHT_FEED_POLL: '1s',
       KEYWRIGHT_USAGE_FLUSH: '5s',
       KEYWRIGHT_MAX_STALENESS: '1m',
+      KEYWRIGHT_REQUIRE_HEARTBEAT: 'on',
       KEYWRIGHT_METRICS_ADDRESS: '[::1]:9000',
       KEYWRIGHT_LISTEN_ADDRESS: 'unix:/run/keywright.sock',
       KEYWRIGHT_GRPC_ADDRESS: ':9001',

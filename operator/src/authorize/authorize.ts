@@ -21,6 +21,8 @@ export interface AuthorizeSources extends Omit<LookupSources, 'catalogs'> {
   readonly metrics: Pick<Metrics, 'verified'>;
   /** The time that expiries are compared with; `undefined` = not known now, and nothing can be decided. Absent = the clock's. */
   readonly verifyNow?: () => Instant | undefined;
+  /** Why nothing may be decided now; see {@link Freshness}. Absent = never. */
+  readonly blocked?: () => Failure | undefined;
   /** Absent = nobody keeps what was used. */
   readonly usage?: Pick<Usage, 'note'>;
 }
@@ -40,7 +42,9 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
     const startedMs = clock.monotonicMs();
     const looked = await lookup(request, { ...sources, catalogs });
     const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
-    const found = now === undefined ? timeless : looked;
+    // After the look-up: what was read meanwhile may have come from the wrong server.
+    const blocked = sources.blocked?.();
+    const found: Lookup = blocked === undefined ? (now === undefined ? timeless : looked) : { kind: 'stale', error: blocked };
     staleness.note(found);
     const verdict = decide(found, request, now ?? 0);
     // A wrong secret is no use of a key: ids are public.

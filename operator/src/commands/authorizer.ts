@@ -1,9 +1,10 @@
 import { createAuthorize } from '../authorize/authorize.ts';
+import type { Freshness } from '../authorize/freshness.ts';
 import { listening, readProtection, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
-import { openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import { openFreshness, openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
@@ -13,6 +14,8 @@ const lingerMs = 1_000;
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
   reporting: boolean;
+  /** Absent = not looked at yet. */
+  freshness?: Freshness;
   /** Absent = not compared yet. */
   time?: SharedClock;
 }
@@ -39,6 +42,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     ready: [
       { name: 'store', isWell },
       { name: 'usage', isWell: () => readiness.reporting },
+      { name: 'primary', isWell: () => readiness.freshness?.isReady() === true },
       { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });
@@ -46,6 +50,8 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     const peppers = await openPeppers(context, store, peppersFile);
     const time = await openSharedClock(context, store, metrics.recorder);
     readiness.time = time;
+    const freshness = await openFreshness(context, store);
+    readiness.freshness = freshness;
     const usage = await openUsage(context, store, metrics.recorder);
     readiness.reporting = true;
     try {
@@ -53,6 +59,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
         ...{ store, peppers, clock, log, usage },
         metrics: metrics.recorder,
         verifyNow: () => time.verifyNow(),
+        blocked: () => freshness.blocked(),
       });
       const address = config.listenAddress;
       const listener = await listening(address, startVerifyServer({ address, protection, authorize, clock, log }));

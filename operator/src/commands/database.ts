@@ -1,3 +1,4 @@
+import { Freshness } from '../authorize/freshness.ts';
 import { Usage } from '../authorize/usage.ts';
 import { Failure } from '../domain/failure.ts';
 import { PepperFault } from '../keys/pepper.ts';
@@ -67,6 +68,15 @@ export async function openUsage(context: CommandContext, store: Store, metrics: 
   const usage = new Usage({ store, clock, log, metrics, replicaId: systemId(), flushMs: config.usageFlushMs });
   await whenReachable(context, () => usage.start());
   return usage;
+}
+
+/** Whether the store reads the primary of the database, looked at from now on; see {@link Freshness}. */
+export async function openFreshness(context: CommandContext, store: Store): Promise<Freshness> {
+  const { clock, log, config, signal } = context;
+  const { requireHeartbeat: rule, maxStalenessMs } = config;
+  const freshness = new Freshness({ store, clock, log, rule, maxStalenessMs });
+  await freshness.start(signal);
+  return freshness;
 }
 
 /** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */

@@ -5,6 +5,7 @@ import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
 import { FeedFollower } from '../reconcile/feed.ts';
 import { Gates } from '../reconcile/gates.ts';
+import { Heartbeat } from '../reconcile/heartbeat.ts';
 import { Outages } from '../reconcile/outages.ts';
 import { Retention } from '../reconcile/retention.ts';
 import { sharedUsageHorizon } from '../reconcile/usage.ts';
@@ -89,6 +90,8 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeWaiting(reason);
     },
   });
+  const { store, assertLeading } = parts;
+  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost });
   const retention = new Retention({
     ...{ store: parts.store, clock, log, metrics: parts.metrics },
     limits: {
@@ -98,7 +101,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       deliveryMs: config.deliveryRetentionMs,
     },
   });
-  return together(cluster, keys, { feed, gates, retention });
+  return together(cluster, keys, { feed, gates, retention, heartbeat });
 }
 
 /** What runs beside the reconcilers while this process leads. */
@@ -106,13 +109,14 @@ interface Companions {
   readonly feed: FeedFollower;
   readonly gates: Gates;
   readonly retention: Retention;
+  readonly heartbeat: Heartbeat;
 }
 
 /**
  * Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. And when the
  * feed is followed: what somebody changes in the store after a key's first pass must wake it.
  */
-function together(cluster: ClusterController, keys: Controller, { feed, gates, retention }: Companions): Engine {
+function together(cluster: ClusterController, keys: Controller, { feed, gates, retention, heartbeat }: Companions): Engine {
   let draining = false;
   return {
     listen: () => {
@@ -124,6 +128,7 @@ function together(cluster: ClusterController, keys: Controller, { feed, gates, r
       feed.start();
       gates.start();
       retention.start();
+      heartbeat.start();
       void Promise.all([cluster.settled(), feed.opened()]).then(() => {
         if (!draining) keys.start();
       });
@@ -133,6 +138,7 @@ function together(cluster: ClusterController, keys: Controller, { feed, gates, r
       feed.stop();
       gates.stop();
       retention.stop();
+      heartbeat.stop();
       const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
       return drained.every(Boolean);
     },

@@ -3,6 +3,7 @@ import type { ApiKeyRef, Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
 import type { ReplicaReport, UsageHorizon } from './horizon.ts';
+import type { PrimarySurvey } from './primary.ts';
 
 /** A catalog in force, as the authorizer needs it. One row and one feed entry per change. */
 export interface CatalogRow {
@@ -274,6 +275,13 @@ export interface Store {
   takeFence(): Promise<number>;
   /** The database's own clock, for skew. */
   now(): Promise<Instant>;
+  /** Writes the heartbeat of the operator that leads: authorizers see by it that they read where the operator writes. */
+  beat(): Promise<void>;
+  /**
+   * Asks all hosts of the database's URL whether the one in use is still the primary, and leaves it when another one took its
+   * place. Never rejects.
+   */
+  surveyPrimary(): Promise<PrimarySurvey>;
 
   readKey(uid: string): Promise<KeyState>;
   /** Uids of all keys that are not released: for resyncs and sweeps. */

@@ -8,6 +8,7 @@ import { catalogChange, groupChange, ownerChange } from '../../../operator/src/s
 import { proofDigest } from '../../../operator/src/keys/hash.ts';
 import { usageHorizon } from '../../../operator/src/store/horizon.ts';
 import type { ReplicaReport, UsageHorizon } from '../../../operator/src/store/horizon.ts';
+import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
@@ -128,6 +129,20 @@ export class MemoryStore implements Store {
 
   async now(): Promise<Instant> {
     return await this.#read('now', () => this.#clock.now());
+  }
+
+  async beat(): Promise<void> {
+    await this.#read('beat', () => {
+      if (this.#fence === undefined || this.#fence !== this.database.fence) throw new FenceLost();
+      this.database.heartbeatAt = this.#clock.now();
+    });
+  }
+
+  async surveyPrimary(): Promise<PrimarySurvey> {
+    await Promise.resolve();
+    const { heartbeatAt } = this.database;
+    const age = heartbeatAt === undefined ? {} : { heartbeatAgeMs: this.#clock.now() - heartbeatAt };
+    return { hosts: 1, answered: 1, superseded: false, ...age };
   }
 
   async readKey(uid: string): Promise<KeyState> {

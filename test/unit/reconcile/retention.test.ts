@@ -22,7 +22,11 @@ function retention(answers: (Pruned | Error)[]) {
     clock,
     limits,
     log: silentLog,
-    metrics: { pruned: (rows) => (feed += rows.feed) },
+    metrics: {
+      pruned: (rows) => {
+        feed += rows['feed'] ?? 0;
+      },
+    },
     store: {
       prune: (before, after) => {
         calls.push({ before, after });

@@ -6,7 +6,7 @@ import type { Actor, Store } from '../port.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, revokeProven, setExpiry } from './ends.ts';
-import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
+import { beat, checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
@@ -47,9 +47,8 @@ export interface PostgresStoreOptions extends DatabaseAddress {
 export function openPostgresStore(options: PostgresStoreOptions): Store {
   const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
-  });
+  const pool = new WritablePool({ address, limits, size: poolSize, log });
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   let fence: number | undefined;
   const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
   return {
@@ -59,6 +58,8 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
     takeFence: async () => (fence = await takeFence(context)),
     now: () => databaseNow(context),
+    beat: () => beat(context),
+    surveyPrimary: () => pool.survey(),
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),

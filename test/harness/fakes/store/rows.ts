@@ -66,6 +66,7 @@ export class MemoryDatabase {
   readonly installationId: string = randomUUID();
   clusterUid: string | undefined;
   fence = 0;
+  heartbeatAt: Instant | undefined;
   readonly peppers: Map<string, Uint8Array> = new Map();
   /** By id. */
   readonly replicas: Map<string, ReplicaRow & { readonly dropped: number }> = new Map();
