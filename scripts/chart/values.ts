@@ -107,6 +107,15 @@ const authorizer = z
     ...pods({ cpu: '100m', memory: '256Mi' }),
     serviceAccount: serviceAccount().describe('The account has no right in the cluster, and its token is not mounted.'),
     usageFlush: duration('5s').describe('How often it writes which keys were used, 1s to 30s.'),
+    maxStaleness: duration('60s').describe(
+      'How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale.',
+    ),
+    requireHeartbeat: z
+      .enum(['auto', 'on', 'off'])
+      .default('auto')
+      .describe(
+        "What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none.",
+      ),
     callers: z
       .strictObject({
         existingSecret: optionalName().describe(

@@ -277,6 +277,10 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
+  /** How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale. */
+  maxStaleness?: pulumi.Input<string> | undefined;
+  /** What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none. */
+  requireHeartbeat?: pulumi.Input<string> | undefined;
   /** Who may ask: by a token in the header Keywright-Caller. */
   callers?: pulumi.Input<KeywrightValuesAuthorizerCallersArgs> | undefined;
   /** TLS of the verify API. */

@@ -77,7 +77,7 @@ const matrix: Readonly<Record<string, ChartValues>> = {
       callers: { existingSecret: 'my-callers' },
       tls: { existingSecret: 'tls', clientCaSecret: 'ca' },
       service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
-      ...{ drainSeconds: 0, usageFlush: '1s' },
+      ...{ drainSeconds: 0, usageFlush: '1s', maxStaleness: '30s', requireHeartbeat: 'on' },
     },
     networkPolicy: {
       callers: [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }],
