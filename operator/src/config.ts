@@ -175,6 +175,34 @@ const variables = {
     '6h',
     duration,
   ),
+  feedRetentionMs: defaulted(
+    'KEYWRIGHT_FEED_RETENTION',
+    'How long the operator keeps rows of the change feed. Who was away for longer looks at everything.',
+    'a duration, at least 1h',
+    '24h',
+    between(3_600_000, Infinity),
+  ),
+  auditRetentionMs: defaulted(
+    'KEYWRIGHT_AUDIT_RETENTION',
+    'How long the operator keeps audit rows. The database removes none that is younger than 720h.',
+    'a duration, at least 720h',
+    '9600h',
+    between(720 * 3_600_000, Infinity),
+  ),
+  versionRetentionMs: defaulted(
+    'KEYWRIGHT_VERSION_RETENTION',
+    'How long the operator keeps versions that were retired, revoked or abandoned, and rows of resources that were deleted. Expired versions stay as long as their ApiKey.',
+    'a duration, at least 24h',
+    '720h',
+    between(24 * 3_600_000, Infinity),
+  ),
+  deliveryRetentionMs: defaulted(
+    'KEYWRIGHT_DELIVERY_RETENTION',
+    'How long the operator keeps rows of locations that it has emptied.',
+    'a duration, at least 1h',
+    '24h',
+    between(3_600_000, Infinity),
+  ),
   feedPollMs: defaulted(
     'KEYWRIGHT_FEED_POLL',
     'How often the operator looks for what others changed in the store: a direct revocation.',
@@ -196,11 +224,19 @@ const variables = {
     '10',
     wholeNumber(1, 100_000),
   ),
-  maxStalenessMs: reserved(
+  maxStalenessMs: defaulted(
     'KEYWRIGHT_MAX_STALENESS',
-    'How old the data of the authorizer may be before it refuses to decide.',
-    'a duration',
-    duration,
+    'How long the authorizer decides without proof that it reads the primary of the database; then its answer is `authorizer_stale`.',
+    'a duration, 15s to 1h',
+    '60s',
+    between(15_000, 3_600_000),
+  ),
+  requireHeartbeat: defaulted(
+    'KEYWRIGHT_REQUIRE_HEARTBEAT',
+    "What that proof is. `auto`: the operator's heartbeat, or answers of most hosts of a URL with several; a single host is believed. `on`: the heartbeat alone, so that an operator that is down for longer stops the verify API. `off`: none.",
+    '`auto`, `on` or `off`',
+    'auto',
+    z.enum(['auto', 'on', 'off']),
   ),
   metricsAddress: defaulted(
     'KEYWRIGHT_METRICS_ADDRESS',

@@ -74,6 +74,8 @@ function program(signal: AbortSignal): Command {
     .command('migrate')
     .description('bring the database to this version')
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
+    .option('--operator-password-file <file>', 'make the account keywright_operator_login with this password')
+    .option('--authorizer-password-file <file>', 'make the account keywright_authorizer_login with this password')
     .action(run(runMigrate, ['databaseUrl']));
   command
     .command('revoke')

@@ -117,6 +117,15 @@ const authorizer = z
       .describe(
         'How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above.',
       ),
+    maxStaleness: duration('60s').describe(
+      'How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale.',
+    ),
+    requireHeartbeat: z
+      .enum(['auto', 'on', 'off'])
+      .default('auto')
+      .describe(
+        "What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none.",
+      ),
     callers: z
       .strictObject({
         existingSecret: optionalName().describe(
@@ -162,12 +171,23 @@ const database = z
     authorizer: z
       .strictObject({
         existingSecret: optionalName().describe(
-          'A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer.',
+          'A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. Empty = the URL of the operator, except with postgres.enabled.',
+        ),
+        existingSecretKey: entryName('url').describe('Its entry.'),
+        passwordSecret: optionalName().describe('A Secret with the password of that user, where its URL has none.'),
+        passwordSecretKey: entryName('password').describe('Its entry.'),
+      })
+      .prefault({})
+      .describe('The database login of the authorizer. Set it: the login of the operator can change every key.'),
+    migration: z
+      .strictObject({
+        existingSecret: optionalName().describe(
+          'A Secret with the URL of the database user that owns the schema. An init container of the operator migrates with it, and the operator itself can log in as a member of the role keywright_operator. Empty = the operator migrates.',
         ),
         existingSecretKey: entryName('url').describe('Its entry.'),
       })
       .prefault({})
-      .describe('The authorizer can do with fewer rights.'),
+      .describe('The database login of migrations.'),
   })
   .prefault({});
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ChartValues } from '../../scripts/chart/values.ts';
 import { Installation } from '../harness/installation.ts';
@@ -33,6 +34,22 @@ afterAll(async () => {
   await plane.stop();
 }, 60_000);
 
+/** Who somebody is who logs in with this URL, and what he may do with the audit. */
+async function databaseRole(url: URL): Promise<object | undefined> {
+  const client = new Client({ connectionString: url.href.replace(url.hostname, here.postgresAddress) });
+  await client.connect();
+  try {
+    const { rows } = await client.query<object>(
+      `select current_user as user, rolsuper as superuser, has_table_privilege('keywright.audit', 'insert') as audits,
+         has_table_privilege('keywright.audit', 'update, delete, truncate') as erases
+       from pg_roles where rolname = current_user`,
+    );
+    return rows[0];
+  } finally {
+    await client.end();
+  }
+}
+
 it('comes up with the commands of the README and a database of its own to try it, which keeps its data when its Pod goes, and when the release goes', async () => {
   const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
   const [, block = ''] = /^```sh\n(kubectl create namespace payments\nhelm install.*?)^```$/ms.exec(readme) ?? [];
@@ -47,6 +64,15 @@ it('comes up with the commands of the README and a database of its own to try it
   const value = (await scene.readSecret('payments', 'billing-api-key'))?.['api-key'] ?? '';
   const allows = async () => (await here.verify(value, asked)).allowed === true;
   expect(await allows()).toBe(true);
+  // Neither program logs in as the superuser.
+  for (const [component, user] of [
+    ['operator', 'keywright_operator_login'],
+    ['authorizer', 'keywright_authorizer_login'],
+  ] as const) {
+    const loggedIn = new URL(await here.secretEntry(`keywright-postgres-${component}`, 'url'));
+    expect(loggedIn.username).toBe(user);
+    expect(await databaseRole(loggedIn)).toEqual({ user, superuser: false, audits: component === 'operator', erases: false });
+  }
   const password = fingerprint(await here.secretEntry('keywright-postgres', 'password'));
 
   const [before] = here.running('postgres');

@@ -17,8 +17,12 @@ export class Installation {
   readonly namespace: string;
   /** Where the chart under test lies. */
   readonly chart = chartPath;
+  /** The loopback address of the PostgreSQL that the chart starts. */
+  readonly postgresAddress: string;
 
-  private constructor(kube: Kube, helm: Helm, kubelet: Kubelet, namespace: string) {
+  private constructor(kube: Kube, helm: Helm, kubelet: Kubelet, where: { namespace: string; postgresAddress: string }) {
+    const { namespace, postgresAddress } = where;
+    this.postgresAddress = postgresAddress;
     this.kube = kube;
     this.helm = helm;
     this.kubelet = kubelet;
@@ -39,7 +43,8 @@ export class Installation {
       const program = programImage();
       return { ...program, mounts: [...program.mounts, hosts] };
     };
-    return new Installation(kube, await Helm.open(kube), await Kubelet.start({ kube, namespace, imageOf }), namespace);
+    const kubelet = await Kubelet.start({ kube, namespace, imageOf });
+    return new Installation(kube, await Helm.open(kube), kubelet, { namespace, postgresAddress: address });
   }
 
   /** `helm install` or `upgrade` of the chart under test; waits for its Pods. A failure shows what they logged. */

@@ -42,7 +42,7 @@ const loopMs = 150;
 const restartMs = 300;
 
 /**
- * Plays scheduler and kubelet for one namespace: binds its Pods, starts their container with the rendered arguments,
+ * Plays scheduler and kubelet for one namespace: binds its Pods, runs their init containers, starts their container with the rendered arguments,
  * environment, volumes and ServiceAccount token, says what the readiness probe says, starts again what ended, and ends what is
  * deleted. What it changes is the address of a listener: `:8080` becomes loopback and a free port, as a port mapping would.
  * preStop is not waited for, and a probe that would run a program says yes.
@@ -124,8 +124,8 @@ export class Kubelet {
     if (pod.spec.nodeName === undefined) await kube.request('POST', `${path}/binding`, { body: binding });
     const [container] = pod.spec.containers;
     if (container === undefined) throw new Error(`${pod.metadata.name} has no container`);
-    const init = { kube, path, pod, container, image: imageOf(container.image), claims: this.#claims, failures: this.#failures };
-    const slot = new Slot(init);
+    const shared = { kube, path, pod, container, imageOf, claims: this.#claims, failures: this.#failures };
+    const slot = new Slot({ ...shared, image: imageOf(container.image) });
     void slot.start();
     return slot;
   }
@@ -137,6 +137,7 @@ interface SlotInit {
   readonly pod: Pod;
   readonly container: PodContainer;
   readonly image: ContainerImage | undefined;
+  readonly imageOf: KubeletOptions['imageOf'];
   /** Where the volumes lie that outlive it. */
   readonly claims: string;
   readonly failures: string[];
@@ -206,11 +207,12 @@ class Slot implements RunningPod {
   async #keepRunning(): Promise<void> {
     const { image, failures, container } = this.#init;
     if (image === undefined) return;
+    while (!this.isEnding && !(await this.#initialise())) await delay(restartMs);
     while (!this.isEnding) {
       try {
         // Anew each time: the last ones may have become somebody's in the meantime.
         for (const { name } of container.ports ?? []) this.#ports.set(name, await freePort());
-        this.process = await this.#startOnce(image);
+        this.process = await this.#startOnce(image, container);
         this.#logs.push(this.process);
         await this.process.exited;
       } catch (error) {
@@ -221,8 +223,26 @@ class Slot implements RunningPod {
     }
   }
 
-  async #startOnce(image: ContainerImage): Promise<ServerProcess> {
-    const { kube, pod, container, claims } = this.#init;
+  /** Runs the init containers, one after the other; whether all of them ended well. */
+  async #initialise(): Promise<boolean> {
+    const { pod, imageOf, failures } = this.#init;
+    for (const container of pod.spec.initContainers ?? []) {
+      const image = imageOf(container.image);
+      if (image === undefined) continue;
+      try {
+        this.process = await this.#startOnce(image, container);
+        this.#logs.push(this.process);
+        if ((await this.process.exited) !== 0) return false;
+      } catch (error) {
+        failures.push((error as Error).message);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  async #startOnce(image: ContainerImage, container: PodContainer): Promise<ServerProcess> {
+    const { kube, pod, claims } = this.#init;
     const { securityContext = {} } = pod.spec;
     const dir = privateDir(`pod-${this.component}`);
     const mounts = await mountsOf(kube, pod, container, { own: `${dir}/volumes`, claims });

@@ -17,6 +17,7 @@ export interface Pod {
     readonly serviceAccountName: string;
     readonly terminationGracePeriodSeconds?: number;
     readonly securityContext?: { readonly runAsUser?: number; readonly runAsGroup?: number; readonly fsGroup?: number };
+    readonly initContainers?: readonly PodContainer[];
     readonly containers: readonly PodContainer[];
     readonly volumes?: readonly Volume[];
   };

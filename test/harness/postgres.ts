@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
@@ -24,6 +34,8 @@ export interface PostgresHandle {
 /** A server of one's own, for tests that stop, freeze, kill or restart it. */
 export interface OwnPostgres {
   readonly postgres: PostgresHandle;
+  /** Where its data lies; of the account that it runs under. */
+  readonly dataFolder: string;
   /** The server process that runs now. */
   readonly server: ServerProcess;
   /** Starts it again on the same port and data, after it was stopped or killed. */
@@ -53,26 +65,57 @@ export async function startPostgres(): Promise<OwnPostgres> {
     const bin = reachableBinaries(dir, account);
     const password = randomBytes(12).toString('hex');
     initialise(bin, dir, password, account);
-    const port = await freePort();
-    const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-    const start = (): Promise<ServerProcess> => startOn(bin, dir, port, url, account);
-    let server = await start();
-    const stop = async (): Promise<void> => {
-      await server.stop();
-      rmSync(dir, { recursive: true, force: true });
-    };
-    return {
-      postgres: { version: `PostgreSQL ${packageVersion(bin)}`, host: '127.0.0.1', port, password, url },
-      get server() {
-        return server;
-      },
-      restart: async () => (server = await start()),
-      stop,
-    };
+    return await runServer(bin, dir, password, account);
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * A standby that streams from another server of a test's own, which is restarted once for it: its folder is copied while it is
+ * stopped. `select pg_promote()` makes a primary of it, on the next timeline.
+ */
+export async function startStandby(primary: OwnPostgres): Promise<OwnPostgres> {
+  const account = serverAccount();
+  const dir = privateDir('postgres-standby');
+  try {
+    if (account !== undefined) openTo(dir, account);
+    const bin = reachableBinaries(dir, account);
+    await primary.server.stop();
+    const data = join(dir, 'data');
+    const copied = spawnSync('cp', ['-a', primary.dataFolder, data], { encoding: 'utf8' });
+    if (copied.status !== 0) throw new Error(`no copy: ${copied.stderr}`);
+    const { host, port, password } = primary.postgres;
+    const follow = `primary_conninfo = 'host=${host} port=${port} user=postgres password=${password}'\n`;
+    appendFileSync(join(data, 'postgresql.auto.conf'), follow);
+    writeFileSync(join(data, 'standby.signal'), '');
+    await primary.restart();
+    return await runServer(bin, dir, password, account);
+  } catch (error) {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Runs the server of a folder that is initialised. */
+async function runServer(bin: string, dir: string, password: string, account: Account | undefined): Promise<OwnPostgres> {
+  const port = await freePort();
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  const start = (): Promise<ServerProcess> => startOn(bin, dir, port, url, account);
+  let server = await start();
+  return {
+    postgres: { version: `PostgreSQL ${packageVersion(bin)}`, host: '127.0.0.1', port, password, url },
+    dataFolder: join(dir, 'data'),
+    get server() {
+      return server;
+    },
+    restart: async () => (server = await start()),
+    stop: async () => {
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }
 
 async function startOn(

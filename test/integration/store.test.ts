@@ -383,36 +383,6 @@ describe('migrations', () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  test('make the two roles: the operator writes, the authorizer only reads what a verdict needs', async () => {
-    const may = async (role: string, right: string, table: string): Promise<boolean> => {
-      return await session(async (client) => {
-        const { rows } = await client.query<{ may: boolean }>('select has_table_privilege($1, $2, $3) as may', [
-          role,
-          `keywright.${table}`,
-          right,
-        ]);
-        return rows[0]?.may === true;
-      });
-    };
-    expect(await may('keywright_operator', 'update', 'version')).toBe(true);
-    expect(await may('keywright_authorizer', 'select', 'version')).toBe(true);
-    expect(await may('keywright_authorizer', 'update', 'version')).toBe(false);
-    expect(await may('keywright_authorizer', 'select', 'audit')).toBe(false);
-    for (const table of ['catalog', 'owner', 'owner_group']) {
-      expect(await may('keywright_operator', 'insert', table)).toBe(true);
-      expect(await may('keywright_authorizer', 'select', table)).toBe(true);
-      expect(await may('keywright_authorizer', 'update', table)).toBe(false);
-    }
-    const mayRecord = (role: string): Promise<boolean> =>
-      session(async (client) => {
-        const right = `select has_function_privilege($1, 'keywright.record_use(text[], float8[])', 'execute') as may`;
-        return (await client.query<{ may: boolean }>(right, [role])).rows[0]?.may === true;
-      });
-    expect(await mayRecord('keywright_authorizer')).toBe(true);
-    await session((client) => client.query('create role somebody'));
-    expect(await mayRecord('somebody')).toBe(false);
-  });
-
   test('bring a database of the first release along with its keys, and its program still writes', async () => {
     await session((client) => client.query('create database first_release'));
     const address = new URL(url);
@@ -570,17 +540,6 @@ describe('a change', () => {
     });
     expect(outcome).toBe('revoked');
     expect(await store.readKey(next)).toMatchObject({ versions: [], key: { revokedReason: 'KeyCompromise' } });
-    await store.close();
-  });
-
-  test('of use that the program before this one reports is still taken', async () => {
-    const store = open();
-    await store.takeFence();
-    const { ref, version } = mintRequest();
-    await store.mint(mintRequest({ ref, version: { keyId: version.keyId } }));
-    const call = 'select keywright.record_use($1::text[], $2::float8[])';
-    await session((client) => client.query(call, [[version.keyId], [testStart + 1]]));
-    expect((await store.readKey(ref.uid)).versions).toMatchObject([{ lastUsedAt: testStart + 1 }]);
     await store.close();
   });
 

@@ -133,23 +133,60 @@ subjects:
 {{- end }}
 {{- end }}
 
-{{/* Where the URL of the database is: name and entry of a Secret. */}}
+{{/* Where the operator finds the URL of the database: name and entry of a Secret. */}}
 {{- define "keywright.databaseSecret" -}}
 {{- if .Values.database.existingSecret -}}
 { name: {{ .Values.database.existingSecret }}, key: {{ .Values.database.existingSecretKey }} }
 {{- else if .Values.postgres.enabled -}}
-{ name: keywright-postgres, key: url }
+{ name: keywright-postgres-operator, key: url }
 {{- else -}}
 { name: keywright-database, key: url }
 {{- end }}
 {{- end }}
 
-{{/* Variables that both programs read: dict "root" $ "secret" reference. */}}
+{{/* Where the authorizer finds its own; empty = it has none, and takes the operator's. */}}
+{{- define "keywright.authorizerDatabaseSecret" -}}
+{{- with .Values.database.authorizer -}}
+{{- if .existingSecret -}}
+{ name: {{ .existingSecret }}, key: {{ .existingSecretKey }} }
+{{- else if $.Values.postgres.enabled -}}
+{ name: keywright-postgres-authorizer, key: url }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where the URL of the owner of the schema is; empty = the operator's own login migrates. */}}
+{{- define "keywright.migrationSecret" -}}
+{{- with .Values.database.migration -}}
+{{- if .existingSecret -}}
+{ name: {{ .existingSecret }}, key: {{ .existingSecretKey }} }
+{{- else if $.Values.postgres.enabled -}}
+{ name: keywright-postgres, key: url }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the password of the operator's database user, as name and key; empty = the URL has it. */}}
+{{- define "keywright.operatorPassword" -}}
+{{- with .Values.database -}}
+{{- if .passwordSecret }}{{ dict "name" .passwordSecret "key" .passwordSecretKey | toJson }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The same of the authorizer: never the operator's, unless it logs in as the operator. */}}
+{{- define "keywright.authorizerPassword" -}}
+{{- with .Values.database.authorizer -}}
+{{- if .passwordSecret }}{{ dict "name" .passwordSecret "key" .passwordSecretKey | toJson }}
+{{- else if not (include "keywright.authorizerDatabaseSecret" $) }}{{ include "keywright.operatorPassword" $ }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Variables that both programs read: dict "root" $ "secret" reference "password" name and key as JSON, or empty. */}}
 {{- define "keywright.env" -}}
 - name: KEYWRIGHT_DATABASE_URL
   valueFrom:
     secretKeyRef: {{ .secret }}
-{{- if .root.Values.database.passwordSecret }}
+{{- if .password }}
 - { name: KEYWRIGHT_DATABASE_PASSWORD_FILE, value: /etc/keywright/database/password }
 {{- end }}
 - { name: KEYWRIGHT_PEPPERS_FILE, value: /etc/keywright/peppers/peppers.json }
@@ -157,27 +194,29 @@ subjects:
 - { name: KEYWRIGHT_LOG_LEVEL, value: {{ .root.Values.logLevel }} }
 {{- end }}
 
+{{/* dict "password" as above. */}}
 {{- define "keywright.volumeMounts" -}}
 - { name: peppers, mountPath: /etc/keywright/peppers, readOnly: true }
-{{- if .Values.database.passwordSecret }}
+{{- if .password }}
 - { name: database, mountPath: /etc/keywright/database, readOnly: true }
 {{- end }}
 {{- end }}
 
+{{/* dict "root" $ "password" as above. */}}
 {{- define "keywright.volumes" -}}
 - name: peppers
   secret:
-    secretName: {{ .Values.peppers.existingSecret | default "keywright-peppers" }}
+    secretName: {{ .root.Values.peppers.existingSecret | default "keywright-peppers" }}
     # 0440, of which tools of YAML 1.2 would make 440.
     defaultMode: 288
     items: [{ key: peppers.json, path: peppers.json }]
-{{- if .Values.database.passwordSecret }}
+{{- with .password | default "{}" | fromJson }}
 - name: database
   secret:
-    secretName: {{ .Values.database.passwordSecret }}
+    secretName: {{ .name }}
     # 0440, of which tools of YAML 1.2 would make 440.
     defaultMode: 288
-    items: [{ key: {{ .Values.database.passwordSecretKey }}, path: password }]
+    items: [{ key: {{ .key }}, path: password }]
 {{- end }}
 {{- end }}
 

@@ -39,6 +39,8 @@ export interface ObjectMeta {
   readonly finalizers?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Who wrote which field last, see `api/managers`; on objects that were read live only. */
+  readonly managedFields?: unknown;
 }
 
 /** An object of the API: ours or a Namespace. */

@@ -42,6 +42,8 @@ export interface AuthorizeSources {
   readonly timeoutMs?: number | undefined;
   /** The time that expiries are compared with; `undefined` = not known now, and nothing can be decided. Absent = the clock's. */
   readonly verifyNow?: () => Instant | undefined;
+  /** Why nothing may be decided now; see {@link Freshness}. Absent = never. */
+  readonly blocked?: () => Failure | undefined;
   /** Absent = nobody keeps what was used. */
   readonly usage?: Pick<Usage, 'note'>;
   readonly limits?: AuthorizeLimits;
@@ -68,7 +70,9 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
   const staleness = new StalenessLog(clock, log);
   const judge = (looked: Lookup, request: AuthRequest): Verdict => {
     const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
-    const found = now === undefined ? timeless : looked;
+    // After the look-up: what was read meanwhile may have come from the wrong server.
+    const blocked = sources.blocked?.();
+    const found: Lookup = blocked === undefined ? (now === undefined ? timeless : looked) : { kind: 'stale', error: blocked };
     staleness.note(found);
     // A wrong secret is no use of a key: ids are public.
     if (found.kind === 'known') usage?.note(found.keyId, clientOf(found.key, request));

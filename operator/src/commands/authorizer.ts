@@ -1,10 +1,11 @@
 import { createAuthorize } from '../authorize/authorize.ts';
+import type { Freshness } from '../authorize/freshness.ts';
 import { openProtection } from '../server/protection.ts';
 import { listening, startHealthServer, startVerifyServer } from '../server/start.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
-import { openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import { openFreshness, openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
 import { reloadOnChange } from './reload.ts';
 import type { SharedClock } from './sharedclock.ts';
 
@@ -15,6 +16,8 @@ const lingerMs = 1_000;
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
   reporting: boolean;
+  /** Absent = not looked at yet. */
+  freshness?: Freshness;
   /** Absent = not compared yet. */
   time?: SharedClock;
 }
@@ -45,6 +48,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     ready: [
       { name: 'store', isWell },
       { name: 'usage', isWell: () => readiness.reporting },
+      { name: 'primary', isWell: () => readiness.freshness?.isReady() === true },
       { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });
@@ -52,6 +56,8 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     const peppers = await openPeppers(context, store, peppersFile, metrics.recorder);
     const time = await openSharedClock(context, store, metrics.recorder);
     readiness.time = time;
+    const freshness = await openFreshness(context, store);
+    readiness.freshness = freshness;
     const usage = await openUsage(context, store, metrics.recorder);
     readiness.reporting = true;
     try {
@@ -60,6 +66,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
         metrics: metrics.recorder,
         verifyNow: () => time.verifyNow(),
         limits: { refusalsPerSecond: config.refusalsPerSecond },
+        blocked: () => freshness.blocked(),
       });
       const { listenAddress: address, maxConnections } = config;
       const served = { address, protection, authorize, clock, log, metrics: metrics.recorder, maxConnections };

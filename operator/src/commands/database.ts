@@ -1,7 +1,9 @@
+import { Freshness } from '../authorize/freshness.ts';
 import { Usage } from '../authorize/usage.ts';
 import { Failure } from '../domain/failure.ts';
 import { PepperFile } from '../keys/pepperfile.ts';
 import type { Store } from '../store/port.ts';
+import type { LoginPasswords } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
 import { openPostgresStore } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
@@ -28,13 +30,13 @@ export interface DatabaseInput {
 export async function migrateWhenReachable(
   context: CommandContext,
   input: DatabaseInput,
-  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number } = {},
+  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number; readonly logins?: LoginPasswords } = {},
 ): Promise<void> {
   const { log } = context;
   const { url, passwordFile } = input;
-  const { adoptCluster = false, giveUpAfterMs } = options;
+  const { adoptCluster = false, giveUpAfterMs, logins = {} } = options;
   const more = passwordFile === undefined ? {} : { passwordFile };
-  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, ...more }), giveUpAfterMs);
+  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, logins, ...more }), giveUpAfterMs);
   for (const statement of outcome.statements) {
     log.warn('an administrator of the database must run this', { message: statement });
   }
@@ -71,6 +73,15 @@ export async function openUsage(context: CommandContext, store: Store, metrics: 
   const usage = new Usage({ store, clock, log, metrics, replicaId: systemId(), flushMs: config.usageFlushMs });
   await whenReachable(context, () => usage.start());
   return usage;
+}
+
+/** Whether the store reads the primary of the database, looked at from now on; see {@link Freshness}. */
+export async function openFreshness(context: CommandContext, store: Store): Promise<Freshness> {
+  const { clock, log, config, signal } = context;
+  const { requireHeartbeat: rule, maxStalenessMs } = config;
+  const freshness = new Freshness({ store, clock, log, rule, maxStalenessMs });
+  await freshness.start(signal);
+  return freshness;
 }
 
 /** The peppers of a file, compared with the store, and read again when the file changes. A wrong one is exit code 2. */

@@ -6,7 +6,9 @@ import { Controller } from '../reconcile/controller.ts';
 import type { Dependencies } from '../reconcile/dependencies.ts';
 import { FeedFollower } from '../reconcile/feed.ts';
 import { Gates } from '../reconcile/gates.ts';
+import { Heartbeat } from '../reconcile/heartbeat.ts';
 import { Outages } from '../reconcile/outages.ts';
+import { Retention } from '../reconcile/retention.ts';
 import { sharedUsageHorizon } from '../reconcile/usage.ts';
 import type { Resources } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
@@ -89,20 +91,33 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeWaiting(reason);
     },
   });
-  return together(cluster, keys, { feed, gates });
+  const { store, assertLeading } = parts;
+  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost });
+  const retention = new Retention({
+    ...{ store: parts.store, clock, log, metrics: parts.metrics },
+    limits: {
+      feedMs: config.feedRetentionMs,
+      auditMs: config.auditRetentionMs,
+      versionMs: config.versionRetentionMs,
+      deliveryMs: config.deliveryRetentionMs,
+    },
+  });
+  return together(cluster, keys, { feed, gates, retention, heartbeat });
 }
 
-/** What wakes keys besides changes of resources. */
-interface Wakers {
+/** What runs beside the reconcilers while this process leads. */
+interface Companions {
   readonly feed: FeedFollower;
   readonly gates: Gates;
+  readonly retention: Retention;
+  readonly heartbeat: Heartbeat;
 }
 
 /**
  * Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. And when the
  * feed is followed: what somebody changes in the store after a key's first pass must wake it.
  */
-function together(cluster: ClusterController, keys: Controller, { feed, gates }: Wakers): Engine {
+function together(cluster: ClusterController, keys: Controller, { feed, gates, retention, heartbeat }: Companions): Engine {
   let draining = false;
   return {
     listen: () => {
@@ -113,6 +128,8 @@ function together(cluster: ClusterController, keys: Controller, { feed, gates }:
       cluster.start();
       feed.start();
       gates.start();
+      retention.start();
+      heartbeat.start();
       void Promise.all([cluster.settled(), feed.opened()]).then(() => {
         if (!draining) keys.start();
       });
@@ -121,6 +138,8 @@ function together(cluster: ClusterController, keys: Controller, { feed, gates }:
       draining = true;
       feed.stop();
       gates.stop();
+      retention.stop();
+      heartbeat.stop();
       const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
       return drained.every(Boolean);
     },

@@ -1,19 +1,46 @@
+import { readFile } from 'node:fs/promises';
+
+import { LoginFault } from '../store/postgres/logins.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
+import { CommandFault, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
 import { migrateWhenReachable } from './database.ts';
 
 /** The arguments of `keywright migrate`. */
 export interface MigrateCommandOptions {
   /** Forget which cluster the database belongs to. */
   readonly adoptCluster: boolean;
+  /** A file with the password of the account `keywright_operator_login`, which is made then. */
+  readonly operatorPasswordFile?: string;
+  /** The same for `keywright_authorizer_login`. */
+  readonly authorizerPasswordFile?: string;
 }
 
-/** `keywright migrate`: brings the database to this program's schema, and ends. */
+/**
+ * `keywright migrate`: brings the database to this program's schema, makes the accounts that it is given passwords for, and
+ * ends. Throws {@link CommandFault} for a password that cannot be read or set.
+ */
 export async function runMigrate(context: CommandContext, options: MigrateCommandOptions): Promise<ExitCode> {
   const { config } = context;
   const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'migrate');
-  const { adoptCluster } = options;
+  const { adoptCluster, operatorPasswordFile, authorizerPasswordFile } = options;
+  const logins = {
+    ...(operatorPasswordFile === undefined ? {} : { operator: await readPassword(operatorPasswordFile) }),
+    ...(authorizerPasswordFile === undefined ? {} : { authorizer: await readPassword(authorizerPasswordFile) }),
+  };
   const metrics = createMetrics().recorder;
-  await migrateWhenReachable(context, { url, passwordFile: config.databasePasswordFile, metrics }, { adoptCluster });
+  try {
+    await migrateWhenReachable(context, { url, passwordFile: config.databasePasswordFile, metrics }, { adoptCluster, logins });
+  } catch (error) {
+    if (error instanceof LoginFault) throw new CommandFault(error.message);
+    throw error;
+  }
   return exitCodes.stopped;
+}
+
+async function readPassword(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trimEnd();
+  } catch {
+    throw new CommandFault(`the password file ${path} cannot be read`);
+  }
 }

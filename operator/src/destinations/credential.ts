@@ -13,7 +13,10 @@ export type CredentialKind = 'vault-token' | 'vault-approle' | 'aws';
 export const addressAnnotation = `${group}/vault-address`;
 
 /** The Secrets that the chart makes for the operator and the authorizer, whatever labels they bear. */
-const ownSecrets = ['keywright-peppers', 'keywright-database', 'keywright-postgres', 'keywright-callers'];
+const ownSecrets = [
+  ...['keywright-peppers', 'keywright-database', 'keywright-callers'],
+  ...['keywright-postgres', 'keywright-postgres-operator', 'keywright-postgres-authorizer'],
+];
 
 /**
  * The exact shapes, so that no other text leaves by mistake or on purpose.

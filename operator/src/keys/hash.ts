@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
 import type { Plaintext } from '../domain/plaintext.ts';
@@ -12,6 +12,19 @@ export const hashLength = 32;
  */
 export function hashToken(pepper: KeyObject, token: Plaintext): Uint8Array {
   return createHmac('sha256', pepper).update(token.reveal(), 'utf8').digest();
+}
+
+/**
+ * HMAC-SHA-256(pepper, "revoke" NUL token): shows that its maker holds the value of a key. No token contains a NUL, so that
+ * the result is the hash of no other token.
+ */
+export function possessionProof(pepper: KeyObject, token: Plaintext): Uint8Array {
+  return createHmac('sha256', pepper).update('revoke\0', 'utf8').update(token.reveal(), 'utf8').digest();
+}
+
+/** SHA-256 of a {@link possessionProof}: what the store keeps of it. Whoever reads it cannot make the proof. */
+export function proofDigest(proof: Uint8Array): Uint8Array {
+  return createHash('sha256').update(proof).digest();
 }
 
 /**

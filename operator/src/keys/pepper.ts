@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
-import { equalHashes, hashToken, pepperCheck } from './hash.ts';
+import { equalHashes, hashToken, pepperCheck, possessionProof } from './hash.ts';
 
 /** The least length of a pepper, in bytes: that of the hash. */
 export const pepperMinLength = 32;
@@ -34,6 +34,8 @@ export interface Peppers {
   hash(token: Plaintext): HashedToken;
   /** Hashes with the version's own pepper and compares. */
   matches(version: Pick<Version, 'pepperId' | 'hash'>, token: Plaintext): Match;
+  /** The proof of possession for `Store.revokeProven`, secret like the token; `undefined` = the pepper is unknown here. */
+  prove(version: Pick<Version, 'pepperId'>, token: Plaintext): Uint8Array | undefined;
 }
 
 /**
@@ -66,6 +68,11 @@ export class PepperRing implements Peppers {
 
   hash(token: Plaintext): HashedToken {
     return { pepperId: this.currentId, hash: hashToken(this.#current, token) };
+  }
+
+  prove(version: Pick<Version, 'pepperId'>, token: Plaintext): Uint8Array | undefined {
+    const pepper = this.#peppers.get(version.pepperId);
+    return pepper === undefined ? undefined : possessionProof(pepper, token);
   }
 
   matches(version: Pick<Version, 'pepperId' | 'hash'>, token: Plaintext): Match {

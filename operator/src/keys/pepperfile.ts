@@ -46,6 +46,10 @@ export class PepperFile implements Peppers {
   matches(version: Pick<Version, 'pepperId' | 'hash'>, token: Plaintext): Match {
     return this.file.value.matches(version, token);
   }
+
+  prove(version: Pick<Version, 'pepperId'>, token: Plaintext): Uint8Array | undefined {
+    return this.file.value.prove(version, token);
+  }
 }
 
 /** Compares every pepper of a ring with the store. Throws {@link PepperFault} at the first one that is another. */

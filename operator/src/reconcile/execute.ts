@@ -6,6 +6,7 @@ import { transient, waiting } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
+import { proofDigest } from '../keys/hash.ts';
 import { mintToken } from '../keys/mint.ts';
 import type { HeldValue, Transition } from '../store/port.ts';
 import type { Action, WriteTarget } from './action.ts';
@@ -13,6 +14,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopeOf } from './envelope.ts';
 import { asFailure, identify, lookAt } from './observe.ts';
 import { openTargets, sightOf, type Observed, type Sight } from './observed.ts';
+import { requesterOf } from './requester.ts';
 
 /** What a step taught about locations; `undefined` = forget, and look again. */
 export type SightChanges = readonly (readonly [Location, Sight | undefined])[];
@@ -33,6 +35,7 @@ export async function execute(
   if (action.kind !== 'look') deps.assertLeading();
   const { store } = deps;
   const { uid } = o.ref;
+  const requestedBy = requesterOf(o, action);
   switch (action.kind) {
     case 'look':
       return Promise.all(
@@ -48,17 +51,18 @@ export async function execute(
       );
     case 'revokeAll': {
       const { revokedReason, detail } = action;
-      await store.revokeAll(uid, { actor: storeActor, detail, ...(revokedReason === undefined ? {} : { revokedReason }) }, o.now);
+      const closing = revokedReason === undefined ? {} : { revokedReason };
+      await store.revokeAll(uid, { actor: storeActor, detail, requestedBy, ...closing }, o.now);
       return nothingSeen;
     }
     case 'saveSettings':
-      return done(await store.saveSettings(uid, action.applied, o.now));
+      return done(await store.saveSettings(uid, action.applied, o.now, requestedBy));
     case 'endVersions':
-      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled));
+      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled, requestedBy));
     case 'saveHandled':
-      return done(await store.saveHandled(uid, action.handled, o.now));
+      return done(await store.saveHandled(uid, action.handled, o.now, requestedBy));
     case 'setExpiry':
-      return done(await store.setExpiry(uid, action.expiries, o.now));
+      return done(await store.setExpiry(uid, action.expiries, o.now, requestedBy));
     case 'bringForward':
       return done(await store.bringForward(uid, action.ends, o.now));
     case 'beginWithdrawal':
@@ -67,6 +71,7 @@ export async function execute(
           uid,
           action.deliveries.map((delivery) => delivery.id),
           o.now,
+          requestedBy,
         ),
       );
     case 'withdraw':
@@ -111,6 +116,7 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
   const catalog = catalogOf(o);
   const { keyId, display, token } = mintToken({ ...catalog.spec.key, random: deps.random });
   const { hash, pepperId } = deps.peppers.hash(token);
+  const proof = deps.peppers.prove({ pepperId }, token);
   const version: Version = {
     id: deps.newId(),
     apiKeyUid: o.ref.uid,
@@ -133,9 +139,11 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
     ref: o.ref,
     applied,
     version,
+    ...(proof === undefined ? {} : { revocationDigest: proofDigest(proof) }),
     targets,
     lostKeyIds,
     ...(handled === undefined ? {} : { handled }),
+    requestedBy: requesterOf(o, action),
     now: o.now,
   });
   if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];

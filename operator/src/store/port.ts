@@ -3,6 +3,7 @@ import type { ApiKeyRef, Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
 import type { ReplicaReport, UsageHorizon } from './horizon.ts';
+import type { PrimarySurvey } from './primary.ts';
 
 /** A catalog in force, as the authorizer needs it. One row and one feed entry per change. */
 export interface CatalogRow {
@@ -126,12 +127,15 @@ export interface MintRequest {
   /** Written with the first version only: later ones find them in the row. */
   readonly applied: AppliedSettings;
   readonly version: Version;
+  /** SHA-256 of the proof of possession, see `keys/hash`; absent = {@link Store.revokeProven} does not know the version. */
+  readonly revocationDigest?: Uint8Array;
   /** The locations about to be written. */
   readonly targets: readonly { readonly targetName: string; readonly location: Location }[];
   /** Pending attempts of the same epoch whose value no location holds: they move to `retiring` with `lost`. */
   readonly lostKeyIds: readonly string[];
   /** Requests that this mint answers, recorded with it; what is not given stays as it is. */
   readonly handled?: HandledRequests;
+  readonly requestedBy?: RequestedBy;
   readonly now: Instant;
 }
 
@@ -167,6 +171,16 @@ export interface HeldValue {
 /** Who did something, for the audit row: `operator`, `cli:<user>`, `admin-listener:<caller>`. */
 export type Actor = string;
 
+/** A field manager of the API server, and when it last wrote the field that brought a change about. A hint, not a proof of identity. */
+export interface Requester {
+  /** ≤ 128 characters, chosen by the client: `kubectl-client-side-apply`, `argocd-controller`. */
+  readonly manager: string;
+  readonly at?: Instant;
+}
+
+/** Who asked for a change: `operator` = it follows from time or from what was found; `unknown` = the API server does not say. */
+export type RequestedBy = Requester | 'operator' | 'unknown';
+
 /** What a verify needs to know of one key id; see authorize/lookup. */
 export interface KeyRecord {
   readonly version: Version;
@@ -192,6 +206,18 @@ export interface UsedVersion {
   /** See `VersionUse.by`; absent = not known. */
   readonly by?: string;
 }
+
+/** Why every version of an ApiKey is revoked. */
+export interface RevocationCause {
+  readonly actor: Actor;
+  /** Closes the key for good. */
+  readonly revokedReason?: string;
+  readonly detail: string;
+  readonly requestedBy?: RequestedBy;
+}
+
+/** What a revocation without the operator came to. */
+export type RevocationOutcome = 'revoked' | 'already' | 'unknown';
 
 /** What a revocation without the operator says of itself. */
 export interface DirectRevocation {
@@ -227,6 +253,8 @@ export interface FeedRow {
 export interface AuditRow {
   readonly at: Instant;
   readonly actor: Actor;
+  /** Absent = not known, or the actor himself asked. */
+  readonly requestedBy?: Requester | 'operator';
   readonly action: string;
   readonly apiKeyUid: string | undefined;
   readonly keyId: string | undefined;
@@ -241,6 +269,32 @@ export interface AuditFilter {
   readonly apiKeyUid?: string;
   readonly keyId?: string;
   readonly subjectUid?: string;
+}
+
+/** What {@link Store.prune} removes: what is older than these instants. */
+export interface PruneBefore {
+  /** The last row of the feed stays whatever its age. */
+  readonly feed: Instant;
+  /** Rows younger than 30 days stay, see migration 0004. */
+  readonly audit: Instant;
+  /**
+   * Ended versions, released ApiKeys, deleted catalogs, owners and groups. Nothing that an answer depends on goes: expired
+   * versions stay as long as their ApiKey, and so does what {@link KeyState} tells of ended versions.
+   */
+  readonly ended: Instant;
+  /** Deliveries that are gone, by the begin of their withdrawal. */
+  readonly deliveries: Instant;
+}
+
+/** The tables that {@link Store.prune} removes rows from. */
+export const prunedTables = ['delivery', 'version', 'apikey', 'catalog', 'owner', 'owner_group', 'feed', 'audit'] as const;
+export type PrunedTable = (typeof prunedTables)[number];
+
+/** What one call of {@link Store.prune} came to. */
+export interface Pruned {
+  readonly rows: Readonly<Record<PrunedTable, number>>;
+  /** Where the next call goes on; absent = nothing is left. */
+  readonly next?: number;
 }
 
 /**
@@ -264,6 +318,13 @@ export interface Store {
   takeFence(): Promise<number>;
   /** The database's own clock, for skew. */
   now(): Promise<Instant>;
+  /** Writes the heartbeat of the operator that leads: authorizers see by it that they read where the operator writes. */
+  beat(): Promise<void>;
+  /**
+   * Asks all hosts of the database's URL whether the one in use is still the primary, and leaves it when another one took its
+   * place. Never rejects.
+   */
+  surveyPrimary(): Promise<PrimarySurvey>;
 
   readKey(uid: string): Promise<KeyState>;
   /** Uids of all keys that are not released: for resyncs and sweeps. */
@@ -300,7 +361,7 @@ export interface Store {
    * Sets the expiry of versions that are not ended, nearer or later; the end of a retirement follows a nearer one. `already` =
    * they have it.
    */
-  setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant): Promise<Transition>;
+  setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
    * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}.
@@ -311,25 +372,29 @@ export interface Store {
     reason: EndedReason,
     now: Instant,
     handled?: HandledRequests,
+    requestedBy?: RequestedBy,
   ): Promise<Transition>;
   /** Replaces what counts as handled: a member that is not given is forgotten. */
-  saveHandled(uid: string, handled: HandledRequests, now: Instant): Promise<Transition>;
+  saveHandled(uid: string, handled: HandledRequests, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** Ends every version as revoked and, with `revokedReason`, closes the key for good. */
-  revokeAll(
-    uid: string,
-    cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string },
-    now: Instant,
-  ): Promise<Transition>;
+  revokeAll(uid: string, cause: RevocationCause, now: Instant): Promise<Transition>;
   /**
    * Revokes without the operator, by a database function that can do nothing else; the database dates it. Needs no fence and
    * takes none away: the operator reads of it in the feed. `already` = ended or closed before; `unknown` = no such key id.
+   * Authorizers may not call it.
    */
-  revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'>;
+  revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome>;
+  /**
+   * Ends one version like {@link revokeDirect} without `close`, for a caller that proves to hold its value: `proof` is what
+   * `Peppers.prove` makes. Authorizers may call it. A wrong proof is `unknown`, like a wrong key id. At most 60 a minute in the
+   * whole installation: further ones fail with `waiting StoreUnavailable` and change nothing.
+   */
+  revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
    * Writes what verdicts are made under when it differs: one row, one feed entry; none when only `accepted` does. `already` = it was
    * the same.
    */
-  saveSettings(uid: string, applied: AppliedSettings, now: Instant): Promise<Transition>;
+  saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** Carries acceptances of these states over into another period. Gives how many keys were in that state. */
   carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
   /**
@@ -338,7 +403,7 @@ export interface Store {
    */
   admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod>;
   /** live → withdrawing. */
-  beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition>;
+  beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** → gone: the location is empty, or not ours any more. */
   finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
   /**
@@ -357,14 +422,14 @@ export interface Store {
    * Writes a catalog that is valid as a whole. `already` = the same digest is there. Of a catalog, owner or group a new uid
    * under a known name deletes the old row in the same transaction, and a uid that was deleted never comes back (`already`).
    */
-  saveCatalog(row: CatalogRow, now: Instant): Promise<Transition>;
+  saveCatalog(row: CatalogRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** Its keys are unknown (`key_invalid`) from the commit on. */
   deleteCatalog(uid: string, now: Instant): Promise<Transition>;
   /** One row and one feed entry however many keys the owner has. `already` = nothing differs. */
-  saveOwner(row: OwnerRow, now: Instant): Promise<Transition>;
+  saveOwner(row: OwnerRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** Its keys answer `owner_inactive` from the commit on; an owner of the same name later has another uid. */
   deleteOwner(uid: string, now: Instant): Promise<Transition>;
-  saveGroup(row: GroupRow, now: Instant): Promise<Transition>;
+  saveGroup(row: GroupRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   deleteGroup(uid: string, now: Instant): Promise<Transition>;
   /** How many keys that are not released name each catalog, owner and destination: for status counts. */
   countKeys(): Promise<KeyCounts>;
@@ -392,6 +457,11 @@ export interface Store {
   latestRevision(): Promise<number>;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
+  /**
+   * Removes rows that nothing depends on any more, at most 1,000 of each table, without a fence: it may be done twice. Call it
+   * again with `next` until there is none; without `after` it begins anew.
+   */
+  prune(before: PruneBefore, after?: number): Promise<Pruned>;
   /** Newest first, at most `limit`. */
   readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]>;
   close(): Promise<void>;

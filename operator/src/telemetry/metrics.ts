@@ -70,6 +70,8 @@ export interface Metrics {
   fileReloaded(sample: { readonly file: string; readonly successful: boolean }): void;
   /** A listener closed a connection to keep within its bounds; `listener` is `verify` or `health`. */
   connectionDropped(sample: { readonly listener: ListenerName; readonly cause: ConnectionDropCause }): void;
+  /** Old rows were removed from the store, by table: a name of `prunedTables`. */
+  pruned(rows: Readonly<Record<string, number>>): void;
 }
 
 /** Which listener a sample is of. */
@@ -171,6 +173,9 @@ function workMetrics(registry: Registry): WorkMetrics {
   );
   const dropped = counter(registry, 'keywright_usage_dropped_total', 'Uses of keys that were not kept.', []);
   const skew = gauge(registry, 'keywright_clock_skew_seconds', "How far this machine's clock is ahead of the database's.");
+  const pruned = counter(registry, 'keywright_store_rows_pruned_total', 'Old rows removed from the database, by table.', [
+    'table',
+  ]);
   const leader = gauge(registry, 'keywright_leader', '1 while this process leads, else 0.');
   return {
     reconciled: ({ outcome, reason, durationMs }) => {
@@ -204,6 +209,9 @@ function workMetrics(registry: Registry): WorkMetrics {
     },
     leading: (leads) => {
       leader.set(leads ? 1 : 0);
+    },
+    pruned: (rows) => {
+      for (const [table, count] of Object.entries(rows)) if (count > 0) pruned.inc({ table }, count);
     },
   };
 }
@@ -301,4 +309,5 @@ export const silentMetrics: Metrics = {
   leading: () => {},
   fileReloaded: () => {},
   connectionDropped: () => {},
+  pruned: () => {},
 };

@@ -81,7 +81,19 @@ export interface KeywrightValuesDestinationsArgs {
 
 /** The authorizer can do with fewer rights. */
 export interface KeywrightValuesDatabaseAuthorizerArgs {
-  /** A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. */
+  /** A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. Empty = the URL of the operator, except with postgres.enabled. */
+  existingSecret?: pulumi.Input<string> | undefined;
+  /** Its entry. */
+  existingSecretKey?: pulumi.Input<string> | undefined;
+  /** A Secret with the password of that user, where its URL has none. */
+  passwordSecret?: pulumi.Input<string> | undefined;
+  /** Its entry. */
+  passwordSecretKey?: pulumi.Input<string> | undefined;
+}
+
+/** The database login of migrations. */
+export interface KeywrightValuesDatabaseMigrationArgs {
+  /** A Secret with the URL of the database user that owns the schema. An init container of the operator migrates with it, and the operator itself can log in as a member of the role keywright_operator. Empty = the operator migrates. */
   existingSecret?: pulumi.Input<string> | undefined;
   /** Its entry. */
   existingSecretKey?: pulumi.Input<string> | undefined;
@@ -99,8 +111,10 @@ export interface KeywrightValuesDatabaseArgs {
   passwordSecret?: pulumi.Input<string> | undefined;
   /** Its entry. */
   passwordSecretKey?: pulumi.Input<string> | undefined;
-  /** The authorizer can do with fewer rights. */
+  /** The database login of the authorizer. Set it: the login of the operator can change every key. */
   authorizer?: pulumi.Input<KeywrightValuesDatabaseAuthorizerArgs> | undefined;
+  /** The database login of migrations. */
+  migration?: pulumi.Input<KeywrightValuesDatabaseMigrationArgs> | undefined;
 }
 
 /** Its image. */

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import { FenceLost } from '../../../operator/src/store/port.ts';
+import { proofDigest } from '../../../operator/src/keys/hash.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '../../builders/mintrequest.ts';
 import type { MintRequestChanges } from '../../builders/mintrequest.ts';
@@ -337,6 +338,108 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         await store.takeOver(next, { settings: keySettings() }, later);
         expect(await store.revokeDirect(current, { ...leak, close: true })).toBe('revoked');
         expect((await read(next.uid)).key?.revokedReason).toBe('KeyCompromise');
+      });
+    });
+
+    describe('the audit', () => {
+      const ana = { manager: 'kubectl-edit', at: testStart - hour };
+
+      test('says who asked, and when, as far as the API server tells', async () => {
+        const request = mintRequest();
+        const { uid } = request.ref;
+        await store.mint({ ...request, requestedBy: { manager: 'argocd-controller' } });
+        await store.activate(uid, request.version.keyId, undefined, later);
+        await store.saveSettings(uid, { settings: { ...request.applied.settings, suspended: true } }, later, ana);
+        await store.saveHandled(uid, { rotate: 'x' }, later, ana);
+        await store.setExpiry(uid, [{ keyId: request.version.keyId, expiresAt: later + hour }], later, ana);
+        await store.revokeAll(uid, { actor: 'operator', detail: 'the ApiKey was deleted', requestedBy: 'unknown' }, later);
+        const audit = (await store.readAudit({ apiKeyUid: uid }, 20)).toReversed();
+        expect(audit.map(({ action, requestedBy }) => [action, requestedBy])).toEqual([
+          ['mint', { manager: 'argocd-controller' }],
+          ['activate', 'operator'],
+          ['edit', ana],
+          ['handle', ana],
+          ['set-expiry', ana],
+          ['revoke', undefined],
+        ]);
+        expect(audit.every(({ actor }) => actor === 'operator')).toBe(true);
+      });
+
+      test('is not led astray by a field manager that calls itself operator', async () => {
+        const request = mintRequest();
+        await store.mint({ ...request, requestedBy: { manager: 'operator' } });
+        expect((await store.readAudit({ apiKeyUid: request.ref.uid }, 1))[0]?.requestedBy).toEqual({ manager: 'operator' });
+      });
+    });
+
+    describe('a revocation by proof', () => {
+      const proofOf = (keyId: string) => Buffer.from(`the proof of ${keyId}`);
+      const provable = async (ref = uniqueRef(), epoch = 1) => {
+        const request = mintRequest({ ref, version: { epoch } });
+        const { keyId } = request.version;
+        expect(await store.mint({ ...request, revocationDigest: proofDigest(proofOf(keyId)) })).toBe('done');
+        await store.activate(ref.uid, keyId, later + hour, later);
+        return { uid: ref.uid, keyId };
+      };
+
+      test('ends that version alone, with nobody leading, and the next mint knows why', async () => {
+        const ref = uniqueRef();
+        const old = await provable(ref);
+        const { uid, keyId } = await provable(ref, 2);
+        const reader = database.open();
+        const revoke = async () => expect(await reader.revokeProven(keyId, proofOf(keyId), 'KeyCompromise')).toBe('revoked');
+        const [row, ...none] = await rowsOf(revoke);
+        expect(none).toEqual([]);
+        expect(row).toMatchObject({ kind: 'ApiKey', subjectUid: uid });
+        expect(row).not.toHaveProperty('fence');
+        const state = await read(uid);
+        expect(state.versions).toMatchObject([{ keyId: old.keyId, state: 'retiring' }]);
+        expect(state.key).not.toHaveProperty('revokedReason');
+        expect(state.compromised?.keyId).toBe(keyId);
+        expect(await store.readAudit({ keyId }, 1)).toMatchObject([
+          { action: 'revoke', actor: 'proof of possession', detail: { reason: 'KeyCompromise' } },
+        ]);
+        expect(await reader.revokeProven(keyId, proofOf(keyId), 'KeyCompromise')).toBe('already');
+        await reader.close();
+      });
+
+      test('changes nothing without the right proof: not with the hash, not with the digest, not of a version without one', async () => {
+        const { uid, keyId } = await provable();
+        const other = await provable();
+        const unprovable = await minted();
+        const before = await read(uid);
+        const hash = before.versions[0]?.hash ?? Buffer.alloc(32);
+        const attempts = async () => {
+          for (const proof of [hash, proofDigest(proofOf(keyId)), proofOf(other.keyId), Buffer.alloc(0), Buffer.alloc(32)])
+            expect(await store.revokeProven(keyId, proof, 'KeyCompromise')).toBe('unknown');
+          expect(await store.revokeProven('nobody', proofOf('nobody'), 'KeyCompromise')).toBe('unknown');
+          const { keyId: bare, hash: bareHash } = unprovable.version;
+          expect(await store.revokeProven(bare, bareHash, 'KeyCompromise')).toBe('unknown');
+        };
+        expect(await rowsOf(attempts)).toEqual([]);
+        expect(await read(uid)).toEqual(before);
+      });
+
+      test('happens at most sixty times a minute, and again in the next one', async () => {
+        // Past the minute that the other tests spent.
+        const minute = later + 10 * 60_000;
+        await database.setNow(minute);
+        const keys = [];
+        for (let count = 0; count < 62; count += 1) keys.push(await provable());
+        const [late, last, ...first] = keys;
+        for (const { keyId } of first) expect(await store.revokeProven(keyId, proofOf(keyId), 'Leaked')).toBe('revoked');
+        const { uid = '', keyId = '' } = late ?? {};
+        await expect(store.revokeProven(keyId, proofOf(keyId), 'Leaked')).rejects.toMatchObject({
+          kind: 'waiting',
+          reason: 'StoreUnavailable',
+          message: expect.stringContaining('53400') as string,
+        });
+        expect((await read(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
+        // Whoever knows the key id by another right is not held up.
+        expect(await store.revokeDirect(last?.keyId ?? '', { actor: 'cli:ana', reason: 'Leaked', close: true })).toBe('revoked');
+        await database.setNow(minute + 60_000);
+        expect(await store.revokeProven(keyId, proofOf(keyId), 'Leaked')).toBe('revoked');
+        await database.setNow(later);
       });
     });
 

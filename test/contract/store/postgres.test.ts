@@ -1,4 +1,7 @@
+import { randomBytes } from 'node:crypto';
+
 import { Client } from 'pg';
+import { afterAll, beforeAll } from 'vitest';
 
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
@@ -6,17 +9,28 @@ import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { usePostgres } from '../../harness/parts.ts';
 import { acceptanceSuite } from './acceptancesuite.ts';
 import { lifecycleSuite } from './lifecyclesuite.ts';
+import { retentionSuite } from './retentionsuite.ts';
 import { rightsSuite } from './rightssuite.ts';
 import { storeSuite } from './suite.ts';
 import type { StoreDatabase } from './suite.ts';
 import { useSuite } from './usesuite.ts';
 
 const postgres = await usePostgres();
+// The rights of the operator's role are enough for everything that the store promises.
+const account = `operator_${randomBytes(6).toString('hex')}`;
+
+beforeAll(async () => {
+  const { url } = await postgres.createDatabase();
+  await session(url, (client) => client.query(`create role ${account} login password '${account}' in role keywright_operator`));
+});
+afterAll(async () => {
+  await session(postgres.url, (client) => client.query(`drop role ${account}`));
+});
 
 async function createDatabase(): Promise<StoreDatabase> {
   const { url } = await postgres.createDatabase();
   return {
-    open: () => openPostgresStore({ url, clock: systemClock, log: silentLog }),
+    open: () => openPostgresStore({ url: operatorUrl(url), clock: systemClock, log: silentLog }),
     setNow: (now) =>
       session(url, async (client) => {
         const body = `select to_timestamp(${now}::float8 / 1000)`;
@@ -28,6 +42,13 @@ async function createDatabase(): Promise<StoreDatabase> {
     rowsWrittenBy: (work) => rowsWrittenBy(url, work),
     close: () => Promise.resolve(),
   };
+}
+
+function operatorUrl(url: string): string {
+  const address = new URL(url);
+  address.username = account;
+  address.password = account;
+  return address.href;
 }
 
 async function session<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
@@ -83,3 +104,4 @@ rightsSuite('the store on PostgreSQL', createDatabase);
 lifecycleSuite('the store on PostgreSQL', createDatabase);
 acceptanceSuite('the store on PostgreSQL', createDatabase);
 useSuite('the store on PostgreSQL', createDatabase);
+retentionSuite('the store on PostgreSQL', createDatabase);

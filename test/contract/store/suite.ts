@@ -555,11 +555,12 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
       test('writes who did what when, newest first, and no hash', async () => {
         const { ref, version } = await minted({}, true);
         const audit = await store.readAudit({ apiKeyUid: ref.uid }, 10);
+        const by = { actor: 'operator', requestedBy: 'operator' };
         expect(audit).toEqual([
-          { at: later, actor: 'operator', action: 'activate', apiKeyUid: ref.uid, keyId: version.keyId, detail: {} },
+          { at: later, ...by, action: 'activate', apiKeyUid: ref.uid, keyId: version.keyId, detail: {} },
           {
             at: testStart,
-            actor: 'operator',
+            ...by,
             action: 'mint',
             apiKeyUid: ref.uid,
             keyId: version.keyId,

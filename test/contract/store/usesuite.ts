@@ -65,6 +65,13 @@ export function useSuite(name: string, createDatabase: () => Promise<StoreDataba
         expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: now, lastUsedAt: now }]);
       });
 
+      test('lies at most a day back, so that a made-up use reaches no further', async () => {
+        const { ref, version } = await minted();
+        await store.recordUse([{ keyId: version.keyId, ageMs: 1e15, by: 'curl' }]);
+        const at = now - 24 * hour;
+        expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: at, lastUsedAt: at, usedBy: [{ at }] }]);
+      });
+
       test('of many is one call, which ignores those that nobody knows and makes no revision', async () => {
         const [one, other] = [await minted(), await minted()];
         const used = [one.version.keyId, 'nobody', other.version.keyId].map((keyId) => ({ keyId, ageMs: 0 }));
@@ -165,6 +172,20 @@ export function useSuite(name: string, createDatabase: () => Promise<StoreDataba
         await store.signOffReplica(stays);
         await store.signOffReplica('nobody');
         expect(await store.readUsageHorizon()).toEqual({ kind: 'unknown', why: 'no replica' });
+      });
+
+      test('not while more replicas report than are kept: made-up ones only delay, and none is refused', async () => {
+        const real = randomUUID();
+        await store.reportReplica({ id: real, flushedThrough: now, dropped: 0 });
+        for (let count = 1; count < 256; count += 1)
+          await store.reportReplica({ id: randomUUID(), flushedThrough: now, dropped: 0 });
+        expect(await store.readUsageHorizon()).toMatchObject({ kind: 'known' });
+        const late = randomUUID();
+        await store.reportReplica({ id: late, flushedThrough: now, dropped: 0 });
+        expect(await store.readUsageHorizon()).toEqual({ kind: 'unknown', why: 'dropping' });
+        await passTime(hour + 1);
+        for (const id of [real, late]) await store.reportReplica({ id, flushedThrough: now, dropped: 0 });
+        expect(await store.readUsageHorizon()).toMatchObject({ kind: 'known' });
       });
 
       test('not for an hour after a replica dropped uses, also when it has left', async () => {

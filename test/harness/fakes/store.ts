@@ -5,8 +5,10 @@ import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
 import type { Clock, Instant } from '../../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason } from '../../../operator/src/domain/version.ts';
 import { catalogChange, groupChange, ownerChange } from '../../../operator/src/store/changes.ts';
+import { proofDigest } from '../../../operator/src/keys/hash.ts';
 import { usageHorizon } from '../../../operator/src/store/horizon.ts';
 import type { ReplicaReport, UsageHorizon } from '../../../operator/src/store/horizon.ts';
+import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
@@ -28,6 +30,11 @@ import type {
   KeyState,
   MintRequest,
   OwnerRow,
+  PruneBefore,
+  Pruned,
+  RequestedBy,
+  RevocationCause,
+  RevocationOutcome,
   Store,
   Transition,
   UsedVersion,
@@ -38,8 +45,8 @@ import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
-import type { RevocationCause } from './store/ends.ts';
 import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
+import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
@@ -126,6 +133,20 @@ export class MemoryStore implements Store {
     return await this.#read('now', () => this.#clock.now());
   }
 
+  async beat(): Promise<void> {
+    await this.#read('beat', () => {
+      if (this.#fence === undefined || this.#fence !== this.database.fence) throw new FenceLost();
+      this.database.heartbeatAt = this.#clock.now();
+    });
+  }
+
+  async surveyPrimary(): Promise<PrimarySurvey> {
+    await Promise.resolve();
+    const { heartbeatAt } = this.database;
+    const age = heartbeatAt === undefined ? {} : { heartbeatAgeMs: this.#clock.now() - heartbeatAt };
+    return { hosts: 1, answered: 1, superseded: false, ...age };
+  }
+
   async readKey(uid: string): Promise<KeyState> {
     return await this.#read('readKey', (rows) => readKey(rows, uid));
   }
@@ -156,7 +177,7 @@ export class MemoryStore implements Store {
   }
 
   async mint(request: MintRequest): Promise<ClaimOutcome> {
-    return await this.#transition('mint', request.now, (rows) => mint(rows, request));
+    return await this.#transition('mint', request.now, (rows) => ({ ...mint(rows, request), requestedBy: request.requestedBy }));
   }
 
   async intend(ref: ApiKeyRef, keyId: string, targets: MintRequest['targets'], now: Instant): Promise<ClaimOutcome> {
@@ -175,8 +196,8 @@ export class MemoryStore implements Store {
     return await this.#plain('bringForward', now, (rows) => bringForward(rows, uid, ends, now));
   }
 
-  async setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant): Promise<Transition> {
-    return await this.#plain('setExpiry', now, (rows) => setExpiry(rows, uid, expiries));
+  async setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('setExpiry', now, (rows) => ({ ...setExpiry(rows, uid, expiries), requestedBy }));
   }
 
   async endVersions(
@@ -185,21 +206,42 @@ export class MemoryStore implements Store {
     reason: EndedReason,
     now: Instant,
     handled: HandledRequests = {},
+    requestedBy?: RequestedBy,
   ): Promise<Transition> {
-    return await this.#plain('endVersions', now, (rows) => endVersions(rows, uid, { keyIds, reason, now, handled }));
+    const ending = { keyIds, reason, now, handled };
+    return await this.#plain('endVersions', now, (rows) => ({ ...endVersions(rows, uid, ending), requestedBy }));
   }
 
-  async saveHandled(uid: string, handled: HandledRequests, now: Instant): Promise<Transition> {
-    return await this.#plain('saveHandled', now, (rows) => saveHandled(rows, uid, handled));
+  async saveHandled(uid: string, handled: HandledRequests, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveHandled', now, (rows) => ({ ...saveHandled(rows, uid, handled), requestedBy }));
   }
 
   async revokeAll(uid: string, cause: RevocationCause, now: Instant): Promise<Transition> {
-    return await this.#plain('revokeAll', now, (rows) => revokeAll(rows, uid, cause, now));
+    const { requestedBy } = cause;
+    return await this.#plain('revokeAll', now, (rows) => ({ ...revokeAll(rows, uid, cause, now), requestedBy }));
   }
 
-  async revokeDirect(keyId: string, revocation: DirectRevocation): Promise<'revoked' | 'already' | 'unknown'> {
+  async revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome> {
     await Promise.resolve();
     this.#begin('revokeDirect');
+    return this.#revoke(keyId, revocation);
+  }
+
+  async revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome> {
+    await Promise.resolve();
+    this.#begin('revokeProven');
+    const digest = this.database.rows.revocationDigests.get(keyId);
+    if (digest === undefined || Buffer.compare(digest, proofDigest(proof)) !== 0) return 'unknown';
+    const { revocationRate } = this.database;
+    const minute = Math.floor(this.#clock.now() / 60_000);
+    if (revocationRate.minute !== minute) Object.assign(revocationRate, { minute, revocations: 0 });
+    if (revocationRate.revocations >= 60) throw waiting('StoreUnavailable', 'too many keys were revoked in this minute (53400)');
+    const outcome = this.#revoke(keyId, { actor: 'proof of possession', reason, close: false });
+    if (outcome === 'revoked') revocationRate.revocations += 1;
+    return outcome;
+  }
+
+  #revoke(keyId: string, revocation: DirectRevocation): RevocationOutcome {
     const uid = this.database.rows.versions.find((one) => one.keyId === keyId)?.apiKeyUid;
     if (uid === undefined) return 'unknown';
     const now = this.#clock.now();
@@ -207,8 +249,8 @@ export class MemoryStore implements Store {
     return outcome === 'done' ? 'revoked' : 'already';
   }
 
-  async saveSettings(uid: string, applied: AppliedSettings, now: Instant): Promise<Transition> {
-    return await this.#plain('saveSettings', now, (rows) => saveSettings(rows, uid, applied));
+  async saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, applied), requestedBy }));
   }
 
   async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {
@@ -228,8 +270,16 @@ export class MemoryStore implements Store {
     });
   }
 
-  async beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant): Promise<Transition> {
-    return await this.#plain('beginWithdrawal', now, (rows) => beginWithdrawal(rows, uid, deliveryIds, now));
+  async beginWithdrawal(
+    uid: string,
+    deliveryIds: readonly string[],
+    now: Instant,
+    requestedBy?: RequestedBy,
+  ): Promise<Transition> {
+    return await this.#plain('beginWithdrawal', now, (rows) => ({
+      ...beginWithdrawal(rows, uid, deliveryIds, now),
+      requestedBy,
+    }));
   }
 
   async finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition> {
@@ -244,24 +294,24 @@ export class MemoryStore implements Store {
     return await this.#plain('releaseKey', now, (rows) => releaseKey(rows, uid, now));
   }
 
-  async saveCatalog(row: CatalogRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveCatalog', now, (rows) => save(rows.catalogs, row, catalogs));
+  async saveCatalog(row: CatalogRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveCatalog', now, (rows) => ({ ...save(rows.catalogs, row, catalogs), requestedBy }));
   }
 
   async deleteCatalog(uid: string, now: Instant): Promise<Transition> {
     return await this.#plain('deleteCatalog', now, (rows) => remove(rows.catalogs, uid, catalogs));
   }
 
-  async saveOwner(row: OwnerRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveOwner', now, (rows) => save(rows.owners, row, owners));
+  async saveOwner(row: OwnerRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveOwner', now, (rows) => ({ ...save(rows.owners, row, owners), requestedBy }));
   }
 
   async deleteOwner(uid: string, now: Instant): Promise<Transition> {
     return await this.#plain('deleteOwner', now, (rows) => remove(rows.owners, uid, owners));
   }
 
-  async saveGroup(row: GroupRow, now: Instant): Promise<Transition> {
-    return await this.#plain('saveGroup', now, (rows) => save(rows.groups, row, groups));
+  async saveGroup(row: GroupRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
+    return await this.#plain('saveGroup', now, (rows) => ({ ...save(rows.groups, row, groups), requestedBy }));
   }
 
   async deleteGroup(uid: string, now: Instant): Promise<Transition> {
@@ -323,11 +373,23 @@ export class MemoryStore implements Store {
   }
 
   async latestRevision(): Promise<number> {
-    return await this.#read('latestRevision', ({ feed }) => feed.length);
+    return await this.#read('latestRevision', ({ feed }) => feed.at(-1)?.rev ?? 0);
   }
 
   async readFeed(from: number, limit: number): Promise<readonly FeedRow[]> {
-    return await this.#read('readFeed', ({ feed }) => feed.filter((row) => row.rev >= from).slice(0, limit));
+    return await this.#read('readFeed', ({ feed }) => {
+      const found = feed.filter((row) => row.rev >= from).slice(0, limit);
+      return found.map(({ at: _, ...row }) => row);
+    });
+  }
+
+  async prune(before: PruneBefore): Promise<Pruned> {
+    await Promise.resolve();
+    this.#begin('prune');
+    const rows = structuredClone(this.database.rows);
+    const pruned = prune(rows, before, this.#clock.now());
+    this.database.rows = rows;
+    return pruned;
   }
 
   async readAudit(filter: AuditFilter, limit: number): Promise<readonly AuditRow[]> {
@@ -368,13 +430,16 @@ export class MemoryStore implements Store {
   #commit(operation: string, now: Instant, fence: number | undefined, body: (rows: Rows) => Change): ClaimOutcome {
     const rows = structuredClone(this.database.rows);
     try {
-      const { uid, kind = 'ApiKey', revises, audit } = body(rows);
+      const { uid, kind = 'ApiKey', revises, audit, requestedBy } = body(rows);
+      const asked = fence === undefined || requestedBy === 'unknown' ? {} : { requestedBy: requestedBy ?? ('operator' as const) };
       if (fence !== undefined && fence !== this.database.fence) throw new FenceLost();
       rows.audit.push(
-        ...audit.map((one) => ({ at: now, actor: this.#actor, apiKeyUid: uid, keyId: undefined, detail: {}, ...one })),
+        ...audit.map((one) => ({ at: now, actor: this.#actor, apiKeyUid: uid, keyId: undefined, detail: {}, ...asked, ...one })),
       );
-      for (const subjectUid of revises)
-        rows.feed.push({ rev: rows.feed.length + 1, id: randomUUID(), kind, subjectUid, ...optional('fence', fence) });
+      for (const subjectUid of revises) {
+        const rev = (rows.feed.at(-1)?.rev ?? 0) + 1;
+        rows.feed.push({ rev, id: randomUUID(), kind, subjectUid, at: now, ...optional('fence', fence) });
+      }
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
       throw error;

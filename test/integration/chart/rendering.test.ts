@@ -54,7 +54,12 @@ const matrix: Readonly<Record<string, ChartValues>> = {
     database: {
       existingSecret: 'db',
       passwordSecret: 'db-password',
-      authorizer: { existingSecret: 'db-authorizer', existingSecretKey: 'uri' },
+      authorizer: {
+        existingSecret: 'db-authorizer',
+        existingSecretKey: 'uri',
+        ...{ passwordSecret: 'db-authorizer-password', passwordSecretKey: 'pw' },
+      },
+      migration: { existingSecret: 'db-owner', existingSecretKey: 'uri' },
     },
     peppers: { existingSecret: 'my-peppers' },
     operator: {
@@ -79,7 +84,7 @@ const matrix: Readonly<Record<string, ChartValues>> = {
       callers: { existingSecret: 'my-callers' },
       tls: { existingSecret: 'tls', clientCaSecret: 'ca' },
       service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
-      ...{ drainSeconds: 0, usageFlush: '1s', maxConnections: 4_096 },
+      ...{ drainSeconds: 0, usageFlush: '1s', maxConnections: 4_096, maxStaleness: '30s', requireHeartbeat: 'on' },
     },
     networkPolicy: {
       callers: [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }],
@@ -338,11 +343,69 @@ describe('the chart', () => {
       objects.filter(({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep').map(({ kind }) => kind);
     const crds = Array.from({ length: 5 }, () => 'CustomResourceDefinition');
     expect(kept(await render(helm, { database: { url } })).sort()).toEqual([...crds, 'Secret', 'Secret']);
-    expect(kept(await render(helm, { postgres: { enabled: true }, crds: { keep: false } }))).toEqual([
-      'Secret',
-      'Secret',
-      'Secret',
+    expect(kept(await render(helm, { postgres: { enabled: true }, crds: { keep: false } }))).toEqual(
+      Array.from({ length: 5 }, () => 'Secret'),
+    );
+  });
+});
+
+describe('the database logins', () => {
+  /** For each container: the Secrets that it sees, as variable or file. */
+  const secretsOf = async (values: ChartValues) => {
+    const seen: Record<string, readonly string[]> = {};
+    for (const { spec } of podsOf(await render(helm, values))) {
+      for (const { name, env = [], volumeMounts = [] } of [...(spec.initContainers ?? []), ...spec.containers]) {
+        const mounted = (spec.volumes ?? []).filter((volume) => volumeMounts.some((mount) => mount.name === volume.name));
+        const texts = [JSON.stringify(env), JSON.stringify(mounted)].join();
+        seen[name] = [...texts.matchAll(/"(?:secretName|name)":"((?:keywright-postgres|keywright-database|db)[a-z-]*)"/g)]
+          .map((found) => found[1] ?? '')
+          .sort();
+      }
+    }
+    return seen;
+  };
+
+  it('of a database that the chart makes are three: the superuser is seen by the init container alone', async () => {
+    const seen = await secretsOf({ postgres: { enabled: true } });
+    expect(seen).toEqual({
+      authorizer: ['keywright-postgres-authorizer'],
+      database: ['keywright-postgres', 'keywright-postgres-authorizer', 'keywright-postgres-operator'],
+      operator: ['keywright-postgres-operator'],
+      postgres: ['keywright-postgres'],
+    });
+    const objects = await render(helm, { postgres: { enabled: true } });
+    const users =
+      Object.keys(seen).length > 0 ? namesOf(objects, 'Secret').filter((name) => name.startsWith('keywright-postgres')) : [];
+    const urls = users.map((name) => Buffer.from(find(objects, 'Secret', name)?.data?.['url'] ?? '', 'base64').toString());
+    expect(urls.map((one) => new URL(one).username)).toEqual([
+      'keywright',
+      'keywright_authorizer_login',
+      'keywright_operator_login',
     ]);
+    expect(new Set(urls.map((one) => new URL(one).password)).size).toBe(3);
+  });
+
+  it("of a database of yours: the authorizer never sees the operator's, or its password, when it has its own", async () => {
+    const own = { existingSecret: 'db', passwordSecret: 'db-password' };
+    expect(await secretsOf({ database: { ...own, authorizer: { existingSecret: 'db-authorizer' } } })).toEqual({
+      authorizer: ['db-authorizer'],
+      operator: ['db', 'db-password'],
+    });
+    expect(await secretsOf({ database: own })).toMatchObject({ authorizer: ['db', 'db-password'] });
+    expect(await secretsOf({ database: { existingSecret: 'db', migration: { existingSecret: 'db-owner' } } })).toMatchObject({
+      database: ['db-owner'],
+      operator: ['db'],
+    });
+  });
+
+  it('are told of after an install when both programs share one', async () => {
+    const notes = async (values: ChartValues) => {
+      const { stdout } = await helm.run(['install', 'keywright', chartPath, '--dry-run=client'], { values });
+      return stdout.slice(stdout.indexOf('NOTES:'));
+    };
+    expect(await notes({ database: { url } })).toContain('The authorizer logs in to the database as the operator does');
+    for (const values of [{ postgres: { enabled: true } }, { database: { url, authorizer: { existingSecret: 'db' } } }])
+      expect(await notes(values)).not.toContain('as the operator does');
   });
 });
 
@@ -422,6 +485,21 @@ describe('what cannot be right is refused, and named', () => {
       /loginServiceAccounts: keywright-operator runs Keywright itself/,
     ],
     ['no origin', { database: { url }, destinations: { insecure: ['http://a/b'] } }, /\/destinations\/insecure\/0/],
+    [
+      'an own login for the database to try out',
+      { postgres: { enabled: true }, database: { authorizer: { existingSecret: 'x' } } },
+      /database\.authorizer .* contradicts postgres\.enabled/,
+    ],
+    [
+      'an owner for the database to try out',
+      { postgres: { enabled: true }, database: { migration: { existingSecret: 'x' } } },
+      /database\.migration .* contradicts postgres\.enabled/,
+    ],
+    [
+      'a password without a URL',
+      { database: { url, authorizer: { passwordSecret: 'x' } } },
+      /database\.authorizer\.passwordSecret needs/,
+    ],
   ])('%s', async (_title, values, message) => {
     const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
     expect(code).not.toBe(0);

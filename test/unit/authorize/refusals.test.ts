@@ -55,6 +55,7 @@ class Scene {
     const peppers: Peppers = {
       hash: (token): HashedToken => this.#hashed(() => ring.hash(token)),
       matches: (version, token): Match => this.#hashed(() => ring.matches(version, token)),
+      prove: (version, token) => ring.prove(version, token),
     };
     const { clock } = this;
     this.authorize = createAuthorize({

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { Controller } from '../../../operator/src/reconcile/controller.ts';
 import { FeedFollower } from '../../../operator/src/reconcile/feed.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
@@ -49,6 +50,17 @@ const elsewhere = (): MemoryStore => new MemoryStore({ clock: world.clock, datab
 const versions = () => world.store.database.rows.versions;
 
 describe('a direct revocation, with the operator running', () => {
+  it('by who holds the value of a key ends that version, and the next one is minted', async () => {
+    const first = keyId();
+    const value = world.secret.value(secretPath) ?? '';
+    const proof = world.peppers.prove({ pepperId: 'p1' }, new Plaintext(value)) ?? Buffer.alloc(0);
+    expect(await elsewhere().revokeProven(first, proof, 'KeyCompromise')).toBe('revoked');
+    await settle();
+    expect(versions()[0]).toMatchObject({ keyId: first, endedReason: 'revoked' });
+    expect(keyId()).not.toBe(first);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
   it('is followed: the status says Revoked, every location is emptied, and nothing is minted ever again [S4-10]', async () => {
     expect(await elsewhere().revokeDirect(keyId(), { ...leak, close: true })).toBe('revoked');
     await settle();

@@ -9,6 +9,7 @@ import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outages.ts';
 import { sameStatus } from '../reconciler.ts';
+import { specRequester } from '../requester.ts';
 import { conditionsOf } from '../status.ts';
 import type { Counts } from './counts.ts';
 import { catalogFaults, type Claim } from './faults.ts';
@@ -163,7 +164,7 @@ function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
     },
     save: async (catalog) => {
       const row = toCatalogRow(catalog);
-      await store.saveCatalog(row, clock.now());
+      await store.saveCatalog(row, clock.now(), specRequester(catalog.metadata));
       inForce.setCatalog(row.name, { catalog, model: row.model });
     },
     remove: async (uid, name) => {
@@ -217,7 +218,7 @@ function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
     uidInForce: async (name) => inForce.owner(name)?.metadata.uid,
     plan: async (resource) => planOwner(resource, toOwnerRow(resource).rules, namesOf(deps)),
     save: async (owner) => {
-      await store.saveOwner(toOwnerRow(owner), clock.now());
+      await store.saveOwner(toOwnerRow(owner), clock.now(), specRequester(owner.metadata));
       inForce.setOwner(owner.metadata.name, owner);
     },
     remove: async (uid, name) => {
@@ -240,7 +241,7 @@ function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
     uidInForce: async (name) => inForce.group(name)?.metadata.uid,
     plan: async (resource) => planGroup(resource, toGroupRow(resource).rules, namesOf(deps)),
     save: async (group) => {
-      await store.saveGroup(toGroupRow(group), clock.now());
+      await store.saveGroup(toGroupRow(group), clock.now(), specRequester(group.metadata));
       inForce.setGroup(group.metadata.name, group);
     },
     remove: async (uid, name) => {

@@ -3,6 +3,7 @@ import type { Migration } from 'kysely/migration';
 import { foundation } from './0001-foundation.ts';
 import { rights } from './0002-rights.ts';
 import { lifecycle } from './0003-lifecycle.ts';
+import { trust } from './0004-trust.ts';
 import { acceptance } from './0005-acceptance.ts';
 
 /**
@@ -13,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-foundation': foundation,
   '0002-rights': rights,
   '0003-lifecycle': lifecycle,
+  '0004-trust': trust,
   '0005-acceptance': acceptance,
 };
 

@@ -6,7 +6,7 @@ import type { RawBuilder } from 'kysely';
 import type { Instant } from '../../domain/time.ts';
 import { catalogChange, groupChange, ownerChange } from '../changes.ts';
 import type { ChangeDetail } from '../changes.ts';
-import type { CatalogRow, FeedRow, GroupRow, OwnerRow, Transition } from '../port.ts';
+import type { CatalogRow, FeedRow, GroupRow, OwnerRow, RequestedBy, Transition } from '../port.ts';
 import { plain } from './keys.ts';
 import { catalogJson, groupJson, ownerJson } from './rows.ts';
 import { at } from './tables.ts';
@@ -60,8 +60,13 @@ const groups: ClusterTable<GroupRow> = {
 };
 
 /** See {@link Store.saveCatalog}. */
-export async function saveCatalog(context: StoreContext, row: CatalogRow, now: Instant): Promise<Transition> {
-  return await save(context, 'saveCatalog', catalogs, row, now);
+export async function saveCatalog(
+  context: StoreContext,
+  row: CatalogRow,
+  now: Instant,
+  requestedBy?: RequestedBy,
+): Promise<Transition> {
+  return await save(context, catalogs, row, { operation: 'saveCatalog', now, requestedBy });
 }
 
 /** See {@link Store.deleteCatalog}. */
@@ -70,8 +75,13 @@ export async function deleteCatalog(context: StoreContext, uid: string, now: Ins
 }
 
 /** See {@link Store.saveOwner}. */
-export async function saveOwner(context: StoreContext, row: OwnerRow, now: Instant): Promise<Transition> {
-  return await save(context, 'saveOwner', owners, row, now);
+export async function saveOwner(
+  context: StoreContext,
+  row: OwnerRow,
+  now: Instant,
+  requestedBy?: RequestedBy,
+): Promise<Transition> {
+  return await save(context, owners, row, { operation: 'saveOwner', now, requestedBy });
 }
 
 /** See {@link Store.deleteOwner}. */
@@ -80,8 +90,13 @@ export async function deleteOwner(context: StoreContext, uid: string, now: Insta
 }
 
 /** See {@link Store.saveGroup}. */
-export async function saveGroup(context: StoreContext, row: GroupRow, now: Instant): Promise<Transition> {
-  return await save(context, 'saveGroup', groups, row, now);
+export async function saveGroup(
+  context: StoreContext,
+  row: GroupRow,
+  now: Instant,
+  requestedBy?: RequestedBy,
+): Promise<Transition> {
+  return await save(context, groups, row, { operation: 'saveGroup', now, requestedBy });
 }
 
 /** See {@link Store.deleteGroup}. */
@@ -91,11 +106,11 @@ export async function deleteGroup(context: StoreContext, uid: string, now: Insta
 
 async function save<T extends { readonly uid: string; readonly name: string }>(
   context: StoreContext,
-  operation: string,
   table: ClusterTable<T>,
   row: T,
-  now: Instant,
+  change: { readonly operation: string; readonly now: Instant; readonly requestedBy: RequestedBy | undefined },
 ): Promise<Transition> {
+  const { operation, now, requestedBy } = change;
   const outcome = await transition(context, operation, now, async (tx) => {
     // A row that is not there yet cannot be locked; its name can.
     await sql`select pg_advisory_xact_lock(hashtextextended(${`${table.table}/${row.name}`}, 0))`.execute(tx);
@@ -115,6 +130,7 @@ async function save<T extends { readonly uid: string; readonly name: string }>(
       kind: table.kind,
       revises: [...replaced.map((other) => other.uid), row.uid],
       audit: [...replaced.map((other) => deletion(table, other)), saved],
+      requestedBy,
     };
   });
   return plain(outcome);

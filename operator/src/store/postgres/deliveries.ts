@@ -4,7 +4,7 @@ import type { ApiKeyRef } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { ceilingsOf } from '../ceilings.ts';
-import type { AppliedSettings, ClaimOutcome, HeldValue, MintRequest, Transition } from '../port.ts';
+import type { AppliedSettings, ClaimOutcome, HeldValue, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { claim, lockKey, plain } from './keys.ts';
 import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
@@ -83,13 +83,14 @@ export async function beginWithdrawal(
   uid: string,
   deliveryIds: readonly string[],
   now: Instant,
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   if (deliveryIds.length === 0) return 'already';
   const outcome = await transition(context, 'beginWithdrawal', now, async (tx) => {
     await lockKey(tx, uid, { released: true });
     const audit = await withdraw(tx, uid, deliveryIds, now);
     if (audit.length === 0) throw new Abandon('already');
-    return { revises: [], audit };
+    return { revises: [], audit, requestedBy };
   });
   return plain(outcome);
 }

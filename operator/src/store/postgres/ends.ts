@@ -1,11 +1,21 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { EndedReason, Version } from '../../domain/version.ts';
 import { instantChange } from '../changes.ts';
 import { endsAfterEdit, nearerEnd } from '../ends.ts';
 import type { Ends } from '../ends.ts';
-import type { Actor, DirectRevocation, HandledRequests, Transition, VersionEnd, VersionExpiry } from '../port.ts';
+import type {
+  DirectRevocation,
+  HandledRequests,
+  RequestedBy,
+  RevocationCause,
+  RevocationOutcome,
+  Transition,
+  VersionEnd,
+  VersionExpiry,
+} from '../port.ts';
 import { lockKey, plain, recordHandled } from './keys.ts';
 import { toVersion, versionJson } from './rows.ts';
 import type { VersionJson } from './rows.ts';
@@ -43,9 +53,10 @@ export async function setExpiry(
   uid: string,
   expiries: readonly VersionExpiry[],
   now: Instant,
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   const wanted = new Map(expiries.map((one) => [one.keyId, one.expiresAt]));
-  return await editEnds(context, 'setExpiry', { uid, keyIds: [...wanted.keys()], now }, (version) => {
+  return await editEnds(context, 'setExpiry', { uid, keyIds: [...wanted.keys()], now, requestedBy }, (version) => {
     const ends = endsAfterEdit(version, wanted.get(version.keyId));
     if (ends === undefined) return undefined;
     const detail = instantChange('expiresAt', version.expiresAt, ends.expiresAt);
@@ -56,13 +67,15 @@ export async function setExpiry(
 /** What an edit makes of one version; nothing = it stays as it is. */
 type EndEdit = (version: Version) => { readonly ends: Ends; readonly entry: AuditEntry } | undefined;
 
-async function editEnds(
-  context: StoreContext,
-  operation: string,
-  which: { readonly uid: string; readonly keyIds: readonly string[]; readonly now: Instant },
-  edit: EndEdit,
-): Promise<Transition> {
-  const { uid, keyIds, now } = which;
+interface EditedEnds {
+  readonly uid: string;
+  readonly keyIds: readonly string[];
+  readonly now: Instant;
+  readonly requestedBy?: RequestedBy | undefined;
+}
+
+async function editEnds(context: StoreContext, operation: string, which: EditedEnds, edit: EndEdit): Promise<Transition> {
+  const { uid, keyIds, now, requestedBy } = which;
   const outcome = await transition(context, operation, now, async (tx) => {
     await lockKey(tx, uid);
     const { rows } = await sql<{ version: VersionJson }>`
@@ -76,7 +89,7 @@ async function editEnds(
       audit.push({ ...edited.entry, apiKeyUid: uid, keyId: version.keyId });
     }
     if (audit.length === 0) throw new Abandon('already');
-    return { revises: [uid], audit };
+    return { revises: [uid], audit, requestedBy };
   });
   return plain(outcome);
 }
@@ -100,6 +113,7 @@ export async function endVersions(
   reason: EndedReason,
   now: Instant,
   handled: HandledRequests = {},
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   const outcome = await transition(context, 'endVersions', now, async (tx) => {
     await lockKey(tx, uid);
@@ -108,7 +122,7 @@ export async function endVersions(
     if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
     if (handled.compromised !== undefined && ended.length > 0) await noteCompromise(tx, uid, ended);
     const audit = ended.map((keyId): AuditEntry => ({ action: endActions[reason], apiKeyUid: uid, keyId }));
-    return { revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests] };
+    return { revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests], requestedBy };
   });
   return plain(outcome);
 }
@@ -142,12 +156,7 @@ async function end(
 }
 
 /** See {@link Store.revokeAll}. */
-export async function revokeAll(
-  context: StoreContext,
-  uid: string,
-  cause: { readonly actor: Actor; readonly revokedReason?: string; readonly detail: string },
-  now: Instant,
-): Promise<Transition> {
+export async function revokeAll(context: StoreContext, uid: string, cause: RevocationCause, now: Instant): Promise<Transition> {
   const outcome = await transition(context, 'revokeAll', now, async (tx) => {
     const key = await lockKey(tx, uid);
     const ended = await end(tx, uid, undefined, 'revoked', now);
@@ -163,7 +172,8 @@ export async function revokeAll(
     if (ended.length === 0 && !closes) throw new Abandon('already');
     const base = { apiKeyUid: uid, actor: cause.actor, detail: { cause: cause.detail, ...reasonDetail(cause.revokedReason) } };
     const closing: readonly AuditEntry[] = closes ? [{ ...base, action: 'close' }] : [];
-    return { revises: [uid], audit: [...ended.map((keyId): AuditEntry => ({ ...base, action: 'revoke', keyId })), ...closing] };
+    const revoked = ended.map((keyId): AuditEntry => ({ ...base, action: 'revoke', keyId }));
+    return { revises: [uid], audit: [...revoked, ...closing], requestedBy: cause.requestedBy };
   });
   return plain(outcome);
 }
@@ -176,12 +186,24 @@ function reasonDetail(reason: string | undefined): Readonly<Record<string, strin
 export async function revokeDirect(
   context: StoreContext,
   keyId: string,
-  revocation: DirectRevocation,
-): Promise<'revoked' | 'already' | 'unknown'> {
-  const { actor, reason, close } = revocation;
-  const query = sql<{ outcome: 'revoked' | 'already' | 'unknown' }>`
-    select keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close}) as outcome`;
-  const row = (await attempt(context, 'revokeDirect', () => query.execute(context.db))).rows[0];
+  { actor, reason, close }: DirectRevocation,
+): Promise<RevocationOutcome> {
+  return await revocation(context, 'revokeDirect', sql`keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close})`);
+}
+
+/** See {@link Store.revokeProven}. The same twice is `already`, so that it may be tried again. */
+export async function revokeProven(
+  context: StoreContext,
+  keyId: string,
+  proof: Uint8Array,
+  reason: string,
+): Promise<RevocationOutcome> {
+  return await revocation(context, 'revokeProven', sql`keywright.revoke_proven(${keyId}, ${Buffer.from(proof)}, ${reason})`);
+}
+
+async function revocation(context: StoreContext, operation: string, call: RawBuilder<unknown>): Promise<RevocationOutcome> {
+  const query = sql<{ outcome: RevocationOutcome }>`select ${call} as outcome`;
+  const row = (await attempt(context, operation, () => query.execute(context.db))).rows[0];
   if (row === undefined) throw new TypeError('a function without a result');
   return row.outcome;
 }

@@ -67,6 +67,8 @@ const sentences: Readonly<Record<string, string>> = {
   '42501': 'our database role lacks a right',
   '53100': "the database's disk is full",
   '53300': 'the database has no connection left for us',
+  // Raised by our own function, see migration 0004.
+  '53400': 'too many keys were revoked in this minute',
   '55P03': 'the database kept a row locked for too long',
   '57014': 'the database took too long',
   busy: 'all our connections to the database are in use',

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import { migrationNumber } from '../migrations/index.ts';
+import { FenceLost } from '../port.ts';
 import { DatabaseFault } from './fault.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
@@ -59,6 +60,17 @@ export async function takeFence(context: StoreContext): Promise<number> {
   const row = (await attempt(context, 'takeFence', () => query.execute(context.db))).rows[0];
   if (row === undefined) throw new DatabaseFault('defect', 'no feed head', false);
   return row.fence;
+}
+
+/** See {@link Store.beat}. */
+export async function beat(context: StoreContext): Promise<void> {
+  const fence = context.fence();
+  if (fence === undefined) throw new FenceLost();
+  const query = sql`
+    update keywright.heartbeat set at = keywright.keywright_now(), fence = ${fence}
+    where ${fence} = (select h.fence from keywright.feed_head h)`;
+  const { numAffectedRows } = await attempt(context, 'beat', () => query.execute(context.db));
+  if (numAffectedRows !== 1n) throw new FenceLost();
 }
 
 /** See {@link Store.now}. */

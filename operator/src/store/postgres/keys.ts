@@ -4,7 +4,7 @@ import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { appliedChange, handledChange } from '../changes.ts';
-import type { AppliedSettings, ClaimOutcome, HandledRequests, MintRequest, Transition } from '../port.ts';
+import type { AppliedSettings, ClaimOutcome, HandledRequests, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
@@ -51,7 +51,8 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
     await claim(tx, ref, version.keyId, request.targets);
     const lost = request.lostKeyIds.map((keyId): AuditEntry => ({ action: 'lose', apiKeyUid: ref.uid, keyId }));
     const detail = { epoch: version.epoch, cause: version.cause, pepper: version.pepperId };
-    return { revises: [ref.uid], audit: [...lost, { action: 'mint', apiKeyUid: ref.uid, keyId: version.keyId, detail }] };
+    const minted = { action: 'mint', apiKeyUid: ref.uid, keyId: version.keyId, detail };
+    return { revises: [ref.uid], audit: [...lost, minted], requestedBy: request.requestedBy };
   });
 }
 
@@ -78,7 +79,7 @@ async function requireNextAttempt(tx: Tx, uid: string, epoch: number): Promise<v
   if (found.rows[0]?.refused !== false) throw new Abandon('already');
 }
 
-async function insertVersion(tx: Tx, { ref, version }: MintRequest): Promise<void> {
+async function insertVersion(tx: Tx, { ref, version, revocationDigest }: MintRequest): Promise<void> {
   const row = {
     id: version.id,
     apikey_uid: ref.uid,
@@ -88,6 +89,7 @@ async function insertVersion(tx: Tx, { ref, version }: MintRequest): Promise<voi
     state: 'pending' as const,
     cause: version.cause,
     hash: Buffer.from(version.hash),
+    revocation_digest: revocationDigest === undefined ? null : Buffer.from(revocationDigest),
     pepper_id: version.pepperId,
     owner_uid: version.ownerUid,
     issued_at: at(version.issuedAt),
@@ -176,6 +178,7 @@ export async function saveSettings(
   uid: string,
   applied: AppliedSettings,
   now: Instant,
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   const outcome = await transition(context, 'saveSettings', now, async (tx) => {
     await lockKey(tx, uid);
@@ -188,7 +191,7 @@ export async function saveSettings(
     if (change.kind === 'none') throw new Abandon('already');
     await tx.withSchema('keywright').updateTable('apikey').set(appliedColumns(applied)).where('uid', '=', uid).execute();
     if (change.kind === 'acceptance') return { revises: [], audit: [] };
-    return { revises: [uid], audit: [{ action: change.action, apiKeyUid: uid, detail: change.detail }] };
+    return { revises: [uid], audit: [{ action: change.action, apiKeyUid: uid, detail: change.detail }], requestedBy };
   });
   return plain(outcome);
 }
@@ -199,12 +202,13 @@ export async function saveHandled(
   uid: string,
   handled: HandledRequests,
   now: Instant,
+  requestedBy?: RequestedBy,
 ): Promise<Transition> {
   const outcome = await transition(context, 'saveHandled', now, async (tx) => {
     await lockKey(tx, uid);
     const audit = await recordHandled(tx, uid, { rotate: undefined, compromised: undefined, ...handled });
     if (audit.length === 0) throw new Abandon('already');
-    return { revises: [], audit };
+    return { revises: [], audit, requestedBy };
   });
   return plain(outcome);
 }

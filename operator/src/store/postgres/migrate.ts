@@ -5,6 +5,8 @@ import { silentLog } from '../../telemetry/log.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { migrationNumber, migrations, programSchemaVersion } from '../migrations/index.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
+import { ensureLogins } from './logins.ts';
+import type { LoginPasswords } from './logins.ts';
 import { WritablePool } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
 import { grantRoles } from './roles.ts';
@@ -24,6 +26,8 @@ export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
   readonly log?: Log;
   /** Forgets whose database this is: the next cluster that claims it owns it. For a moved or restored cluster. */
   readonly adoptCluster?: boolean;
+  /** Accounts to make; needs the right to create roles. */
+  readonly logins?: LoginPasswords;
 }
 
 // Building an index over a large table takes its time; another migrating process may hold the lock meanwhile.
@@ -31,10 +35,10 @@ const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTran
 
 /**
  * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting
- * StoreUnavailable` like the store. Several at once are safe; the later ones find nothing to do.
+ * StoreUnavailable` like the store, and {@link LoginFault}. Several at once are safe; the later ones find nothing to do.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
-  const { passwordFile, log = silentLog, adoptCluster = false } = options;
+  const { passwordFile, log = silentLog, adoptCluster = false, logins = {} } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
   try {
@@ -42,6 +46,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
       await sql`select pg_advisory_lock(hashtext('keywright migrate'))`.execute(connection);
       try {
         const outcome = await migrateLocked(db, log);
+        await ensureLogins(db, logins);
         if (adoptCluster) await sql`update keywright.installation set cluster_uid = null`.execute(db);
         return outcome;
       } finally {

@@ -1,13 +1,16 @@
 import { readFile } from 'node:fs/promises';
 
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
-import { Client, Pool } from 'pg';
+import { Pool } from 'pg';
 import type { ClientConfig, PoolClient } from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 
 import type { Log } from '../../telemetry/log.ts';
+import { choosePrimary, surveyOf } from '../primary.ts';
+import type { PrimarySurvey } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import { splitHosts } from './hosts.ts';
+import { askHosts } from './survey.ts';
 
 /** How to reach the database. */
 export interface DatabaseAddress {
@@ -37,9 +40,9 @@ export interface WritablePoolOptions {
 }
 
 /**
- * Connections to the one server that accepts writes. With several hosts, each is asked in turn whether it is out of
- * recovery; a lost connection or a server that turned read-only makes us ask again. Every error that leaves is a
- * {@link DatabaseFault}; a connection that failed is never handed out again.
+ * Connections to the one server that accepts writes. With several hosts, all are asked whether they are out of recovery, and
+ * the one of the latest promotion is taken; a lost connection or a server that turned read-only makes us ask again. Every error
+ * that leaves is a {@link DatabaseFault}; a connection that failed is never handed out again.
  */
 export class WritablePool implements PostgresPool {
   readonly options: object = {};
@@ -47,6 +50,7 @@ export class WritablePool implements PostgresPool {
   readonly #size: number;
   readonly #log: Log;
   #current: Promise<Pool> | undefined;
+  readonly #opened = new WeakMap<Pool, ClientConfig>();
   #closed = false;
 
   constructor(init: WritablePoolOptions) {
@@ -88,19 +92,32 @@ export class WritablePool implements PostgresPool {
   async #select(): Promise<Pool> {
     const [only] = this.#configs;
     if (only !== undefined && this.#configs.length === 1) return this.#open(only);
-    let last = new DatabaseFault('unavailable', '25006', true);
-    for (const config of this.#configs) {
-      try {
-        if (await acceptsWrites(config)) return this.#open(config);
-      } catch (error) {
-        last = classifyDriverError(error);
-      }
+    const { views, fault } = await askHosts(this.#configs);
+    const chosen = choosePrimary(views);
+    const config = chosen === undefined ? undefined : this.#configs[chosen];
+    if (config === undefined) throw fault;
+    return this.#open(config);
+  }
+
+  /**
+   * Asks all hosts whether the one in use is still the primary. One that is not is left at once: a paused or isolated server
+   * closes no connection. Never rejects.
+   */
+  async survey(): Promise<PrimarySurvey> {
+    const { views } = await askHosts(this.#configs);
+    const current = await this.#current?.catch(() => undefined);
+    const inUse = current === undefined ? choosePrimary(views) : this.#configs.indexOf(this.#opened.get(current) ?? {});
+    const survey = surveyOf(views, inUse ?? -1);
+    if (survey.superseded && current !== undefined) {
+      this.#log.warn('the database server in use is not the primary any more');
+      void this.#forget(current);
     }
-    throw last;
+    return survey;
   }
 
   #open(config: ClientConfig): Pool {
     const pool = new Pool({ ...config, max: this.#size, idleTimeoutMillis: 30_000 });
+    this.#opened.set(pool, config);
     // Without these listeners a server that goes away ends the process: an 'error' event nobody hears is thrown.
     pool.on('error', (error) => {
       this.#failed(error, pool);
@@ -165,17 +182,4 @@ function clientConfigs(address: DatabaseAddress, limits: SessionLimits): readonl
     // The server's own limit comes first; this one is for a server that has stopped answering altogether.
     query_timeout: limits.statementMs + 3_000,
   }));
-}
-
-async function acceptsWrites(config: ClientConfig): Promise<boolean> {
-  const client = new Client(config);
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    const result = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-    return result.rows[0]?.standby === false;
-  } finally {
-    // `end()` would wait for the server to hang up, and one that refuses need not.
-    client.connection.stream.destroy();
-  }
 }

@@ -14,6 +14,7 @@ import type {
   KeySettings,
   KeyState,
   OwnerRow,
+  Requester,
 } from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
 import {
@@ -198,7 +199,9 @@ export async function latestRevision(context: StoreContext): Promise<number> {
   return (await attempt(context, 'latestRevision', () => query.execute(context.db))).rows[0]?.rev ?? 0;
 }
 
-interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid'> {
+interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid' | 'requestedBy'> {
+  readonly requestedBy: string | null;
+  readonly requestedAt: Instant | null;
   readonly apiKeyUid: string | null;
   readonly keyId: string | null;
   readonly subjectUid: string | null;
@@ -208,17 +211,23 @@ interface AuditJson extends Omit<AuditRow, 'apiKeyUid' | 'keyId' | 'subjectUid'>
 export async function readAudit(context: StoreContext, filter: AuditFilter, limit: number): Promise<readonly AuditRow[]> {
   const query = sql<{ row: AuditJson }>`
     select json_build_object('at', keywright.ms(at), 'actor', actor, 'action', action, 'apiKeyUid', apikey_uid, 'keyId', key_id,
-      'subjectUid', subject_uid, 'detail', detail) as row
+      'subjectUid', subject_uid, 'detail', detail, 'requestedBy', requested_by, 'requestedAt', keywright.ms(requested_at)) as row
     from keywright.audit
     where (${filter.apiKeyUid ?? null}::text is null or apikey_uid = ${filter.apiKeyUid ?? null})
       and (${filter.keyId ?? null}::text is null or key_id = ${filter.keyId ?? null})
       and (${filter.subjectUid ?? null}::text is null or subject_uid = ${filter.subjectUid ?? null})
     order by seq desc limit ${limit}`;
   const { rows } = await attempt(context, 'readAudit', () => query.execute(context.db));
-  return rows.map(({ row: { apiKeyUid, keyId, subjectUid, ...rest } }) => ({
+  return rows.map(({ row: { apiKeyUid, keyId, subjectUid, requestedBy, requestedAt, ...rest } }) => ({
     ...rest,
     apiKeyUid: apiKeyUid ?? undefined,
     keyId: keyId ?? undefined,
     ...(subjectUid === null ? {} : { subjectUid }),
+    ...(requestedBy === null ? {} : { requestedBy: toRequester(requestedBy, requestedAt) }),
   }));
+}
+
+function toRequester(text: string, requestedAt: Instant | null): Requester | 'operator' {
+  if (text === 'operator') return text;
+  return { manager: text.replace(/^manager /, ''), ...(requestedAt === null ? {} : { at: requestedAt }) };
 }

@@ -3,20 +3,54 @@ import type { Kysely } from 'kysely';
 
 import { DatabaseFault } from './fault.ts';
 
-/** Group roles without login: an administrator grants them to the accounts that the processes log in as. */
-const roles = ['keywright_operator', 'keywright_authorizer'] as const;
+/**
+ * Group roles without login: an administrator grants them to accounts. `keywright_operator` and `keywright_authorizer` are for
+ * the accounts that the processes log in as, `keywright_responder` is for people who revoke keys by their ids.
+ */
+const roles = ['keywright_operator', 'keywright_authorizer', 'keywright_responder'] as const;
 
-const grants = [
-  'grant usage on schema keywright to keywright_operator, keywright_authorizer',
-  'grant select, insert, update, delete on all tables in schema keywright to keywright_operator',
-  // What a verdict is made of; no audit, no deliveries, nothing to write but use and a revocation, by functions.
-  'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group to keywright_authorizer',
-  'grant execute on function keywright.record_use(text[], float8[]), keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean) to keywright_operator, keywright_authorizer',
-];
+type RoleName = (typeof roles)[number];
+
+/** What each role may do. A table or a function that no line names is nobody's but the owner's. */
+const grants: Readonly<Record<RoleName, readonly string[]>> = {
+  keywright_operator: [
+    'grant usage on schema keywright',
+    'grant select on keywright.migration, keywright.replica',
+    'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
+    'grant select, insert on keywright.pepper, keywright.audit',
+    'grant select, insert, update on keywright.admission',
+    'grant select, insert, delete on keywright.feed',
+    'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group',
+    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text), keywright.prune_audit(float8, integer)',
+  ],
+  // What a verdict is made of; no audit, no deliveries, nothing to write but use and a proven revocation, by functions.
+  keywright_authorizer: [
+    'grant usage on schema keywright',
+    'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group, keywright.heartbeat',
+    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.revoke_proven(text, bytea, text)',
+  ],
+  // Reads nothing: a key id is all that it needs.
+  keywright_responder: [
+    'grant usage on schema keywright',
+    'grant execute on function keywright.keywright_revoke(text, text, text, boolean)',
+  ],
+};
+
+/** What programs before this one granted, and no role may do any more. */
+const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
+  keywright_operator: [
+    'revoke update, delete on keywright.audit, keywright.pepper',
+    'revoke update on keywright.feed',
+    'revoke insert, delete on keywright.installation, keywright.feed_head',
+    'revoke insert, update, delete on keywright.migration, keywright.replica',
+    'revoke all on keywright.migration_lock',
+  ],
+  keywright_authorizer: ['revoke execute on function keywright.keywright_revoke(text, text, text, boolean)'],
+};
 
 /**
- * Makes the two roles and their grants, each where it is missing and we may. What we may not comes back as statements for
- * an administrator. A role that does not own the schema has nothing to say here. Roles belong to the whole server: another database may have made them, or make them right now.
+ * Makes the roles and their grants, each where it is missing and we may. What we may not comes back as statements for an
+ * administrator. A role that does not own the schema has nothing to say here. Roles belong to the whole server: another database may have made them, or make them right now.
  */
 export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]> {
   if (!(await ownsSchema(db))) return [];
@@ -26,9 +60,15 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
     if (!existing.has(role)) await tryStatement(db, `create role ${role} nologin`, refused);
   }
   const known = await existingRoles(db);
-  for (const grant of grants) {
-    if (roles.every((role) => known.has(role))) await tryStatement(db, grant, refused);
-    else refused.push(`${grant};`);
+  for (const role of roles) {
+    const statements = [
+      ...grants[role].map((grant) => `${grant} to ${role}`),
+      ...(revokes[role] ?? []).map((revoke) => `${revoke} from ${role}`),
+    ];
+    for (const statement of statements) {
+      if (known.has(role)) await tryStatement(db, statement, refused);
+      else refused.push(`${statement};`);
+    }
   }
   return refused;
 }

@@ -6,12 +6,13 @@ import type { Actor, Store } from '../port.ts';
 import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
-import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './ends.ts';
-import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
+import { bringForward, endVersions, revokeAll, revokeDirect, revokeProven, setExpiry } from './ends.ts';
+import { beat, checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import { prune } from './prune.ts';
 import {
   countKeys,
   countWithdrawing,
@@ -49,9 +50,8 @@ export interface PostgresStoreOptions extends DatabaseAddress {
 export function openPostgresStore(options: PostgresStoreOptions): Store {
   const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
-  });
+  const pool = new WritablePool({ address, limits, size: poolSize, log });
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   let fence: number | undefined;
   const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
   return {
@@ -61,6 +61,8 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
     takeFence: async () => (fence = await takeFence(context)),
     now: () => databaseNow(context),
+    beat: () => beat(context),
+    surveyPrimary: () => pool.survey(),
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),
@@ -70,23 +72,24 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     confirmDeliveries: (uid, held, now) => confirmDeliveries(context, uid, held, now),
     activate: (uid, keyId, oldNotAfter, now) => activate(context, uid, keyId, oldNotAfter, now),
     bringForward: (uid, ends, now) => bringForward(context, uid, ends, now),
-    setExpiry: (uid, expiries, now) => setExpiry(context, uid, expiries, now),
-    endVersions: (uid, keyIds, reason, now, handled) => endVersions(context, uid, keyIds, reason, now, handled),
-    saveHandled: (uid, handled, now) => saveHandled(context, uid, handled, now),
+    setExpiry: (uid, expiries, now, by) => setExpiry(context, uid, expiries, now, by),
+    endVersions: (uid, keyIds, reason, now, handled, by) => endVersions(context, uid, keyIds, reason, now, handled, by),
+    saveHandled: (uid, handled, now, by) => saveHandled(context, uid, handled, now, by),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
-    saveSettings: (uid, applied, now) => saveSettings(context, uid, applied, now),
+    revokeProven: (keyId, proof, reason) => revokeProven(context, keyId, proof, reason),
+    saveSettings: (uid, applied, now, by) => saveSettings(context, uid, applied, now, by),
     carryAcceptances: (period, accepted, now) => carryAcceptances(context, period, accepted, now),
     admissionPeriod: (identity, since) => admissionPeriod(context, identity, since),
-    beginWithdrawal: (uid, deliveryIds, now) => beginWithdrawal(context, uid, deliveryIds, now),
+    beginWithdrawal: (uid, deliveryIds, now, by) => beginWithdrawal(context, uid, deliveryIds, now, by),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
     takeOver: (ref, applied, now) => takeOver(context, ref, applied, now),
     releaseKey: (uid, now) => releaseKey(context, uid, now),
-    saveCatalog: (row, now) => saveCatalog(context, row, now),
+    saveCatalog: (row, now, by) => saveCatalog(context, row, now, by),
     deleteCatalog: (uid, now) => deleteCatalog(context, uid, now),
-    saveOwner: (row, now) => saveOwner(context, row, now),
+    saveOwner: (row, now, by) => saveOwner(context, row, now, by),
     deleteOwner: (uid, now) => deleteOwner(context, uid, now),
-    saveGroup: (row, now) => saveGroup(context, row, now),
+    saveGroup: (row, now, by) => saveGroup(context, row, now, by),
     deleteGroup: (uid, now) => deleteGroup(context, uid, now),
     countKeys: () => countKeys(context),
     findCatalog: (by) => findCatalog(context, by),
@@ -99,6 +102,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     findByKeyIds: (keyIds) => findByKeyIds(context, keyIds),
     latestRevision: () => latestRevision(context),
     readFeed: (from, limit) => readFeed(context, from, limit),
+    prune: (before, after) => prune(context, before, after),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
     close: () => db.destroy(),
   };

@@ -58,6 +58,7 @@ export interface Tables {
     lost: Generated<boolean>;
     cause: MintCause;
     hash: Buffer;
+    revocation_digest: Buffer | null;
     pepper_id: string;
     owner_uid: string;
     issued_at: At;
@@ -88,6 +89,8 @@ export interface Tables {
     seq: Generated<string>;
     at: At;
     actor: string;
+    requested_by: string | null;
+    requested_at: OptionalAt;
     action: string;
     apikey_uid: string | null;
     key_id: string | null;

@@ -3,10 +3,10 @@ import type { Kysely, Transaction } from 'kysely';
 
 import type { Clock, Instant } from '../../domain/time.ts';
 import { FenceLost } from '../port.ts';
-import type { Actor, AuditRow, ClaimOutcome, FeedRow } from '../port.ts';
+import type { Actor, AuditRow, ClaimOutcome, FeedRow, RequestedBy } from '../port.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
 import type { CatalogModels } from './models.ts';
-import { at } from './tables.ts';
+import { at, optionalAt } from './tables.ts';
 import type { Tables } from './tables.ts';
 
 /** A transaction of ours. */
@@ -45,6 +45,8 @@ export interface Change {
   /** Uids of those on which a verdict may depend and that changed; one feed row each. Empty: none, and no revision is taken. */
   readonly revises: readonly string[];
   readonly audit: readonly AuditEntry[];
+  /** `operator` without. */
+  readonly requestedBy?: RequestedBy | undefined;
 }
 
 const attempts = 3;
@@ -94,7 +96,7 @@ export async function transition(
   const run = async (tx: Tx): Promise<void> => {
     begun = true;
     const change = await body(tx);
-    await writeAudit(tx, context.actor, now, change.audit);
+    await writeAudit(tx, context.actor, now, change);
     if (change.revises.length === 0) await checkFence(tx, fence);
     for (const uid of change.revises) await takeRevision(tx, fence, change.kind ?? 'ApiKey', uid, now);
   };
@@ -114,9 +116,11 @@ export async function transition(
   });
 }
 
-async function writeAudit(tx: Tx, actor: Actor, now: Instant, entries: readonly AuditEntry[]): Promise<void> {
-  if (entries.length === 0) return;
-  const rows = entries.map((entry) => ({
+async function writeAudit(tx: Tx, actor: Actor, now: Instant, { audit, requestedBy = 'operator' }: Change): Promise<void> {
+  if (audit.length === 0) return;
+  const requester = requesterColumns(requestedBy);
+  const rows = audit.map((entry) => ({
+    ...requester,
     at: at(now),
     actor: entry.actor ?? actor,
     action: entry.action,
@@ -126,6 +130,12 @@ async function writeAudit(tx: Tx, actor: Actor, now: Instant, entries: readonly 
     detail: JSON.stringify(entry.detail ?? {}),
   }));
   await tx.withSchema('keywright').insertInto('audit').values(rows).execute();
+}
+
+function requesterColumns(requestedBy: RequestedBy) {
+  if (requestedBy === 'operator') return { requested_by: 'operator', requested_at: null };
+  if (requestedBy === 'unknown') return { requested_by: null, requested_at: null };
+  return { requested_by: `manager ${requestedBy.manager}`, requested_at: optionalAt(requestedBy.at) };
 }
 
 async function checkFence(tx: Tx, fence: number): Promise<void> {

@@ -3,7 +3,13 @@ import type { EndedReason, Version } from '../../../../operator/src/domain/versi
 import { instantChange } from '../../../../operator/src/store/changes.ts';
 import { endsAfterEdit, nearerEnd } from '../../../../operator/src/store/ends.ts';
 import type { Ends } from '../../../../operator/src/store/ends.ts';
-import type { Actor, DirectRevocation, HandledRequests, VersionEnd, VersionExpiry } from '../../../../operator/src/store/port.ts';
+import type {
+  DirectRevocation,
+  HandledRequests,
+  RevocationCause,
+  VersionEnd,
+  VersionExpiry,
+} from '../../../../operator/src/store/port.ts';
 import { recordHandled } from './keys.ts';
 import { Abandon, existing, inUse, optional, replace, versionsOf } from './rows.ts';
 import type { Audited, Change, Rows } from './rows.ts';
@@ -75,13 +81,6 @@ function noteCompromise(rows: Rows, uid: string, keyIds: readonly string[]): voi
   const key = existing(rows.keys, uid);
   const newest = versionsOf(rows, uid).findLast((one) => one.keyId === key.compromisedKeyId || keyIds.includes(one.keyId));
   rows.keys.set(uid, { ...key, ...optional('compromisedKeyId', newest?.keyId) });
-}
-
-/** What {@link revokeAll} is told. */
-export interface RevocationCause {
-  readonly actor: Actor;
-  readonly revokedReason?: string;
-  readonly detail: string;
 }
 
 export function revokeAll(rows: Rows, uid: string, cause: RevocationCause, now: Instant): Change {

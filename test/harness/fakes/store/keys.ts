@@ -39,10 +39,11 @@ export function mint(rows: Rows, request: MintRequest): Change {
 }
 
 /** Of a version only what a mint decides is kept. */
-function insertVersion(rows: Rows, { ref, version }: MintRequest): void {
+function insertVersion(rows: Rows, { ref, version, revocationDigest }: MintRequest): void {
   const { activatedAt: _a, notAfter: _n, retiringSince: _r, endedAt: _e, endedReason: _er, ...rest } = version;
   const { firstUsedAt: _f, lastUsedAt: _l, usedBy: _u, ...fresh } = rest;
   rows.versions.push({ ...fresh, apiKeyUid: ref.uid, state: 'pending', lost: false, hash: Uint8Array.from(version.hash) });
+  if (revocationDigest !== undefined) rows.revocationDigests.set(version.keyId, revocationDigest);
 }
 
 export function activate(rows: Rows, uid: string, keyId: string, oldNotAfter: Instant | undefined, now: Instant): Change {
@@ -125,6 +126,6 @@ export function takeOver(rows: Rows, ref: ApiKeyRef, applied: AppliedSettings): 
 export function releaseKey(rows: Rows, uid: string, now: Instant): Change {
   const key = inUse(rows, uid);
   if (versionsOf(rows, uid).some((one) => one.state !== 'ended')) throw new Abandon('already');
-  rows.keys.set(uid, { ...key, released: true });
+  rows.keys.set(uid, { ...key, released: true, releasedAt: now });
   return { uid, revises: [uid], audit: [...withdraw(rows, uid, () => true, now), { action: 'release' }] };
 }

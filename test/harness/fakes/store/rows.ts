@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
+import type { Instant } from '../../../../operator/src/domain/time.ts';
 import type { Delivery, Version } from '../../../../operator/src/domain/version.ts';
 import type { ReplicaRow } from '../../../../operator/src/store/horizon.ts';
 import type {
@@ -13,11 +14,12 @@ import type {
   KeyRow,
   KeySettings,
   OwnerRow,
+  RequestedBy,
 } from '../../../../operator/src/store/port.ts';
 
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
 /** An ApiKey's row, and what only the store knows of it. */
-export type StoredKey = Changing<KeyRow> & { released: boolean; compromisedKeyId?: string };
+export type StoredKey = Changing<KeyRow> & { released: boolean; releasedAt?: Instant; compromisedKeyId?: string };
 /** One line of audit, as a transition makes it. */
 export type Audited = Pick<AuditRow, 'action'> & Partial<Pick<AuditRow, 'actor' | 'keyId' | 'subjectUid' | 'detail'>>;
 /** A catalog, owner or group, and whether it was deleted. By uid, in the order of their first saving. */
@@ -28,13 +30,16 @@ export interface Rows {
   keys: Map<string, StoredKey>;
   /** In the order of their minting, as are deliveries. */
   versions: Version[];
+  /** By key id. */
+  revocationDigests: Map<string, Uint8Array>;
   deliveries: Delivery[];
   /** By key id. */
   ceilings: Map<string, readonly KeySettings[]>;
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
   groups: Cluster<GroupRow>;
-  feed: FeedRow[];
+  /** Without `at`: written past the store. */
+  feed: (FeedRow & { readonly at?: Instant })[];
   audit: AuditRow[];
 }
 
@@ -46,6 +51,8 @@ export interface Change {
   readonly kind?: FeedRow['kind'];
   readonly revises: readonly string[];
   readonly audit: readonly Audited[];
+  /** `operator` without. */
+  readonly requestedBy?: RequestedBy | undefined;
 }
 
 /** Leaves a transaction without a trace, with an outcome for the caller. */
@@ -63,14 +70,18 @@ export class MemoryDatabase {
   readonly installationId: string = randomUUID();
   clusterUid: string | undefined;
   fence = 0;
+  heartbeatAt: Instant | undefined;
   readonly peppers: Map<string, Uint8Array> = new Map();
   /** The period of the admission policy that runs. */
   admission: { readonly identity: string; readonly period: AdmissionPeriod } | undefined;
   /** By id. */
   readonly replicas: Map<string, ReplicaRow & { readonly dropped: number }> = new Map();
+  /** Revocations by proof, of one minute since 1970. */
+  readonly revocationRate: { minute: number; revocations: number } = { minute: 0, revocations: 0 };
   rows: Rows = {
     keys: new Map(),
     versions: [],
+    revocationDigests: new Map(),
     deliveries: [],
     ceilings: new Map(),
     catalogs: new Map(),
@@ -96,7 +107,7 @@ export function existing(keys: ReadonlyMap<string, StoredKey>, uid: string): Sto
 }
 
 /** What leaves the store of a key. */
-export function publicKey({ released: _r, compromisedKeyId: _c, ...key }: StoredKey): KeyRow {
+export function publicKey({ released: _r, releasedAt: _at, compromisedKeyId: _c, ...key }: StoredKey): KeyRow {
   return key;
 }
 

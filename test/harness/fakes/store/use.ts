@@ -7,12 +7,18 @@ import type { MemoryDatabase } from './rows.ts';
 
 const clientsKept = 8;
 const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const replicasKept = 256;
+/** Stands for all replicas beyond those. */
+const others = '(others)';
 
 export function recordUse(versions: Version[], used: readonly UsedVersion[], now: Instant): void {
   for (const keyId of new Set(used.map((one) => one.keyId))) {
     const version = versions.find((one) => one.keyId === keyId);
     if (version === undefined) continue;
-    const seen = used.filter((one) => one.keyId === keyId).map(({ ageMs, by }) => ({ at: now - Math.max(ageMs, 0), by }));
+    const seen = used
+      .filter((one) => one.keyId === keyId)
+      .map(({ ageMs, by }) => ({ at: now - Math.min(Math.max(ageMs, 0), dayMs), by }));
     const instants = seen.map((one) => one.at);
     const clients = newestClients(version.usedBy ?? [], seen);
     replace(versions, version, {
@@ -38,7 +44,12 @@ function newestClients(
 }
 
 export function reportReplica({ replicas }: MemoryDatabase, report: ReplicaReport, now: Instant): void {
-  for (const [id, row] of replicas) if (id !== report.id && row.seenAt < now - dayMs) replicas.delete(id);
+  for (const [id, row] of replicas) if (id !== report.id && row.seenAt < now - hourMs) replicas.delete(id);
+  if (!replicas.has(report.id) && [...replicas.keys()].filter((id) => id !== others).length >= replicasKept) {
+    const dropped = (replicas.get(others)?.dropped ?? 0) + 1;
+    replicas.set(others, { seenAt: now, flushedThrough: now, dropped, droppedAt: now });
+    return;
+  }
   const before = replicas.get(report.id);
   const { id, dropped } = report;
   const droppedAt = dropped > (before?.dropped ?? 0) ? now : before?.droppedAt;

@@ -1,0 +1,95 @@
+import { waiting, type Failure } from '../domain/failure.ts';
+import type { Clock } from '../domain/time.ts';
+import type { Store } from '../store/port.ts';
+import { provenForMs, type HeartbeatRule } from '../store/primary.ts';
+import type { Log } from '../telemetry/log.ts';
+
+/** What {@link Freshness} needs. */
+export interface FreshnessInit {
+  readonly store: Pick<Store, 'surveyPrimary'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rule: HeartbeatRule;
+  /** How long a proof counts, in milliseconds. */
+  readonly maxStalenessMs: number;
+}
+
+/** Proofs are looked for so often, in milliseconds, or four times as often as they run out. */
+const everyMs = 5_000;
+
+const unproven: Failure = waiting(
+  'StoreUnavailable',
+  'it is not certain that this is the primary of the database: the operator does not write to it, and most hosts do not answer',
+);
+
+/**
+ * Whether this process reads the database that the operator writes to. A server that was replaced as the primary may live on, cut
+ * off, with whoever still reaches it, and would allow for ever what was revoked meanwhile. See `store/primary` for what
+ * counts as a proof.
+ */
+export class Freshness {
+  readonly #init: FreshnessInit;
+  /** On the monotonic clock. */
+  #provenUntilMs = Number.NEGATIVE_INFINITY;
+  #isTold = false;
+
+  constructor(init: FreshnessInit) {
+    this.#init = init;
+  }
+
+  /** Looks for the first proof, which may fail, and then again and again until the signal is aborted. */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.look();
+    void this.#lookForEver(signal);
+  }
+
+  /** Why nothing may be decided now; `undefined` = it may. */
+  blocked(): Failure | undefined {
+    return this.#leftMs() > 0 ? undefined : unproven;
+  }
+
+  /** False from the half of the time on that {@link blocked} needs: traffic goes elsewhere before it is refused. */
+  isReady(): boolean {
+    return this.#leftMs() > this.#init.maxStalenessMs / 2;
+  }
+
+  /** Looks once; never rejects. */
+  async look(): Promise<void> {
+    const { store, clock, rule, maxStalenessMs } = this.#init;
+    // From the question on, not from the answer: what was so when it was asked is all that an answer says.
+    let askedMs = clock.monotonicMs();
+    let survey = await store.surveyPrimary();
+    if (survey.superseded) {
+      this.#provenUntilMs = Number.NEGATIVE_INFINITY;
+      // It has moved on to another host, or to none.
+      askedMs = clock.monotonicMs();
+      survey = await store.surveyPrimary();
+    }
+    const provenMs = provenForMs(survey, rule, maxStalenessMs);
+    if (provenMs !== undefined) this.#provenUntilMs = Math.max(this.#provenUntilMs, askedMs + provenMs);
+    this.#tell();
+  }
+
+  #leftMs(): number {
+    return this.#provenUntilMs - this.#init.clock.monotonicMs();
+  }
+
+  async #lookForEver(signal: AbortSignal): Promise<void> {
+    const { clock, maxStalenessMs } = this.#init;
+    // One host alone is believed for ever.
+    while (this.#provenUntilMs !== Infinity) {
+      await clock.sleep(Math.min(everyMs, maxStalenessMs / 4), signal).catch(() => {});
+      if (signal.aborted) return;
+      await this.look();
+    }
+  }
+
+  #tell(): void {
+    const { log } = this.#init;
+    const isUnproven = !this.isReady();
+    if (isUnproven === this.#isTold) return;
+    this.#isTold = isUnproven;
+    if (isUnproven) log.warn('the primary of the database is not proven', { reason: unproven.reason, message: unproven.message });
+    else log.info('the primary of the database is proven');
+  }
+}

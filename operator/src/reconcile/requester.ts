@@ -1,0 +1,87 @@
+import { lastManager, type FieldPath } from '../api/managers.ts';
+import { annotations, type ObjectMeta } from '../api/meta.ts';
+import { parseInstant } from '../domain/time.ts';
+import type { KeySettings, RequestedBy } from '../store/port.ts';
+import type { Action } from './action.ts';
+import type { Observed } from './observed.ts';
+
+const spec: FieldPath = ['spec'];
+const rotateRequest: FieldPath = ['metadata', 'annotations', annotations.rotate];
+const confirmation: FieldPath = ['metadata', 'annotations', annotations.confirm];
+const compromisedRequest: FieldPath = ['metadata', 'annotations', annotations.compromised];
+
+/**
+ * Who asked for a step, for its audit rows: the field manager of what brought it about, or `operator` for what follows from
+ * time, loss or repair. A deletion is `unknown`, because the API server does not say who deletes.
+ */
+export function requesterOf(o: Observed, action: Action): RequestedBy {
+  const { metadata } = o.resource;
+  switch (action.kind) {
+    case 'saveSettings':
+      return editorOf(o, action);
+    case 'revokeAll':
+      if (metadata.deletionTimestamp !== undefined) return 'unknown';
+      return action.revokedReason === undefined ? 'operator' : managerOf(metadata, [['spec', 'revoked']]);
+    case 'endVersions':
+      return action.handled?.compromised === undefined ? 'operator' : managerOf(metadata, [compromisedRequest]);
+    case 'saveHandled':
+      return managerOf(metadata, [rotateRequest, compromisedRequest]);
+    case 'setExpiry':
+      return managerOf(metadata, [['spec', 'expiry']]);
+    case 'beginWithdrawal':
+      return metadata.deletionTimestamp === undefined ? managerOf(metadata, [['spec', 'deliverTo']]) : 'unknown';
+    case 'mint':
+      return minterOf(metadata, action);
+    default:
+      return 'operator';
+  }
+}
+
+/** Who wrote what the spec says otherwise than before; who confirmed it, when only that is new; else the world around it changed. */
+function editorOf(o: Observed, { applied }: Extract<Action, { kind: 'saveSettings' }>): RequestedBy {
+  const { key } = o.store;
+  const { metadata } = o.resource;
+  const changed = changedMembers(key?.proposed ?? key?.settings, applied.proposed ?? applied.settings);
+  if (changed.length > 0) return managerOf(metadata, changed);
+  const isConfirmed = key?.proposed !== undefined && applied.proposed === undefined;
+  return isConfirmed && metadata.annotations?.[annotations.confirm] !== undefined
+    ? managerOf(metadata, [confirmation])
+    : 'operator';
+}
+
+/** Who wrote the spec of a catalog, owner or group last. */
+export function specRequester(metadata: ObjectMeta): RequestedBy {
+  return managerOf(metadata, [spec]);
+}
+
+function minterOf(metadata: ObjectMeta, { cause }: Extract<Action, { kind: 'mint' }>): RequestedBy {
+  switch (cause) {
+    case 'Initial':
+      return managerOf(metadata, [spec]);
+    case 'Requested':
+      return managerOf(metadata, [rotateRequest]);
+    case 'Compromise':
+      return managerOf(metadata, [compromisedRequest]);
+    default:
+      return 'operator';
+  }
+}
+
+function managerOf({ managedFields }: ObjectMeta, paths: readonly FieldPath[]): RequestedBy {
+  const found = lastManager(managedFields, paths);
+  if (found === undefined) return 'unknown';
+  const at = found.time === undefined ? undefined : parseInstant(found.time);
+  return { manager: found.manager, ...(at === undefined ? {} : { at }) };
+}
+
+/** The members of the spec behind settings that differ; `suspended` is `spec.suspend`, all others have their own name. */
+function changedMembers(from: KeySettings | undefined, to: KeySettings): readonly FieldPath[] {
+  if (from === undefined) return [spec];
+  const [before, after] = [from, to].map(({ selections, suspended, ...rest }): Readonly<Record<string, unknown>> => {
+    return { ...rest, ...selections, suspend: suspended };
+  });
+  const names = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})]);
+  return [...names]
+    .filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]))
+    .map((name) => ['spec', name]);
+}

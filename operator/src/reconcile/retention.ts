@@ -1,0 +1,91 @@
+import { Failure } from '../domain/failure.ts';
+import type { Clock } from '../domain/time.ts';
+import type { Store } from '../store/port.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+
+/** How long rows stay, in milliseconds. */
+export interface RetentionLimits {
+  readonly feedMs: number;
+  /** At least 30 days: the database removes no younger row. */
+  readonly auditMs: number;
+  readonly versionMs: number;
+  readonly deliveryMs: number;
+}
+
+/** What {@link Retention} needs. */
+export interface RetentionInit {
+  readonly store: Pick<Store, 'prune'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Pick<Metrics, 'pruned'>;
+  readonly limits: RetentionLimits;
+}
+
+/** Not at once: a start has better things to do. */
+const firstAfterMs = 60_000;
+const everyMs = 3_600_000;
+/** Between two calls, so that others get their turn. */
+const pauseMs = 50;
+
+/** Removes old rows from the store, hourly and in small calls. Only the operator that leads does it. */
+export class Retention {
+  readonly #init: RetentionInit;
+  readonly #stop = new AbortController();
+
+  constructor(init: RetentionInit) {
+    this.#init = init;
+  }
+
+  /** Begins; call it once. */
+  start(): void {
+    void this.#pruneForEver();
+  }
+
+  /** Ends after the call that is under way. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** Removes everything that is old enough now; rejects with a Failure when the store does not answer. */
+  async prune(): Promise<void> {
+    const { store, clock, log, metrics, limits } = this.#init;
+    const now = clock.now();
+    const before = {
+      feed: now - limits.feedMs,
+      audit: now - limits.auditMs,
+      ended: now - limits.versionMs,
+      deliveries: now - limits.deliveryMs,
+    };
+    let count = 0;
+    let next: number | undefined = 0;
+    while (next !== undefined && !this.#stop.signal.aborted) {
+      const pruned = await store.prune(before, next);
+      metrics.pruned(pruned.rows);
+      count += Object.values(pruned.rows).reduce((sum, rows) => sum + rows, 0);
+      ({ next } = pruned);
+      if (next !== undefined) await clock.sleep(pauseMs, this.#stop.signal).catch(() => {});
+    }
+    if (count > 0) log.info('old rows removed', { count });
+  }
+
+  async #pruneForEver(): Promise<void> {
+    const { clock, log } = this.#init;
+    const { signal } = this.#stop;
+    // Aborted = stopping.
+    await clock.sleep(firstAfterMs, signal).catch(() => {});
+    while (!signal.aborted) {
+      try {
+        await this.prune();
+      } catch (error) {
+        if (error instanceof Failure) log.warn('old rows not removed', { reason: error.reason, message: error.message });
+        else
+          log.error('old rows not removed', {
+            reason: 'InternalError',
+            failure: error instanceof Error ? error.name : 'unknown',
+          });
+      }
+      await clock.sleep(everyMs, signal).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+/** A proof of possession instead of a key id, and a rate. */
+const revocation = [
+  // SHA-256 of HMAC(pepper, "revoke" + token). Whoever reads the database, hashes included, cannot make the preimage.
+  // Versions of the program before this one have none: they are revoked by their key id.
+  `alter table keywright.version add column revocation_digest bytea check (octet_length(revocation_digest) = 32)`,
+
+  // Revocations by proof in the current minute.
+  `create table keywright.revocation_rate (
+     minute timestamptz primary key,
+     revocations integer not null
+   )`,
+
+  // For authorizers. An unknown key id and a wrong proof are the same answer. 53400 = configuration_limit_exceeded: the
+  // transaction rolls back, the revocation included.
+  `create function keywright.revoke_proven(revoked_key_id text, proof bytea, why text) returns text
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+     declare
+       this_minute timestamptz := date_trunc('minute', keywright.keywright_now());
+       outcome text;
+     begin
+       if not exists (
+         select from keywright.version v where v.key_id = revoked_key_id and v.revocation_digest = sha256(proof)
+       ) then return 'unknown'; end if;
+       outcome := keywright.keywright_revoke(revoked_key_id, 'proof of possession', why, false);
+       if outcome = 'revoked' then
+         delete from keywright.revocation_rate where minute < this_minute;
+         insert into keywright.revocation_rate as r (minute, revocations) values (this_minute, 1)
+         on conflict (minute) do update set revocations = r.revocations + 1 where r.revocations < 60;
+         if not found then raise exception 'more than 60 revocations in a minute' using errcode = '53400'; end if;
+       end if;
+       return outcome;
+     end $$`,
+  `revoke all on function keywright.revoke_proven(text, bytea, text) from public`,
+];
+
+/** Bounds on what an authorizer may report. */
+const use = [
+  // Absolute instants from an authorizer could lie in the future. Only the program before 0003 called it.
+  `drop function keywright.record_use(text[], float8[])`,
+
+  // As in 0003, with at most 100,000 entries, each at most a day old. 54000 = program_limit_exceeded.
+  `create or replace function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     begin
+       if greatest(cardinality(key_ids), cardinality(ages_ms), cardinality(clients)) > 100000 then
+         raise exception 'more than 100000 uses in one call' using errcode = '54000';
+       end if;
+       with clock as materialized (
+         select keywright.keywright_now() as now
+       ), seen as (
+         select u.key_id, clock.now - least(greatest(u.age_ms, 0), 86400000) * interval '1 millisecond' as at,
+           left(u.client, 200) as client
+         from unnest(key_ids, ages_ms, clients) as u (key_id, age_ms, client) cross join clock
+         where u.key_id is not null and u.age_ms is not null
+       ), used as (
+         select key_id, min(at) as earliest, max(at) as latest,
+           coalesce(jsonb_agg(jsonb_build_object('by', client, 'at', keywright.ms(at))) filter (where client is not null), '[]'::jsonb) as clients
+         from seen group by key_id
+       ), locked as (
+         select v.key_id from keywright.version v join used on used.key_id = v.key_id order by v.key_id for update of v
+       )
+       update keywright.version v
+       set first_used_at = coalesce(v.first_used_at, used.earliest), last_used_at = greatest(v.last_used_at, used.latest),
+         used_by = keywright.newest_clients(v.used_by, used.clients)
+       from used join locked on locked.key_id = used.key_id
+       where v.key_id = used.key_id
+         and (v.first_used_at is null or v.last_used_at is distinct from greatest(v.last_used_at, used.latest)
+           or v.used_by is distinct from keywright.newest_clients(v.used_by, used.clients));
+     end $$`,
+
+  // As in 0003, with at most 256 replicas. Beyond that a new one is not refused, or a flood of made-up replicas would keep a
+  // real authorizer from starting: one common row says that uses were dropped, so that nothing counts as unused.
+  `create or replace function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     declare
+       moment timestamptz := keywright.keywright_now();
+     begin
+       delete from keywright.replica where id in (
+         select r.id from keywright.replica r where r.seen_at < moment - interval '1 hour' and r.id <> replica_id
+         for update skip locked);
+       if not exists (select from keywright.replica r where r.id = replica_id) then
+         perform pg_advisory_xact_lock(hashtext('keywright replica'));
+         if (select count(*) from keywright.replica r where r.id <> '(others)') >= 256 then
+           insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
+           values ('(others)', moment, moment, 1, moment)
+           on conflict (id) do update set seen_at = moment, flushed_through = moment, dropped = r.dropped + 1, dropped_at = moment,
+             left_at = null;
+           return;
+         end if;
+       end if;
+       insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
+       values (replica_id, moment, least(to_timestamp(through_ms / 1000), moment), dropped_uses,
+         case when dropped_uses > 0 then moment end)
+       on conflict (id) do update set seen_at = excluded.seen_at,
+         flushed_through = greatest(r.flushed_through, excluded.flushed_through), dropped = excluded.dropped,
+         dropped_at = case when excluded.dropped > r.dropped then excluded.seen_at else r.dropped_at end, left_at = null;
+     end $$`,
+];
+
+/** Who asked, and that nothing of it is changed or lost. */
+const audit = [
+  // `operator`, or `manager <name>` and the instant that the API server dates the field with; absent = it does not say.
+  `alter table keywright.audit add column requested_by text check (length(requested_by) <= 200), add column requested_at timestamptz`,
+  `create index audit_at on keywright.audit (at)`,
+
+  // Holds for the owner, too, as long as he does not take the trigger away.
+  `create function keywright.refuse_audit_change() returns trigger
+     language plpgsql set search_path = pg_catalog, pg_temp as $$
+     begin
+       if tg_op = 'DELETE' and old.at < keywright.keywright_now() - interval '30 days' then return old; end if;
+       raise exception 'audit rows never change, and stay for 30 days at least' using errcode = '42501';
+     end $$`,
+  `create trigger audit_kept before update or delete on keywright.audit
+     for each row execute function keywright.refuse_audit_change()`,
+  `create trigger audit_not_truncated before truncate on keywright.audit
+     for each statement execute function keywright.refuse_audit_change()`,
+
+  // The one way in which the operator's role removes audit rows: the oldest, none younger than 30 days.
+  `create function keywright.prune_audit(before_ms float8, most integer) returns integer
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     declare
+       pruned integer;
+     begin
+       delete from keywright.audit where seq in (
+         select a.seq from keywright.audit a
+         where a.at < least(to_timestamp(before_ms / 1000), keywright.keywright_now() - interval '30 days')
+         order by a.at limit least(greatest(most, 0), 10000));
+       get diagnostics pruned = row_count;
+       return pruned;
+     end $$`,
+  `revoke all on function keywright.prune_audit(float8, integer) from public`,
+];
+
+/** What retention looks for. */
+const retention = [
+  `create index version_ended on keywright.version (seq) where state = 'ended'`,
+  `create index delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
+  `create index apikey_released on keywright.apikey (released_at) where released_at is not null`,
+];
+
+const heartbeat = [
+  // Written by the operator that leads: whoever reads an old one reads a server that the operator does not write to.
+  `create table keywright.heartbeat (
+     singleton boolean primary key default true check (singleton),
+     at timestamptz,
+     fence bigint
+   )`,
+  `insert into keywright.heartbeat default values`,
+];
+
+/**
+ * Proof of possession, bounds on what an authorizer's login may do, an audit that is only added to and says who asked, retention,
+ * and the operator's heartbeat.
+ */
+export const trust: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    for (const statement of [...revocation, ...use, ...audit, ...retention, ...heartbeat]) await sql.raw(statement).execute(db);
+  },
+};

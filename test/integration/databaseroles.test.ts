@@ -1,0 +1,336 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { systemClock } from '../../operator/src/domain/time.ts';
+import { proofDigest } from '../../operator/src/keys/hash.ts';
+import type { Store } from '../../operator/src/store/port.ts';
+import { migrate } from '../../operator/src/store/postgres/migrate.ts';
+import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { mintRequest, testStart } from '../builders/mintrequest.ts';
+import { usePostgres } from '../harness/parts.ts';
+import { privateDir } from '../harness/process.ts';
+import { runProgram } from '../harness/program.ts';
+
+const postgres = await usePostgres();
+const { url } = await postgres.createDatabase();
+// Roles are shared by all databases of the server.
+const suffix = randomBytes(6).toString('hex');
+const roles = ['operator', 'authorizer', 'responder'] as const;
+type Role = (typeof roles)[number];
+const accountOf = (role: Role): string => `${role}_${suffix}`;
+
+function urlOf(role: Role): string {
+  const address = new URL(url);
+  address.username = accountOf(role);
+  address.password = accountOf(role);
+  return address.href;
+}
+
+let store: Store;
+
+beforeAll(async () => {
+  store = openPostgresStore({ url, clock: systemClock, log: silentLog });
+  await store.takeFence();
+  for (const role of roles) {
+    const account = accountOf(role);
+    await as(url, `create role ${account} login password '${account}' in role keywright_${role}`);
+  }
+});
+afterAll(async () => {
+  await store.close();
+  for (const role of roles) await as(url, `drop role ${accountOf(role)}`);
+});
+
+async function as<T extends object>(address: string, statement: string, values: unknown[] = []): Promise<readonly T[]> {
+  const client = new Client({ connectionString: address });
+  await client.connect();
+  try {
+    return (await client.query<T>(statement, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const read = ['select'];
+const write = ['delete', 'insert', 'select', 'update'];
+
+/** Every table, and what each role may do with it. A table without a row here fails the test: decide, and add it to roles.ts. */
+const tables: Readonly<Record<string, Readonly<Partial<Record<Role, readonly string[]>>>>> = {
+  apikey: { operator: write, authorizer: read },
+  audit: { operator: ['insert', 'select'] },
+  catalog: { operator: write, authorizer: read },
+  delivery: { operator: write },
+  feed: { operator: ['delete', 'insert', 'select'], authorizer: read },
+  feed_head: { operator: ['select', 'update'], authorizer: read },
+  heartbeat: { operator: ['select', 'update'], authorizer: read },
+  admission: { operator: ['select', 'insert', 'update'] },
+  installation: { operator: ['select', 'update'], authorizer: read },
+  migration: { operator: read, authorizer: read },
+  migration_lock: {},
+  owner: { operator: write, authorizer: read },
+  owner_group: { operator: write, authorizer: read },
+  pepper: { operator: ['insert', 'select'], authorizer: read },
+  replica: { operator: read },
+  revocation_rate: {},
+  version: { operator: write, authorizer: read },
+};
+
+/** Every function, and who may call it. Those for everybody take and give nothing that is ours. */
+const everybody = [...roles, 'public'];
+const functions: Readonly<Record<string, readonly string[]>> = {
+  'keywright_now()': everybody,
+  'ms(timestamp with time zone)': everybody,
+  'newest_clients(jsonb, jsonb)': everybody,
+  'keywright_revoke(text, text, text, boolean)': ['operator', 'responder'],
+  'prune_audit(double precision, integer)': ['operator'],
+  'record_use(text[], double precision[], text[])': ['operator', 'authorizer'],
+  'report_replica(text, double precision, bigint)': ['operator', 'authorizer'],
+  'refuse_audit_change()': everybody,
+  'revoke_proven(text, bytea, text)': ['operator', 'authorizer'],
+  'sign_off_replica(text)': ['operator', 'authorizer'],
+};
+
+describe('the database itself says of the roles', () => {
+  test('what the program before this one granted too much, an upgrade takes away', async () => {
+    await as(url, 'grant select, insert, update, delete on all tables in schema keywright to keywright_operator');
+    await as(url, 'grant execute on function keywright.keywright_revoke(text, text, text, boolean) to keywright_authorizer');
+    // Of tables that it did not know, it granted nothing.
+    await as(url, 'revoke all on keywright.revocation_rate, keywright.heartbeat from keywright_operator');
+    expect((await migrate(url)).statements).toEqual([]);
+  });
+
+  test('that each may do with each table what the list says, and nothing else, not even with a column', async () => {
+    const found = await as<{ table: string; role: Role | 'public'; privilege: string; held: boolean; column: boolean }>(
+      url,
+      `select c.relname as table, role, lower(privilege) as privilege,
+         case role when 'public' then has_table_privilege('pg_monitor', c.oid, privilege)
+           else has_table_privilege('keywright_' || role, c.oid, privilege) end as held,
+         privilege in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') and case role
+           when 'public' then has_any_column_privilege('pg_monitor', c.oid, privilege)
+           else has_any_column_privilege('keywright_' || role, c.oid, privilege) end as column
+       from pg_class c
+       cross join unnest(array['operator', 'authorizer', 'responder', 'public']) role
+       cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) privilege
+       where c.relnamespace = 'keywright'::regnamespace and c.relkind in ('r', 'v', 'm', 'p', 'f')
+       order by 1, 2, 3`,
+    );
+    expect([...new Set(found.map((one) => one.table))]).toEqual(Object.keys(tables).sort());
+    const held: Record<string, Partial<Record<string, string[]>>> = {};
+    for (const { table, role, privilege, held: whole, column } of found) {
+      const row = (held[table] ??= {});
+      if (whole || column) (row[role] ??= []).push(privilege);
+    }
+    expect(held).toEqual(tables);
+  });
+
+  test('that each function is called by whom the list says', async () => {
+    const found = await as<{ name: string; role: string }>(
+      url,
+      `select p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name, role
+       from pg_proc p cross join unnest(array['operator', 'authorizer', 'responder', 'public']) role
+       where p.pronamespace = 'keywright'::regnamespace
+         and has_function_privilege(case role when 'public' then 'pg_monitor' else 'keywright_' || role end, p.oid, 'execute')`,
+    );
+    const all = await as<{ types: string }>(
+      url,
+      `select p.proname || '(' || oidvectortypes(p.proargtypes) || ')' as types from pg_proc p
+       where p.pronamespace = 'keywright'::regnamespace`,
+    );
+    expect(all.map((one) => one.types).sort()).toEqual(Object.keys(functions).sort());
+    for (const [name, callers] of Object.entries(functions)) {
+      const bare = name.slice(0, name.indexOf('('));
+      const may = found.filter((one) => one.name.startsWith(`${bare}(`)).map((one) => one.role);
+      expect([name, may.sort()]).toEqual([name, [...callers].sort()]);
+    }
+  });
+
+  test('that none may create anything in the schema, or runs with more rights than its own', async () => {
+    const rows = await as<{ role: string; create: boolean; elevated: boolean }>(
+      url,
+      `select rolname as role, has_schema_privilege(oid, 'keywright', 'create') as create,
+         rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls or rolcanlogin as elevated
+       from pg_roles where rolname like 'keywright\\_%' and rolname not like '%\\_login'`,
+    );
+    expect(rows.map((one) => one.role).sort()).toEqual(roles.map((role) => `keywright_${role}`).sort());
+    for (const row of rows) expect(row).toMatchObject({ create: false, elevated: false });
+    const definers = await as<{ name: string; path: readonly string[] | null }>(
+      url,
+      `select proname as name, proconfig as path from pg_proc where pronamespace = 'keywright'::regnamespace and prosecdef`,
+    );
+    // With the definer's rights, a caller's search_path must not count.
+    for (const { name, path } of definers)
+      expect([name, path]).toEqual([name, expect.arrayContaining(['search_path=pg_catalog, pg_temp'])]);
+  });
+});
+
+async function issued() {
+  const request = mintRequest();
+  const { keyId } = request.version;
+  const proof = randomBytes(32);
+  await store.mint({ ...request, revocationDigest: proofDigest(proof) });
+  await store.activate(request.ref.uid, keyId, undefined, testStart);
+  return { uid: request.ref.uid, keyId, proof };
+}
+
+describe("a stolen authorizer's login", () => {
+  test('revokes nothing with all that it can read', async () => {
+    const { uid, keyId } = await issued();
+    await expect(as(urlOf('authorizer'), `select keywright.keywright_revoke($1, 'x', 'x', true)`, [keyId])).rejects.toMatchObject(
+      { code: '42501' },
+    );
+    // Every hash and digest of the database, tried on every key.
+    const outcomes = await as<{ outcome: string }>(
+      urlOf('authorizer'),
+      `select distinct keywright.revoke_proven(v.key_id, material, 'x') as outcome
+       from keywright.version v, (
+         select hash from keywright.version union all select revocation_digest from keywright.version
+         union all select check_value from keywright.pepper
+       ) as known (material)`,
+    );
+    expect(outcomes).toEqual([{ outcome: 'unknown' }]);
+    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
+  });
+
+  test('revokes one version with the proof that only its value gives', async () => {
+    const { uid, keyId, proof } = await issued();
+    const stolen = openPostgresStore({ url: urlOf('authorizer'), clock: systemClock, log: silentLog });
+    expect(await stolen.revokeProven(keyId, proof, 'KeyCompromise')).toBe('revoked');
+    expect(await store.readKey(uid)).toMatchObject({ versions: [], key: { ref: { uid } } });
+    const [line] = await store.readAudit({ keyId }, 1);
+    expect(line?.detail).toMatchObject({ role: accountOf('authorizer') });
+    await stolen.close();
+  });
+
+  test('is refused a batch of uses without an end, and dates none in the future', async () => {
+    const { uid, keyId } = await issued();
+    const many = `select keywright.record_use(array_fill($1::text, array[100001]), array_fill(0::float8, array[100001]), array_fill('x'::text, array[100001]))`;
+    await expect(as(urlOf('authorizer'), many, [keyId])).rejects.toMatchObject({ code: '54000' });
+    await as(urlOf('authorizer'), `select keywright.record_use(array[$1, null], array[-1e15, null], array['x', null])`, [keyId]);
+    const [version] = (await store.readKey(uid)).versions;
+    expect(version?.lastUsedAt).toBeLessThanOrEqual(await store.now());
+  });
+
+  test('fills no table with replicas', async () => {
+    await as(urlOf('authorizer'), `select keywright.report_replica('made-up-' || i, 0, 0) from generate_series(1, 2000) i`);
+    const [row] = await as<{ rows: number }>(url, 'select count(*)::int as rows from keywright.replica');
+    expect(row?.rows).toBeLessThanOrEqual(257);
+    // A real authorizer starts nevertheless.
+    await as(urlOf('authorizer'), `select keywright.report_replica('real', 0, 0)`);
+  });
+});
+
+describe('the audit', () => {
+  const age = (days: number): string => `insert into keywright.audit (at, actor, action, detail)
+    values (now() - interval '${days} days', 'x', '${days}', '{}')`;
+
+  test.each(['operator', 'owner'] as const)('is added to, and nothing else, by the %s', async (who) => {
+    const address = who === 'owner' ? url : urlOf(who);
+    await as(address, age(29));
+    for (const statement of [`update keywright.audit set actor = 'y'`, 'truncate keywright.audit', 'delete from keywright.audit'])
+      await expect(as(address, statement)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test('loses its rows to the operator after 30 days, by one function', async () => {
+    await as(url, age(31));
+    await as(url, age(29));
+    await expect(as(urlOf('operator'), `delete from keywright.audit where action = '31'`)).rejects.toMatchObject({
+      code: '42501',
+    });
+    await as(urlOf('operator'), `select keywright.prune_audit('infinity', 1000)`);
+    const rows = await as<{ action: string }>(url, `select distinct action from keywright.audit where action in ('29', '31')`);
+    expect(rows).toEqual([{ action: '29' }]);
+    await expect(as(urlOf('authorizer'), `select keywright.prune_audit('infinity', 1000)`)).rejects.toMatchObject({
+      code: '42501',
+    });
+  });
+});
+
+describe('keywright revoke --direct', () => {
+  test("with an authorizer's account is refused, says why, and changes nothing", async () => {
+    const { uid, keyId } = await issued();
+    const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: urlOf('authorizer') });
+    expect(ended).toMatchObject({ code: 1, stdout: expect.stringContaining('our database role lacks a right') as string });
+    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
+  });
+
+  test.each(['operator', 'responder'] as const)("with an %s's account closes the ApiKey", async (role) => {
+    const { uid, keyId } = await issued();
+    const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: urlOf(role) });
+    expect(ended).toMatchObject({ code: 0, stdout: `${keyId} is revoked, and its ApiKey closed for good\n` });
+    expect((await store.readKey(uid)).versions).toEqual([]);
+  });
+});
+
+describe('keywright migrate with passwords', () => {
+  const folder = privateDir('logins');
+  const passwords = { operator: randomBytes(16).toString('hex'), authorizer: randomBytes(16).toString('hex') };
+  const files = Object.fromEntries(
+    Object.entries(passwords).map(([which, password]) => {
+      const path = join(folder, which);
+      writeFileSync(path, `${password}\n`);
+      return [which, path];
+    }),
+  );
+  const loginUrl = (which: keyof typeof passwords, password = passwords[which]): string => {
+    const address = new URL(url);
+    address.username = `keywright_${which}_login`;
+    address.password = password;
+    return address.href;
+  };
+  const migrateWith = (database: string) =>
+    runProgram(
+      ['migrate', '--operator-password-file', files['operator'] ?? '', '--authorizer-password-file', files['authorizer'] ?? ''],
+      { KEYWRIGHT_DATABASE_URL: database },
+    );
+
+  afterAll(async () => {
+    for (const which of Object.keys(passwords)) await as(url, `drop role if exists keywright_${which}_login`);
+  });
+
+  test('makes accounts that can do what their role may, and a later one changes the passwords', async () => {
+    expect(await migrateWith(url)).toMatchObject({ code: 0 });
+    expect(await as(loginUrl('authorizer'), 'select count(*) > 0 as reads from keywright.version')).toEqual([{ reads: true }]);
+    await expect(as(loginUrl('authorizer'), 'select from keywright.audit')).rejects.toMatchObject({ code: '42501' });
+    const operator = openPostgresStore({ url: loginUrl('operator'), clock: systemClock, log: silentLog });
+    await operator.takeFence();
+    expect(await operator.mint(mintRequest())).toBe('done');
+    await operator.close();
+    for (const statement of [
+      'drop table keywright.audit',
+      'alter table keywright.audit disable trigger all',
+      'create role other',
+    ])
+      await expect(as(loginUrl('operator'), statement)).rejects.toMatchObject({ code: '42501' });
+    // Others of this operator migrate at their start, too, and find nothing that they could do.
+    expect(await migrate(loginUrl('operator'))).toMatchObject({ statements: [] });
+
+    await as(url, `alter role keywright_authorizer_login password 'forgotten-forgotten'`);
+    expect((await Promise.all([migrateWith(url), migrateWith(url)])).map((one) => one.code)).toEqual([0, 0]);
+    expect(await as(loginUrl('authorizer'), 'select 1 as one')).toEqual([{ one: 1 }]);
+    await expect(as(loginUrl('authorizer', 'forgotten-forgotten'), 'select 1')).rejects.toMatchObject({ code: '28P01' });
+    // The fence of this file's own store.
+    await store.takeFence();
+  });
+
+  test('[S1-8] sends and prints no password, and says what it may not do, with 2', async () => {
+    const account = `plain_${suffix}`;
+    await as(url, `create role ${account} login password '${account}' in role keywright_operator`);
+    const plain = new URL(url);
+    plain.username = account;
+    plain.password = account;
+    const refused = await migrateWith(plain.href);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('CREATEROLE') as string });
+    expect(refused.stdout + refused.stderr).not.toContain(passwords.operator);
+    await as(url, `drop role ${account}`);
+    writeFileSync(files['operator'] ?? '', 'short');
+    const weak = await migrateWith(url);
+    expect(weak).toMatchObject({ code: 2, stderr: expect.stringContaining('16 to 128 printable') as string });
+    const lost = await runProgram(['migrate', '--operator-password-file', '/nowhere'], { KEYWRIGHT_DATABASE_URL: url });
+    expect(lost).toMatchObject({ code: 2, stderr: expect.stringContaining('/nowhere cannot be read') as string });
+  });
+});

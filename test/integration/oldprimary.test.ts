@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { createAuthorize, type Authorize } from '../../operator/src/authorize/authorize.ts';
+import { Freshness } from '../../operator/src/authorize/freshness.ts';
+import { systemClock } from '../../operator/src/domain/time.ts';
+import { mintToken } from '../../operator/src/keys/mint.ts';
+import type { Store } from '../../operator/src/store/port.ts';
+import type { HeartbeatRule } from '../../operator/src/store/primary.ts';
+import { migrate } from '../../operator/src/store/postgres/migrate.ts';
+import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
+import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { authRequest } from '../builders/authrequest.ts';
+import { catalogRow, ownerRow } from '../builders/clusterrows.ts';
+import { testPeppers } from '../builders/keyrecord.ts';
+import { mintRequest } from '../builders/mintrequest.ts';
+import { ownPostgres } from '../harness/parts.ts';
+import { startStandby, type OwnPostgres } from '../harness/postgres.ts';
+import { until } from '../harness/until.ts';
+
+/** A road to a server that can be cut. */
+class Road {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #isCut = false;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async to({ postgres }: OwnPostgres): Promise<Road> {
+    const road: Road = new Road(
+      createServer((socket) => {
+        road.#join(socket, connect(postgres.port, '127.0.0.1'));
+      }),
+    );
+    await new Promise<void>((resolve) => road.#server.listen(0, '127.0.0.1', resolve));
+    return road;
+  }
+
+  get host(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.#isCut = false;
+  }
+
+  close(): void {
+    this.cut();
+    this.#server.close();
+  }
+
+  #join(from: Socket, to: Socket): void {
+    for (const socket of [from, to]) {
+      this.#sockets.add(socket);
+      socket
+        .on('error', () => {})
+        .on('close', () => {
+          this.#sockets.delete(socket);
+          from.destroy();
+          to.destroy();
+        });
+    }
+    if (this.#isCut) from.destroy();
+    else from.pipe(to).pipe(from);
+  }
+}
+
+const maxStalenessMs = 4_000;
+const old = await ownPostgres();
+await migrate(old.postgres.url);
+const fresh = await startStandby(old);
+const roads = {
+  operator: [await Road.to(old), await Road.to(fresh)],
+  authorizer: [await Road.to(old), await Road.to(fresh)],
+  reaching: [await Road.to(old), await Road.to(fresh)],
+} as const;
+const catalog = catalogRow();
+const owner = ownerRow();
+const stop = new AbortController();
+let operator: Store;
+let beats = true;
+
+function urlOver(hosts: readonly string[]): string {
+  return `postgres://postgres:${old.postgres.password}@${hosts.join(',')}/postgres`;
+}
+
+function open(hosts: readonly string[]): Store {
+  return openPostgresStore({
+    url: urlOver(hosts),
+    clock: systemClock,
+    log: silentLog,
+    limits: { lockMs: 1_000, statementMs: 1_000, idleInTransactionMs: 1_000, connectMs: 1_000 },
+  });
+}
+
+interface Authorizer {
+  readonly store: Store;
+  readonly authorize: Authorize;
+  readonly freshness: Freshness;
+}
+
+const authorizers: Authorizer[] = [];
+
+/** As `keywright authorizer` puts it together. */
+async function authorizerOver(roadsOf: readonly Road[], rule: HeartbeatRule): Promise<Authorizer> {
+  const store = open(roadsOf.map((road) => road.host));
+  const parts = { store, clock: systemClock, log: silentLog };
+  const freshness = new Freshness({ ...parts, rule, maxStalenessMs });
+  await freshness.start(stop.signal);
+  const authorize = createAuthorize({
+    ...parts,
+    peppers: testPeppers,
+    metrics: silentMetrics,
+    blocked: () => freshness.blocked(),
+  });
+  authorizers.push({ store, authorize, freshness });
+  return { store, authorize, freshness };
+}
+
+async function issue() {
+  const { token, keyId, display } = mintToken({ prefix: 'acme', environment: 'live', random: randomBytes });
+  const now = systemClock.now();
+  const version = { keyId, display, ownerUid: owner.uid, expiresAt: now + 3_600_000, ...testPeppers.hash(token) };
+  const request = mintRequest({ now, version });
+  expect(await operator.mint(request)).toBe('done');
+  expect(await operator.activate(request.ref.uid, keyId, undefined, now)).toBe('done');
+  const ask = async ({ authorize }: Authorizer): Promise<string> => {
+    const verdict = await authorize(authRequest({ credential: token }));
+    return verdict.allowed ? 'allowed' : verdict.code;
+  };
+  return { uid: request.ref.uid, ask };
+}
+
+const sql = async (server: OwnPostgres, statement: string): Promise<void> => {
+  const client = new Client({ connectionString: server.postgres.url });
+  await client.connect();
+  await client.query(statement).finally(() => client.end());
+};
+
+/** The leader's heartbeat, quicker than in earnest. */
+async function beatForEver(): Promise<void> {
+  while (!stop.signal.aborted) {
+    if (beats) await operator.beat().catch(() => {});
+    await systemClock.sleep(500, stop.signal).catch(() => {});
+  }
+}
+
+beforeAll(async () => {
+  operator = open(roads.operator.map((road) => road.host));
+  await operator.takeFence();
+  await operator.saveCatalog(catalog, systemClock.now());
+  await operator.saveOwner(owner, systemClock.now());
+  await operator.beat();
+  void beatForEver();
+});
+
+afterAll(async () => {
+  stop.abort();
+  for (const { store } of authorizers) await store.close();
+  await operator.close();
+  for (const road of Object.values(roads).flat()) road.close();
+  await fresh.stop();
+  await old.stop();
+});
+
+const [toOld, toFresh] = roads.authorizer;
+
+/** All of it is one story: a promotion cannot be taken back. */
+test(
+  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, and an operator that is down stops nobody',
+  { timeout: 180_000 },
+  async () => {
+    const key = await issue();
+    const isolated = await authorizerOver(roads.authorizer, 'auto');
+    const reaching = await authorizerOver(roads.reaching, 'auto');
+    const trusting = await authorizerOver([toOld], 'auto');
+    const single = await authorizerOver([toOld], 'on');
+
+    // The operator is down: most hosts answer, and none of them was promoted.
+    beats = false;
+    await until(() => single.freshness.blocked() !== undefined, { what: 'the end of the last heartbeat', deadlineMs: 20_000 });
+    expect(await key.ask(single)).toBe('authorizer_stale');
+    expect(await key.ask(isolated)).toBe('allowed');
+    expect(isolated.freshness.isReady()).toBe(true);
+    beats = true;
+    await until(async () => (await key.ask(single)) === 'allowed', { what: 'the next heartbeat', deadlineMs: 20_000 });
+
+    // The standby is down: the operator writes where the authorizer reads.
+    toFresh.cut();
+    const since = systemClock.monotonicMs();
+    await until(() => systemClock.monotonicMs() - since > 2 * maxStalenessMs, { what: 'time', deadlineMs: 20_000 });
+    expect(await key.ask(isolated)).toBe('allowed');
+    expect(isolated.freshness.isReady()).toBe(true);
+
+    // The old primary lives on, cut off from the operator, and the new one is cut off from this authorizer.
+    roads.operator[0].cut();
+    await sql(fresh, 'select pg_promote()');
+    const cause = { actor: 'operator', revokedReason: 'KeyCompromise', detail: 'a test' };
+    const revoke = () => operator.revokeAll(key.uid, cause, systemClock.now()).catch(() => undefined);
+    await until(revoke, { what: 'the revocation', deadlineMs: 20_000 });
+    // What it reads is the old truth, with which one host and no required heartbeat goes on: the documented limit.
+    expect(await key.ask(trusting)).toBe('allowed');
+    await until(() => isolated.freshness.blocked() !== undefined, { what: 'the end of the proof', deadlineMs: 30_000 });
+    expect(await key.ask(isolated)).toBe('authorizer_stale');
+    expect(isolated.freshness.isReady()).toBe(false);
+    await until(async () => (await key.ask(single)) === 'authorizer_stale', { what: 'the other one', deadlineMs: 30_000 });
+    expect(await key.ask(trusting)).toBe('allowed');
+
+    // Who reaches both has moved by itself, though the old one still accepts writes and comes first.
+    await until(async () => (await key.ask(reaching)) === 'key_invalid', { what: 'the move', deadlineMs: 30_000 });
+    expect(reaching.freshness.isReady()).toBe(true);
+    const another = open([`127.0.0.1:${old.postgres.port}`, `127.0.0.1:${fresh.postgres.port}`]);
+    expect(await another.readKey(key.uid)).toMatchObject({ versions: [] });
+    await another.close();
+
+    // And who was cut off comes back.
+    toFresh.mend();
+    await until(async () => (await key.ask(isolated)) === 'key_invalid', { what: 'the return', deadlineMs: 30_000 });
+    expect(await (await issue()).ask(isolated)).toBe('allowed');
+  },
+);

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+
+import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
+import { Freshness } from '../../../operator/src/authorize/freshness.ts';
+import type { HeartbeatRule, PrimarySurvey } from '../../../operator/src/store/primary.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
+import { authRequest } from '../../builders/authrequest.ts';
+import { testPeppers } from '../../builders/keyrecord.ts';
+import { FakeClock } from '../../harness/fakes/clock.ts';
+import { MemoryStore } from '../../harness/fakes/store.ts';
+
+const proven: PrimarySurvey = { hosts: 3, answered: 3, superseded: false };
+const alone: PrimarySurvey = { hosts: 3, answered: 1, superseded: false };
+
+async function watched(rule: HeartbeatRule = 'auto', first: PrimarySurvey = proven) {
+  const clock = new FakeClock();
+  const answers = { next: first, later: [] as PrimarySurvey[] };
+  const surveyPrimary = () => Promise.resolve(answers.later.shift() ?? answers.next);
+  const freshness = new Freshness({ store: { surveyPrimary }, clock, log: silentLog, rule, maxStalenessMs: 60_000 });
+  const stop = new AbortController();
+  await freshness.start(stop.signal);
+  return { clock, answers, freshness, stop };
+}
+
+test('counts from the last proof, is not ready from the half of the time on, and then decides nothing', async () => {
+  const { clock, answers, freshness, stop } = await watched();
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, true]);
+  answers.next = alone;
+  await clock.advance(29_000);
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, true]);
+  await clock.advance(2_000);
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, false]);
+  await clock.advance(30_000);
+  expect(freshness.blocked()).toMatchObject({ reason: 'StoreUnavailable' });
+  answers.next = proven;
+  await clock.advance(5_000);
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, true]);
+  stop.abort();
+});
+
+test('decides nothing from the moment on that another server is seen to be the primary, until it has moved there', async () => {
+  const { clock, answers, freshness, stop } = await watched();
+  answers.next = { ...proven, superseded: true };
+  await clock.advance(5_000);
+  expect(freshness.blocked()).toBeDefined();
+  answers.later = [{ ...proven, superseded: true }, proven];
+  await clock.advance(5_000);
+  expect(freshness.blocked()).toBeUndefined();
+  stop.abort();
+});
+
+test('decides nothing at a start without proof, and asks a single host only once', async () => {
+  expect((await watched('auto', alone)).freshness.blocked()).toBeDefined();
+  const { clock, freshness } = await watched('auto', { hosts: 1, answered: 0, superseded: false });
+  expect(clock.sleepers()).toBe(0);
+  await clock.advance(3_600_000);
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, true]);
+});
+
+test('makes every verdict authorizer_stale, whatever was read', async () => {
+  const { clock, answers, freshness, stop } = await watched();
+  const authorize = createAuthorize({
+    ...{ store: new MemoryStore({ clock }), peppers: testPeppers, clock, log: silentLog, metrics: silentMetrics },
+    blocked: () => freshness.blocked(),
+  });
+  const code = async () => {
+    const verdict = await authorize(authRequest({ credential: undefined }));
+    return verdict.allowed ? 'allowed' : verdict.code;
+  };
+  expect(await code()).toBe('key_missing');
+  answers.next = alone;
+  await clock.advance(61_000);
+  expect(await code()).toBe('authorizer_stale');
+  stop.abort();
+});

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+
+import { transient, waiting } from '../../../operator/src/domain/failure.ts';
+import { Heartbeat } from '../../../operator/src/reconcile/heartbeat.ts';
+import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { FakeClock } from '../../harness/fakes/clock.ts';
+import { MemoryStore } from '../../harness/fakes/store.ts';
+
+async function beating(assertLeading: () => void = () => {}) {
+  const clock = new FakeClock();
+  const store = new MemoryStore({ clock });
+  await store.takeFence();
+  let lost = 0;
+  const heartbeat = new Heartbeat({ store, clock, log: silentLog, assertLeading, onFenceLost: () => (lost += 1) });
+  heartbeat.start();
+  await clock.advance(0);
+  return { clock, store, heartbeat, lost: () => lost };
+}
+
+test('is written every five seconds by the leader, also after a database that did not answer, until it stops', async () => {
+  const { clock, store, heartbeat } = await beating();
+  const age = async () => (await store.surveyPrimary()).heartbeatAgeMs;
+  expect(await age()).toBe(0);
+  store.failNext(1, waiting('StoreUnavailable', 'away'));
+  await clock.advance(9_000);
+  expect(await age()).toBe(9_000);
+  await clock.advance(1_000);
+  expect(await age()).toBe(0);
+  heartbeat.stop();
+  await clock.advance(60_000);
+  expect(await age()).toBe(60_000);
+});
+
+test('is not written by an operator whose lease may have run out', async () => {
+  let leads = true;
+  const { clock, store, heartbeat } = await beating(() => {
+    if (!leads) throw transient('ConflictRetry', 'the lease may have run out');
+  });
+  leads = false;
+  await clock.advance(30_000);
+  expect((await store.surveyPrimary()).heartbeatAgeMs).toBe(30_000);
+  heartbeat.stop();
+});
+
+test('ends an operator that another one replaced in the database', async () => {
+  const { clock, store, heartbeat, lost } = await beating();
+  const other = new MemoryStore({ clock, database: store.database });
+  await other.takeFence();
+  await clock.advance(5_000);
+  expect(lost()).toBe(1);
+  heartbeat.stop();
+});

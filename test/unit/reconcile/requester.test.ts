@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+
+import { annotations } from '../../../operator/src/api/meta.ts';
+import type { Action } from '../../../operator/src/reconcile/action.ts';
+import type { Observed } from '../../../operator/src/reconcile/observed.ts';
+import { requesterOf, specRequester } from '../../../operator/src/reconcile/requester.ts';
+import { settingsOf } from '../../../operator/src/reconcile/settings.ts';
+import { observed } from '../../builders/observed.ts';
+
+const at = Date.parse('2026-01-01T00:00:00Z');
+
+function entry(manager: string, fieldsV1: object, time = '2026-01-01T00:00:00Z') {
+  return { manager, operation: 'Update', time, fieldsV1 };
+}
+
+const managedFields = [
+  entry('argocd-controller', { 'f:spec': { 'f:owner': {}, 'f:scopes': {}, 'f:deliverTo': {}, 'f:expiry': {}, 'f:revoked': {} } }),
+  entry('ana', { 'f:spec': { 'f:suspend': {} } }),
+  entry('ben', { 'f:metadata': { 'f:annotations': { [`f:${annotations.rotate}`]: {} } } }),
+  entry('cleo', { 'f:metadata': { 'f:annotations': { [`f:${annotations.compromised}`]: {} } } }),
+];
+
+function world(changes: Parameters<typeof observed>[0] = {}): Observed {
+  const o = observed(changes);
+  return { ...o, resource: { ...o.resource, metadata: { ...o.resource.metadata, managedFields } } };
+}
+
+const minting = (cause: Extract<Action, { kind: 'mint' }>['cause']): Action => ({
+  kind: 'mint',
+  epoch: 1,
+  cause,
+  expiresAt: undefined,
+  targets: [],
+  lostKeyIds: [],
+  applied: { settings: settingsOf(world().resource.spec) },
+  first: false,
+  publish: false,
+});
+
+function saving(change: Partial<ReturnType<typeof settingsOf>>): Action {
+  return { kind: 'saveSettings', applied: { settings: { ...settingsOf(world().resource.spec), ...change } } };
+}
+
+describe('who asked for a step', () => {
+  test.each<readonly [string, Action, string]>([
+    ['a suspension', saving({ suspended: true }), 'ana'],
+    ['another selection', saving({ selections: { scopes: ['other'] } }), 'argocd-controller'],
+    ['another expiry', { kind: 'setExpiry', expiries: [] }, 'argocd-controller'],
+    ['a revocation for good', { kind: 'revokeAll', revokedReason: 'KeyCompromise', detail: '' }, 'argocd-controller'],
+    ['a compromise', { kind: 'endVersions', keyIds: [], reason: 'revoked', handled: { compromised: 'K1' } }, 'cleo'],
+    ['a version that was asked for', minting('Requested'), 'ben'],
+    ['a version after a compromise', minting('Compromise'), 'cleo'],
+    ['another place', { kind: 'beginWithdrawal', deliveries: [] }, 'argocd-controller'],
+  ])('%s: the manager of the field', (_title, action, manager) => {
+    expect(requesterOf(world(), action)).toEqual({ manager, at });
+  });
+
+  test.each<readonly [string, Action]>([
+    ['what is due', minting('Scheduled')],
+    ['what was lost', minting('ValueLost')],
+    ['an expiry', { kind: 'endVersions', keyIds: [], reason: 'expired' }],
+    ['the end of an overlap', { kind: 'endVersions', keyIds: [], reason: 'retired' }],
+    ['the end of a release', { kind: 'releaseKey' }],
+  ])('%s: the operator itself', (_title, action) => {
+    expect(requesterOf(world(), action)).toBe('operator');
+  });
+
+  test('a deletion: the API server does not say', () => {
+    const deleting = world({ deleting: true });
+    expect(requesterOf(deleting, { kind: 'revokeAll', detail: 'the ApiKey was deleted' })).toBe('unknown');
+    expect(requesterOf(deleting, { kind: 'beginWithdrawal', deliveries: [] })).toBe('unknown');
+  });
+
+  test('nothing, where there are no managed fields: unknown', () => {
+    expect(requesterOf(observed({}), saving({ suspended: true }))).toBe('unknown');
+    expect(specRequester(observed({}).resource.metadata)).toBe('unknown');
+  });
+});
