@@ -1,11 +1,13 @@
 // `npm run bench -- <name>`: measures, prints a table, and exits with 1 when a goal is missed.
 import { benchDecide } from '../test/bench/decide.ts';
+import { benchManifests } from '../test/bench/manifests.ts';
 import { benchRevoke } from '../test/bench/revoke.ts';
 import { benchStart } from '../test/bench/start.ts';
 
 type Bench = (print: (line: string) => void) => boolean | Promise<boolean>;
 const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decide', benchDecide],
+  ['manifests', benchManifests],
   ['revoke', benchRevoke],
   ['start', benchStart],
 ]);

@@ -16,6 +16,7 @@ import { ConfigFault, readConfig, type Needs } from './config.ts';
 import type { AwsEnvironment } from './destinations/aws/login.ts';
 import { systemClock } from './domain/time.ts';
 import { PepperFault } from './keys/pepper.ts';
+import { isManifestWorker } from './resources/files/worker.ts';
 import { CallerTokensFault } from './server/callers.ts';
 import { ServerFault } from './server/start.ts';
 import { StandaloneFault } from './standalone/fault.ts';
@@ -173,4 +174,5 @@ function report(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
-await main(process.argv.slice(2));
+// The bundle is one file, which its own threads begin with, too.
+if (!isManifestWorker) await main(process.argv.slice(2));
