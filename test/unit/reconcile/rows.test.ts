@@ -77,7 +77,10 @@ const proofsOfFinds: readonly Proof[] = [
     row: "another ApiKey's location",
     tests: [[recovery, 'the second one mints nothing and says LocationTaken; the first one is left alone']],
   },
-  { row: 'the mark is wrong, the value right', goldens: ['drift/repairs-a-wrong-mark'] },
+  {
+    row: 'the mark is wrong, the value right',
+    goldens: ['drift/repairs-a-wrong-mark', 'drift/repairs-a-poisoned-epoch', 'drift/repairs-a-mark-that-names-another-key'],
+  },
   { row: '`expires-at` or the header line', goldens: ['envelope/looks-first', 'envelope/rewrites-the-same-value'] },
   {
     row: 'a location was removed or moved',
