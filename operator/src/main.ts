@@ -8,6 +8,7 @@ import { CommandFault, exitCodes, type CommandContext, type Environment, type Ex
 import { runCrds } from './commands/crds.ts';
 import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
+import { runOrphans } from './commands/orphans.ts';
 import { runPolicies } from './commands/policies.ts';
 import { runRelease } from './commands/release.ts';
 import { runRevoke } from './commands/revoke.ts';
@@ -84,6 +85,12 @@ function program(signal: AbortSignal): Command {
       false,
     )
     .action(run(runRevoke, ['databaseUrl']));
+  command
+    .command('orphans')
+    .description('list the keys whose ApiKey is gone without a deletion, and confirm that they are gone on purpose')
+    .option('--namespace <namespace>', 'only the keys of this namespace')
+    .option('--confirm <digest>', 'what the list ends with: exactly the listed keys are revoked and withdrawn')
+    .action(run(runOrphans, ['databaseUrl']));
   command
     .command('release')
     .description('let go of what an operator that is gone left in the cluster: nothing is revoked, values stay where they are')

@@ -30,8 +30,10 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing'>;
   readonly limits: Limits;
+  /** How long a key lives whose resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
+  readonly orphanAfterMs?: number;
   readonly installationId: string;
   readonly mintAllowed: () => boolean;
   /** False while the time is not known well enough to mint or retire by it. */

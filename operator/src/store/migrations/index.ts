@@ -3,6 +3,7 @@ import type { Migration } from 'kysely/migration';
 import { foundation } from './0001-foundation.ts';
 import { rights } from './0002-rights.ts';
 import { lifecycle } from './0003-lifecycle.ts';
+import { orphans } from './0006-orphans.ts';
 
 /**
  * All migrations by name; the number in front is the schema's version. Rules: never edit one that was released, only
@@ -12,6 +13,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-foundation': foundation,
   '0002-rights': rights,
   '0003-lifecycle': lifecycle,
+  '0006-orphans': orphans,
 };
 
 /** The number in front of a migration's name; 0 for a name without one. */

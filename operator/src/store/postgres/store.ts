@@ -5,6 +5,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
+import { confirmMissing, listMissing, noteMissing } from './missing.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './ends.ts';
 import { checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
@@ -61,6 +62,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),
+    noteMissing: (look, now) => noteMissing(context, look, now),
+    listMissing: () => listMissing(context),
+    confirmMissing: (uids, actor) => confirmMissing(context, uids, actor),
     countWithdrawing: () => countWithdrawing(context),
     mint: (request) => mint(context, request),
     intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),

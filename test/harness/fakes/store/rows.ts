@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import type { Delivery, Version } from '../../../../operator/src/domain/version.ts';
+import type { Instant } from '../../../../operator/src/domain/time.ts';
 import type { ReplicaRow } from '../../../../operator/src/store/horizon.ts';
 import type {
   AuditRow,
@@ -27,6 +28,8 @@ export interface Rows {
   /** In the order of their minting, as are deliveries. */
   versions: Version[];
   deliveries: Delivery[];
+  /** By the ApiKey's uid. */
+  missing: Map<string, { readonly since: Instant; readonly confirmedBy?: string }>;
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
   groups: Cluster<GroupRow>;
@@ -66,6 +69,7 @@ export class MemoryDatabase {
     keys: new Map(),
     versions: [],
     deliveries: [],
+    missing: new Map(),
     catalogs: new Map(),
     owners: new Map(),
     groups: new Map(),
