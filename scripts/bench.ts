@@ -2,6 +2,7 @@
 import { benchDecide } from '../test/bench/decide.ts';
 import { benchDenials } from '../test/bench/denials.ts';
 import { benchFlood } from '../test/bench/flood.ts';
+import { benchManifests } from '../test/bench/manifests.ts';
 import { benchRevoke } from '../test/bench/revoke.ts';
 import { benchStart } from '../test/bench/start.ts';
 
@@ -10,6 +11,7 @@ const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decide', benchDecide],
   ['denials', benchDenials],
   ['flood', benchFlood],
+  ['manifests', benchManifests],
   ['revoke', benchRevoke],
   ['start', benchStart],
 ]);

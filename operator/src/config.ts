@@ -161,6 +161,13 @@ const variables = {
     '10m',
     duration,
   ),
+  orphanAfterMs: defaulted(
+    'KEYWRIGHT_ORPHAN_AFTER',
+    'How long a key lives on whose ApiKey is gone without a deletion (its finalizer was taken away). A minute is added at most.',
+    'a duration, 10s to 24h',
+    '8m',
+    between(10_000, 86_400_000),
+  ),
   deliverDeadlineMs: defaulted(
     'KEYWRIGHT_DELIVER_DEADLINE',
     'How long a new version waits for a destination that does not answer, before the others get on without it.',

@@ -9,6 +9,7 @@ import { CommandFault, exitCodes, type CommandContext, type Environment, type Ex
 import { runCrds } from './commands/crds.ts';
 import { runMigrate } from './commands/migrate.ts';
 import { runOperator } from './commands/operator.ts';
+import { runOrphans } from './commands/orphans.ts';
 import { runPolicies } from './commands/policies.ts';
 import { runRelease } from './commands/release.ts';
 import { runRevoke } from './commands/revoke.ts';
@@ -17,6 +18,7 @@ import { ConfigFault, readConfig, type Needs } from './config.ts';
 import type { AwsEnvironment } from './destinations/aws/login.ts';
 import { systemClock } from './domain/time.ts';
 import { PepperFault } from './keys/pepper.ts';
+import { isManifestWorker } from './resources/files/worker.ts';
 import { CallerTokensFault } from './server/callers.ts';
 import { ServerFault } from './server/start.ts';
 import { TlsFault } from './server/tls.ts';
@@ -88,6 +90,12 @@ function program(signal: AbortSignal): Command {
       false,
     )
     .action(run(runRevoke, ['databaseUrl']));
+  command
+    .command('orphans')
+    .description('list the keys whose ApiKey is gone without a deletion, and confirm that they are gone on purpose')
+    .option('--namespace <namespace>', 'only the keys of this namespace')
+    .option('--confirm <digest>', 'what the list ends with: exactly the listed keys are revoked and withdrawn')
+    .action(run(runOrphans, ['databaseUrl']));
   command
     .command('release')
     .description('let go of what an operator that is gone left in the cluster: nothing is revoked, values stay where they are')
@@ -183,4 +191,5 @@ function report(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
-await main(process.argv.slice(2));
+// The bundle is one file, which its own threads begin with, too.
+if (!isManifestWorker) await main(process.argv.slice(2));

@@ -67,6 +67,7 @@ export type SightCase =
       readonly staged?: true;
       readonly epoch?: number;
       readonly uid?: string;
+      readonly name?: string;
       readonly installation?: string;
       /** A key id, `unknown` or `absent`; left out = not looked at. */
       readonly value?: string;
@@ -445,7 +446,7 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   const mark: Mark = {
     installationId: parts.installation ?? installationId,
     namespace: 'payments',
-    name: 'billing',
+    name: parts.name ?? 'billing',
     uid: parts.uid ?? uid,
     keyId: parts.mark,
     epoch: parts.epoch ?? Number(/^K([0-9]+)/.exec(parts.mark)?.[1] ?? 1),

@@ -75,7 +75,8 @@ export type Happening =
   | {
       readonly do: 'tamper';
       readonly where: Where;
-      readonly how: 'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'otherInstallation' | 'foreign';
+      readonly how:
+        'lose' | 'loseValue' | 'changeValue' | 'overwrite' | 'changeUid' | 'poisonMark' | 'otherInstallation' | 'foreign';
     }
   | { readonly do: 'targets'; readonly to: keyof typeof targetLists }
   | { readonly do: 'suspend'; readonly on: boolean }
@@ -89,6 +90,8 @@ export type Happening =
   | { readonly do: 'crash'; readonly afterEffects: number };
 
 type Where = 'vault' | 'secret';
+/** What somebody writes into a mark who may edit the value beside it. */
+const poison = { keyId: 'poisoned', epoch: 999_999_999, envelope: 'poisoned' };
 /** As the world makes it. */
 const firstVaultUid = 'vault-uid';
 type Reference = 'ApiCatalog' | 'KeyOwner' | 'KeyDestination';
@@ -370,6 +373,7 @@ export class Storm {
     else if (how === 'loseValue') destination.loseValue(path);
     else if (how === 'changeValue') destination.changeValue(path, 'somebody typed here');
     else if (how === 'overwrite') destination.overwrite(path, 'somebody wrote here');
+    else if (how === 'poisonMark') destination.changeMark(path, poison);
     else destination.changeMark(path, { uid: 'an-earlier-resource' });
     this.#tampered.add(id);
   }
@@ -382,7 +386,8 @@ export class Storm {
       const value = place?.value;
       const live = snapshot.keys.flatMap((key) => key.minted).filter((version) => isLive(version, snapshot.now));
       const right = value !== undefined && live.some((version) => snapshot.matches(version, value));
-      if (right && place?.mark?.uid !== 'an-earlier-resource') this.#tampered.delete(id);
+      const { uid, epoch } = place?.mark ?? {};
+      if (right && uid !== 'an-earlier-resource' && epoch !== poison.epoch) this.#tampered.delete(id);
     }
     for (const violation of violations(snapshot)) this.#broken.add(violation);
     const [key] = snapshot.resources;

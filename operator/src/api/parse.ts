@@ -40,7 +40,16 @@ export interface ManifestFault {
 export type Parsed<K extends ApiKind = ApiKind> =
   { readonly ok: true; readonly object: ManifestObject<K> } | { readonly ok: false; readonly errors: readonly ManifestFault[] };
 
-const textMap = z.record(z.string(), z.string()).exactOptional();
+/** The most characters of all labels, or all annotations, together: what the API server takes (apimachinery, TotalAnnotationSizeLimitB). */
+const textMapLimit = 262_144;
+
+/** Labels or annotations. */
+export const textMap = z
+  .record(z.string(), z.string())
+  .refine((map) => Object.entries(map).reduce((sum, [key, value]) => sum + key.length + value.length, 0) <= textMapLimit, {
+    error: `must have at most ${textMapLimit / 1024} KiB in all`,
+  })
+  .exactOptional();
 
 function metadataSchema(scope: 'Namespaced' | 'Cluster') {
   const name = z

@@ -38,7 +38,7 @@ export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'd
 export function createController(context: CommandContext, parts: EngineParts): Engine {
   const { config, clock, log } = context;
   const { onFenceLost, ...ports } = parts;
-  const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, secretNamespaces } = config;
+  const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, secretNamespaces, orphanAfterMs } = config;
   const shared = { ...ports, random: systemRandom, clock, log };
   const outages = new Outages(clock);
   const cluster = new ClusterController({
@@ -57,6 +57,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       newId: systemId,
       usageHorizon: sharedUsageHorizon(ports.store, clock),
       limits: { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs },
+      orphanAfterMs,
       ...(secretNamespaces === undefined ? {} : { secretNamespaces }),
     },
     concurrency: config.concurrency,

@@ -1,8 +1,8 @@
-import { userInfo } from 'node:os';
 import { revocationReasons } from '../api/apikey.ts';
 import { Failure } from '../domain/failure.ts';
 import { parseKeyId } from '../keys/token.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import { actorOfCommand } from './actor.ts';
 import { CommandFault, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
 import { openStore } from './database.ts';
 
@@ -31,7 +31,7 @@ export async function runRevoke(context: CommandContext, options: RevokeOptions)
     throw new CommandFault(`--reason must be one of ${revocationReasons.join(', ')}`);
   const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: createMetrics().recorder });
   try {
-    const outcome = await store.revokeDirect(keyId, { actor: `cli:${userName()}`, reason, close: !replace });
+    const outcome = await store.revokeDirect(keyId, { actor: actorOfCommand(), reason, close: !replace });
     print(`${sentences[outcome](keyId, replace)}\n`);
     return outcome === 'unknown' ? exitCodes.failed : exitCodes.stopped;
   } catch (error) {
@@ -49,12 +49,3 @@ const sentences = {
   already: (keyId: string) => `${keyId} was revoked or had ended before; nothing was changed`,
   unknown: (keyId: string) => `there is no key with the id ${keyId}; nothing was changed`,
 } as const;
-
-/** Who runs this, for the audit. A user id without a name is common in containers. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid ${String(process.getuid?.() ?? 'unknown')}`;
-  }
-}

@@ -6,6 +6,7 @@ import { openDestinations } from '../destinations/registry.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
+import { openWorkerParser } from '../resources/files/workerparser.ts';
 import type { Listener } from '../server/listener.ts';
 import { noProtection } from '../server/protection.ts';
 import { startVerifyServer, type VerifyServerInput } from '../server/start.ts';
@@ -112,7 +113,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
   const store = openStore(context, database);
   const { manifestsFolder, prune } = places;
-  const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune });
+  const parser = openWorkerParser({ clock });
+  const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune, parser });
   const destinations = openDestinations({
     resources,
     mode: { kind: 'file', folder: join(data.path, 'secrets') },
@@ -174,6 +176,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   } finally {
     // Ends what still watches, or the process would stay.
     ended.abort();
+    await parser.close();
     await destinations.close();
     await store.close();
   }

@@ -1,5 +1,5 @@
 import { stalled } from '../domain/failure.ts';
-import type { Mark } from '../domain/version.ts';
+import { maxEpoch, unknownVersion, type Mark, type VersionMark } from '../domain/version.ts';
 import type { Reading } from './port.ts';
 
 /** The last line of defence: whatever a plan says, no adapter writes over or removes a value that bears no mark. */
@@ -24,13 +24,27 @@ export function formatMark(mark: Mark): MarkTexts {
   };
 }
 
-/** Reads a mark from texts; `undefined` when one is missing or malformed: then it is no mark of ours. */
+/** The longest of the texts that say whose a value is: the name of a Kubernetes object. */
+const longestText = 253;
+
+/**
+ * Reads a mark from texts that anybody may have written who may write beside the value. `undefined` when it does not say whose
+ * the value is: then it is no mark of ours. One that says whose, and nothing readable of which, is `unknownVersion`: a poisoned
+ * member must not make a value of ours a stranger's.
+ */
 export function parseMark(texts: Readonly<Partial<Record<string, unknown>>>): Mark | undefined {
-  const { installation, namespace, name, uid, epoch, envelope } = texts;
-  const keyId = texts['key-id'];
-  if (typeof installation !== 'string' || typeof namespace !== 'string' || typeof name !== 'string') return undefined;
-  if (typeof uid !== 'string' || typeof keyId !== 'string' || typeof envelope !== 'string') return undefined;
-  if (typeof epoch !== 'string' || !/^[1-9][0-9]{0,8}$/.test(epoch)) return undefined;
-  if ([installation, namespace, name, uid, keyId].includes('')) return undefined;
-  return { installationId: installation, namespace, name, uid, keyId, epoch: Number(epoch), envelope };
+  const { installation, namespace, name, uid } = texts;
+  if (!isText(installation) || !isText(namespace) || !isText(name) || !isText(uid)) return undefined;
+  return { installationId: installation, namespace, name, uid, ...(parseVersion(texts) ?? unknownVersion) };
+}
+
+function parseVersion({ 'key-id': keyId, epoch, envelope }: Readonly<Partial<Record<string, unknown>>>): VersionMark | undefined {
+  if (typeof keyId !== 'string' || !/^[0-9A-Za-z]{1,64}$/.test(keyId)) return undefined;
+  if (typeof epoch !== 'string' || !/^[1-9][0-9]{0,9}$/.test(epoch) || Number(epoch) > maxEpoch) return undefined;
+  if (typeof envelope !== 'string' || !/^[0-9a-z]{0,64}$/.test(envelope)) return undefined;
+  return { keyId, epoch: Number(epoch), envelope };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= longestText;
 }

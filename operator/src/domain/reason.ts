@@ -52,6 +52,7 @@ export const reasons = {
   OverlapRunning: 'A rotation waits until the old version has ended.',
   OutsideWindow: 'A rotation waits for its window.',
   DestinationDrift: 'A location was changed or lost outside Keywright.',
+  OrphansHeld: 'Many ApiKeys are gone at once without a deletion: their keys go on working until somebody confirms.',
   StoreBehind: 'The store is older than a location or the status says: it was restored.',
   HostConflict: 'Another catalog claims the host.',
   UnknownName: 'Something that is named does not exist; it grants nothing.',

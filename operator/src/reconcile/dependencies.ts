@@ -31,8 +31,10 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing'>;
   readonly limits: Limits;
+  /** How long a key lives whose resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
+  readonly orphanAfterMs?: number;
   readonly installationId: string;
   /** The last known state, and a check that begins after the call; a check that fails is `notInForce`. */
   readonly admission: { readonly state: () => AdmissionState; readonly check: () => Promise<AdmissionState> };

@@ -255,8 +255,10 @@ async function activate(deps: Dependencies, o: Observed, action: Extract<Action,
   let refused = false;
   for (const { location } of openTargets(o)) {
     const sight = sightOf(o, location);
-    const { reading } = sight;
-    if (reading?.kind !== 'marked' || reading.mark.keyId !== version.keyId) continue;
+    const { reading, value } = sight;
+    // A mark alone says nothing: readers get what was proven.
+    const isProven = value?.kind === 'version' && value.keyId === version.keyId;
+    if (reading?.kind !== 'marked' || reading.mark.keyId !== version.keyId || !isProven) continue;
     const outcome = await attempt(async () => {
       const destination = await deps.destinations.open(location.destinationUid);
       deps.assertLeading();

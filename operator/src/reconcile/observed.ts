@@ -218,9 +218,16 @@ export type Holding =
       readonly valueSeen: boolean;
     };
 
+/** The store has confirmed a version there that still lives. */
+function isHeld(o: Observed, location: Location): boolean {
+  const row = deliveryAt(o, location);
+  return row?.state === 'live' && liveVersions(o).some(({ keyId }) => keyId === row.heldKeyId);
+}
+
 /**
  * Judges one location. Without a mark of ours a value is foreign, whatever it is: a person who strips the mark takes the
- * value over. A mark of ours that says the wrong thing over a right value is repaired, not rotated.
+ * value over. A mark of ours that says the wrong thing over a right value is repaired, not rotated. One that names another
+ * ApiKey of this installation where the store says that this one delivers is not believed before the value was looked at.
  */
 export function holdingAt(o: Observed, location: Location): Holding {
   const sight = sightOf(o, location);
@@ -232,8 +239,9 @@ export function holdingAt(o: Observed, location: Location): Holding {
   const proven = sight.value?.kind === 'version' ? sight.value.keyId : undefined;
   const valueSeen = sight.value !== undefined;
   if (reading.kind !== 'marked') return { kind: 'foreign', reading };
-  if (!isOurs(o, reading.mark))
-    return reading.mark.installationId === o.installationId ? { kind: 'taken' } : { kind: 'foreign', reading };
-  const claimed = reading.carries ? reading.mark.keyId : undefined;
+  const ours = isOurs(o, reading.mark);
+  if (!ours && reading.mark.installationId !== o.installationId) return { kind: 'foreign', reading };
+  if (!ours && proven === undefined) return !valueSeen && isHeld(o, location) ? { kind: 'unseen' } : { kind: 'taken' };
+  const claimed = ours && reading.carries ? reading.mark.keyId : undefined;
   return { kind: 'ours', reading, claimed, proven, valueSeen };
 }

@@ -1,71 +1,115 @@
+import { createHash } from 'node:crypto';
 import { Failure } from '../domain/failure.ts';
 import { formatRef, type ApiKeyRef } from '../domain/key.ts';
-import type { Instant } from '../domain/time.ts';
+import { formatInstant, type Instant } from '../domain/time.ts';
+import type { MissingKey } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** A resource counts as gone when two live reads this far apart, in milliseconds, both found nothing of its name. */
-export const goneAfterMs = 10 * 60_000;
-/** More missing resources than this many, and than this share of all keys, are an accident and no deletion. */
+/**
+ * A resource counts as gone when two live reads this far apart, in milliseconds, both found nothing of its name. With the
+ * minute between two sweeps a key whose finalizer was taken away lives no longer than ten.
+ */
+export const goneAfterMs = 8 * 60_000;
+/** More missing resources than this many, and than this share of all keys, may be an accident: somebody has to confirm it. */
 const heldAbove = { count: 10, share: 0.2 };
+/** What is held is told again after this time, in milliseconds: events are forgotten after an hour. */
+const tellAgainMs = 55 * 60_000;
+const namesTold = 3;
+
+/** Of all missing keys those that nothing is done about before somebody confirms; `total` = all keys of the store. */
+export function heldBack(missing: readonly MissingKey[], total: number): readonly MissingKey[] {
+  const open = missing.filter(({ confirmedBy }) => confirmedBy === undefined);
+  return open.length > heldAbove.count && open.length > heldAbove.share * total ? open : [];
+}
+
+/** Eight hex digits that stand for exactly these keys, so that a confirmation means what was seen. */
+export function digestOf(missing: readonly MissingKey[]): string {
+  const uids = missing.map(({ ref }) => ref.uid).sort();
+  return createHash('sha256').update(JSON.stringify(uids)).digest('hex').slice(0, 8);
+}
 
 /**
  * Ends the keys whose resource is gone without a deletion that we saw: a finalizer taken away by force, a restored
- * cluster. Nothing is believed at once: the list must lack the uid, two live reads must find nothing, and when many are
- * missing together nothing is revoked at all, because then it is the list that is wrong.
+ * cluster. Nothing is believed at once: the list must lack the uid, and two live reads must find nothing. The store keeps the
+ * first of them, so that a restart or another leader counts on; a read that fails neither counts nor begins anew. When many are
+ * missing together they are held, told of, and revoked after a confirmation (`keywright orphans`).
  */
 export class Orphans {
-  readonly #missingSince = new Map<string, Instant>();
+  #told: { readonly digest: string; readonly at: Instant } | undefined;
 
   /** One pass; returns how many keys were ended. Their locations are emptied by the sweeper of withdrawals. */
   async sweep(deps: Dependencies): Promise<number> {
     const kept = await deps.store.listKeys();
     const listed = new Set(deps.resources.list('ApiKey').map((metadata) => metadata.uid));
-    const missing = await this.#missing(
+    const look = await lookFor(
       deps,
       kept.filter((ref) => !listed.has(ref.uid)),
     );
-    if (missing.length > heldAbove.count && missing.length > heldAbove.share * kept.length) {
-      deps.log.error('too many keys without a resource: nothing is revoked', { count: missing.length });
-      return 0;
-    }
     const now = deps.clock.now();
-    const gone = missing.filter((ref) => now - (this.#missingSince.get(ref.uid) ?? now) >= goneAfterMs);
-    for (const ref of gone) await this.#end(deps, ref);
+    const missing = await deps.store.noteMissing(look, now);
+    const held = heldBack(missing, kept.length);
+    const heldSince = held.length === 0 ? undefined : Math.min(...held.map(({ since }) => since));
+    deps.metrics.missing({ waiting: missing.length - held.length, held: held.length, heldSince });
+    this.#tell(deps, held, kept.length, now);
+    const afterMs = deps.orphanAfterMs ?? goneAfterMs;
+    const gone = missing.filter((one) => one.confirmedBy !== undefined || (held.length === 0 && now - one.since >= afterMs));
+    for (const one of gone) await end(deps, one);
     return gone.length;
   }
 
-  /** Those whose name no live read finds. A resource of the name with another uid takes the key over itself. */
-  async #missing(deps: Dependencies, unlisted: readonly ApiKeyRef[]): Promise<readonly ApiKeyRef[]> {
-    const missing: ApiKeyRef[] = [];
-    for (const ref of unlisted) {
-      if (await isMissing(deps, ref)) missing.push(ref);
+  /** An error in the log, and in each namespace an event on one of the keys, when what is held changed, and each hour. */
+  #tell(deps: Dependencies, held: readonly MissingKey[], total: number, now: Instant): void {
+    const digest = digestOf(held);
+    if (held.length > 0 && this.#told?.digest === digest && now - this.#told.at < tellAgainMs) return;
+    this.#told = { digest, at: now };
+    if (held.length === 0) return;
+    const most = `${held.length} of ${total} keys`;
+    deps.log.error('too many keys without a resource: nothing is revoked', {
+      count: held.length,
+      message: `${most} lack their ApiKey; they go on working until the ApiKeys are there again, or "keywright orphans" confirms that they are gone`,
+    });
+    for (const [namespace, keys] of byNamespace(held)) {
+      const [first] = keys;
+      if (first === undefined) continue;
+      const names = keys.slice(0, namesTold).map(({ ref }) => ref.name);
+      const rest = keys.length > names.length ? ` and ${keys.length - names.length} more` : '';
+      const message = `gone without a deletion since ${formatInstant(first.since)}: ${names.join(', ')}${rest}. As ${most} are, nothing is revoked and the keys go on working until the ApiKeys are applied again, or "keywright orphans" confirms that they are gone.`;
+      const metadata = { namespace, name: first.ref.name, uid: first.ref.uid, resourceVersion: '' };
+      deps.resources.recordEvent('ApiKey', metadata, { type: 'Warning', reason: 'OrphansHeld', message });
     }
-    const uids = new Set(missing.map((ref) => ref.uid));
-    for (const uid of this.#missingSince.keys()) {
-      if (!uids.has(uid)) this.#missingSince.delete(uid);
-    }
-    for (const uid of uids) {
-      if (!this.#missingSince.has(uid)) this.#missingSince.set(uid, deps.clock.now());
-    }
-    return missing;
-  }
-
-  async #end(deps: Dependencies, ref: ApiKeyRef): Promise<void> {
-    deps.assertLeading();
-    const now = deps.clock.now();
-    await deps.store.revokeAll(ref.uid, { actor: 'operator', detail: 'its ApiKey is gone' }, now);
-    await deps.store.releaseKey(ref.uid, now);
-    this.#missingSince.delete(ref.uid);
-    deps.log.warn('revoked a key without a resource', { apiKey: formatRef(ref) });
   }
 }
 
-/** A read that fails proves nothing. */
-async function isMissing(deps: Dependencies, ref: ApiKeyRef): Promise<boolean> {
-  try {
-    return (await deps.resources.readLive('ApiKey', { namespace: ref.namespace, name: ref.name })) === undefined;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return false;
+function byNamespace(missing: readonly MissingKey[]): ReadonlyMap<string, readonly MissingKey[]> {
+  return Map.groupBy(
+    missing.toSorted((a, b) => a.since - b.since),
+    ({ ref }) => ref.namespace,
+  );
+}
+
+/** Whose name no live read finds. A resource of the name with another uid takes the key over itself. */
+async function lookFor(
+  { resources }: Dependencies,
+  unlisted: readonly ApiKeyRef[],
+): Promise<{ readonly missing: readonly string[]; readonly unsure: readonly string[] }> {
+  const missing: string[] = [];
+  const unsure: string[] = [];
+  for (const { namespace, name, uid } of unlisted) {
+    try {
+      if ((await resources.readLive('ApiKey', { namespace, name })) === undefined) missing.push(uid);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      unsure.push(uid);
+    }
   }
+  return { missing, unsure };
+}
+
+async function end(deps: Dependencies, { ref, confirmedBy }: MissingKey): Promise<void> {
+  deps.assertLeading();
+  const now = deps.clock.now();
+  const detail = `its ApiKey is gone${confirmedBy === undefined ? '' : `, confirmed by ${confirmedBy}`}`;
+  await deps.store.revokeAll(ref.uid, { actor: 'operator', detail }, now);
+  await deps.store.releaseKey(ref.uid, now);
+  deps.log.warn('revoked a key without a resource', { apiKey: formatRef(ref) });
 }

@@ -219,6 +219,23 @@ export interface RevocationCause {
 /** What a revocation without the operator came to. */
 export type RevocationOutcome = 'revoked' | 'already' | 'unknown';
 
+/** Uids of ApiKeys, as one look at their resources found them. */
+export interface MissingLook {
+  /** Nothing of their name exists. */
+  readonly missing: readonly string[];
+  /** The API server did not say. */
+  readonly unsure: readonly string[];
+}
+
+/** A key whose resource is gone without a deletion that was seen. */
+export interface MissingKey {
+  readonly ref: ApiKeyRef;
+  /** The first of the looks that found nothing. */
+  readonly since: Instant;
+  /** Who confirmed that it is gone on purpose. */
+  readonly confirmedBy?: Actor;
+}
+
 /** What a revocation without the operator says of itself. */
 export interface DirectRevocation {
   readonly actor: Actor;
@@ -331,6 +348,15 @@ export interface Store {
   listKeys(): Promise<readonly ApiKeyRef[]>;
   /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
   listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  /**
+   * Notes which keys a look found to be without their resource: the first look that does dates them, and looks that are `unsure`
+   * change nothing. All others are forgotten. Gives those of `missing`. Needs no fence: it decides nothing.
+   */
+  noteMissing(look: MissingLook, now: Instant): Promise<readonly MissingKey[]>;
+  /** What the last look noted, by name. */
+  listMissing(): Promise<readonly MissingKey[]>;
+  /** Somebody says that these are gone on purpose; returns how many were not confirmed before. Needs no fence. */
+  confirmMissing(uids: readonly string[], actor: Actor): Promise<number>;
   /** How many deliveries are `withdrawing`, by the destination's uid; what is 0 is absent. */
   countWithdrawing(): Promise<ReadonlyMap<string, number>>;
 

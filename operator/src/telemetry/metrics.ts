@@ -53,6 +53,8 @@ export interface Metrics {
   keyExpires(apiKey: ObjectName, at: Instant | 'never'): void;
   /** Locations that are still to be emptied, by the KeyDestination's name, as one picture; `Secret` for Secrets. */
   withdrawing(counts: ReadonlyMap<string, number>): void;
+  /** Keys whose ApiKey is gone without a deletion: those that are about to be revoked, and those that wait for a confirmation. */
+  missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** A consumer was to be restarted: with what outcome. */
   restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
@@ -113,7 +115,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 
 type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
-type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing'>;
+type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing'>;
 type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
 /**
@@ -133,7 +135,23 @@ function keyMetrics(registry: Registry): KeyMetrics {
     labelNames: ['destination'],
     registers: [registry],
   });
+  const missing = new Gauge({
+    name: 'keywright_orphans',
+    help: 'Keys whose ApiKey is missing without a deletion: waiting = revoked within minutes; held = too many at once, see keywright orphans.',
+    labelNames: ['state'],
+    registers: [registry],
+  });
+  const heldSince = new Gauge({
+    name: 'keywright_orphans_held_since_timestamp_seconds',
+    help: 'Since when keys are held whose ApiKey is missing, in seconds since 1970; 0 = none is.',
+    registers: [registry],
+  });
   return {
+    missing: (counts) => {
+      missing.set({ state: 'waiting' }, counts.waiting);
+      missing.set({ state: 'held' }, counts.held);
+      heldSince.set((counts.heldSince ?? 0) / 1000);
+    },
     keyExpires: ({ namespace, name }, at) => {
       if (at === 'never') expires.remove({ namespace, name });
       else expires.set({ namespace, name }, at / 1000);
@@ -300,6 +318,7 @@ export const silentMetrics: Metrics = {
   minted: () => {},
   keyExpires: () => {},
   withdrawing: () => {},
+  missing: () => {},
   restarted: () => {},
   verified: () => {},
   verifyShed: () => {},

@@ -8,6 +8,8 @@ import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 import { openAws } from './openaws.ts';
 import { destinationContract, type Stranger, type Subject } from './suite.ts';
 
+const forged = 'poisonpoison-999999999-0123456789abcdef-01234567';
+
 /** What others do in the account, by locations. */
 function strangerOf(call: AwsCall): Stranger {
   const stranger = awsStranger(call);
@@ -16,6 +18,11 @@ function strangerOf(call: AwsCall): Stranger {
     change: ({ path }, apiKey) => stranger.change(path, JSON.stringify({ 'api-key': apiKey })),
     changeMark: async ({ path }, installationId) => {
       await call('TagResource', { SecretId: path, Tags: [{ Key: 'keywright.dev/installation', Value: installationId }] });
+    },
+    // A VersionId is what its writer asks for: one of our form, of the largest epoch that fits.
+    poison: async ({ path }) => {
+      const SecretString = await stranger.read(path);
+      await call('PutSecretValue', { SecretId: path, SecretString, ClientRequestToken: forged });
     },
     remove: ({ path }) => stranger.remove(path),
     read: async ({ path }) => {

@@ -7,7 +7,7 @@ import type { Location } from '../../../operator/src/domain/key.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { privateDir } from '../../harness/process.ts';
 import { destinationFaults, type FaultName, type FaultTable } from './faults.ts';
-import { destinationContract } from './suite.ts';
+import { destinationContract, poison } from './suite.ts';
 
 destinationContract('a folder', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'keywright-file-'));
@@ -33,6 +33,11 @@ destinationContract('a folder', async () => {
         const file = at(location, '..data', '.keywright-mark.json');
         const mark = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>;
         await writeFile(file, JSON.stringify({ ...mark, installation }));
+      },
+      poison: async (location) => {
+        const file = at(location, '..data', '.keywright-mark.json');
+        const mark = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>;
+        await writeFile(file, JSON.stringify({ ...mark, ...poison }));
       },
       remove: (location) => rm(at(location), { recursive: true }),
       read: async (location) => {

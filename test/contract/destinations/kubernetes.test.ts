@@ -11,7 +11,7 @@ import { privateDir } from '../../harness/process.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
 import { destinationFaults, type FaultTable } from './faults.ts';
 import { createOwner } from './kubeowner.ts';
-import { destinationContract } from './suite.ts';
+import { destinationContract, poison } from './suite.ts';
 
 const kube = await useKube();
 
@@ -52,6 +52,10 @@ destinationContract('Secrets of an API server', async () => {
       },
       changeMark: async (location, installationId) => {
         await call('PATCH', one(location), { metadata: { annotations: { 'keywright.dev/installation': installationId } } });
+      },
+      poison: async (location) => {
+        const annotations = Object.fromEntries(Object.entries(poison).map(([name, text]) => [`keywright.dev/${name}`, text]));
+        await call('PATCH', one(location), { metadata: { annotations } });
       },
       remove: async (location) => {
         await call('DELETE', one(location));

@@ -20,6 +20,9 @@ async function open(stages: boolean): Promise<Subject> {
       changeMark: async ({ path }, installationId) => {
         destination.changeMark(path, { installationId });
       },
+      poison: async ({ path }) => {
+        destination.changeMark(path, { keyId: 'poisoned', epoch: 999_999_999, envelope: 'poisoned' });
+      },
       remove: async ({ path }) => {
         destination.lose(path);
       },

@@ -14,11 +14,16 @@ export interface Stranger {
   change(location: Location, apiKey: string): Promise<void>;
   /** Makes the mark say that the value is of another installation, and leaves the value as it is. */
   changeMark(location: Location, installationId: string): Promise<void>;
+  /** Makes the mark say nonsense of the version, with an epoch that is as large as it can say; whose it is stays. */
+  poison(location: Location): Promise<void>;
   /** Deletes value and mark. */
   remove(location: Location): Promise<void>;
   /** All entries as a workload reads them; `undefined` when there is nothing. */
   read(location: Location): Promise<Readonly<Record<string, string>> | undefined>;
 }
+
+/** Members of a mark as providers keep them, for {@link Stranger.poison}. */
+export const poison = { 'key-id': 'no key id', epoch: '99999999999', envelope: 'not hex' } as const;
 
 /** One implementation under test. */
 export interface Subject {
@@ -103,6 +108,18 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
         header: `X-API-Key: ${one(1).token}`,
       });
       expect(never.mark.envelope).not.toBe(one(1).mark.envelope);
+    });
+
+    it('takes a place whose mark somebody poisoned for ours still, and writes over it', async () => {
+      const { location } = await delivered();
+      await subject.stranger.poison(location);
+      const { installationId, namespace, name, uid } = one(1).mark;
+      const poisoned = await subject.destination.readMark(location);
+      expect(poisoned).toMatchObject({ kind: 'marked', mark: { installationId, namespace, name, uid } });
+      expect(poisoned).not.toMatchObject({ mark: { keyId: one(1).mark.keyId } });
+      const after = written(await put(location, poisoned, one(2)));
+      expect(after).toMatchObject({ kind: 'marked', carries: true, mark: one(2).mark });
+      expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(2).token);
     });
 
     it("changes no value by a write planned before another leader's write", async () => {

@@ -5,9 +5,16 @@ import { systemClock } from '../../../operator/src/domain/time.ts';
 import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { useOpenBao } from '../../harness/parts.ts';
-import { destinationContract } from './suite.ts';
+import { destinationContract, poison } from './suite.ts';
 
 const openbao = await useOpenBao();
+
+async function changeMark(path: string, change: Readonly<Record<string, string>>): Promise<void> {
+  const { data } = (await openbao.call('GET', `secret/metadata/${path}`)) as {
+    data: { custom_metadata: Record<string, string> };
+  };
+  await openbao.call('POST', `secret/metadata/${path}`, { custom_metadata: { ...data.custom_metadata, ...change } });
+}
 
 destinationContract('a KV v2 mount of OpenBao, under the policy that the documentation asks for', async () => {
   const base = openbao.uniquePath();
@@ -40,12 +47,12 @@ destinationContract('a KV v2 mount of OpenBao, under the policy that the documen
       change: async (location, apiKey) => {
         await openbao.call('POST', `secret/data/${below(location)}`, { data: { 'api-key': apiKey } });
       },
-      changeMark: async (location, installationId) => {
-        const path = `secret/metadata/${below(location)}`;
-        const { data } = (await openbao.call('GET', path)) as { data: { custom_metadata: Record<string, string> } };
-        const changed = { ...data.custom_metadata, 'keywright-installation': installationId };
-        await openbao.call('POST', path, { custom_metadata: changed });
-      },
+      changeMark: (location, installationId) => changeMark(below(location), { 'keywright-installation': installationId }),
+      poison: (location) =>
+        changeMark(
+          below(location),
+          Object.fromEntries(Object.entries(poison).map(([name, text]) => [`keywright-${name}`, text])),
+        ),
       remove: async (location) => {
         await openbao.call('DELETE', `secret/metadata/${below(location)}`);
       },

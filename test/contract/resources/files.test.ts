@@ -7,6 +7,7 @@ import { openFilesResources } from '../../../operator/src/resources/files/files.
 import type { WatchedKind } from '../../../operator/src/resources/port.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { until } from '../../harness/until.ts';
+import { directParser } from '../../harness/fakes/parser.ts';
 import { resourcesContract } from './suite.ts';
 
 // Secrets are left out: this mode reads their manifests and writes none.
@@ -24,6 +25,7 @@ resourcesContract(
       clock: systemClock,
       log: silentLog,
       prune: false,
+      parser: directParser,
     });
     const pathOf = (kind: WatchedKind, { namespace = '', name }: ObjectRef) =>
       join(manifests, `${kind}.${namespace}.${name}.json`);

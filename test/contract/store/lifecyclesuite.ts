@@ -43,6 +43,41 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
       return { ref: old.ref, uid: old.ref.uid, old: old.version.keyId, current: current.version.keyId };
     }
 
+    describe('keys whose resource is missing', () => {
+      test('are dated by the first look, also for another process, until a look finds them', async () => {
+        const [one, two] = [await minted(), await minted()].map(({ ref }) => ref);
+        if (one === undefined || two === undefined) throw new Error('no keys');
+        const both = [one.uid, two.uid];
+        expect(await store.noteMissing({ missing: both, unsure: [] }, later)).toHaveLength(2);
+        const other = database.open();
+        expect(await other.noteMissing({ missing: [one.uid], unsure: [two.uid] }, later + hour)).toEqual([
+          { ref: one, since: later },
+        ]);
+        expect(await other.noteMissing({ missing: both, unsure: [] }, later + hour)).toContainEqual({ ref: two, since: later });
+        await other.noteMissing({ missing: [one.uid], unsure: [] }, later + hour);
+        expect(await other.noteMissing({ missing: both, unsure: [] }, later + 2 * hour)).toContainEqual({
+          ref: two,
+          since: later + 2 * hour,
+        });
+        await other.close();
+        expect(await store.noteMissing({ missing: [], unsure: [] }, later)).toEqual([]);
+        expect(await store.listMissing()).toEqual([]);
+      });
+
+      test('are confirmed once, by somebody who leads nothing, and forgotten with their key', async () => {
+        const { ref } = await minted();
+        await store.noteMissing({ missing: [ref.uid, 'unknown'], unsure: [] }, later);
+        const other = database.open();
+        expect(await other.confirmMissing([ref.uid, 'nobody'], 'cli:ana')).toBe(1);
+        expect(await other.confirmMissing([ref.uid], 'cli:eve')).toBe(0);
+        await other.close();
+        expect(await store.listMissing()).toEqual([{ ref, since: later, confirmedBy: 'cli:ana' }]);
+        await store.revokeAll(ref.uid, { actor: 'operator', detail: 'gone' }, later);
+        await store.releaseKey(ref.uid, later);
+        expect(await store.listMissing()).toEqual([]);
+      });
+    });
+
     const read = (uid: string) => store.readKey(uid);
     const versionOf = async (uid: string, keyId: string) => (await read(uid)).versions.find((one) => one.keyId === keyId);
 

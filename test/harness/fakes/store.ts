@@ -13,6 +13,8 @@ import { programSchemaVersion } from '../../../operator/src/store/migrations/ind
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
   AcceptedState,
+  MissingKey,
+  MissingLook,
   Actor,
   AdmissionPeriod,
   AppliedSettings,
@@ -155,6 +157,37 @@ export class MemoryStore implements Store {
     return await this.#read('listKeys', ({ keys }) => {
       const refs = [...keys.values()].filter((key) => !key.released).map((key) => key.ref);
       return refs.sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
+    });
+  }
+
+  async noteMissing({ missing, unsure }: MissingLook, now: Instant): Promise<readonly MissingKey[]> {
+    await this.#read('noteMissing', (rows) => {
+      for (const uid of rows.missing.keys()) if (![...missing, ...unsure].includes(uid)) rows.missing.delete(uid);
+      for (const uid of missing) if (!rows.missing.has(uid)) rows.missing.set(uid, { since: now });
+    });
+    return (await this.listMissing()).filter(({ ref }) => missing.includes(ref.uid));
+  }
+
+  async listMissing(): Promise<readonly MissingKey[]> {
+    const refs = await this.listKeys();
+    return await this.#read('listMissing', (rows) =>
+      refs.flatMap((ref) => {
+        const found = rows.missing.get(ref.uid);
+        return found === undefined ? [] : [{ ref, ...found }];
+      }),
+    );
+  }
+
+  async confirmMissing(uids: readonly string[], actor: Actor): Promise<number> {
+    return await this.#read('confirmMissing', (rows) => {
+      let count = 0;
+      for (const uid of uids) {
+        const found = rows.missing.get(uid);
+        if (found === undefined || found.confirmedBy !== undefined) continue;
+        rows.missing.set(uid, { ...found, confirmedBy: actor });
+        count += 1;
+      }
+      return count;
     });
   }
 

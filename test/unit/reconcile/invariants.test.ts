@@ -166,6 +166,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
         'changeValue' as const,
         'overwrite' as const,
         'changeUid' as const,
+        'poisonMark' as const,
         'otherInstallation' as const,
         'foreign' as const,
       ),

@@ -77,7 +77,10 @@ const proofsOfFinds: readonly Proof[] = [
     row: "another ApiKey's location",
     tests: [[recovery, 'the second one mints nothing and says LocationTaken; the first one is left alone']],
   },
-  { row: 'the mark is wrong, the value right', goldens: ['drift/repairs-a-wrong-mark'] },
+  {
+    row: 'the mark is wrong, the value right',
+    goldens: ['drift/repairs-a-wrong-mark', 'drift/repairs-a-poisoned-epoch', 'drift/repairs-a-mark-that-names-another-key'],
+  },
   { row: '`expires-at` or the header line', goldens: ['envelope/looks-first', 'envelope/rewrites-the-same-value'] },
   {
     row: 'a location was removed or moved',
@@ -132,8 +135,11 @@ const proofsOfFinds: readonly Proof[] = [
   {
     row: 'live versions whose resource is gone',
     tests: [
-      [orphans, 'is revoked and withdrawn after two live reads ten minutes apart, and not before'],
-      [orphans, 'is not revoked when many are missing together: then it is the list that is wrong'],
+      [orphans, 'is revoked and withdrawn after two live reads eight minutes apart, and not before'],
+      [
+        orphans,
+        'are not revoked, then it may be the list that is wrong: a metric, the log and an event in the namespace say so, once',
+      ],
     ],
   },
   {

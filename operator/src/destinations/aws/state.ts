@@ -1,9 +1,9 @@
 import type { DescribeSecretCommandOutput } from '@aws-sdk/client-secrets-manager';
 import { stalled } from '../../domain/failure.ts';
-import type { Mark } from '../../domain/version.ts';
+import { unknownVersion, type Mark } from '../../domain/version.ts';
 import type { Reading } from '../port.ts';
 import { garbage } from './faults.ts';
-import { parseVersionId, type VersionMark } from './versionid.ts';
+import { parseVersionId } from './versionid.ts';
 
 /** Whose a secret is: the part of a mark that its tags say. */
 export type Owner = Pick<Mark, 'installationId' | 'namespace' | 'name' | 'uid'>;
@@ -103,6 +103,7 @@ export function readingOf(state: SecretState | undefined): Reading {
     return { kind: 'marked', mark: { ...owner, ...staged }, carries: true, staged: true, providerVersion: pending, revision };
   }
   const said = parseVersionId(current);
+  // Without a version that says anything, all of them were written by somebody else.
   const mark: Mark = { ...owner, ...(said ?? parseVersionId(earlier) ?? unknownVersion) };
   return { kind: 'marked', mark, carries: said !== undefined, providerVersion: current ?? '', revision };
 }
@@ -126,9 +127,6 @@ export function observedState(reading: Reading): SecretState | undefined {
 export function spokenVersion({ current, pending }: SecretState): string | undefined {
   return parseVersionId(pending) === undefined ? current : pending;
 }
-
-/** Our tags, and no version that says anything: all of them were written by somebody else. */
-const unknownVersion: VersionMark = { keyId: 'unknown', epoch: 1, envelope: '' };
 
 type Written = readonly [
   arn: string,

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
 import { stalled } from '../../domain/failure.ts';
-import type { Mark } from '../../domain/version.ts';
+import { maxEpoch, type VersionMark } from '../../domain/version.ts';
 
-/** What the id of a version of a secret says: the part of a mark that tells which value it is. */
-export type VersionMark = Pick<Mark, 'keyId' | 'epoch' | 'envelope'>;
-
-const grammar = /^([0-9A-Za-z]{12})-([0-9]{9})-([0-9a-f]{16})-[0-9a-f]{8}$/;
+const grammar = /^([0-9A-Za-z]{12})-([0-9]{9,10})-([0-9a-f]{16})-[0-9a-f]{8}$/;
 
 /**
- * The ClientRequestToken of a write, which becomes the VersionId: `<key id>-<epoch>-<envelope digest>-<over>`, 48 of the
+ * The ClientRequestToken of a write, which becomes the VersionId: `<key id>-<epoch>-<envelope digest>-<over>`, 48 or 49 of the
  * 32 to 64 characters that AWS takes. It names the content and what was there before (`over`, the version under
  * AWSCURRENT), so that a repeated write is the same version and is ignored, while the same value written once more over
  * a stranger's is a new one, which AWS stages anew.
@@ -31,7 +28,7 @@ export function parseVersionId(id: string | undefined): VersionMark | undefined 
   const match = id === undefined ? null : grammar.exec(id);
   if (match === null) return undefined;
   const [, keyId = '', epoch = '', envelope = ''] = match;
-  return Number(epoch) < 1 ? undefined : { keyId, epoch: Number(epoch), envelope };
+  return Number(epoch) < 1 || Number(epoch) > maxEpoch ? undefined : { keyId, epoch: Number(epoch), envelope };
 }
 
 /** Whether a VersionId speaks of the value that a mark speaks of. */

@@ -12,7 +12,7 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 import { mintForLostValue } from './minting.ts';
-import { asWriteTarget, copy, isPaced, lookAtSources, needsWrite, undeliveredSince } from './places.ts';
+import { asWriteTarget, copy, isPaced, lookAtSources, lookAtUnseen, needsWrite, undeliveredSince } from './places.ts';
 
 /**
  * Every location that should hold the active version is compared with it: when the store's row says otherwise, when a
@@ -23,8 +23,8 @@ export function drift(o: Observed): Decision | undefined {
   const active = activeVersion(o);
   if (active === undefined) return undefined;
   const suspects = openTargets(o).filter((target) => isSuspect(o, target, active));
-  const unseen = suspects.filter((target) => holdingAt(o, target.location).kind === 'unseen');
-  if (unseen.length > 0) return act({ kind: 'look', at: unseen.map((target) => target.location), depth: 'mark' });
+  const unseen = lookAtUnseen(o, suspects);
+  if (unseen !== undefined) return unseen;
   const unproven = suspects.filter((target) => isUnproven(o, target));
   if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
 

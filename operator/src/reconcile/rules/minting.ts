@@ -1,7 +1,7 @@
 import { annotations } from '../../api/meta.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import { isLive, type MintCause, type Version } from '../../domain/version.ts';
+import { isLive, maxEpoch, type MintCause, type Version } from '../../domain/version.ts';
 import { noMintMessage } from '../acceptance.ts';
 import { act, hold, type Action, type Decision } from '../action.ts';
 import { appliedOf } from '../applied.ts';
@@ -218,22 +218,31 @@ function afterlifeOf(o: Observed): Afterlife {
 }
 
 /**
+ * How far a mark, or the status, may be ahead of the store: a restored database lacks the epochs since its backup. What is
+ * further ahead is no memory but somebody's text, and does not count. So whoever may write beside a value moves the count by a
+ * thousand for each version that is minted, and the largest epoch is out of his reach. A status is written by the operator alone.
+ */
+const epochsAhead = { mark: 1_000, status: 1_000_000 };
+
+/**
  * The next epoch is above everything that was ever seen: the store's, a mark's, the status'. A mark or a status that is
  * ahead of the store means a restored database, whose own counting would repeat an epoch.
  */
 export function nextEpoch(o: Observed): { readonly epoch: number; readonly cause: MintCause } {
+  const { highestEpoch } = o.store;
+  const within = (epoch: number, ahead: number): number => (epoch <= highestEpoch + ahead ? epoch : 0);
   const marked = openTargets(o).map((target) => {
     const holding = holdingAt(o, target.location);
     return holding.kind === 'ours' && holding.reading.kind === 'marked' && isOurs(o, holding.reading.mark)
-      ? holding.reading.mark.epoch
+      ? within(holding.reading.mark.epoch, epochsAhead.mark)
       : 0;
   });
-  const seen = Math.max(0, o.resource.status?.currentKey?.epoch ?? 0, ...marked);
-  const { highestEpoch } = o.store;
+  const told = within(o.resource.status?.currentKey?.epoch ?? 0, epochsAhead.status);
+  const seen = Math.max(0, told, ...marked);
   const behind = highestEpoch > 0 && seen > highestEpoch;
   const cause: MintCause =
     highestEpoch === 0 ? 'Initial' : behind ? 'StoreBehind' : o.store.lastEnded?.reason === 'expired' ? 'Expired' : 'ValueLost';
-  return { epoch: Math.max(seen, highestEpoch) + 1, cause };
+  return { epoch: Math.min(Math.max(seen, highestEpoch) + 1, maxEpoch), cause };
 }
 
 /**

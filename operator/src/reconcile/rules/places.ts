@@ -15,10 +15,19 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 
-/** Asks for the marks of all open targets that were not looked at in this pass. */
+/** Asks for what this pass has not seen of all open targets. */
 export function unseenTargets(o: Observed): Decision | undefined {
-  const unseen = openTargets(o).filter((target) => holdingAt(o, target.location).kind === 'unseen');
-  return unseen.length === 0 ? undefined : act({ kind: 'look', at: unseen.map((target) => target.location), depth: 'mark' });
+  return lookAtUnseen(o, openTargets(o));
+}
+
+/** Asks for the marks that were not looked at in this pass, then for the values whose mark alone decides nothing. */
+export function lookAtUnseen(o: Observed, targets: readonly OpenTarget[]): Decision | undefined {
+  const unseen = targets.map(({ location }) => location).filter((location) => holdingAt(o, location).kind === 'unseen');
+  if (unseen.length === 0) return undefined;
+  const unmarked = unseen.filter((location) => sightOf(o, location).reading === undefined);
+  return unmarked.length > 0
+    ? act({ kind: 'look', at: unmarked, depth: 'mark' })
+    : act({ kind: 'look', at: unseen, depth: 'value' });
 }
 
 /** The target as something to write `version` to, when it may and must be written. */
@@ -27,7 +36,8 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
   if (holding.kind !== 'ours') return [];
   // The right value under a mark that does not say so is written again over itself: the mark is repaired.
-  const marked = holding.claimed === version.keyId && holding.reading.kind === 'marked' && holding.reading.mark.uid === o.ref.uid;
+  const mark = holding.reading.kind === 'marked' ? holding.reading.mark : undefined;
+  const marked = holding.claimed === version.keyId && mark?.uid === o.ref.uid && mark.epoch === version.epoch;
   // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
   const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
   const right = holding.proven === version.keyId && marked && !hidden;

@@ -2,25 +2,29 @@
 export const absenceMs = 500;
 
 /**
+ * How long an object must be absent while some file cannot be read. Long enough for who moves a manifest into a file that is
+ * broken for a moment, or whose copy is interrupted; short enough that no such file keeps a deleted key alive.
+ */
+export const doubtfulAbsenceMs = 10_000;
+
+/**
  * The deletion rule: an object counts as deleted when two complete looks in a row, at least {@link absenceMs} apart,
- * lacked it. A look that is not complete proves nothing, and begins the count anew.
+ * lacked it. A look that is not complete begins that count anew; what all looks of {@link doubtfulAbsenceMs} lacked is gone
+ * whether they were complete or not.
  */
 export class Absence {
-  readonly #since = new Map<string, number>();
+  readonly #since = new Map<string, { readonly atMs: number; completeAtMs: number | undefined }>();
 
-  /** Takes a complete look's missing ids; returns those that count as deleted. `atMs` is monotonic. */
-  observe(missing: readonly string[], atMs: number): readonly string[] {
+  /** Takes a look's missing ids; returns those that count as deleted. `atMs` is monotonic. */
+  observe(missing: readonly string[], complete: boolean, atMs: number): readonly string[] {
     const now = new Set(missing);
     for (const id of this.#since.keys()) if (!now.has(id)) this.#since.delete(id);
     return missing.filter((id) => {
-      const since = this.#since.get(id);
-      if (since === undefined) this.#since.set(id, atMs);
-      return since !== undefined && atMs - since >= absenceMs;
+      const since = this.#since.get(id) ?? { atMs, completeAtMs: undefined };
+      this.#since.set(id, since);
+      since.completeAtMs = complete ? (since.completeAtMs ?? atMs) : undefined;
+      const isSure = since.completeAtMs !== undefined && atMs - since.completeAtMs >= absenceMs;
+      return isSure || atMs - since.atMs >= doubtfulAbsenceMs;
     });
-  }
-
-  /** After a look that was not complete. */
-  reset(): void {
-    this.#since.clear();
   }
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
 import { namespacePattern, objectNamePattern } from '../../api/fields.ts';
-import { formatPath } from '../../api/parse.ts';
+import { formatPath, textMap } from '../../api/parse.ts';
 import type { ManifestFault } from '../../api/parse.ts';
 
 /** The only namespace whose Secret manifests are read: where `secretRef`s of KeyDestinations resolve. */
@@ -32,12 +32,11 @@ export interface SecretDocument {
 
 type Faulty = { readonly ok: false; readonly errors: readonly ManifestFault[] };
 
-const textMap = z.record(z.string(), z.string());
 const nameSchema = z.string().max(253).regex(new RegExp(objectNamePattern), { error: 'must be of a-z, 0-9, "-" and "."' });
 const namespaceNameSchema = z.string().max(63).regex(new RegExp(namespacePattern), { error: 'must be of a-z, 0-9 and "-"' });
 
 const namespaceSchema = z.object({
-  metadata: z.object({ name: namespaceNameSchema, labels: textMap.optional(), annotations: textMap.optional() }),
+  metadata: z.object({ name: namespaceNameSchema, labels: textMap, annotations: textMap }),
 });
 
 const secretSchema = z.object({
@@ -49,7 +48,7 @@ const secretSchema = z.object({
   }),
   type: z.string().optional(),
   data: z.record(z.string(), z.base64({ error: 'must be base64' })).optional(),
-  stringData: textMap.optional(),
+  stringData: z.record(z.string(), z.string()).optional(),
 });
 
 /** Reads a Namespace document. */

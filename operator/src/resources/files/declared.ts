@@ -1,8 +1,9 @@
 import { relative } from 'node:path';
 
 import type { ManifestObject } from '../../api/parse.ts';
+import { clip, faultsListed, lineOf } from './documents.ts';
 import type { ManifestDocument } from './documents.ts';
-import type { FolderLook } from './folder.ts';
+import type { FileContent, FolderLook } from './folder.ts';
 
 /** Something in the folder that does not count, and why. Lines count from 1. */
 export interface Fault {
@@ -27,69 +28,91 @@ export interface Declared {
   readonly declarations: ReadonlyMap<string, Declaration>;
   /** All ids that some document names, unacceptable ones included: none of them is deleted. */
   readonly named: ReadonlySet<string>;
-  /** Files whose objects stay as they are: broken, or being written. */
+  /** Files whose objects stay as they are: broken, or being written or read. */
   readonly held: ReadonlySet<string>;
   /** Files without a document: what they declared before is not deleted. */
   readonly empty: ReadonlySet<string>;
-  /** Complete, readable, parsable: what it lacks may count as deleted. */
-  readonly complete: boolean;
-  /** Nothing was being written: the look says what is in the folder now. */
+  /** Files and folders that may declare what nobody sees: what they declared before is not deleted. `held` ones among them. */
+  readonly uncertain: ReadonlySet<string>;
+  /** The files of `uncertain` into which somebody may have moved an object: while there are any, the look is not complete. */
+  readonly doubtful: readonly string[];
+  /** The folder itself cannot be read: nothing at all is known. */
+  readonly blind: boolean;
+  /** Nothing was being written or read: the look says what is in the folder now. */
   readonly settled: boolean;
   readonly faults: readonly Fault[];
 }
 
 /** Makes one picture of a look: the first document of a name by path and position counts, the others are named. */
 export function declare(root: string, { files, faults: folderFaults }: FolderLook): Declared {
-  const declarations = new Map<string, Declaration>();
-  const firstOf = new Map<string, { readonly path: string; readonly line: number }>();
-  const held = new Set<string>();
-  const empty = new Set<string>();
-  const faults: Fault[] = folderFaults.map(({ path, message }) => ({ file: path, message, level: 'error' }));
-  let complete = folderFaults.length === 0;
-  let settled = true;
+  const picture = new Picture(root);
+  for (const { path, message } of folderFaults) picture.takeFolderFault(path, message);
+  for (const { path, content } of files) picture.take(path, content);
+  return picture;
+}
 
-  const readDocument = (path: string, document: ManifestDocument): void => {
-    const { line } = document;
-    const file = relative(root, path);
-    if (document.type === 'foreign') {
-      faults.push({ file, line, message: `the kind ${document.kind} is skipped: it is not known here`, level: 'notice' });
-      return;
-    }
-    if (document.id === undefined) complete = false;
-    const first = document.id === undefined ? undefined : firstOf.get(document.id);
-    if (first !== undefined) {
-      const where = `${relative(root, first.path)}:${first.line}`;
-      faults.push({
-        file,
-        line,
-        message: `${formatName(document.id ?? '')} is already declared in ${where}, which counts; this one is ignored`,
-        level: 'error',
-      });
-      return;
-    }
-    if (document.id !== undefined) firstOf.set(document.id, { path, line });
-    if (document.type === 'invalid') for (const fault of document.faults) faults.push({ file, ...fault, level: 'error' });
-    else {
-      declarations.set(document.id, { document, path, line });
-      faults.push(...noticesOf(document).map((notice) => ({ file, ...notice })));
-    }
-  };
+class Picture implements Declared {
+  readonly declarations = new Map<string, Declaration>();
+  readonly named = new Set<string>();
+  readonly held = new Set<string>();
+  readonly empty = new Set<string>();
+  readonly uncertain = new Set<string>();
+  readonly doubtful: string[] = [];
+  readonly faults: Fault[] = [];
+  blind = false;
+  settled = true;
+  readonly #root: string;
+  readonly #firstOf = new Map<string, { readonly path: string; readonly line: number }>();
 
-  for (const { path, content } of files) {
-    if (content.type === 'documents') {
-      for (const document of content.documents) readDocument(path, document);
-      continue;
-    }
-    if (content.type === 'empty') {
-      empty.add(path);
-      continue;
-    }
-    held.add(path);
-    complete = false;
-    if (content.type === 'unsettled') settled = false;
-    else faults.push({ file: relative(root, path), ...content.fault, level: 'error' });
+  constructor(root: string) {
+    this.#root = root;
   }
-  return { declarations, named: new Set(firstOf.keys()), held, empty, complete, settled, faults };
+
+  takeFolderFault(path: string, message: string): void {
+    this.faults.push({ file: path, message, level: 'error' });
+    this.uncertain.add(path);
+    if (path === this.#root) this.blind = true;
+  }
+
+  take(path: string, content: FileContent): void {
+    if (content.type === 'documents') this.#takeDocuments(path, content);
+    else if (content.type === 'empty') this.empty.add(path);
+    else {
+      this.held.add(path);
+      this.uncertain.add(path);
+      if (content.type !== 'broken') this.settled = false;
+      else this.faults.push({ file: relative(this.#root, path), ...content.fault, level: 'error' });
+      if (content.type !== 'broken' || content.mayDeclare) this.doubtful.push(path);
+    }
+  }
+
+  #takeDocuments(path: string, content: Extract<FileContent, { type: 'documents' }>): void {
+    const file = relative(this.#root, path);
+    const faults: Fault[] = content.faults.map((fault) => ({ file, ...fault }));
+    if (content.unnamed) {
+      this.uncertain.add(path);
+      this.doubtful.push(path);
+    }
+    for (const document of content.documents) faults.push(...this.#takeDocument(path, document).map((one) => ({ file, ...one })));
+    const rest = content.more + Math.max(0, faults.length - faultsListed);
+    this.faults.push(...faults.slice(0, faultsListed));
+    if (rest > 0) this.faults.push({ file, message: `and ${rest.toLocaleString('en-US')} more`, level: 'error' });
+  }
+
+  #takeDocument(path: string, document: ManifestDocument): readonly Omit<Fault, 'file'>[] {
+    const { id, line } = document;
+    const first = this.#firstOf.get(id);
+    if (first !== undefined) {
+      const where = `${relative(this.#root, first.path)}:${first.line}`;
+      const message = clip(`${formatName(id)} is already declared in ${where}, which counts; this one is ignored`);
+      return [{ line, message, level: 'error' }];
+    }
+    this.#firstOf.set(id, { path, line });
+    this.named.add(id);
+    if (document.type === 'invalid') return [];
+    this.declarations.set(id, { document, path, line });
+    return noticesOf(document);
+  }
 }
 
 /** What a document asks for that only a cluster can give. */
@@ -99,7 +122,7 @@ function noticesOf(document: Declaration['document']): readonly Omit<Fault, 'fil
   return consumers.flatMap(({ kind, name, restart }, at) => {
     if (!restart) return [];
     const message = `spec.consumers[${at}]: ${kind} ${name} is not restarted: without a cluster there are no workloads`;
-    return [{ line: document.lineOf(['spec', 'consumers', at]), message, level: 'notice' as const }];
+    return [{ line: lineOf(document, ['spec', 'consumers', at]), message, level: 'notice' as const }];
   });
 }
 

@@ -1,12 +1,13 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
-import type { Document, ErrorCode, Node } from 'yaml';
+import { Composer, isScalar, LineCounter, Parser } from 'yaml';
+import type { Document, ErrorCode } from 'yaml';
 
 import { isApiKind, kindTable } from '../../api/kinds.ts';
 import { apiVersion, group } from '../../api/meta.ts';
 import { parseManifestObject } from '../../api/parse.ts';
-import type { ManifestObject } from '../../api/parse.ts';
+import type { ManifestFault, ManifestObject } from '../../api/parse.ts';
 import { parseNamespace, parseSecret } from './core.ts';
 import type { NamespaceManifest, SecretDocument } from './core.ts';
+import { offsetAt, offsetsInSpec, stepsKey, toPlain } from './plain.ts';
 
 /** The namespace of documents that name none. */
 export const defaultNamespace = 'default';
@@ -17,47 +18,102 @@ export interface LineFault {
   readonly message: string;
 }
 
-/** One document of a manifest. `id` is `<Kind>/<namespace or _cluster>/<name>`. */
+/** A {@link LineFault} that stands in the list of a file; `notice`: nothing to repair. */
+export interface ListedFault extends LineFault {
+  readonly level: 'error' | 'notice';
+}
+
+/** One document of a manifest that names an object. `id` is `<Kind>/<namespace or _cluster>/<name>`. */
 export type ManifestDocument =
   | {
       readonly type: 'object';
       readonly id: string;
       readonly line: number;
       readonly object: ManifestObject | NamespaceManifest;
-      readonly lineOf: LineOf;
+      /** Lines of the fields of `spec`, by {@link stepsKey}; for {@link lineOf}. */
+      readonly lines: ReadonlyMap<string, number>;
     }
   | { readonly type: 'secret'; readonly id: string; readonly line: number; readonly secret: SecretDocument }
-  /** One of ours, but not acceptable. Without an id nobody knows what it was: it may be any object. */
-  | { readonly type: 'invalid'; readonly id: string | undefined; readonly line: number; readonly faults: readonly LineFault[] }
-  /** A kind that is not ours. */
-  | { readonly type: 'foreign'; readonly line: number; readonly kind: string };
+  /** One of ours, but not acceptable: {@link ManifestText} lists why. */
+  | { readonly type: 'invalid'; readonly id: string; readonly line: number };
 
-/** The line of a field, given in steps; of its nearest parent that is there, when it is not. */
-export type LineOf = (steps: readonly (string | number)[]) => number;
-
-/** A file's content: documents in their order (none = an empty file), or why it cannot be read. */
+/**
+ * A file's content, or why it cannot be read. `documents` are in their order; none, and nothing unnamed = a file without content.
+ * `unnamed`: some document of ours does not say which object it is, so that it may be any. Bounded whatever the text says: at
+ * most {@link faultsListed} `faults` of {@link messageLimit} characters, `more` of them only counted, and of foreign kinds
+ * nothing but faults. All of it can be posted from another thread.
+ */
 export type ManifestText =
-  { readonly ok: true; readonly documents: readonly ManifestDocument[] } | { readonly ok: false; readonly fault: LineFault };
+  | {
+      readonly ok: true;
+      readonly documents: readonly ManifestDocument[];
+      readonly unnamed: boolean;
+      readonly empty: boolean;
+      readonly faults: readonly ListedFault[];
+      readonly more: number;
+    }
+  | { readonly ok: false; readonly fault: LineFault };
+
+/** Messages of one file that are shown; the rest is counted. */
+export const faultsListed = 20;
+
+/** A message is cut here, in characters: a field's name may be as long as its file. */
+export const messageLimit = 300;
+
+/** How deep below `spec` lines are kept: `spec.consumers[3]` and `spec.vault.address` are two. */
+const linesDepth = 2;
+
+/** The line of a field of an object, given in steps; of its nearest parent that is there, when it is not. */
+export function lineOf(document: Extract<ManifestDocument, { type: 'object' }>, steps: readonly (string | number)[]): number {
+  for (let length = steps.length; length > 0; length -= 1) {
+    const line = document.lines.get(stepsKey(steps.slice(0, length)));
+    if (line !== undefined) return line;
+  }
+  return document.line;
+}
+
+/** What is collected while the documents of a text are read. */
+interface Reading {
+  readonly lines: LineCounter;
+  readonly documents: ManifestDocument[];
+  readonly faults: ListedFault[];
+  more: number;
+  unnamed: boolean;
+}
 
 /**
  * Reads a manifest: YAML or JSON, several documents. A document without content (a stray `---`) counts for nothing.
- * Messages never quote the text: a Secret's value may stand in it.
+ * Messages never quote the text: a Secret's value may stand in it. Takes time and memory linear in the text, but up to seconds
+ * and some hundred bytes a character: it is called where nobody waits for an answer (`worker.ts`).
  */
 export function parseManifestText(text: string): ManifestText {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
-  const documents: ManifestDocument[] = [];
-  for (const document of parsed) {
+  const reading: Reading = { lines, documents: [], faults: [], more: 0, unnamed: false };
+  const parser = new Parser(lines.addNewLine);
+  // Repeated keys are found by `toPlain`: the composer would compare each with all others.
+  const composer = new Composer({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
+  const broken = (code: ErrorCode, offset: number): ManifestText => ({
+    ok: false,
+    fault: { line: lines.linePos(offset).line, message: `is no valid YAML: ${yamlFaults[code]}` },
+  });
+  let empty = true;
+  // One document at a time, so that a long file does not lie in memory as one tree.
+  for (const document of composer.compose(parser.parse(text))) {
     const [error] = document.errors;
-    if (error !== undefined)
-      return {
-        ok: false,
-        fault: { line: lines.linePos(error.pos[0]).line, message: `is no valid YAML: ${yamlFaults[error.code]}` },
-      };
+    if (error !== undefined) return broken(error.code, error.pos[0]);
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) continue;
-    documents.push(readDocument(document, lines));
+    const plain = toPlain(document);
+    if (!plain.ok) return broken(plain.fault.code, plain.fault.offset);
+    empty = false;
+    readDocument(document, plain.value, reading);
   }
-  return { ok: true, documents };
+  const { documents, faults, more, unnamed } = reading;
+  return { ok: true, documents, unnamed, empty, faults, more };
+}
+
+/** Cuts what may be as long as the file that it comes from. */
+export function clip(text: string): string {
+  return text.length <= messageLimit ? text : `${text.slice(0, messageLimit - 1)}…`;
 }
 
 /** `<Kind>/<namespace or _cluster>/<name>`, also the path under `status/`. An underscore is in no name. */
@@ -68,60 +124,89 @@ export function formatId(
   return `${kind}/${namespace ?? '_cluster'}/${name}`;
 }
 
-function readDocument(document: Document, lines: LineCounter): ManifestDocument {
-  const lineOf: LineOf = (steps) => lines.linePos(offsetOf(document, steps)).line;
-  const line = lineOf([]);
-  const raw = toPlain(document);
+function readDocument(document: Document, raw: unknown, reading: Reading): void {
+  const lineAt: LineAt = (steps) => reading.lines.linePos(offsetAt(document, steps)).line;
+  const line = lineAt([]);
   if (!isRecord(raw) || typeof raw['apiVersion'] !== 'string' || typeof raw['kind'] !== 'string') {
-    return {
-      type: 'invalid',
-      id: undefined,
-      line,
-      faults: [{ line, message: 'is no resource: apiVersion and kind are missing' }],
-    };
+    refuse(reading, undefined, line, [{ line, message: 'is no resource: apiVersion and kind are missing' }]);
+    return;
   }
   const { apiVersion: version, kind } = raw;
-  if (version === 'v1' && kind === 'Namespace') return readCore(raw, 'Namespace', line, lineOf);
-  if (version === 'v1' && kind === 'Secret') return readCore(raw, 'Secret', line, lineOf);
-  if (!version.startsWith(`${group}/`)) return { type: 'foreign', line, kind: `${kind} (${version})` };
-  return readOurs(raw, kind, line, lineOf);
+  const source: Source = { document, raw, kind, line, lineAt };
+  if (version === 'v1' && (kind === 'Namespace' || kind === 'Secret')) readCore(source, kind, reading);
+  else if (version.startsWith(`${group}/`)) readOurs(source, reading);
+  else list(reading, { line, message: `the kind ${kind} (${version}) is skipped: it is not known here`, level: 'notice' });
 }
 
-function readOurs(raw: Readonly<Record<string, unknown>>, kind: string, line: number, lineOf: LineOf): ManifestDocument {
+type LineAt = (steps: readonly (string | number)[]) => number;
+
+/** A document that says what it is. */
+interface Source {
+  readonly document: Document;
+  readonly raw: Readonly<Record<string, unknown>>;
+  readonly kind: string;
+  readonly line: number;
+  readonly lineAt: LineAt;
+}
+
+function readOurs({ document, raw, kind, line, lineAt }: Source, reading: Reading): void {
   if (!isApiKind(kind)) {
-    return {
-      type: 'invalid',
-      id: undefined,
-      line,
-      faults: [{ line: lineOf(['kind']), message: `kind: ${apiVersion} has no kind ${JSON.stringify(kind)}` }],
-    };
+    const message = `kind: ${apiVersion} has no kind ${JSON.stringify(kind)}`;
+    refuse(reading, undefined, line, [{ line: lineAt(['kind']), message }]);
+    return;
   }
   const clustered = kindTable[kind].scope === 'Cluster';
   const result = parseManifestObject(kind, raw);
   if (!result.ok) {
-    const faults = result.errors.map(({ path, steps, message }) => ({ line: lineOf(steps), message: `${path}: ${message}` }));
-    return { type: 'invalid', id: guessId(kind, raw, clustered), line, faults };
+    refuse(reading, guessId(kind, raw, clustered), line, faultsOf(result.errors, lineAt), result.errors.length);
+    return;
   }
   const { metadata } = result.object;
   const object = clustered
     ? result.object
     : { ...result.object, metadata: { ...metadata, namespace: metadata.namespace ?? defaultNamespace } };
-  return { type: 'object', id: formatId(kind, object.metadata), line, object, lineOf };
+  const offsets = [...offsetsInSpec(document, linesDepth)];
+  const lines = new Map(offsets.map(([key, offset]) => [key, reading.lines.linePos(offset).line] as const));
+  reading.documents.push({ type: 'object', id: formatId(kind, object.metadata), line, object, lines });
 }
 
-function readCore(
-  raw: Readonly<Record<string, unknown>>,
-  kind: 'Namespace' | 'Secret',
-  line: number,
-  lineOf: LineOf,
-): ManifestDocument {
+function readCore({ raw, line, lineAt }: Source, kind: 'Namespace' | 'Secret', reading: Reading): void {
   const result = kind === 'Namespace' ? parseNamespace(raw) : parseSecret(raw);
   if (!result.ok) {
-    const faults = result.errors.map(({ path, steps, message }) => ({ line: lineOf(steps), message: `${path}: ${message}` }));
-    return { type: 'invalid', id: guessId(kind, raw, kind === 'Namespace'), line, faults };
+    const id = guessId(kind, raw, kind === 'Namespace');
+    refuse(reading, id, line, faultsOf(result.errors, lineAt), result.errors.length);
+  } else if ('secret' in result) {
+    reading.documents.push({ type: 'secret', id: formatId('Secret', result.secret), line, secret: result.secret });
+  } else {
+    const { object } = result;
+    reading.documents.push({ type: 'object', id: formatId('Namespace', object.metadata), line, object, lines: new Map() });
   }
-  if ('secret' in result) return { type: 'secret', id: formatId('Secret', result.secret), line, secret: result.secret };
-  return { type: 'object', id: formatId('Namespace', result.object.metadata), line, object: result.object, lineOf };
+}
+
+/** Only those that can be listed: to find the line of each of thousands would take a search of the document each. */
+function faultsOf(errors: readonly ManifestFault[], lineAt: LineAt): readonly LineFault[] {
+  return errors
+    .slice(0, faultsListed)
+    .map(({ path, steps, message }) => ({ line: lineAt(steps), message: `${path}: ${message}` }));
+}
+
+/** Notes a document that does not count; `count` = its faults, of which `faults` are the first. */
+function refuse(
+  reading: Reading,
+  id: string | undefined,
+  line: number,
+  faults: readonly LineFault[],
+  count = faults.length,
+): void {
+  if (id === undefined) reading.unnamed = true;
+  else reading.documents.push({ type: 'invalid', id, line });
+  for (const fault of faults) list(reading, { ...fault, level: 'error' });
+  reading.more += count - faults.length;
+}
+
+function list(reading: Reading, fault: ListedFault): void {
+  if (reading.faults.length < faultsListed) reading.faults.push({ ...fault, message: clip(fault.message) });
+  else reading.more += 1;
 }
 
 /** Which object an unacceptable document speaks of, if its name can be read. */
@@ -133,40 +218,6 @@ function guessId(kind: string, raw: Readonly<Record<string, unknown>>, clustered
     name,
     namespace: clustered ? undefined : typeof namespace === 'string' ? namespace : defaultNamespace,
   });
-}
-
-function toPlain(document: Document): unknown {
-  try {
-    return document.toJS();
-  } catch {
-    // More aliases than any honest manifest has.
-    return undefined;
-  }
-}
-
-/** Keys are where people look for a field: its value may begin on a later line. */
-function offsetOf(document: Document, steps: readonly (string | number)[]): number {
-  let node: unknown = document.contents;
-  let offset = offsetOfNode(node) ?? 0;
-  for (const step of steps) {
-    if (isAlias(node)) node = node.resolve(document);
-    if (isMap(node)) {
-      const pair = node.items.find(({ key }) => (isScalar(key) ? key.value : key) === step);
-      if (pair === undefined) break;
-      offset = offsetOfNode(pair.key) ?? offset;
-      node = pair.value;
-    } else if (isSeq(node) && typeof step === 'number') {
-      node = node.items[step];
-      offset = offsetOfNode(node) ?? offset;
-    } else {
-      break;
-    }
-  }
-  return offset;
-}
-
-function offsetOfNode(node: unknown): number | undefined {
-  return (node as Node | null | undefined)?.range?.[0];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -194,7 +245,7 @@ const yamlFaults: Readonly<Record<ErrorCode, string>> = {
   MULTIPLE_DOCS: 'more than one document',
   MULTIPLE_TAGS: 'two tags on one value',
   NON_STRING_KEY: 'a key that is no text',
-  RESOURCE_EXHAUSTION: 'it is nested too deeply',
+  RESOURCE_EXHAUSTION: 'it is nested too deeply, or its aliases make too much of it',
   TAB_AS_INDENT: 'a tab in the indentation: use spaces',
   TAG_RESOLVE_FAILED: 'a tag that cannot be resolved',
   UNEXPECTED_TOKEN: 'something stands where it cannot',

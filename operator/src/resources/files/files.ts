@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import type { KubeObject, ObjectMeta, ObjectRef } from '../../api/meta.ts';
@@ -12,16 +12,21 @@ import { namespaceLabels } from './core.ts';
 import { declare, formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
 import { formatId } from './documents.ts';
+import { FaultList } from './faults.ts';
 import { ManifestFolder } from './folder.ts';
 import { ObjectStore } from './objects.ts';
 import type { Unversioned } from './objects.ts';
+import type { ManifestParser } from './parser.ts';
 import { ManifestSecrets } from './secrets.ts';
-import { asStored, create, findMissing, markDeleted, update } from './takeover.ts';
+import { asStored, create, findMissing, isUncertain, markDeleted, sourceOf, update } from './takeover.ts';
 
 /** A little more than {@link absenceMs}, so that a timer that fires early does not cost a third look. */
 const lookEveryMs = absenceMs + 20;
 const lookAgainMs = 120;
-const firstLooks = 20;
+/** How long the start waits for files that are being written or read; the others count from then on. */
+const firstLooksMs = 5_000;
+/** Objects that one look writes: a file of thousands keeps no deletion waiting for more than about a second. */
+const takenOverAtOnce = 100;
 
 /** What {@link openFilesResources} needs. */
 export interface FilesInput {
@@ -31,6 +36,8 @@ export interface FilesInput {
   readonly log: Log;
   /** Objects of another manifests folder that this one lacks are deleted, not kept. */
   readonly prune: boolean;
+  /** Closed by the caller, after the signal of `start` is aborted. */
+  readonly parser: ManifestParser;
 }
 
 /** The resources port over a folder, and what the standalone mode shows of it. */
@@ -51,7 +58,7 @@ export async function openFilesResources(input: FilesInput): Promise<FilesResour
   const skipped = await realpath(input.dataFolder);
   // Fixed for this start: a folder that is a symbolic link may be switched to its next content.
   const root = await realpath(input.manifestsFolder).catch(() => resolve(input.manifestsFolder));
-  return new Files(input, root, objects, new ManifestFolder(root, skipped, input.clock));
+  return new Files(input, root, objects, new ManifestFolder({ root, skipped, clock: input.clock, parser: input.parser }));
 }
 
 class Files implements FilesResources {
@@ -63,7 +70,9 @@ class Files implements FilesResources {
   readonly #absence = new Absence();
   readonly #listeners = new Set<(event: ResourceEvent) => void>();
   readonly #events = new Map<string, number>();
-  #faults: readonly Fault[] = [];
+  readonly #faults: FaultList;
+  /** What the last look took over, so that an unchanged document costs nothing. */
+  readonly #takenOver = new WeakMap<Declaration['document'], { readonly spec: unknown; readonly metadata: unknown }>();
   #scansCompleted = 0;
   #starting = true;
   #writing: Promise<unknown> = Promise.resolve();
@@ -73,17 +82,19 @@ class Files implements FilesResources {
     this.#root = root;
     this.#objects = objects;
     this.#folder = folder;
+    this.#faults = new FaultList(input.log);
     this.secrets = new ManifestSecrets(() => objects.nextVersion());
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const { clock } = this.#input;
     for (const object of inOrder(this.#objects.all())) this.#emit(object.kind as WatchedKind, 'upsert', object.metadata);
-    for (let look = 0; look < firstLooks; look += 1) {
+    const startedMs = clock.monotonicMs();
+    do {
       signal.throwIfAborted();
       if (await this.#look()) break;
       await clock.sleep(lookAgainMs, signal);
-    }
+    } while (clock.monotonicMs() - startedMs < firstLooksMs);
     this.#starting = false;
     void this.#watch(signal);
   }
@@ -140,7 +151,7 @@ class Files implements FilesResources {
   }
 
   faults(): readonly Fault[] {
-    return this.#faults;
+    return this.#faults.current();
   }
 
   scansCompleted(): number {
@@ -185,44 +196,83 @@ class Files implements FilesResources {
     this.#input.log[level]('event', { kind, name: formatName(formatId(kind, metadata)), reason, message, count });
   }
 
-  /** One look, taken over. False when something was being written: it is worth looking again soon. */
-  #scan(): Promise<boolean> {
-    return this.#alone(async () => {
-      const declared = declare(this.#root, await this.#folder.look());
-      const faults: Fault[] = [...declared.faults, ...this.#unreadableFaults()];
-      for (const [id, declaration] of declared.declarations) faults.push(...(await this.#accept(id, declaration, declared)));
-      faults.push(...(await this.#deleteMissing(declared)));
-      this.#report(faults);
-      if (declared.settled) this.#scansCompleted += 1;
-      return declared.settled;
-    });
+  /**
+   * One look, taken over. False when something was being written or is left for the next look: it is worth looking again soon.
+   * The look itself keeps no writer waiting, however long it takes, and deletions come first.
+   */
+  async #scan(): Promise<boolean> {
+    const declared = declare(this.#root, await this.#folder.look());
+    const faults: Fault[] = [...declared.faults, ...this.#unreadableFaults()];
+    faults.push(...(await this.#deleteMissing(declared)));
+    let left = takenOverAtOnce;
+    for (const [id, declaration] of declared.declarations) {
+      if (this.#isTakenOver(id, declaration)) continue;
+      const { faults: refused, written } = await this.#alone(() => this.#accept(id, declaration, declared));
+      faults.push(...refused);
+      if (written && (left -= 1) === 0) break;
+      // To compare thousands of objects takes long: others get their turn between two.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#faults.report(faults, this.#input.clock.monotonicMs());
+    const settled = declared.settled && left > 0;
+    if (settled) this.#scansCompleted += 1;
+    return settled;
   }
 
-  async #accept(id: string, declaration: Declaration, { held }: Declared): Promise<readonly Fault[]> {
-    const { document } = declaration;
+  /** Nothing changed since this document of this file was taken over. */
+  #isTakenOver(id: string, { document }: Declaration): boolean {
+    const before = this.#takenOver.get(document);
+    const object = this.#objects.get(id);
+    return object !== undefined && before !== undefined && before.spec === object.spec && before.metadata === object.metadata;
+  }
+
+  async #accept(
+    id: string,
+    declaration: Declaration,
+    { held }: Declared,
+  ): Promise<{ readonly faults: readonly Fault[]; readonly written: boolean }> {
+    const { document, path } = declaration;
     if (document.type === 'secret') {
-      const metadata = this.secrets.accept(document.secret);
+      const metadata = this.secrets.accept(document.secret, path);
       if (metadata !== undefined) this.#emit('Secret', 'upsert', metadata);
-      return [];
+      return { faults: [], written: false };
     }
     const old = this.#objects.get(id);
     const ofObject = { ...declaration, document };
     if (old === undefined) {
-      if (this.#objects.unreadableFile(id) === undefined) await this.#put(create(ofObject, this.#input.clock.now()));
-      return [];
+      if (this.#objects.unreadableFile(id) !== undefined) return { faults: [], written: false };
+      await this.#put(create(ofObject, this.#input.clock.now()));
+      return { faults: [], written: true };
     }
     const { put, faults } = update(old, ofObject, this.#root, held);
     if (put !== undefined) await this.#put(put);
-    return faults;
+    // What was refused, is held or on its way out is decided anew at each look.
+    else if (faults.length === 0 && sourceOf(old) === path && old.metadata.deletionTimestamp === undefined)
+      this.#takenOver.set(document, { spec: old.spec, metadata: old.metadata });
+    return { faults, written: put !== undefined };
   }
 
   async #deleteMissing(declared: Declared): Promise<readonly Fault[]> {
     const { clock, prune } = this.#input;
     const { ids, faults } = findMissing(this.#objects.all(), declared, { root: this.#root, prune });
-    const missing = [...ids, ...this.secrets.ids().filter((id) => !declared.named.has(id))];
-    if (!declared.complete) this.#absence.reset();
-    else for (const id of this.#absence.observe(missing, clock.monotonicMs())) await this.#delete(id);
-    return faults;
+    const secrets = this.secrets
+      .sources()
+      .filter(({ id, path }) => !declared.named.has(id) && !declared.blind && !isUncertain(path, declared.uncertain));
+    const complete = declared.doubtful.length === 0 && !declared.blind;
+    const held: Fault[] = [];
+    for (const id of this.#absence.observe([...ids, ...secrets.map((one) => one.id)], complete, clock.monotonicMs())) {
+      const where = await this.#mentionedIn(id, declared.doubtful);
+      if (where === undefined) await this.#alone(() => this.#delete(id));
+      else held.push(heldBack(id, relative(this.#root, where)));
+    }
+    return [...faults, ...held];
+  }
+
+  /** The first file that nobody could read and that names the object: it may declare it. */
+  async #mentionedIn(id: string, paths: readonly string[]): Promise<string | undefined> {
+    const name = id.slice(id.lastIndexOf('/') + 1);
+    for (const path of paths) if (await this.#folder.mentions(path, name)) return path;
+    return undefined;
   }
 
   async #delete(id: string): Promise<void> {
@@ -268,20 +318,6 @@ class Files implements FilesResources {
     }));
   }
 
-  /** Each fault is logged when it comes and when it goes. */
-  #report(faults: readonly Fault[]): void {
-    const { log } = this.#input;
-    const old = new Set(this.#faults.map(formatFault));
-    const now = new Set(faults.map(formatFault));
-    for (const fault of faults) {
-      if (!old.has(formatFault(fault))) log[fault.level === 'error' ? 'warn' : 'info']('manifest', toFields(fault));
-    }
-    for (const fault of this.#faults) {
-      if (!now.has(formatFault(fault))) log.debug('manifest fault gone', toFields(fault));
-    }
-    this.#faults = faults;
-  }
-
   #emit(kind: ResourceEvent['kind'], type: ResourceEvent['type'], metadata: ObjectMeta): void {
     for (const listener of this.#listeners) listener({ kind, type, metadata, initial: this.#starting });
   }
@@ -303,6 +339,11 @@ class Files implements FilesResources {
   }
 }
 
+function heldBack(id: string, file: string): Fault {
+  const message = `${formatName(id)} is declared nowhere any more, but this file names it and cannot be read: it stays until the file is repaired or removed`;
+  return { file, message, level: 'error' };
+}
+
 const order = ['Namespace', 'ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination', 'ApiKey'];
 
 /** What others refer to first. */
@@ -322,12 +363,4 @@ function impliedNamespace(name: string): KubeObject {
     metadata: { name, uid: `namespace-${name}`, resourceVersion: '0', labels: namespaceLabels(name) },
     spec: {},
   };
-}
-
-function toFields({ file, line, message }: Fault): { readonly file: string; readonly message: string; readonly line?: number } {
-  return { file, message, ...(line === undefined ? {} : { line }) };
-}
-
-function formatFault({ file, line, message }: Fault): string {
-  return `${file}:${line ?? ''}: ${message}`;
 }

@@ -1,18 +1,35 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Clock } from '../../domain/time.ts';
-import { parseManifestText } from './documents.ts';
-import type { LineFault, ManifestDocument } from './documents.ts';
+import type { ListedFault, ManifestDocument } from './documents.ts';
+import type { ManifestParser, ParsedFile } from './parser.ts';
+import { fileContains, readRegular, statPath } from './reading.ts';
+import type { FileState } from './reading.ts';
 
 /**
- * What a look at one file gave. `unsettled`: it was written a moment ago, or while we read it; what it says is taken
- * at the next look. `empty`: not one document; an editor that saves may leave a file so for an instant.
+ * What a look at one file gave.
+ * - `documents`: `unnamed` = one of them may be any object.
+ * - `empty`: not one document; an editor that saves may leave a file so for an instant.
+ * - `broken`: a file whose content is not known. `mayDeclare` = somebody may have moved a manifest into it.
+ * - `pending`: it is being parsed, and counts at a later look.
+ * - `unsettled`: it was written a moment ago, or while we read it; what it says is taken at the next look.
  */
 export type FileContent =
-  | { readonly type: 'documents'; readonly documents: readonly ManifestDocument[] }
+  | {
+      readonly type: 'documents';
+      readonly documents: readonly ManifestDocument[];
+      readonly unnamed: boolean;
+      readonly faults: readonly ListedFault[];
+      readonly more: number;
+    }
   | { readonly type: 'empty' }
-  | { readonly type: 'broken'; readonly fault: { readonly line?: number; readonly message: string } }
+  | {
+      readonly type: 'broken';
+      readonly mayDeclare: boolean;
+      readonly fault: { readonly line?: number; readonly message: string };
+    }
+  | { readonly type: 'pending' }
   | { readonly type: 'unsettled' };
 
 /** One look at the folder: files in the order of their paths. */
@@ -25,58 +42,90 @@ export interface FolderLook {
 /** A file younger than this is read at the next look: its writer may not be done. */
 const settleMs = 100;
 const missingStamp = 'missing';
-const sizeLimitBytes = 4_000_000;
+/** The largest file that is read, and all files together, in bytes. */
+export const fileLimitBytes = 4_000_000;
+export const folderLimitBytes = 64_000_000;
+/** How much of a file that cannot be parsed is searched for a name. */
+const searchedBytes = 16_000_000;
+/** How long a look waits for files that are being parsed; it goes on without those that take longer. */
+const patienceMs = 1_000;
 
 interface Known {
   readonly stamp: string;
   readonly content: FileContent;
 }
 
+/** A file that is being parsed; what comes of it is then known. */
+interface Parsing {
+  readonly stamp: string;
+  readonly done: Promise<void>;
+}
+
+/** What a {@link ManifestFolder} is made of. */
+export interface ManifestFolderInit {
+  readonly root: string;
+  /** The real path of a folder to leave out. */
+  readonly skipped: string;
+  readonly clock: Clock;
+  readonly parser: ManifestParser;
+}
+
 /**
  * A folder of manifests: every `*.yaml`, `*.yml`, `*.json` in it and its subfolders. Names that begin with a dot are
- * skipped (editors' and version control's files), `node_modules` too, and the data folder if it lies inside. Only files
- * that changed are read.
+ * skipped (editors' and version control's files), `node_modules` too, and the data folder if it lies inside. Only regular files
+ * are opened, links followed; only files that changed are read. Nothing that lies there keeps a look from ending.
  */
 export class ManifestFolder {
-  readonly #root: string;
-  readonly #skipped: string;
-  readonly #clock: Clock;
-  #known = new Map<string, Known>();
+  readonly #init: ManifestFolderInit;
+  readonly #known = new Map<string, Known>();
+  readonly #parsing = new Map<string, Parsing>();
+  readonly #searches = new Map<string, boolean>();
   #stamps = new Map<string, string>();
 
-  /** `skipped` is the real path of a folder to leave out. */
-  constructor(root: string, skipped: string, clock: Clock) {
-    this.#root = root;
-    this.#skipped = skipped;
-    this.#clock = clock;
+  constructor(init: ManifestFolderInit) {
+    this.#init = init;
   }
 
   /** Looks at everything once. Never rejects. */
   async look(): Promise<FolderLook> {
     const faults: { path: string; message: string }[] = [];
+    const look = new Look(this.#stamps);
     const paths = await this.#list(faults);
-    const known = new Map<string, Known>();
-    const stamps = new Map<string, string>();
-    const files = [];
-    for (const path of paths) {
-      const content = await this.#readFile(path, stamps);
-      const stamp = stamps.get(path);
-      if (stamp !== undefined && content.type !== 'unsettled') known.set(path, { stamp, content });
-      files.push({ path, content });
-    }
-    this.#known = known;
-    this.#stamps = stamps;
+    const found = new Map<string, FileContent | Parsing>();
+    for (const path of paths) found.set(path, await this.#readFile(path, look));
+    await this.#waitFor([...found.values()].filter((one) => 'done' in one));
+    for (const path of this.#known.keys()) if (!found.has(path)) this.#known.delete(path);
+    this.#stamps = look.stamps;
+    const files = [...found].map(([path, one]) => ({ path, content: 'done' in one ? this.#outcome(path, one) : one }));
     return { files, faults };
   }
 
+  #outcome(path: string, { stamp }: Parsing): FileContent {
+    const known = this.#known.get(path);
+    return known?.stamp === stamp ? known.content : { type: 'pending' };
+  }
+
+  /**
+   * Whether a file that could not be parsed holds this name somewhere in its first 16 MB: somebody may have moved the object
+   * there. Remembered until the file changes.
+   */
+  async mentions(path: string, name: string): Promise<boolean> {
+    const key = JSON.stringify([path, this.#stamps.get(path), name]);
+    const found = this.#searches.get(key) ?? (await fileContains(path, name, searchedBytes));
+    if (this.#searches.size > 10_000) this.#searches.clear();
+    this.#searches.set(key, found);
+    return found;
+  }
+
   async #list(faults: { path: string; message: string }[]): Promise<readonly string[]> {
+    const { root, skipped } = this.#init;
     const paths: string[] = [];
     // Symbolic links may lead back up.
     const visited = new Set<string>();
     const visit = async (folder: string): Promise<void> => {
       try {
         const { dev, ino } = await stat(folder, { bigint: true });
-        if (folder === this.#skipped || visited.has(`${dev}:${ino}`)) return;
+        if (folder === skipped || visited.has(`${dev}:${ino}`)) return;
         visited.add(`${dev}:${ino}`);
         for (const entry of await readdir(folder, { withFileTypes: true })) {
           if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
@@ -85,55 +134,87 @@ export class ManifestFolder {
           else if (/\.(?:yaml|yml|json)$/.test(entry.name)) paths.push(path);
         }
       } catch (error) {
-        faults.push({ path: folder, message: isMissing(error) ? 'the folder is not there' : 'the folder cannot be read' });
+        faults.push({ path: folder, message: isCode(error, 'ENOENT') ? 'the folder is not there' : 'the folder cannot be read' });
       }
     };
-    await visit(this.#root);
+    await visit(root);
     return paths.sort();
   }
 
-  async #readFile(path: string, stamps: Map<string, string>): Promise<FileContent> {
+  async #readFile(path: string, look: Look): Promise<FileContent | Parsing> {
     try {
-      const before = await stampOf(path);
-      stamps.set(path, before.stamp);
+      const state = await statPath(path);
+      look.stamps.set(path, state.stamp);
+      if (state.kind === 'irregular')
+        return broken('is no regular file: what a FIFO, a socket or a device gives is not read', false);
+      look.bytes += state.size;
+      if (look.bytes > folderLimitBytes) return broken('is not read: the manifests are larger than 64 MB in all', true);
       const known = this.#known.get(path);
-      if (known?.stamp === before.stamp) return known.content;
-      // Unchanged since the last look, or old enough by the clock; a clock that is behind the file's makes it wait one look.
-      if (this.#stamps.get(path) !== before.stamp && this.#clock.now() - before.modifiedAt < settleMs)
-        return { type: 'unsettled' };
-      if (before.size > sizeLimitBytes) return broken('the file is larger than 4 MB');
-      const bytes = await readFile(path);
-      if ((await stampOf(path)).stamp !== before.stamp) return { type: 'unsettled' };
-      return parseBytes(bytes);
+      return known?.stamp === state.stamp ? known.content : await this.#readChanged(path, state, look);
     } catch (error) {
-      if (!isMissing(error)) return broken('the file cannot be read');
+      if (isCode(error, 'ELOOP')) return broken('the link leads in a circle', false);
+      if (!isCode(error, 'ENOENT')) return broken('the file cannot be read', true);
       // Gone since it was listed, or a symbolic link without a file: the next look tells.
-      const leadsNowhere = this.#stamps.get(path) === missingStamp;
-      stamps.set(path, missingStamp);
-      return leadsNowhere ? broken('the link leads to no file') : { type: 'unsettled' };
+      const leadsNowhere = look.before.get(path) === missingStamp;
+      look.stamps.set(path, missingStamp);
+      return leadsNowhere ? broken('the link leads to no file', false) : { type: 'unsettled' };
     }
   }
-}
 
-function parseBytes(bytes: Uint8Array): FileContent {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return broken('the file is no UTF-8 text');
+  async #readChanged(path: string, state: FileState, look: Look): Promise<FileContent | Parsing> {
+    const { clock, parser } = this.#init;
+    const parsing = this.#parsing.get(path);
+    // One at a time for a path: somebody who writes it again and again must not fill the queue.
+    if (parsing !== undefined) return parsing.stamp === state.stamp ? parsing : { type: 'pending' };
+    // Unchanged since the last look, or old enough by the clock; a clock that is behind the file's makes it wait one look.
+    if (look.before.get(path) !== state.stamp && clock.now() - state.modifiedAt < settleMs) return { type: 'unsettled' };
+    if (state.size > fileLimitBytes) return broken('the file is larger than 4 MB', true);
+    const bytes = await readRegular(path, state);
+    return bytes === undefined ? { type: 'unsettled' } : this.#parse(path, state.stamp, parser.parse(bytes));
   }
-  const parsed = parseManifestText(text);
-  if (!parsed.ok) return { type: 'broken', fault: parsed.fault satisfies LineFault };
-  return parsed.documents.length === 0 ? { type: 'empty' } : { type: 'documents', documents: parsed.documents };
+
+  #parse(path: string, stamp: string, parsed: Promise<ParsedFile>): Parsing {
+    const done = parsed.then((content) => {
+      this.#known.set(path, { stamp, content: contentOf(content) });
+      this.#parsing.delete(path);
+    });
+    const parsing: Parsing = { stamp, done };
+    this.#parsing.set(path, parsing);
+    return parsing;
+  }
+
+  async #waitFor(parsing: readonly Parsing[]): Promise<void> {
+    if (parsing.length === 0) return;
+    const all = new AbortController();
+    const patience = this.#init.clock.sleep(patienceMs, all.signal);
+    await Promise.race([Promise.all(parsing.map(({ done }) => done)), patience]);
+    all.abort();
+    await patience.catch(() => {});
+  }
 }
 
-function broken(message: string): FileContent {
-  return { type: 'broken', fault: { message } };
+/** What is gathered during one look. */
+class Look {
+  /** Stamps of the look before. */
+  readonly before: ReadonlyMap<string, string>;
+  readonly stamps = new Map<string, string>();
+  /** Sizes of the regular files so far. */
+  bytes = 0;
+
+  constructor(before: ReadonlyMap<string, string>) {
+    this.before = before;
+  }
 }
 
-async function stampOf(path: string): Promise<{ readonly stamp: string; readonly size: number; readonly modifiedAt: number }> {
-  const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs } = await stat(path, { bigint: true });
-  return { stamp: [dev, ino, size, mtimeNs, ctimeNs].join(':'), size: Number(size), modifiedAt: Number(mtimeMs) };
+function contentOf(parsed: ParsedFile): FileContent {
+  if (!parsed.ok) return { type: 'broken', mayDeclare: true, fault: parsed.fault };
+  if (parsed.empty) return { type: 'empty' };
+  const { documents, unnamed, faults, more } = parsed;
+  return { type: 'documents', documents, unnamed, faults, more };
+}
+
+function broken(message: string, mayDeclare: boolean): FileContent {
+  return { type: 'broken', mayDeclare, fault: { message } };
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -144,6 +225,6 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -15,6 +15,9 @@ const storedSchema = z.looseObject({
   spec: z.unknown(),
 });
 
+/** The most characters of an object that are written as YAML. */
+const yamlLimit = 32_768;
+
 /** An object before it has its resourceVersion. */
 export type Unversioned = Omit<KubeObject, 'metadata'> & { readonly metadata: Omit<ObjectMeta, 'resourceVersion'> };
 
@@ -75,7 +78,7 @@ export class ObjectStore {
     const resourceVersion = this.nextVersion();
     const stored: KubeObject = { ...object, metadata: { ...object.metadata, resourceVersion } };
     const id = formatId(stored.kind, stored.metadata);
-    await writeDurably(this.#pathOf(id), stringify(stored, { lineWidth: 0 }), { mode: 0o600, folderMode: 0o700 });
+    await writeDurably(this.#pathOf(id), format(stored), { mode: 0o600, folderMode: 0o700 });
     this.#objects.set(id, stored);
     return stored;
   }
@@ -98,11 +101,21 @@ export class ObjectStore {
   }
 }
 
+/** YAML for people; what is large is JSON, which is YAML too: the printer would keep everything else waiting for half a second. */
+function format(object: KubeObject): string {
+  const json = JSON.stringify(object, undefined, 1);
+  return json.length > yamlLimit ? json : stringify(object, { lineWidth: 0 });
+}
+
 async function readObject(path: string): Promise<KubeObject | undefined> {
   try {
-    const result = storedSchema.safeParse(parse(await readFile(path, 'utf8')));
+    const result = storedSchema.safeParse(parseStored(await readFile(path, 'utf8')));
     return result.success ? (result.data as KubeObject) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function parseStored(text: string): unknown {
+  return text.startsWith('{') ? JSON.parse(text) : parse(text);
 }

@@ -11,6 +11,8 @@ type Name = { readonly namespace: string; readonly name: string };
 /** The Secret manifests, for `secretRef`s. In memory only; uids last as long as this process. */
 export class ManifestSecrets implements Secrets {
   readonly #secrets = new Map<string, SecretObject>();
+  /** What was accepted last of each, and from which file. */
+  readonly #accepted = new Map<string, { readonly document: SecretDocument; readonly path: string }>();
   readonly #nextVersion: () => string;
 
   constructor(nextVersion: () => string) {
@@ -33,13 +35,19 @@ export class ManifestSecrets implements Secrets {
     throw new Error('the standalone mode removes no Kubernetes Secrets: the file destination serves secret targets');
   }
 
-  ids(): readonly string[] {
-    return [...this.#secrets.keys()];
+  /** Each Secret's id, and the file that it comes from. */
+  sources(): readonly { readonly id: string; readonly path: string }[] {
+    return [...this.#accepted].map(([id, { path }]) => ({ id, path }));
   }
 
-  /** Takes over what a manifest says; `undefined` when that is nothing new. */
-  accept({ namespace, name, labels = {}, annotations = {}, type, data }: SecretDocument): ObjectMeta | undefined {
+  /** Takes over what the manifest `path` says; `undefined` when that is nothing new. */
+  accept(document: SecretDocument, path: string): ObjectMeta | undefined {
+    const { namespace, name, labels = {}, annotations = {}, type, data } = document;
     const id = formatId('Secret', { namespace, name });
+    // The same document as at the last look: a file is parsed once, and its Secrets may be large.
+    const accepted = this.#accepted.get(id);
+    if (accepted?.document === document && accepted.path === path) return undefined;
+    this.#accepted.set(id, { document, path });
     const old = this.#secrets.get(id);
     const before = [old?.metadata.labels, old?.metadata.annotations, old?.type, old?.data];
     if (isDeepStrictEqual(before, [labels, annotations, type, data])) return undefined;
@@ -59,6 +67,7 @@ export class ManifestSecrets implements Secrets {
   forget(id: string): ObjectMeta | undefined {
     const metadata = this.#secrets.get(id)?.metadata;
     this.#secrets.delete(id);
+    this.#accepted.delete(id);
     return metadata;
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { relative, sep } from 'node:path';
+import { dirname, relative, sep } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { group } from '../../api/meta.ts';
@@ -9,7 +9,7 @@ import { formatInstant } from '../../domain/time.ts';
 import type { Instant } from '../../domain/time.ts';
 import { formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
-import { formatId } from './documents.ts';
+import { formatId, lineOf } from './documents.ts';
 import type { Unversioned } from './objects.ts';
 
 /** Which file an object comes from, on the object as it stands under `status/`. */
@@ -38,7 +38,7 @@ export function create({ document: { object }, path }: ObjectDeclaration, now: I
 /** What a declaration changes of the object that is there, by the API server's rules about changes. */
 export function update(old: KubeObject, declaration: ObjectDeclaration, root: string, held: Declared['held']): Takeover {
   const { document, path, line } = declaration;
-  const { object, lineOf } = document;
+  const { object } = document;
   const source = sourceOf(old);
   // Its own file cannot be read now: what another file says of it would count only until then.
   if (source !== undefined && source !== path && held.has(source)) return nothing;
@@ -51,7 +51,7 @@ export function update(old: KubeObject, declaration: ObjectDeclaration, root: st
   if (refused.length > 0) {
     const faultOf = (fault: (typeof refused)[number]): Fault => ({
       file: relative(root, path),
-      line: fault.steps.length === 0 ? line : lineOf(fault.steps),
+      line: fault.steps.length === 0 ? line : lineOf(document, fault.steps),
       message: `${fault.path}: ${fault.message}; the last good version stays`,
       level: 'error',
     });
@@ -79,11 +79,12 @@ export function markDeleted(old: KubeObject, now: Instant): Unversioned {
 /** The objects that a look lacks, and those that it lacks without that meaning anything. */
 export function findMissing(
   objects: readonly KubeObject[],
-  { named, empty }: Declared,
+  { named, empty, uncertain, blind }: Declared,
   { root, prune }: { readonly root: string; readonly prune: boolean },
 ): { readonly ids: readonly string[]; readonly faults: readonly Fault[] } {
   const faults: Fault[] = [];
   const ids: string[] = [];
+  if (blind) return { ids, faults };
   for (const object of objects) {
     const id = formatId(object.kind, object.metadata);
     if (named.has(id) || object.metadata.deletionTimestamp !== undefined) continue;
@@ -91,6 +92,8 @@ export function findMissing(
     if (source !== undefined && empty.has(source)) {
       const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
       faults.push({ file: relative(root, source), message, level: 'notice' });
+    } else if (source !== undefined && isUncertain(source, uncertain)) {
+      // It stays, and the fault of its file says what to repair.
     } else if (!prune && !(source?.startsWith(root + sep) ?? false)) {
       const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
       faults.push({ file: source ?? id, message, level: 'notice' });
@@ -99,12 +102,21 @@ export function findMissing(
   return { ids, faults };
 }
 
+/** Whether a file, or a folder above it, may declare what nobody sees. */
+export function isUncertain(path: string, uncertain: Declared['uncertain']): boolean {
+  for (let at = path; ; at = dirname(at)) {
+    if (uncertain.has(at)) return true;
+    if (at === dirname(at)) return false;
+  }
+}
+
 /** As it comes back from the disk, where no member is undefined: otherwise every start would see a change. */
 export function asStored(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-function sourceOf(object: KubeObject): string | undefined {
+/** The file that an object comes from, as an absolute path. */
+export function sourceOf(object: KubeObject): string | undefined {
   return object.metadata.annotations?.[manifestAnnotation];
 }
 

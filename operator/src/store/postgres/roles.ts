@@ -20,7 +20,7 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
     'grant select, insert on keywright.pepper, keywright.audit',
     'grant select, insert, update on keywright.admission',
     'grant select, insert, delete on keywright.feed',
-    'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group',
+    'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group, keywright.missing_key',
     'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text), keywright.prune_audit(float8, integer)',
   ],
   // What a verdict is made of; no audit, no deliveries, nothing to write but use and a proven revocation, by functions.

@@ -6,6 +6,7 @@ import type { Actor, Store } from '../port.ts';
 import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
+import { confirmMissing, listMissing, noteMissing } from './missing.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, revokeProven, setExpiry } from './ends.ts';
 import { beat, checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
@@ -66,6 +67,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit) => listWithdrawing(context, limit),
+    noteMissing: (look, now) => noteMissing(context, look, now),
+    listMissing: () => listMissing(context),
+    confirmMissing: (uids, actor) => confirmMissing(context, uids, actor),
     countWithdrawing: () => countWithdrawing(context),
     mint: (request) => mint(context, request),
     intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
-import type { Instant } from '../../../../operator/src/domain/time.ts';
 import type { Delivery, Version } from '../../../../operator/src/domain/version.ts';
+import type { Instant } from '../../../../operator/src/domain/time.ts';
 import type { ReplicaRow } from '../../../../operator/src/store/horizon.ts';
 import type {
   AdmissionPeriod,
@@ -35,6 +35,8 @@ export interface Rows {
   deliveries: Delivery[];
   /** By key id. */
   ceilings: Map<string, readonly KeySettings[]>;
+  /** By the ApiKey's uid. */
+  missing: Map<string, { readonly since: Instant; readonly confirmedBy?: string }>;
   catalogs: Cluster<CatalogRow>;
   owners: Cluster<OwnerRow>;
   groups: Cluster<GroupRow>;
@@ -84,6 +86,7 @@ export class MemoryDatabase {
     revocationDigests: new Map(),
     deliveries: [],
     ceilings: new Map(),
+    missing: new Map(),
     catalogs: new Map(),
     owners: new Map(),
     groups: new Map(),

@@ -1,113 +1,14 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import type { ApiKeyStatus } from '../../../../operator/src/api/kinds.ts';
 import { finalizer } from '../../../../operator/src/api/meta.ts';
-import { openFilesResources } from '../../../../operator/src/resources/files/files.ts';
-import type { FilesResources } from '../../../../operator/src/resources/files/files.ts';
 import { manifestAnnotation } from '../../../../operator/src/resources/files/takeover.ts';
-import type { ResourceEvent } from '../../../../operator/src/resources/port.ts';
-import { silentLog } from '../../../../operator/src/telemetry/log.ts';
+import { keyText, messagesOf, refOf, useFolder } from '../../../builders/manifestfolder.ts';
 import { FakeClock } from '../../../harness/fakes/clock.ts';
 
-let base = '';
-let manifests = '';
-let data = '';
-let running: Running[] = [];
-
-/** Long after any file was written, so that a file counts at the first look. */
-const later = Date.parse('2100-01-01T00:00:00Z');
-
-beforeEach(async () => {
-  base = await mkdtemp(join(tmpdir(), 'keywright-files-'));
-  manifests = join(base, 'manifests');
-  data = join(base, 'data');
-  await mkdir(manifests);
-  await mkdir(data);
-  running = [];
-});
-
-afterEach(async () => {
-  for (const one of running) await one.stop();
-  await rm(base, { recursive: true, force: true });
-});
-
-interface Running {
-  readonly files: FilesResources;
-  readonly events: ResourceEvent[];
-  /** Lets `ms` pass, and the look that falls into it end. */
-  readonly pass: (ms: number) => Promise<void>;
-  readonly stop: () => Promise<void>;
-}
-
-async function run(
-  options: { readonly prune?: boolean; readonly folder?: string; readonly clock?: FakeClock } = {},
-): Promise<Running> {
-  const clock = options.clock ?? new FakeClock(later);
-  const abort = new AbortController();
-  const events: ResourceEvent[] = [];
-  const files = await openFilesResources({
-    manifestsFolder: options.folder ?? manifests,
-    dataFolder: data,
-    clock,
-    log: silentLog,
-    prune: options.prune ?? false,
-  });
-  files.subscribe((event) => events.push(event));
-  let started = false;
-  const start = files.start(abort.signal).then(() => (started = true));
-  const asleep = async (): Promise<void> => {
-    while (clock.sleepers() === 0) await new Promise((resolve) => setImmediate(resolve));
-  };
-  for (;;) {
-    await asleep();
-    if (started) break;
-    await clock.advance(120);
-  }
-  await start;
-  const one: Running = {
-    files,
-    events,
-    pass: async (ms) => {
-      await asleep();
-      await clock.advance(ms);
-      await asleep();
-    },
-    stop: async () => {
-      abort.abort();
-      await files.idle();
-    },
-  };
-  running.push(one);
-  return one;
-}
-
-async function put(file: string, text: string): Promise<void> {
-  const path = join(manifests, file);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text);
-}
-
-function keyText(name: string, more = ''): string {
-  return `apiVersion: keywright.dev/v1alpha1
-kind: ApiKey
-metadata:
-  name: ${name}
-spec:
-  displayName: ${name}
-  catalog: default
-  owner: ana
-  contactEmail: ana@example.com
-  accessType: Admin
-  deliverTo:
-  - name: local
-    secret: { name: ${name} }
-${more}`;
-}
-
-const refOf = (name: string) => ({ namespace: 'default', name });
-const messagesOf = (files: FilesResources) => files.faults().map(({ file, line, message }) => `${file}:${line ?? ''} ${message}`);
+const folder = useFolder();
+const { run, put } = folder;
 const emptyStatus = { observedGeneration: 1 } as ApiKeyStatus;
 
 describe('a manifest', () => {
@@ -119,19 +20,19 @@ describe('a manifest', () => {
       namespace: 'default',
       name: 'one',
       generation: 1,
-      annotations: { [manifestAnnotation]: join(manifests, 'a.yaml') },
+      annotations: { [manifestAnnotation]: join(folder.manifests, 'a.yaml') },
     });
     expect(key?.metadata.uid).toMatch(/^[0-9a-f-]{36}$/);
     expect(first.events.filter(({ kind }) => kind === 'ApiKey')).toMatchObject([{ type: 'upsert', initial: true }]);
-    expect(await readFile(join(data, 'status/ApiKey/default/one.yaml'), 'utf8')).toContain(key?.metadata.uid);
+    expect(await readFile(join(folder.data, 'status/ApiKey/default/one.yaml'), 'utf8')).toContain(key?.metadata.uid);
     await first.stop();
     const second = await run();
     expect(await second.files.readLive('ApiKey', refOf('one'))).toEqual(key);
   });
 
   it('is found in subfolders and in JSON, and left alone in dot folders and in the data folder', async () => {
-    data = join(manifests, 'data');
-    await mkdir(data);
+    folder.data = join(folder.manifests, 'data');
+    await mkdir(folder.data);
     await put('deep/er/a.yml', keyText('one'));
     await put(
       'b.json',
@@ -186,8 +87,8 @@ describe('a manifest', () => {
     await files.setFinalizers('ApiKey', key.metadata, [finalizer]);
     await files.applyStatus('ApiKey', key.metadata, emptyStatus);
     await pass(520);
-    expect(await readdir(manifests)).toEqual(['a.yaml']);
-    expect(await readFile(join(manifests, 'a.yaml'), 'utf8')).toBe(keyText('one'));
+    expect(await readdir(folder.manifests)).toEqual(['a.yaml']);
+    expect(await readFile(join(folder.manifests, 'a.yaml'), 'utf8')).toBe(keyText('one'));
   });
 });
 
@@ -303,7 +204,7 @@ describe('a deletion', () => {
     await pass(520);
     expect(await files.readLive('ApiKey', refOf('two'))).toBeUndefined();
     expect(events.at(-1)).toMatchObject({ type: 'delete', metadata: { name: 'two' } });
-    expect(await readdir(join(data, 'status/ApiKey/default'))).toEqual(['one.yaml']);
+    expect(await readdir(join(folder.data, 'status/ApiKey/default'))).toEqual(['one.yaml']);
   });
 
   it('waits for the finalizers, and makes the same name a new object afterwards', async () => {
@@ -312,7 +213,7 @@ describe('a deletion', () => {
     const key = await files.readLive('ApiKey', refOf('one'));
     if (key === undefined) throw new Error('no key');
     expect(await files.setFinalizers('ApiKey', key.metadata, [finalizer])).toBe('written');
-    await rm(join(manifests, 'a.yaml'));
+    await rm(join(folder.manifests, 'a.yaml'));
     await pass(520);
     await pass(520);
     const leaving = await files.readLive('ApiKey', refOf('one'));
@@ -361,17 +262,17 @@ describe('a deletion', () => {
     for (let look = 0; look < 3; look += 1) await second.pass(520);
     expect(second.files.list('ApiKey')).toHaveLength(1);
     expect(messagesOf(second.files)).toEqual([expect.stringContaining('the file is empty, which deletes nothing')]);
-    await rename(manifests, `${manifests}.away`);
+    await rename(folder.manifests, `${folder.manifests}.away`);
     for (let look = 0; look < 3; look += 1) await second.pass(520);
     expect(second.files.list('ApiKey')).toHaveLength(1);
-    expect(messagesOf(second.files)).toContain(`${manifests}: the folder is not there`);
+    expect(messagesOf(second.files)).toContain(`${folder.manifests}: the folder is not there`);
   });
 
   it('is not counted while any other file is broken, and the count begins anew afterwards', async () => {
     await put('a.yaml', keyText('one'));
     await put('b.yaml', keyText('two'));
     const { files, pass } = await run();
-    await rm(join(manifests, 'a.yaml'));
+    await rm(join(folder.manifests, 'a.yaml'));
     await pass(520);
     await put('b.yaml', '{');
     await pass(520);
@@ -385,7 +286,7 @@ describe('a deletion', () => {
   it('happens also to what was deleted while nothing ran', async () => {
     await put('a.yaml', keyText('one'));
     await (await run()).stop();
-    await rm(join(manifests, 'a.yaml'));
+    await rm(join(folder.manifests, 'a.yaml'));
     const { files, pass } = await run();
     await pass(520);
     expect(files.list('ApiKey')).toEqual([]);
@@ -396,7 +297,7 @@ describe('another manifests folder', () => {
   it('keeps what it lacks, lists it, also at the next start, and deletes it with prune', async () => {
     await put('a.yaml', keyText('one'));
     await (await run()).stop();
-    const other = join(base, 'other');
+    const other = join(folder.base, 'other');
     await mkdir(other);
     for (let start = 0; start < 2; start += 1) {
       const { files, pass, stop } = await run({ folder: other });
@@ -459,13 +360,13 @@ describe('the objects under status/', () => {
   it('are readable by their owner alone', async () => {
     await put('a.yaml', keyText('one'));
     await run();
-    expect((await stat(join(data, 'status/ApiKey/default/one.yaml'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(folder.data, 'status/ApiKey/default/one.yaml'))).mode & 0o777).toBe(0o600);
   });
 
   it('are not made anew when one cannot be read, and it is named', async () => {
     await put('a.yaml', keyText('one'));
     await (await run()).stop();
-    const path = join(data, 'status/ApiKey/default/one.yaml');
+    const path = join(folder.data, 'status/ApiKey/default/one.yaml');
     await writeFile(path, '{{{');
     const { files, pass } = await run();
     await pass(520);
@@ -505,11 +406,11 @@ describe('namespaces and Secrets', () => {
     await put('s.yaml', secret('n3xt'));
     await pass(520);
     expect(events.filter(({ kind }) => kind === 'Secret')).toHaveLength(2);
-    for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+    for (const entry of await readdir(folder.data, { recursive: true, withFileTypes: true })) {
       if (entry.isFile())
         expect(await readFile(join(entry.parentPath, entry.name), 'utf8')).not.toMatch(/t0ps3cret|n3xt|dDBwczNjcmV0/);
     }
-    await rm(join(manifests, 's.yaml'));
+    await rm(join(folder.manifests, 's.yaml'));
     await pass(520);
     await pass(520);
     expect(await files.secrets.read(ref)).toBeUndefined();

@@ -1,0 +1,95 @@
+import { Failure } from '../domain/failure.ts';
+import { formatRef } from '../domain/key.ts';
+import { formatInstant } from '../domain/time.ts';
+import { digestOf, heldBack } from '../reconcile/orphans.ts';
+import type { MissingKey, Store } from '../store/port.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { CommandFault, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
+import { actorOfCommand } from './actor.ts';
+import { openStore } from './database.ts';
+
+/** The arguments of `keywright orphans`. */
+export interface OrphansOptions {
+  /** Only the keys of this namespace. */
+  readonly namespace?: string;
+  /** The digest that the list ended with. */
+  readonly confirm?: string;
+}
+
+/**
+ * `keywright orphans`: lists the keys whose ApiKey is gone without a deletion, and says which of them are held because too many
+ * went at once. With `--confirm` it says that exactly the listed ones are gone on purpose: the operator revokes and withdraws
+ * them at its next look, unless their ApiKey is there by then. Needs the database alone. Throws {@link CommandFault} for a digest
+ * that cannot be one; exit code 1 when the list is not the one that was confirmed.
+ */
+export async function runOrphans(context: CommandContext, options: OrphansOptions): Promise<ExitCode> {
+  const { config, print } = context;
+  const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'orphans');
+  const { confirm } = options;
+  if (confirm !== undefined && !/^[0-9a-f]{8}$/.test(confirm))
+    throw new CommandFault('--confirm must be the eight hex digits that the list ends with');
+  const store = openStore(context, { url, passwordFile: config.databasePasswordFile, metrics: createMetrics().recorder });
+  try {
+    const [all, total] = [await store.listMissing(), (await store.listKeys()).length];
+    const held = new Set(heldBack(all, total));
+    const listed = all.filter(({ ref }) => options.namespace === undefined || ref.namespace === options.namespace);
+    if (confirm !== undefined) return await confirmAll(context, store, listed, confirm);
+    print(tell(listed, { held, total, afterMs: config.orphanAfterMs, namespace: options.namespace }));
+    return exitCodes.stopped;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    print(`${error.message}; run this again\n`);
+    return exitCodes.failed;
+  } finally {
+    await store.close();
+  }
+}
+
+interface Telling {
+  readonly held: ReadonlySet<MissingKey>;
+  readonly total: number;
+  readonly afterMs: number;
+  readonly namespace: string | undefined;
+}
+
+function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }: Telling): string {
+  if (listed.length === 0) return 'every key has its ApiKey\n';
+  const lines = listed.map((one) => {
+    const { ref, since, confirmedBy } = one;
+    const what =
+      confirmedBy !== undefined
+        ? `confirmed by ${confirmedBy}, revoked within a minute`
+        : held.has(one)
+          ? 'held until it is confirmed, or its ApiKey is there again'
+          : `revoked after ${formatInstant(since + afterMs)}, unless its ApiKey is there by then`;
+    return `${formatRef(ref)}  gone since ${formatInstant(since)}  ${what}`;
+  });
+  const open = listed.filter(({ confirmedBy }) => confirmedBy === undefined);
+  if (held.size > 0)
+    lines.push(
+      '',
+      `${held.size} of ${total} keys lack their ApiKey: so many at once may be an accident, and are not revoked by themselves.`,
+    );
+  if (open.length > 0) {
+    const scope = namespace === undefined ? '' : ` --namespace ${namespace}`;
+    lines.push('', 'To have exactly these revoked and withdrawn now:', `  keywright orphans${scope} --confirm ${digestOf(open)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+async function confirmAll(
+  { print }: CommandContext,
+  store: Store,
+  listed: readonly MissingKey[],
+  confirm: string,
+): Promise<ExitCode> {
+  const open = listed.filter(({ confirmedBy }) => confirmedBy === undefined);
+  if (open.length === 0 || digestOf(open) !== confirm) {
+    print('the list is not the one that was confirmed: look at it again; nothing was changed\n');
+    return exitCodes.failed;
+  }
+  const uids = open.map(({ ref }) => ref.uid);
+  const count = await store.confirmMissing(uids, actorOfCommand());
+  print(`${count} confirmed: the operator revokes and withdraws them within a minute, unless their ApiKey is there by then\n`);
+  return exitCodes.stopped;
+}

@@ -1,0 +1,63 @@
+import type { Log } from '../../telemetry/log.ts';
+import type { Fault } from './declared.ts';
+
+/** Faults of a whole folder that are shown; the rest is counted. */
+export const faultsShown = 200;
+
+/** The log tells of so many faults a minute; the table and the next minute have the others. */
+const logLimit = { lines: 200, perMs: 60_000 } as const;
+
+/** What does not count now: the list for the table, and the log of what came and went. Both are bounded whatever the folder holds. */
+export class FaultList {
+  readonly #log: Log;
+  #faults: readonly Fault[] = [];
+  #minute = { fromMs: 0, lines: 0 };
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  current(): readonly Fault[] {
+    return this.#faults;
+  }
+
+  /** Takes the faults of a look; each is logged when it comes and when it goes. `atMs` is monotonic. */
+  report(found: readonly Fault[], atMs: number): void {
+    const faults = bounded(found);
+    const old = new Set(this.#faults.map(formatFault));
+    const now = new Set(faults.map(formatFault));
+    for (const fault of faults) {
+      if (!old.has(formatFault(fault)) && this.#mayTell(atMs))
+        this.#log[fault.level === 'error' ? 'warn' : 'info']('manifest', toFields(fault));
+    }
+    for (const fault of this.#faults) {
+      if (!now.has(formatFault(fault))) this.#log.debug('manifest fault gone', toFields(fault));
+    }
+    this.#faults = faults;
+  }
+
+  #mayTell(atMs: number): boolean {
+    if (atMs - this.#minute.fromMs >= logLimit.perMs) this.#minute = { fromMs: atMs, lines: 0 };
+    this.#minute.lines += 1;
+    if (this.#minute.lines === logLimit.lines + 1)
+      this.#log.warn('manifest', { message: `more than ${logLimit.lines} faults within a minute: the others are not logged` });
+    return this.#minute.lines <= logLimit.lines;
+  }
+}
+
+function bounded(faults: readonly Fault[]): readonly Fault[] {
+  const rest = faults.length - faultsShown;
+  if (rest <= 0) return faults;
+  const errors = faults.filter(({ level }) => level === 'error');
+  const notices = faults.filter(({ level }) => level === 'notice');
+  const message = `${rest.toLocaleString('en-US')} more problems are not shown`;
+  return [...[...errors, ...notices].slice(0, faultsShown), { file: 'manifests', message, level: 'error' }];
+}
+
+function toFields({ file, line, message }: Fault): { readonly file: string; readonly message: string; readonly line?: number } {
+  return { file, message, ...(line === undefined ? {} : { line }) };
+}
+
+function formatFault({ file, line, message }: Fault): string {
+  return `${file}:${line ?? ''}: ${message}`;
+}

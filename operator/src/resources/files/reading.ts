@@ -1,0 +1,106 @@
+import { constants } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+
+/** A regular file as it was at one moment. */
+export interface FileState {
+  /** Changes with the file, its content and its metadata; equal = nobody wrote meanwhile. */
+  readonly stamp: string;
+  /** In bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch, by the file system's clock. */
+  readonly modifiedAt: number;
+}
+
+/** What a path leads to, links followed. `irregular`: a FIFO, socket, device or folder; opening or reading one may block or never end. */
+export type PathState = ({ readonly kind: 'regular' } & FileState) | { readonly kind: 'irregular'; readonly stamp: string };
+
+/**
+ * O_NONBLOCK: if the file is replaced by a FIFO between the look and the open, the open returns at once. O_NOCTTY: a terminal
+ * does not become ours (open(2)).
+ */
+const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+const chunkBytes = 65_536;
+
+/** Looks at a path without opening it. Throws the system's error (ENOENT, ELOOP, EACCES …). */
+export async function statPath(path: string): Promise<PathState> {
+  return stateOf(await stat(path, { bigint: true }));
+}
+
+/**
+ * Reads a whole regular file that was seen as `expected`. `undefined` = it changed meanwhile, or is something else now. Reads
+ * never more than one byte beyond the expected size: a file that grows, or says a size of 0 as those of /proc do, has changed.
+ */
+export async function readRegular(path: string, expected: FileState): Promise<Uint8Array | undefined> {
+  const file = await open(path, openFlags);
+  try {
+    if (!(await isUnchanged(file, expected))) return undefined;
+    const bytes = new Uint8Array(expected.size + 1);
+    const length = await readInto(file, bytes);
+    return length === expected.size && (await isUnchanged(file, expected)) ? bytes.subarray(0, length) : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Whether the first `limitBytes` of a regular file contain a text of ASCII characters, read in pieces of 64 KiB. False for what
+ * is no regular file or cannot be read.
+ */
+export async function fileContains(path: string, text: string, limitBytes: number): Promise<boolean> {
+  let file: FileHandle | undefined;
+  try {
+    if ((await statPath(path)).kind !== 'regular') return false;
+    file = await open(path, openFlags);
+    if (!(await file.stat()).isFile()) return false;
+    const piece = Buffer.alloc(chunkBytes + text.length);
+    let kept = 0;
+    for (let position = 0; position < limitBytes;) {
+      const { bytesRead } = await file.read(piece, kept, chunkBytes, position);
+      if (bytesRead === 0) return false;
+      position += bytesRead;
+      const filled = kept + bytesRead;
+      if (piece.subarray(0, filled).includes(text)) return true;
+      // The text may begin at the end of this piece.
+      kept = Math.min(text.length - 1, filled);
+      piece.copyWithin(0, filled - kept, filled);
+    }
+    return false;
+  } catch {
+    return false;
+  } finally {
+    await file?.close();
+  }
+}
+
+async function isUnchanged(file: FileHandle, { stamp }: FileState): Promise<boolean> {
+  const now = stateOf(await file.stat({ bigint: true }));
+  return now.kind === 'regular' && now.stamp === stamp;
+}
+
+async function readInto(file: FileHandle, bytes: Uint8Array): Promise<number> {
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, Math.min(bytes.length - length, 1_048_576), null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return length;
+}
+
+interface Stats {
+  isFile(): boolean;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly mtimeMs: bigint;
+}
+
+function stateOf(stats: Stats): PathState {
+  const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs } = stats;
+  if (!stats.isFile()) return { kind: 'irregular', stamp: [dev, ino].join(':') };
+  const stamp = [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  return { kind: 'regular', stamp, size: Number(size), modifiedAt: Number(mtimeMs) };
+}

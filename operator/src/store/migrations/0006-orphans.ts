@@ -1,0 +1,20 @@
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+const statements = [
+  // Keys whose ApiKey was not found, from the first look on: a restart and another leader count on. Without a reference to
+  // `apikey`, whose uid changes when a resource of the same name takes the key over: the next look removes the row.
+  `create table keywright.missing_key (
+     apikey_uid text primary key check (length(apikey_uid) <= 253),
+     since timestamptz not null,
+     confirmed_by text check (length(confirmed_by) <= 64)
+   )`,
+];
+
+/** Keys whose resource is gone without a deletion that was seen. */
+export const orphans: Migration = {
+  up: async (db: Kysely<unknown>): Promise<void> => {
+    for (const statement of statements) await sql.raw(statement).execute(db);
+  },
+};

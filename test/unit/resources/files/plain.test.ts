@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { parseBytes } from '../../../../operator/src/resources/files/parser.ts';
+import { parseManifestText, type ManifestText } from '../../../../operator/src/resources/files/documents.ts';
+import { badManifests } from '../../../builders/badmanifests.ts';
+import { keyText } from '../../../builders/manifestfolder.ts';
+
+const faultOf = (text: string): string => {
+  const parsed = parseManifestText(text);
+  return parsed.ok ? `fine: ${parsed.documents.length}` : `${parsed.fault.line} ${parsed.fault.message}`;
+};
+const namespaceOf = (annotations: Readonly<Record<string, string>>) => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'x', annotations },
+});
+
+describe('a document as plain data', () => {
+  it('says what was written, whatever the texts are', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.string()), (annotations) => {
+        const parsed = parseManifestText(stringify(namespaceOf(annotations)));
+        expect(parsed).toMatchObject({ ok: true, documents: [{ type: 'object', object: { metadata: { annotations } } }] });
+      }),
+    );
+  });
+
+  it('takes what an alias names, the last one before it', () => {
+    const text = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: x, labels: { a: &a one, b: *a, c: &a two, d: *a } }\n';
+    expect(parseManifestText(text)).toMatchObject({
+      documents: [{ object: { metadata: { labels: { a: 'one', b: 'one', c: 'two', d: 'two' } } } }],
+    });
+  });
+
+  it('refuses a repeated key, a key that is no text, and an alias of itself or of nothing, each with its line', () => {
+    expect(faultOf('a: 1\nb:\n  c: 1\n  "c": 2\n')).toBe('4 is no valid YAML: the same key twice in one map');
+    expect(faultOf('a: 1\n? [b]\n: 2\n')).toBe('2 is no valid YAML: a key that is no text');
+    expect(faultOf('a: 1\nb: &b [*b]\n')).toBe('2 is no valid YAML: the alias names no anchor');
+    expect(faultOf('a: 1\nb: *c\n')).toBe('2 is no valid YAML: the alias names no anchor');
+  });
+
+  it('refuses what aliases blow up, in values and in text', () => {
+    const bad = badManifests(200_000);
+    for (const name of ['billion laughs', 'annotations of aliased text'])
+      expect(faultOf(bad[name] ?? '')).toMatch(/it is nested too deeply, or its aliases make too much of it$/);
+  });
+
+  it('changes no prototype', () => {
+    const text = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: x, __proto__: { namespace: y } }\n';
+    expect(parseManifestText(text)).toMatchObject({ documents: [{ object: { metadata: { name: 'x' } } }] });
+    expect({}).not.toHaveProperty('namespace');
+  });
+});
+
+describe('what a file says', () => {
+  it('is bounded for the worst 40 KB of every kind: messages in number and length', () => {
+    for (const [name, text] of Object.entries(badManifests(40_000))) {
+      const parsed = parseBytes(new TextEncoder().encode(text));
+      if (!parsed.ok) expect(parsed.fault.message.length, name).toBeLessThan(100);
+      else {
+        expect(parsed.faults.length, name).toBeLessThanOrEqual(20);
+        for (const { message } of parsed.faults) expect(message.length, name).toBeLessThanOrEqual(300);
+      }
+    }
+  });
+
+  it('counts every fault that it does not list', () => {
+    const parsed = parseManifestText(badManifests(20_000)['unknown fields'] ?? '') as Extract<ManifestText, { ok: true }>;
+    const fields = (badManifests(20_000)['unknown fields'] ?? '').split('\n').length - 4;
+    // What a spec must have is missing, too.
+    expect(parsed.faults.length + parsed.more).toBeGreaterThanOrEqual(fields);
+  });
+
+  it('refuses labels or annotations that the API server would refuse for their size', () => {
+    const text = (bytes: number) => stringify(namespaceOf({ a: 'x'.repeat(bytes) }));
+    expect(parseManifestText(text(262_143))).toMatchObject({ faults: [] });
+    expect(parseManifestText(text(262_144))).toMatchObject({
+      faults: [{ message: 'metadata.annotations: must have at most 256 KiB in all' }],
+    });
+  });
+
+  it('keeps the lines of what a later check may blame', () => {
+    expect(parseManifestText(keyText('one'))).toMatchObject({ documents: [{ line: 1 }] });
+  });
+});
