@@ -79,7 +79,7 @@ export interface KeywrightValuesDestinationsArgs {
   insecure?: pulumi.Input<pulumi.Input<string>[]> | undefined;
 }
 
-/** The authorizer can do with fewer rights. */
+/** The database login of the authorizer. Set it: the login of the operator can change every key. */
 export interface KeywrightValuesDatabaseAuthorizerArgs {
   /** A Secret with the URL of another database user for the authorizer: a member of the role keywright_authorizer. Empty = the URL of the operator, except with postgres.enabled. */
   existingSecret?: pulumi.Input<string> | undefined;
@@ -289,6 +289,10 @@ export interface KeywrightValuesAuthorizerArgs {
   usageFlush?: pulumi.Input<string> | undefined;
   /** How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above. */
   maxConnections?: pulumi.Input<number> | undefined;
+  /** How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale. */
+  maxStaleness?: pulumi.Input<string> | undefined;
+  /** What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none. */
+  requireHeartbeat?: pulumi.Input<string> | undefined;
   /** Who may ask: by a token in the header Keywright-Caller. */
   callers?: pulumi.Input<KeywrightValuesAuthorizerCallersArgs> | undefined;
   /** TLS of the verify API. */
