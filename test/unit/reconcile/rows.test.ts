@@ -119,7 +119,7 @@ const proofsOfFinds: readonly Proof[] = [
       'ownerBinding/mints-for-a-new-request',
     ],
   },
-  { row: '`suspend`, selections', goldens: ['selections/all-there'] },
+  { row: '`suspend`, selections', goldens: ['settings/all-there'] },
   { row: '`revoked`', goldens: ['revoked/all-there', 'revoked/empties-the-locations', 'revoked/rests-when-empty'] },
   {
     row: 'deletion',

@@ -132,7 +132,7 @@ describe('POST /v1/verify', () => {
       403,
       { settings: { accessType: 'Gone' } },
       {},
-      'The owner of the API key may not hold its access type.',
+      'The access type of the API key is not allowed.',
     ],
     [
       'source_not_allowed',

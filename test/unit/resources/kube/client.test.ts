@@ -78,7 +78,11 @@ describe('the API client', () => {
         json(response, 200, { 'x-kubernetes-unknown': 1 });
       });
     });
-    expect(await client.send(get)).toEqual({ status: 200, body: { 'x-kubernetes-unknown': 1 } });
+    expect(await client.send(get)).toEqual({
+      status: 200,
+      body: { 'x-kubernetes-unknown': 1 },
+      date: expect.any(Number) as number,
+    });
     await client.send({ verb: 'apply', kind: 'ApiKey', path: '/y', body: { a: 1 } });
     expect(seen).toEqual([
       ['GET', '/prefix/apis/x?a=b+c', undefined, 'Bearer old', ''],
@@ -89,7 +93,7 @@ describe('the API client', () => {
 
   it.each([404, 409, 422])('hands out %d as an answer', async (status) => {
     const { client, calls } = await clientOf((_request, response) => json(response, status, { code: status }));
-    expect(await client.send(get)).toEqual({ status, body: { code: status } });
+    expect(await client.send(get)).toEqual({ status, body: { code: status }, date: expect.any(Number) as number });
     expect(calls()).toBe(1);
   });
 
