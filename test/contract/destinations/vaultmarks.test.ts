@@ -100,8 +100,8 @@ it("changes no value when a late leader's announcement has spoiled the mark", as
   const location = fresh();
   await write(location, 'k1');
   await write(location, 'k2');
-  await announce(location, 'k-late', 2);
-  expect(await destination.readMark(location)).toMatchObject({ carries: true, mark: { keyId: 'k-late' } });
+  await announce(location, 'klate', 2);
+  expect(await destination.readMark(location)).toMatchObject({ carries: true, mark: { keyId: 'klate' } });
   expect((await destination.readValue(location))?.apiKey?.reveal()).toBe('token-k2');
 });
 
