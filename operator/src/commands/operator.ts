@@ -9,7 +9,7 @@ import { measured } from '../telemetry/measured.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStores, whenReachable } from './database.ts';
 import { createController } from './engine.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
@@ -41,7 +41,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const metrics = createMetrics({ processMetrics: true });
   const readiness: Readiness = { crdsFit: false, synced: false };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
-  const store = openStore(inner, database);
+  const { store, apart: safetyStore } = openStores(inner, database);
   const resources = await openResources(inner, metrics);
   const health = await serveHealth(inner, store, metrics, readiness).catch(async (error: unknown) => {
     await resources.close();
@@ -61,6 +61,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
       {
         clockIsRight: () => time.isRight(),
         store,
+        safetyStore,
         resources,
         peppers,
         metrics,
@@ -78,6 +79,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     await health.close(closeMs);
     await resources.close();
     await store.close();
+    await safetyStore.close();
     log.info('stopped', { durationMs: Math.round(clock.monotonicMs()) });
   }
   return context.signal.aborted ? exitCodes.stopped : exitCodes.leadershipLost;
@@ -85,6 +87,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
 
 interface WorkInput {
   readonly store: Store;
+  readonly safetyStore: Store;
   readonly resources: KubeResources;
   readonly peppers: Awaited<ReturnType<typeof openPeppers>>;
   readonly metrics: MetricsRegistry;
@@ -95,7 +98,7 @@ interface WorkInput {
 
 async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const { config, clock, log, signal } = context;
-  const { store, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
+  const { store, safetyStore, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
   const election =
     config.leaderElection === 'off'
       ? undefined
@@ -125,6 +128,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const controller = createController(context, {
     resources,
     store,
+    safetyStore,
     destinations,
     ...(config.consumers === 'on' ? { consumers: openCountedConsumers(resources.workloads, metrics.recorder) } : {}),
     peppers,

@@ -24,7 +24,7 @@ import {
   migrateWhenReachable,
   openPeppers,
   openSharedClock,
-  openStore,
+  openStores,
   openUsage,
   whenReachable,
 } from './database.ts';
@@ -108,7 +108,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   const database = { url: backing.url, passwordFile: backing.passwordFile, metrics: metrics.recorder };
   // With --once somebody waits for the end: a database that does not answer is one.
   await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
-  const store = openStore(context, database);
+  const { store, apart: safetyStore } = openStores(context, database);
   const { manifestsFolder, prune } = places;
   const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune });
   const destinations = openDestinations({
@@ -136,6 +136,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       {
         resources,
         store,
+        safetyStore,
         destinations,
         peppers,
         installationId,
@@ -171,6 +172,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     ended.abort();
     await destinations.close();
     await store.close();
+    await safetyStore.close();
   }
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../domain/time.ts';
 import type { KeyDestination } from '../api/kinds.ts';
 import type { Resources } from '../resources/port.ts';
 import type { AwsEnvironment } from './aws/login.ts';
+import { withDeadline } from './deadline.ts';
 import { openFileDestination } from './file/file.ts';
 import { openKubernetesDestination } from './kubernetes/kubernetes.ts';
 import type { Destination, Destinations } from './port.ts';
@@ -27,9 +28,11 @@ export interface DestinationsOptions {
   readonly aws?: AwsEnvironment | undefined;
   /** Put around every destination that is opened, e.g. to count its calls. */
   readonly measure?: (kind: DestinationKind, destination: Destination) => Destination;
-  /** Deadline of one call to a provider. Default: each destination's own. */
+  /** Deadline of one request to a provider, in milliseconds; all requests of one call have twice that. Default 10 s. */
   readonly timeoutMs?: number;
 }
+
+const defaultTimeoutMs = 10_000;
 
 interface Opened {
   readonly generation: number;
@@ -104,17 +107,19 @@ class DestinationRegistry implements Destinations {
 
   async #openProvider(found: KeyDestination): Promise<Destination> {
     const { vault, aws } = found.spec;
-    const { clock, resources, timeoutMs } = this.#options;
+    const { clock, resources, timeoutMs = defaultTimeoutMs } = this.#options;
+    const bounded = (kind: DestinationKind, destination: Destination): Destination =>
+      this.#measured(kind, withDeadline(destination, 2 * timeoutMs));
     const readSecret = this.#readSecret;
     if (vault !== undefined) {
       const { openVaultDestination } = await import('./vault/vault.ts');
       const requestToken = resources.requestToken?.bind(resources);
-      return this.#measured('vault', await openVaultDestination({ spec: vault, readSecret, requestToken, clock, timeoutMs }));
+      return bounded('vault', await openVaultDestination({ spec: vault, readSecret, requestToken, clock, timeoutMs }));
     }
     if (aws !== undefined) {
       const { openAwsDestination } = await import('./aws/aws.ts');
       const environment = this.#options.aws ?? {};
-      return this.#measured('aws', await openAwsDestination({ spec: aws, environment, readSecret, clock, timeoutMs }));
+      return bounded('aws', await openAwsDestination({ spec: aws, environment, readSecret, clock, timeoutMs }));
     }
     throw stalled('InvalidSpec', `KeyDestination ${found.metadata.name} names no provider`);
   }

@@ -225,8 +225,8 @@ export interface Store {
   readKey(uid: string): Promise<KeyState>;
   /** Uids of all keys that are not released: for resyncs and sweeps. */
   listKeys(): Promise<readonly ApiKeyRef[]>;
-  /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
-  listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
+  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
   /** How many deliveries are `withdrawing`, by the destination's uid; what is 0 is absent. */
   countWithdrawing(): Promise<ReadonlyMap<string, number>>;
 

@@ -19,7 +19,7 @@ function manualQueue(concurrency = 1) {
     clock,
     concurrency,
     onError: (_key, error) => errors.push(error),
-    handle: (key, signal) => {
+    handle: (key, { signal }) => {
       const { promise, resolve } = Promise.withResolvers<Next>();
       const finish = async (next: Next = { kind: 'awaitChange' }) => {
         resolve(next);

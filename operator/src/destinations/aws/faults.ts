@@ -1,4 +1,4 @@
-import { Failure, stalled, waiting } from '../../domain/failure.ts';
+import { Failure, stalled, unanswered, waiting } from '../../domain/failure.ts';
 import { TransportFault } from './transport.ts';
 
 /**
@@ -66,7 +66,8 @@ export function tooLarge(): Failure {
 export function judge(error: unknown, right: string): Judged {
   if (error instanceof Failure) return { kind: 'failed', failure: error };
   if (error instanceof TransportFault) {
-    const failure = waiting('DestinationUnavailable', roads[error.fault]);
+    const silent = error.fault === 'tooLarge' ? waiting : unanswered;
+    const failure = silent('DestinationUnavailable', roads[error.fault]);
     return { kind: error.fault === 'unreachable' ? 'passing' : 'failed', failure };
   }
   const name = error instanceof Error ? error.name : '';
@@ -82,7 +83,7 @@ export function judge(error: unknown, right: string): Judged {
     return { kind: badLogins.includes(name) ? 'credentials' : 'failed', failure: waiting('DestinationUnavailable', sentence) };
   }
   if (status !== undefined && status >= 500) {
-    return { kind: 'passing', failure: waiting('DestinationUnavailable', `AWS failed (${status})`) };
+    return { kind: 'passing', failure: unanswered('DestinationUnavailable', `AWS failed (${status})`) };
   }
   if (status !== undefined && status >= 300 && status < 400) {
     const message = `the endpoint redirects elsewhere (${status}), which is not followed`;

@@ -1,4 +1,4 @@
-import { waiting } from '../../domain/failure.ts';
+import { unanswered, waiting } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
 import { member } from './metadata.ts';
 import { openTransport, TransportFault, type VaultRequest } from './transport.ts';
@@ -83,6 +83,7 @@ export async function openVaultServer(options: VaultServerOptions): Promise<Vaul
 /** Our words for what went wrong. Nothing of the provider's error survives. */
 function judge(error: unknown): VaultAnswer {
   if (error instanceof TransportFault) {
+    if (silences.includes(error.fault)) throw unanswered('DestinationUnavailable', faults[error.fault]);
     throw waiting('DestinationUnavailable', faults[error.fault], error.retryAfterMs);
   }
   const response = member(error, 'response');
@@ -91,8 +92,12 @@ function judge(error: unknown): VaultAnswer {
   if (typeof statusCode !== 'number') throw waiting('DestinationUnavailable', 'the call to the Vault server failed');
   const kind = kinds.get(statusCode);
   if (kind !== undefined) return { kind, statusCode, body };
-  throw waiting('DestinationUnavailable', sentence(statusCode, body));
+  const failed = statusCode >= 500 ? unanswered : waiting;
+  throw failed('DestinationUnavailable', sentence(statusCode, body));
 }
+
+/** No server answered. */
+const silences: readonly TransportFault['fault'][] = ['unreachable', 'untrusted', 'timeout'];
 
 const kinds: ReadonlyMap<number, VaultAnswer['kind']> = new Map([
   [400, 'refused'],

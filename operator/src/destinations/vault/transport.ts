@@ -1,5 +1,6 @@
 import { Agent, request } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
+import { boundBy } from '../deadline.ts';
 
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
@@ -51,7 +52,7 @@ export function openTransport(options: { readonly caBundle: string | undefined; 
   const agent = new Agent({ connect: { timeout: timeoutMs, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
-      const signal = AbortSignal.timeout(own);
+      const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
         const answer = await request(uri, {

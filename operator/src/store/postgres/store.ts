@@ -44,23 +44,53 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
+  return storeOver(contextOf(options, { current: undefined }));
+}
+
+/** Connections of the store that {@link openPostgresStores} sets apart. */
+const apartSize = 4;
+
+/**
+ * The store twice, under one fence: `apart` has connections of its own, so that who uses it waits for no other caller. Close
+ * both.
+ */
+export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
+  const fence: Fence = { current: undefined };
+  return {
+    store: storeOver(contextOf(options, fence)),
+    apart: storeOver(contextOf({ ...options, poolSize: apartSize }, fence)),
+  };
+}
+
+/** The fence that was taken through any of the stores that share it. */
+interface Fence {
+  current: number | undefined;
+}
+
+interface FencedContext extends StoreContext {
+  readonly taken: Fence;
+}
+
+function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
   const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const db = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: poolSize, log }) }),
   });
-  let fence: number | undefined;
-  const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
+  return { db, clock, models: new CatalogModels(), actor, fence: () => fence.current, taken: fence };
+}
+
+function storeOver(context: FencedContext): Store {
   return {
     installationId: () => installationId(context),
     schemaVersion: () => schemaVersion(context),
     claimCluster: (clusterUid) => claimCluster(context, clusterUid),
     checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
-    takeFence: async () => (fence = await takeFence(context)),
+    takeFence: async () => (context.taken.current = await takeFence(context)),
     now: () => databaseNow(context),
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
-    listWithdrawing: (limit) => listWithdrawing(context, limit),
+    listWithdrawing: (limit, destinationUid) => listWithdrawing(context, limit, destinationUid),
     countWithdrawing: () => countWithdrawing(context),
     mint: (request) => mint(context, request),
     intend: (ref, keyId, targets, now) => intend(context, ref, keyId, targets, now),
@@ -93,6 +123,6 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     latestRevision: () => latestRevision(context),
     readFeed: (from, limit) => readFeed(context, from, limit),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
-    close: () => db.destroy(),
+    close: () => context.db.destroy(),
   };
 }
