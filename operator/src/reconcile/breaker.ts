@@ -6,8 +6,8 @@ const strikes = 3;
 /** Before the next try, in milliseconds; doubled with each try that fails. */
 const firstPauseMs = 15_000;
 const longestPauseMs = 120_000;
-/** Who was to make the next try and is so late is not waited for any longer, in milliseconds. */
-const graceMs = 30_000;
+/** Those that were refused come back so far apart, in milliseconds, one after the other: any of them may make the next try. */
+const apartMs = 5_000;
 
 interface Shut {
   /** The last failure. */
@@ -16,8 +16,6 @@ interface Shut {
   /** The next try is made by the first call from then on. */
   readonly tryAt: Instant;
   readonly pauseMs: number;
-  /** Until when somebody is expected to make the next try. */
-  readonly bookedUntil: Instant;
 }
 
 /**
@@ -29,6 +27,8 @@ export class Breaker {
   #inARow = 0;
   #shut: Shut | undefined;
   #isTrying = false;
+  /** Callers that were refused since the last try. */
+  #refused = 0;
 
   /** The failure that shut it, and since when; `undefined` = open for calls. */
   get shut(): Pick<Shut, 'failure' | 'since'> | undefined {
@@ -40,23 +40,16 @@ export class Breaker {
     return this.#shut !== undefined && (this.#isTrying || now < this.#shut.tryAt);
   }
 
-  /** A call is about to be made: `false` = refused. */
-  begin(now: Instant): boolean {
-    if (this.isRefusing(now)) return false;
+  /** A call is about to be made that would not be refused: it is the try, if there is to be one. */
+  begin(): void {
     this.#isTrying = this.#shut !== undefined;
-    return true;
   }
 
-  /**
-   * How long a caller that was refused is to wait, in milliseconds: one of them comes back for the next try, the others are
-   * woken when that has succeeded, or come after `othersMs`.
-   */
-  patience(now: Instant, othersMs: number): number {
-    const shut = this.#shut;
-    if (shut === undefined || this.#isTrying || now < shut.bookedUntil) return othersMs;
-    const inMs = Math.max(shut.tryAt - now, 1_000);
-    this.#shut = { ...shut, bookedUntil: now + inMs + graceMs };
-    return inMs;
+  /** How long a caller that is refused is to wait, in milliseconds, unless it is woken because the breaker opened; at most `mostMs`. */
+  patience(now: Instant, mostMs: number): number {
+    const waitMs = Math.max((this.#shut?.tryAt ?? now) - now, 1_000) + this.#refused * apartMs;
+    this.#refused += 1;
+    return Math.min(waitMs, mostMs);
   }
 
   /** A call was answered. Gives whether that opened the breaker. */
@@ -77,7 +70,8 @@ export class Breaker {
     if (before !== undefined && !this.#isTrying) return false;
     this.#isTrying = false;
     const pauseMs = before === undefined ? firstPauseMs : Math.min(2 * before.pauseMs, longestPauseMs);
-    this.#shut = { failure, since: before?.since ?? now, tryAt: now + pauseMs, pauseMs, bookedUntil: now };
+    this.#refused = 0;
+    this.#shut = { failure, since: before?.since ?? now, tryAt: now + pauseMs, pauseMs };
     return before === undefined;
   }
 

@@ -68,6 +68,10 @@ export class Outages {
 
   /** What a probe came to; without a failure the destination answers. */
   note({ uid, generation }: Probed, failure: Failure | undefined): void {
+    const last = this.#probes.get(uid);
+    const isOther = last !== undefined && last.generation !== generation;
+    // What was known of its calls is about another server, or of another time.
+    if (isOther || (failure === undefined && last?.failure !== undefined)) this.#forgetCalls(uid);
     this.#probes.set(uid, { at: this.#clock.now(), generation, failure });
     this.#suspected.delete(uid);
     if (failure === undefined) this.#known.delete(uid);
@@ -102,8 +106,8 @@ export class Outages {
     this.#known.delete(destinationUid);
     this.#probes.delete(destinationUid);
     this.#suspected.delete(destinationUid);
+    this.#forgetCalls(destinationUid);
     this.#mended.delete(destinationUid);
-    for (const kind of callKinds) this.#breakers.delete(`${kind} ${destinationUid}`);
   }
 
   /** Why calls of keys are refused although the probe is answered; `undefined` = they are made. */
@@ -134,18 +138,20 @@ export class Outages {
     return undefined;
   }
 
-  /** Throws what a call is answered with now, without being made. */
-  refuse(uid: string, kind?: CallKind): void {
-    const failure = this.failureAt(uid) ?? (kind === undefined ? undefined : this.#refusal(uid, kind));
+  /**
+   * Throws what a call is answered with now, without being made. Where writes get no answer, reads are refused as well: a key
+   * that could look would mint, and its value would be lost on the way.
+   */
+  refuse(uid: string): void {
+    const failure = this.failureAt(uid) ?? this.#refusal(uid);
     if (failure !== undefined) throw failure;
   }
 
   /** Makes a call of a key, unless it is to be refused by now, and judges the destination by what comes of it. */
   async judge<T>(uid: string, kind: CallKind, make: () => Promise<T>): Promise<T> {
-    this.refuse(uid, kind);
+    this.refuse(uid);
     const breaker = this.#breakerOf(uid, kind);
-    // Between the question and this line nobody else comes.
-    breaker?.begin(this.#clock.now());
+    breaker?.begin();
     try {
       const result = await make();
       if (breaker?.answered() === true) this.#mend(uid);
@@ -174,12 +180,20 @@ export class Outages {
     }
   }
 
-  #refusal(uid: string, kind: CallKind): Failure | undefined {
-    const breaker = this.#breakers.get(`${kind} ${uid}`);
+  #forgetCalls(uid: string): void {
+    if (this.callFailure(uid) !== undefined) this.#mended.add(uid);
+    for (const kind of callKinds) this.#breakers.delete(`${kind} ${uid}`);
+  }
+
+  #refusal(uid: string): Failure | undefined {
     const now = this.#clock.now();
-    if (breaker?.shut === undefined || !breaker.isRefusing(now)) return undefined;
-    const { reason, message } = breaker.shut.failure;
-    return waiting(reason, message, breaker.patience(now, outageRetryMs));
+    for (const kind of callKinds) {
+      const breaker = this.#breakers.get(`${kind} ${uid}`);
+      if (breaker?.shut === undefined || !breaker.isRefusing(now)) continue;
+      const { reason, message } = breaker.shut.failure;
+      return waiting(reason, message, breaker.patience(now, outageRetryMs));
+    }
+    return undefined;
   }
 
   #mend(uid: string): void {

@@ -110,7 +110,7 @@ export class Traffic {
     const lane = laneOf(call.location);
     const place = formatLocation(call.location);
     try {
-      outages.refuse(uid, call.kind);
+      outages.refuse(uid);
       await this.#enter(lane, call);
     } finally {
       // Also who is refused makes room for the next one that was put aside.
@@ -157,11 +157,11 @@ export class Traffic {
 
   /** One of those that were put aside, for each call that ends: so many more can wait. */
   #invite(lane: string): void {
-    const { parked, waiting: queue } = this.#laneOf(lane);
-    if (queue.length >= mostWaiting) return;
-    const [first] = parked;
+    const found = this.#lanes.get(lane);
+    if (found === undefined || found.waiting.length >= mostWaiting) return;
+    const [first] = found.parked;
     if (first === undefined) return;
-    parked.delete(first);
+    found.parked.delete(first);
     this.#onRoom(first);
   }
 
