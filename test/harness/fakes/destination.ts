@@ -74,6 +74,7 @@ export class FakeDestination implements Destination {
   #revision = 0;
   #hanging: { readonly operations: readonly Operation[] | undefined; readonly released: Promise<void> } | undefined;
   #release: () => void = () => {};
+  #cutOff: (error: Error) => void = () => {};
   #pending = 0;
   #slow: { readonly clock: Clock; readonly ms: number } | undefined;
   #failing: { readonly error: Error; readonly operations: readonly Operation[] | undefined; left: number } | undefined;
@@ -162,9 +163,17 @@ export class FakeDestination implements Destination {
    */
   hang(operations?: readonly Operation[]): void {
     this.#release();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => undefined);
     this.#hanging = { operations, released: promise };
     this.#release = resolve;
+    this.#cutOff = reject;
+  }
+
+  /** Who called is gone: the calls that hang come to nothing. Later ones hang as before. */
+  abandon(): void {
+    this.#cutOff(waiting('DestinationUnavailable', 'the connection was lost'));
+    if (this.#hanging !== undefined) this.hang(this.#hanging.operations);
   }
 
   /** Calls that are not answered yet. */
