@@ -16,7 +16,9 @@ import { until } from '../harness/until.ts';
 const goals = { p99: 1_000, most: 3_000 };
 const revocations = 600;
 /** One revocation in so many milliseconds. */
-const everyMs = 100;
+const everyMs = 200;
+/** A failing key is asked to rotate each so many milliseconds: often enough that the calls to the tarpits never end. */
+const nagEveryMs = 250;
 /** Keys that are failing, spread over the tarpits. */
 const failing = 200;
 /** Calls of the bench to the API server at one time. */
@@ -205,7 +207,7 @@ async function nag(scene: Scene, names: readonly string[], signal: AbortSignal):
     for (const name of names) {
       if (signal.aborted) return;
       await scene.annotate(namespace, name, { 'keywright.dev/rotate': `round-${round}` }).catch(() => undefined);
-      await delay(20);
+      await delay(nagEveryMs);
     }
   }
 }
@@ -265,12 +267,23 @@ class Commits {
     this.#stop.abort();
   }
 
-  async #follow(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+  async #fresh(): Promise<readonly { seq: string; uid: string; action: string }[]> {
+    try {
       const { rows } = await this.#database.query<{ seq: string; uid: string; action: string }>(
         `select seq::text as seq, apikey_uid as uid, action from keywright.audit where seq > $1::bigint order by seq`,
         [this.#last],
       );
+      return rows;
+    } catch (error) {
+      // The bench has failed, and says why.
+      if (!this.#stop.signal.aborted) this.#stop.abort(error);
+      return [];
+    }
+  }
+
+  async #follow(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const rows = await this.#fresh();
       const seenMs = performance.now();
       for (const { uid, action } of rows) {
         this.#awaited.get(`${uid} ${action}`)?.(seenMs);
