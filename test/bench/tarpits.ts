@@ -230,9 +230,11 @@ async function nag(scene: Scene, names: readonly string[], signal: AbortSignal):
 
 /** Each tenth revocation is of a failing key. */
 async function revokeMany(scene: Scene, database: pg.Client, names: Names): Promise<readonly Sample[]> {
-  const well = spread(names.well, Math.ceil((revocations * 9) / 10));
-  const failed = spread(names.failing, Math.floor(revocations / 10));
-  const picked = Array.from({ length: revocations }, (_, at) => (at % 10 === 9 ? failed : well).shift() ?? '');
+  // Each key once.
+  const count = Math.min(revocations, names.well.length);
+  const well = spread(names.well, Math.ceil((count * 9) / 10));
+  const failed = spread(names.failing, Math.floor(count / 10));
+  const picked = Array.from({ length: count }, (_, at) => (at % 10 === 9 ? failed : well).shift() ?? '');
   const uids = new Map<string, string>();
   await each(picked, async (name) => {
     uids.set(name, (await patiently(() => scene.readKey(namespace, name)))?.metadata.uid ?? '');
