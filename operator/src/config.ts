@@ -149,7 +149,7 @@ const variables = {
   ),
   concurrency: defaulted(
     'KEYWRIGHT_CONCURRENCY',
-    'How many ApiKeys are reconciled at the same time.',
+    'How many ApiKeys are reconciled at the same time, and how many calls go to one destination at the same time.',
     'a whole number, 1 to 100',
     '8',
     wholeNumber(1, 100),

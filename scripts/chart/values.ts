@@ -94,7 +94,12 @@ const operator = z
       'The account is called keywright-operator: cloud roles name it. Vault roles name keywright-vault.',
     ),
     leaseDuration: duration('15s').describe('How long a leader that fell silent is waited for, 5s to 10m.'),
-    concurrency: z.int().min(1).max(100).default(8).describe('How many ApiKeys are reconciled at the same time.'),
+    concurrency: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(8)
+      .describe('How many ApiKeys are reconciled at the same time, and how many calls go to one destination at the same time.'),
     withdrawDeadline: duration('10m').describe(
       'How long the deletion of an ApiKey waits for a destination that does not answer.',
     ),

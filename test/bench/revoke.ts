@@ -11,6 +11,7 @@ import { authRequest } from '../builders/authrequest.ts';
 import { catalogRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest } from '../builders/mintrequest.ts';
 import { startPostgres } from '../harness/postgres.ts';
+import { benchTarpits } from './tarpits.ts';
 
 /** What is aimed at for 99 of 100 revocations, in milliseconds; see docs/lifecycle.md. */
 const goalMs = 100;
@@ -21,9 +22,16 @@ const callers = 4;
 /**
  * How long a revoked key is still let in: from the moment in which the store says that the revocation is committed to the
  * beginning of the last request that was allowed, and, as the longest that it can have been, from the moment in which it was
- * asked to. A real PostgreSQL, an authorizer with connections of its own. Prints a table; `false` = the goal was missed.
+ * asked to. A real PostgreSQL, an authorizer with connections of its own. Then what {@link benchTarpits} measures. Prints tables;
+ * `false` = a goal was missed.
  */
 export async function benchRevoke(print: (line: string) => void): Promise<boolean> {
+  const verdicts = await benchVerdicts(print);
+  print('');
+  return (await benchTarpits(print)) && verdicts;
+}
+
+async function benchVerdicts(print: (line: string) => void): Promise<boolean> {
   const postgres = await startPostgres();
   try {
     const { url } = postgres.postgres;

@@ -6,8 +6,12 @@ import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { isLive, type Delivery, type Version } from '../../operator/src/domain/version.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
+import { Outages } from '../../operator/src/reconcile/outages.ts';
+import { askedBy, Precedence } from '../../operator/src/reconcile/precedence.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
-import { sweepWithdrawals } from '../../operator/src/reconcile/sweep.ts';
+import { reconcileSafety } from '../../operator/src/reconcile/safetypass.ts';
+import { Withdrawals } from '../../operator/src/reconcile/sweep.ts';
+import { Traffic } from '../../operator/src/reconcile/traffic.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { statusFaults } from '../harness/statusrules.ts';
 import { violations, type Overlap, type Place, type Snapshot } from '../harness/invariants.ts';
@@ -68,9 +72,12 @@ export function mortal<T extends object>(target: T, life: Life): T {
 export type Happening =
   | Turn
   | { readonly do: 'pass'; readonly drift: boolean }
+  | { readonly do: 'safety' }
   | { readonly do: 'sweep' }
   | { readonly do: 'advance'; readonly minutes: number }
   | { readonly do: 'fail'; readonly where: Where; readonly operations: 'all' | 'write' | 'readValue' }
+  /** Calls are taken and not answered, until it heals. A pass that meets them stays in flight, and other things happen meanwhile. */
+  | { readonly do: 'hang'; readonly where: Where; readonly operations: 'all' | 'write' | 'readValue' }
   | { readonly do: 'heal'; readonly where: Where }
   | {
       readonly do: 'tamper';
@@ -118,6 +125,15 @@ export const targetLists = {
   ],
 } as const;
 
+/** What a process has in its memory. */
+interface Process {
+  readonly traffic: Traffic;
+  readonly withdrawals: Withdrawals;
+  readonly precedence: Precedence;
+  /** A pass over the key is in flight. */
+  isPassing: boolean;
+}
+
 /** A world that things happen to, with the invariants checked after every effect and every happening. */
 export class Storm {
   readonly world: World;
@@ -132,10 +148,14 @@ export class Storm {
   readonly #turns: Turns;
   #restores = 0;
   #life = new Life(undefined);
+  #process: Process;
+  /** What the ApiKey asked for when a safety pass had brought that into the store. */
+  #safeFor: string | undefined;
 
   private constructor(world: World) {
     this.world = world;
     this.#turns = new Turns(world);
+    this.#process = this.#newProcess();
     const after = (): void => {
       this.effects += 1;
       this.check();
@@ -170,28 +190,73 @@ export class Storm {
     }
   }
 
-  /** One pass as a process makes it that is started again when it died. */
+  /**
+   * One pass as a process makes it that is started again when it died; `undefined` = there is no key, or a pass over it is in
+   * flight and does not come to an end.
+   */
   async pass(drift = false): Promise<Next | undefined> {
     if (this.#life.dead) await this.#start(undefined);
     const key = this.world.key();
-    if (key === undefined) return undefined;
+    const process = this.#process;
+    if (key === undefined || process.isPassing) return undefined;
+    const life = this.#life;
+    const reading = process.precedence.begin('key');
+    reading.note(key.metadata);
+    const deps = this.deps();
+    const assertCurrent = (): void => {
+      reading.assertCurrent();
+    };
+    process.isPassing = true;
+    const made = reconcile({ ...deps, store: reading.guard(deps.store), assertCurrent }, key, drift ? 'all' : 'none')
+      .then(({ next }) => next)
+      .finally(() => {
+        reading.end();
+        process.isPassing = false;
+      });
+    return this.#followed(made, life);
+  }
+
+  /** What the ApiKey takes away reaches the store, whatever a pass that is in flight waits for. */
+  async safety(): Promise<void> {
+    if (this.#life.dead) await this.#start(undefined);
+    const key = this.world.key();
+    if (key === undefined) return;
+    const reading = this.#process.precedence.begin('key');
+    reading.note(key.metadata);
     try {
-      return (await reconcile(this.deps(), key, drift ? 'all' : 'none')).next;
+      await reading.act(() => reconcileSafety(this.deps(), key));
+      this.#safeFor = askedBy(key.metadata);
     } catch (error) {
-      await settled();
-      if (error instanceof Crash || this.#life.dead) return { kind: 'conflict' };
-      throw error;
+      if (!(error instanceof Crash) && (error as Error).name !== 'Failure') throw error;
+    } finally {
+      reading.end();
     }
   }
 
   async sweep(): Promise<void> {
     if (this.#life.dead) await this.#start(undefined);
-    try {
-      await sweepWithdrawals(this.deps());
-    } catch (error) {
-      await settled();
-      if (!(error instanceof Crash) && (error as Error).name !== 'Failure') throw error;
-    }
+    const sweeping = this.#process.withdrawals.sweep().catch((error: unknown) => {
+      if ((error as Error).name !== 'Failure') throw error;
+    });
+    await this.#followed(sweeping, this.#life);
+  }
+
+  /** Waits for the end, or until nothing moves because a destination does not answer. */
+  async #followed<T>(made: Promise<T>, life: Life): Promise<T | { readonly kind: 'conflict' } | undefined> {
+    const { vault, secret } = this.world;
+    let ended = false;
+    const outcome = made
+      .catch(async (error: unknown) => {
+        await settled();
+        if (error instanceof Crash || life.dead) return { kind: 'conflict' } as const;
+        this.#broken.add(`a defect: ${(error as Error).message}`);
+        return undefined;
+      })
+      .finally(() => {
+        ended = true;
+      });
+    for (let still = 0; !ended && still < 5; still = vault.pending + secret.pending > 0 ? still + 1 : 0) await settled();
+    return ended ? outcome : undefined;
   }
 
   /** Everything works again, what was missing is back, and passes are made until nothing moves. */
@@ -237,6 +302,12 @@ export class Storm {
   }
 
   deps(): Dependencies {
+    const { traffic } = this.#process;
+    const deps = this.#mortalDeps();
+    return { ...deps, destinations: traffic.guard(deps.destinations) };
+  }
+
+  #mortalDeps(): Dependencies {
     const deps = this.world.deps;
     const life = this.#life;
     const destinations: Destinations = {
@@ -264,6 +335,8 @@ export class Storm {
       case 'pass':
         await this.pass(happening.drift);
         return;
+      case 'safety':
+        return this.safety();
       case 'sweep':
         return this.sweep();
       case 'advance':
@@ -272,6 +345,12 @@ export class Storm {
         const operations = happening.operations === 'all' ? undefined : [happening.operations];
         const error = waiting('DestinationUnavailable', 'the destination does not answer');
         world[happening.where].failNext({ count: 1_000_000, error, ...(operations === undefined ? {} : { operations }) });
+        return;
+      }
+      case 'hang': {
+        const writes = ['write', 'promote', 'withdraw'] as const;
+        const only = happening.operations === 'write' ? writes : (['readValue'] as const);
+        world[happening.where].hang(happening.operations === 'all' ? undefined : only);
         return;
       }
       case 'heal':
@@ -294,7 +373,7 @@ export class Storm {
   #edit(
     happening: Exclude<
       Happening,
-      Turn | { do: 'pass' | 'sweep' | 'advance' | 'fail' | 'heal' | 'tamper' | 'storeFails' | 'crash' }
+      Turn | { do: 'pass' | 'safety' | 'sweep' | 'advance' | 'fail' | 'hang' | 'heal' | 'tamper' | 'storeFails' | 'crash' }
     >,
   ): void {
     const { world } = this;
@@ -389,12 +468,26 @@ export class Storm {
       const { uid, epoch } = place?.mark ?? {};
       if (right && uid !== 'an-earlier-resource' && epoch !== poison.epoch) this.#tampered.delete(id);
     }
-    for (const violation of violations(snapshot)) this.#broken.add(violation);
+    for (const violation of [...violations(snapshot), ...this.#givenBack()]) this.#broken.add(violation);
     const [key] = snapshot.resources;
     // A status that was looked at is not looked at again.
     if (key === undefined || key.metadata.resourceVersion === this.#judged) return;
     this.#judged = key.metadata.resourceVersion;
     for (const fault of statusFaults(key)) this.#broken.add(fault);
+  }
+
+  /** What a safety pass took away, and something has given back. */
+  #givenBack(): readonly string[] {
+    const key = this.world.key();
+    if (key === undefined || askedBy(key.metadata) !== this.#safeFor) return [];
+    const { keys, versions } = this.world.store.database.rows;
+    const { uid, deletionTimestamp } = key.metadata;
+    const isAlive = versions.some((one) => one.apiKeyUid === uid && one.state !== 'ended');
+    const isOver = deletionTimestamp !== undefined || key.spec.revoked !== undefined;
+    return [
+      ...(isOver && isAlive ? ['a version lives after the safety pass over its end'] : []),
+      ...(key.spec.suspend && keys.get(uid)?.settings.suspended === false ? ['a suspension was undone'] : []),
+    ];
   }
 
   #snapshot(): Snapshot {
@@ -466,8 +559,21 @@ export class Storm {
   /** A process starts: it takes the lead in the store. */
   async #start(lastEffect: number | undefined): Promise<void> {
     await settled();
+    // What it had asked for comes to nothing; what came of calls before is there.
+    this.world.vault.abandon();
+    this.world.secret.abandon();
+    await settled();
     this.#life = new Life(lastEffect);
+    this.#process = this.#newProcess();
     await this.#storeAnswers();
+  }
+
+  #newProcess(): Process {
+    const { clock } = this.world;
+    const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4 });
+    const deps = this.#mortalDeps();
+    const withdrawals = new Withdrawals({ ...deps, destinations: traffic.guard(deps.destinations) });
+    return { traffic, withdrawals, precedence: new Precedence(), isPassing: false };
   }
 
   async #storeAnswers(): Promise<boolean> {

@@ -141,6 +141,8 @@ export class World {
   store: MemoryStore = new MemoryStore({ clock: this.clock });
   readonly vault: FakeDestination;
   readonly secret: FakeDestination;
+  /** By the uid of its KeyDestination: a destination other than {@link World.vault}. */
+  readonly others = new Map<string, FakeDestination>();
   readonly peppers: PepperRing = PepperRing.parse(
     JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
   );
@@ -225,10 +227,12 @@ export class World {
     };
   }
 
-  /** One vault behind every KeyDestination that there is, whatever its uid. */
+  /** One vault behind every KeyDestination that there is, whatever its uid, but for {@link World.others}. */
   #destination(uid: string): FakeDestination | undefined {
     if (uid === secretDestinationUid) return this.secret;
-    return this.resources.list('KeyDestination').some((known) => known.uid === uid) ? this.vault : undefined;
+    return this.resources.list('KeyDestination').some((known) => known.uid === uid)
+      ? (this.others.get(uid) ?? this.vault)
+      : undefined;
   }
 
   /** One pass over the key, as the controller makes it; undefined when the key is gone. */

@@ -61,6 +61,8 @@ export class FaultProxy {
   #calls = 0;
   #strayed = 0;
   #sentBytes = 0;
+  /** By the number of the call: those that nobody answers and whose caller has not given up. */
+  readonly #hanging = new Set<number>();
 
   private constructor(target: URL, ca: string | undefined, server: Server, elsewhere: Server) {
     this.#target = target;
@@ -99,6 +101,11 @@ export class FaultProxy {
     return this.#strayed;
   }
 
+  /** The numbers of the calls that a `silent` mood keeps waiting now, in their order. */
+  get hanging(): readonly number[] {
+    return [...this.#hanging];
+  }
+
   /** Bytes of `huge` answers that were written so far. */
   get sentBytes(): number {
     return this.#sentBytes;
@@ -132,11 +139,11 @@ export class FaultProxy {
   #attach(server: Server): void {
     server.on('request', (incoming, response) => {
       this.#calls += 1;
-      void this.#answer(incoming, response).catch(() => response.destroy());
+      void this.#answer(incoming, response, this.#calls).catch(() => response.destroy());
     });
   }
 
-  async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(incoming: IncomingMessage, response: ServerResponse, number: number): Promise<void> {
     const { method = '', url: path = '', headers } = incoming;
     const mood: Mood = this.#picked({ method, path, headers }) ? this.#mood : { kind: 'well' };
     const body = await readAll(incoming);
@@ -174,7 +181,7 @@ export class FaultProxy {
         return trickle(response);
       case 'silent':
       case 'closed':
-        return;
+        return this.#keepWaiting(response, number);
     }
   }
 
@@ -199,6 +206,12 @@ export class FaultProxy {
       call.once('error', reject);
       call.end(body);
     });
+  }
+
+  #keepWaiting(response: ServerResponse, number: number): void {
+    this.#hanging.add(number);
+    response.once('close', () => this.#hanging.delete(number));
+    if (response.destroyed) this.#hanging.delete(number);
   }
 
   async #flood(response: ServerResponse): Promise<void> {

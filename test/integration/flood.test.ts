@@ -11,7 +11,8 @@ import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Clock } from '../../operator/src/domain/time.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Listener } from '../../operator/src/server/listener.ts';
-import { noProtection, startHealthServer, startVerifyServer } from '../../operator/src/server/start.ts';
+import { noProtection } from '../../operator/src/server/protection.ts';
+import { startHealthServer, startVerifyServer } from '../../operator/src/server/start.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
@@ -88,7 +89,10 @@ class Authorizer {
       },
     });
     const isWell = async (): Promise<boolean> => (await counted(calls.schemaVersion, () => probed.schemaVersion())) > 0;
-    const verifyServer = await startVerifyServer({ ...common, address, protection: noProtection, authorize });
+    const verifyServer = await startVerifyServer({
+      ...{ ...common, address, protection: noProtection, authorize },
+      ...{ metrics: metrics.recorder, maxConnections: 4_096 },
+    });
     const ready = [{ name: 'store', isWell }];
     const health = await startHealthServer({ address, log: silentLog, live: [], ready, metrics, clock: neverLate });
     return new Authorizer(calls, [store, probed], { verify: verifyServer, health });

@@ -31,8 +31,9 @@ afterAll(async () => {
 });
 
 describe('a year of a hundred keys of mixed policies, on PostgreSQL, OpenBao and files', () => {
-  it('met no failure but those of its outages', () => {
+  it('met no failure but those of its outages, and writes that hung', () => {
     expect(world.setbacks).toEqual([]);
+    expect(world.hung).toBeGreaterThan(3);
   });
 
   it('shows every rotation and every end at its instant, with its cause', () => {

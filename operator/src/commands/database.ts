@@ -5,7 +5,7 @@ import { PepperFile } from '../keys/pepperfile.ts';
 import type { Store } from '../store/port.ts';
 import type { LoginPasswords } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
-import { openPostgresStore } from '../store/postgres/store.ts';
+import { openPostgresStore, openPostgresStores, type PostgresStoreOptions } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CommandFault, systemId, type CommandContext } from './command.ts';
@@ -44,16 +44,27 @@ export async function migrateWhenReachable(
 
 /** Opens the store with its calls measured. Nothing is connected yet. */
 export function openStore(context: CommandContext, input: DatabaseInput): Store {
-  const { clock, log } = context;
-  const { url, passwordFile, metrics, poolSize } = input;
-  const store = openPostgresStore({
+  return countedStore(context, input, openPostgresStore(optionsOf(context, input)));
+}
+
+function optionsOf({ clock, log }: CommandContext, { url, passwordFile, poolSize }: DatabaseInput): PostgresStoreOptions {
+  return {
     ...{ url, clock, log },
     ...(passwordFile === undefined ? {} : { passwordFile }),
     ...(poolSize === undefined ? {} : { poolSize }),
-  });
+  };
+}
+
+function countedStore({ clock }: CommandContext, { metrics }: DatabaseInput, store: Store): Store {
   return measured(store, clock, (sample) => {
     metrics.storeCalled(sample);
   });
+}
+
+/** As {@link openStore}, and the store once more over connections of its own: for what must not wait for anybody. */
+export function openStores(context: CommandContext, input: DatabaseInput): { readonly store: Store; readonly apart: Store } {
+  const { store, apart } = openPostgresStores(optionsOf(context, input));
+  return { store: countedStore(context, input, store), apart: countedStore(context, input, apart) };
 }
 
 /** The time that the processes of this database share, compared for the first time; see {@link SharedClock}. */

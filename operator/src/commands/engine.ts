@@ -19,6 +19,8 @@ import { systemId, systemRandom, type CommandContext } from './command.ts';
 export interface EngineParts {
   readonly resources: Resources;
   readonly store: Store;
+  /** The same store over connections that only safety passes use; absent = the same connections. */
+  readonly safetyStore?: Store;
   readonly destinations: Destinations;
   /** Absent = no consumer is restarted. */
   readonly consumers?: Consumers;
@@ -37,7 +39,7 @@ export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'd
 /** The reconcilers over these parts: the same in a cluster and standalone. */
 export function createController(context: CommandContext, parts: EngineParts): Engine {
   const { config, clock, log } = context;
-  const { onFenceLost, ...ports } = parts;
+  const { onFenceLost, safetyStore, ...ports } = parts;
   const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, secretNamespaces, orphanAfterMs } = config;
   const shared = { ...ports, random: systemRandom, clock, log };
   const outages = new Outages(clock);
@@ -51,8 +53,6 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const keys: Controller = new Controller({
     dependencies: {
       ...shared,
-      // The probes alone call a destination that is known to be down.
-      destinations: outages.guard(ports.destinations),
       references: cluster.references,
       newId: systemId,
       usageHorizon: sharedUsageHorizon(ports.store, clock),
@@ -61,6 +61,8 @@ export function createController(context: CommandContext, parts: EngineParts): E
       ...(secretNamespaces === undefined ? {} : { secretNamespaces }),
     },
     concurrency: config.concurrency,
+    outages,
+    ...(safetyStore === undefined ? {} : { safetyStore }),
     onFenceLost,
     onWaiting: (reason) => {
       gates.noteWaiting(reason);

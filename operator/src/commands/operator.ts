@@ -8,7 +8,7 @@ import type { Store } from '../store/port.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
-import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStore, whenReachable } from './database.ts';
+import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStores, whenReachable } from './database.ts';
 import { requestsText } from '../reconcile/acceptance.ts';
 import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController } from './engine.ts';
@@ -42,7 +42,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const metrics = createMetrics({ processMetrics: true });
   const readiness: Readiness = { crdsFit: false, synced: false };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
-  const store = openStore(inner, database);
+  const { store, apart: safetyStore } = openStores(inner, database);
   const resources = await openResources(inner, metrics);
   const health = await serveHealth(inner, store, metrics, readiness).catch(async (error: unknown) => {
     await resources.close();
@@ -62,6 +62,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
       {
         clockIsRight: () => time.isRight(),
         store,
+        safetyStore,
         resources,
         peppers,
         metrics,
@@ -79,6 +80,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     await health.close(closeMs);
     await resources.close();
     await store.close();
+    await safetyStore.close();
     log.info('stopped', { durationMs: Math.round(clock.monotonicMs()) });
   }
   return context.signal.aborted ? exitCodes.stopped : exitCodes.leadershipLost;
@@ -86,6 +88,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
 
 interface WorkInput {
   readonly store: Store;
+  readonly safetyStore: Store;
   readonly resources: KubeResources;
   readonly peppers: Awaited<ReturnType<typeof openPeppers>>;
   readonly metrics: MetricsRegistry;
@@ -96,7 +99,7 @@ interface WorkInput {
 
 async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const { config, clock, log, signal } = context;
-  const { store, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
+  const { store, safetyStore, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
   const election =
     config.leaderElection === 'off'
       ? undefined
@@ -138,6 +141,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const controller = createController(context, {
     resources,
     store,
+    safetyStore,
     destinations,
     ...(config.consumers === 'on' ? { consumers: openCountedConsumers(resources.workloads, metrics.recorder) } : {}),
     peppers,

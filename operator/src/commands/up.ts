@@ -25,7 +25,7 @@ import {
   migrateWhenReachable,
   openPeppers,
   openSharedClock,
-  openStore,
+  openStores,
   openUsage,
   whenReachable,
 } from './database.ts';
@@ -111,7 +111,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   const database = { url: backing.url, passwordFile: backing.passwordFile, metrics: metrics.recorder };
   // With --once somebody waits for the end: a database that does not answer is one.
   await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
-  const store = openStore(context, database);
+  const { store, apart: safetyStore } = openStores(context, database);
   const { manifestsFolder, prune } = places;
   const parser = openWorkerParser({ clock });
   const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune, parser });
@@ -138,6 +138,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       {
         resources,
         store,
+        safetyStore,
         destinations,
         peppers,
         installationId,
@@ -179,6 +180,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
     await parser.close();
     await destinations.close();
     await store.close();
+    await safetyStore.close();
   }
 }
 

@@ -7,6 +7,7 @@ import { loginServiceAccountName } from '../api/meta.ts';
 import type { Resources, SecretObject } from '../resources/port.ts';
 import type { AwsEnvironment, IsAccepted } from './aws/login.ts';
 import { credentialFault, unusableCredential } from './credential.ts';
+import { withDeadline } from './deadline.ts';
 import { noExtraEndpoints, type EndpointRules } from './endpoint.ts';
 import { openFileDestination } from './file/file.ts';
 import { openKubernetesDestination } from './kubernetes/kubernetes.ts';
@@ -41,9 +42,11 @@ export interface DestinationsOptions {
   readonly aws?: AwsEnvironment | undefined;
   /** Put around every destination that is opened, e.g. to count its calls. */
   readonly measure?: (kind: DestinationKind, destination: Destination, name: string) => Destination;
-  /** Deadline of one call to a provider. Default: each destination's own. */
+  /** Deadline of one request to a provider, in milliseconds; all requests of one call have twice that. Default 10 s. */
   readonly timeoutMs?: number;
 }
+
+const defaultTimeoutMs = 10_000;
 
 interface Opened {
   readonly generation: number;
@@ -119,18 +122,20 @@ class DestinationRegistry implements Destinations {
   async #openProvider(found: KeyDestination): Promise<Destination> {
     const { vault, aws } = found.spec;
     const { name } = found.metadata;
-    const { clock, resources, timeoutMs, permitted: rules = defaultPermitted } = this.#options;
+    const { clock, resources, timeoutMs = defaultTimeoutMs, permitted: rules = defaultPermitted } = this.#options;
     const shared = { rules, clock, timeoutMs, readCredential: this.#readCredential };
+    const bounded = (kind: DestinationKind, destination: Destination): Destination =>
+      this.#measured(kind, withDeadline(destination, 2 * timeoutMs), name);
     if (vault !== undefined) {
       const { openVaultDestination } = await import('./vault/vault.ts');
       const requestToken = resources.loginTokens === undefined ? undefined : this.#requestToken;
-      return this.#measured('vault', await openVaultDestination({ ...shared, spec: vault, requestToken }), name);
+      return bounded('vault', await openVaultDestination({ ...shared, spec: vault, requestToken }));
     }
     if (aws !== undefined) {
       const { openAwsDestination } = await import('./aws/aws.ts');
       const environment = this.#options.aws ?? {};
       const isAccepted = resources.loginTokens === undefined ? undefined : this.#isAccepted;
-      return this.#measured('aws', await openAwsDestination({ ...shared, spec: aws, environment, isAccepted }), name);
+      return bounded('aws', await openAwsDestination({ ...shared, spec: aws, environment, isAccepted }));
     }
     throw stalled('InvalidSpec', `KeyDestination ${name} names no provider`);
   }

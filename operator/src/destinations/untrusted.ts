@@ -6,7 +6,11 @@ import { Failure, type FailureDetail } from '../domain/failure.ts';
  */
 function noTrustworthyAnswer(server: string, detail: FailureDetail): Failure {
   const message = `no trustworthy answer from ${server}; the log of the operator has the cause`;
-  return new Failure({ kind: 'waiting', reason: 'DestinationUnavailable', message, detail });
+  const isSilent = detail.class !== 'answer';
+  return new Failure({
+    ...{ kind: 'waiting', reason: 'DestinationUnavailable', message, detail },
+    ...(isSilent ? { unanswered: true } : {}),
+  });
 }
 
 /** Of what should be a Vault server. */

@@ -25,6 +25,8 @@ export interface FailureInit {
   /** The least time to wait before the next try, in milliseconds, when the other side said so. */
   readonly retryAfterMs?: number;
   readonly detail?: FailureDetail;
+  /** The other side gave no answer to rely on: it was silent, unreachable or broken, and not one that said no. */
+  readonly unanswered?: true;
 }
 
 /**
@@ -36,6 +38,8 @@ export class Failure extends Error {
   readonly reason: Reason;
   readonly retryAfterMs: number | undefined;
   readonly detail: FailureDetail | undefined;
+  /** See {@link FailureInit.unanswered}. */
+  readonly unanswered: boolean;
 
   constructor(init: FailureInit) {
     super(init.message);
@@ -44,12 +48,18 @@ export class Failure extends Error {
     this.reason = init.reason;
     this.retryAfterMs = init.retryAfterMs;
     this.detail = init.detail;
+    this.unanswered = init.unanswered === true;
   }
 }
 
 /** A dependency that is not there now. */
 export function waiting(reason: Reason, message: string, retryAfterMs?: number): Failure {
   return new Failure({ kind: 'waiting', reason, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}
+
+/** A dependency that gave no answer to rely on. */
+export function unanswered(reason: Reason, message: string): Failure {
+  return new Failure({ kind: 'waiting', reason, message, unanswered: true });
 }
 
 /** Something that only a person can change. */

@@ -1,5 +1,6 @@
 import type { Clock, Instant } from '../domain/time.ts';
 import { Schedule } from './schedule.ts';
+import { Workers, type Worker } from './workers.ts';
 
 /** `low` is for what nobody waits for: first lists and resyncs. It is never starved, see {@link promotedAfterMs}. */
 export type Priority = 'high' | 'low';
@@ -11,13 +12,22 @@ export type Priority = 'high' | 'low';
 export type Next =
   { readonly kind: 'awaitChange' } | { readonly kind: 'at'; readonly at: Instant } | { readonly kind: 'conflict' };
 
+interface Taken<K> {
+  readonly key: K;
+  /** When it became ready, by the monotonic clock. */
+  readonly since: number;
+  readonly priority: Priority;
+}
+
 /** What a {@link WorkQueue} is made of. */
 export interface WorkQueueInit<K> {
   readonly clock: Clock;
-  /** Keys handled at one time, from 1. One key never runs twice at once. */
+  /** Keys handled at one time, from 1; those that are {@link Worker.away} are not counted. One key never runs twice at once. */
   readonly concurrency: number;
+  /** Of the workers, those that take no key of low priority, however long it has waited; none when absent. */
+  readonly reserved?: number;
   /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
-  readonly handle: (key: K, signal: AbortSignal) => Promise<Next>;
+  readonly handle: (key: K, worker: Worker) => Promise<Next>;
   readonly onError: (key: K, error: unknown) => void;
   /** For metrics: how long a key was ready before its turn, in milliseconds. */
   readonly onStart?: (key: K, waitedMs: number) => void;
@@ -45,6 +55,7 @@ export class WorkQueue<K> {
   /** Keys whose instants were all asked for at low priority. */
   readonly #lowInstants = new Set<K>();
   readonly #running = new Set<K>();
+  readonly #workers: Workers;
   /** Added while running: the priority to run again with. */
   readonly #again = new Map<K, Priority>();
   readonly #conflicts = new Map<K, number>();
@@ -56,6 +67,14 @@ export class WorkQueue<K> {
 
   constructor(init: WorkQueueInit<K>) {
     this.#init = init;
+    this.#workers = new Workers({
+      count: init.concurrency,
+      reserved: init.reserved ?? 0,
+      signal: this.#abort.signal,
+      onFree: () => {
+        this.#turn();
+      },
+    });
   }
 
   /** Says that a key needs work, now or at an instant; of several instants the earliest counts. */
@@ -120,6 +139,11 @@ export class WorkQueue<K> {
     return this.#running.size;
   }
 
+  /** Whether the key is in flight. */
+  isInFlight(key: K): boolean {
+    return this.#running.has(key);
+  }
+
   /** Keys that wait for an instant or a back-off. */
   delayed(): number {
     return this.#instants.size + this.#backOffs.size;
@@ -155,7 +179,7 @@ export class WorkQueue<K> {
   /** Moves what is due to the ready ones, starts what may start, and sleeps until the next instant. */
   #turn(): void {
     if (!this.#started || this.#draining) return;
-    const { clock, concurrency } = this.#init;
+    const { clock } = this.#init;
     for (let key = this.#instants.takeDue(clock.now()); key !== undefined; key = this.#instants.takeDue(clock.now())) {
       this.#addReady(key, this.#lowInstants.delete(key) ? 'low' : 'high');
     }
@@ -166,34 +190,33 @@ export class WorkQueue<K> {
     ) {
       this.#addReady(key, 'high');
     }
-    while (this.#running.size < concurrency) {
-      const head = this.#takeReady();
-      if (head === undefined) break;
-      void this.#run(head.key, head.since);
-    }
+    for (let head = this.#takeReady(); head !== undefined; head = this.#takeReady()) void this.#run(head);
     this.#sleepUntilNext();
   }
 
   /** The key that has waited longest; one of low priority counts from {@link promotedAfterMs} after it came. */
-  #takeReady(): { readonly key: K; readonly since: number } | undefined {
+  #takeReady(): Taken<K> | undefined {
+    if (!this.#workers.isFree('high')) return undefined;
     const high = this.#ready.high.entries().next().value;
-    const low = this.#ready.low.entries().next().value;
+    const low = this.#workers.isFree('low') ? this.#ready.low.entries().next().value : undefined;
     const head = high === undefined || (low !== undefined && low[1] + promotedAfterMs <= high[1]) ? low : high;
     if (head === undefined) return undefined;
     const [key, since] = head;
-    this.#ready[head === high ? 'high' : 'low'].delete(key);
-    return { key, since };
+    const priority: Priority = head === high ? 'high' : 'low';
+    this.#ready[priority].delete(key);
+    return { key, since, priority };
   }
 
-  async #run(key: K, since: number): Promise<void> {
+  async #run({ key, since, priority }: Taken<K>): Promise<void> {
     const { clock, handle, onError, onStart } = this.#init;
+    const worker = this.#workers.take(priority);
     this.#running.add(key);
     // What the key waited for is looked at now; the answer says anew what it waits for.
     this.#dropDelays(key);
     onStart?.(key, clock.monotonicMs() - since);
     let next: Next;
     try {
-      next = await handle(key, this.#abort.signal);
+      next = await handle(key, worker);
     } catch (error) {
       onError(key, error);
       next = { kind: 'conflict' };
@@ -201,6 +224,7 @@ export class WorkQueue<K> {
     this.#running.delete(key);
     this.#settle(key, next);
     if (this.#draining && this.#running.size === 0) this.#whenDrained?.();
+    worker.end();
     this.#turn();
   }
 

@@ -4,7 +4,9 @@ import { Failure } from '../domain/failure.ts';
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
+import type { Worker } from '../queue/workers.ts';
 import type { ResourceEvent } from '../resources/port.ts';
+import type { Store } from '../store/port.ts';
 import { Comparisons } from './comparisons.ts';
 import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -12,9 +14,13 @@ import { Dependents, type Dependency } from './dependents.ts';
 import { Echoes } from './echoes.ts';
 import type { Comparison } from './observed.ts';
 import { Orphans } from './orphans.ts';
+import { Outages } from './outages.ts';
+import { Precedence, type Reading } from './precedence.ts';
 import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
-import { sweepWithdrawals } from './sweep.ts';
+import { SafetyLane, refOf } from './safetylane.ts';
+import { Withdrawals } from './sweep.ts';
+import { Crowded, Traffic } from './traffic.ts';
 
 /** What a pass found of one ApiKey. */
 export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
@@ -24,8 +30,12 @@ export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
 /** What a {@link Controller} is made of besides its ports. */
 export interface ControllerInit {
   readonly dependencies: Dependencies;
-  /** ApiKeys worked at one time. */
+  /** ApiKeys worked at one time, and calls under way at one time to each destination. */
   readonly concurrency: number;
+  /** What is known of destinations that do not answer; its own when absent. */
+  readonly outages?: Outages;
+  /** The store as safety passes reach it, with connections of their own; the same as the others' when absent. */
+  readonly safetyStore?: Store;
   /** Leadership is gone: the process must end. Called once. */
   readonly onFenceLost: () => void;
   /** What a pass found, for counts and metrics; without `found` the ApiKey is gone. */
@@ -37,6 +47,8 @@ export interface ControllerInit {
 const sweepEveryMs = 60_000;
 /** After something that a sweep has to do with, so that one is enough for many. */
 const sweepSoonMs = 2_000;
+/** A key that was put aside is invited when there is room; without an invitation it comes after this, in milliseconds. */
+const parkedForMs = 60_000;
 /** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
 const wakeApartMs = 100;
 const longestSpreadMs = 30_000;
@@ -44,11 +56,17 @@ const longestSpreadMs = 30_000;
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
  * off, each once at a time. Of an ApiKey only its metadata and its dependencies are remembered here.
+ *
+ * What somebody changes in an ApiKey goes through the {@link SafetyLane} first: what is taken away is in the store whatever
+ * destinations do, and also while a pass over the same ApiKey hangs.
  */
 export class Controller {
   readonly #deps: Dependencies;
   readonly #init: ControllerInit;
   readonly #queue: WorkQueue<string>;
+  readonly #safety: SafetyLane;
+  readonly #precedence = new Precedence();
+  readonly #traffic: Traffic;
   readonly #dependents = new Dependents();
   /** What an object said when it last mattered, so that our own status writes do not wake its dependents. */
   readonly #signatures = new Map<string, string>();
@@ -60,6 +78,7 @@ export class Controller {
   readonly #waiting = new Map<string, Reason>();
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
+  readonly #withdrawals: Withdrawals;
   readonly #stop = new AbortController();
   /** Ends the pause before the next sweep early. */
   #hurry = new AbortController();
@@ -70,12 +89,24 @@ export class Controller {
     this.#deps = init.dependencies;
     this.#comparisons = new Comparisons(this.#deps.clock.now());
     this.#defects = new Defects(this.#deps.log, init.onFenceLost);
+    const { clock } = this.#deps;
+    const { concurrency, outages = new Outages(clock) } = init;
+    this.#traffic = new Traffic({ clock, outages, concurrency });
+    this.#traffic.onRoom((key) => {
+      this.#wakeKey(key);
+    });
+    this.#withdrawals = new Withdrawals({ ...this.#deps, destinations: this.#traffic.guard(this.#deps.destinations) });
+    const onError = (key: string, error: unknown): void => {
+      this.#report(key, error);
+    };
     this.#queue = new WorkQueue<string>({
-      clock: this.#deps.clock,
-      concurrency: init.concurrency,
-      handle: (key) => this.#attempt(key),
-      onError: (key, error) => {
-        this.#report(key, error);
+      ...{ clock, concurrency, onError },
+      handle: (key, worker) => this.#attempt(key, worker),
+    });
+    this.#safety = new SafetyLane({
+      ...{ dependencies: this.#deps, store: init.safetyStore ?? this.#deps.store, precedence: this.#precedence, onError },
+      onPassed: (key) => {
+        this.#queue.add(key);
       },
     });
   }
@@ -89,6 +120,7 @@ export class Controller {
 
   /** Begins to work: after the first lists, so that a missing reference is really missing. */
   start(): void {
+    this.#safety.start();
     this.#queue.start();
     void this.#sweepForEver();
   }
@@ -97,7 +129,8 @@ export class Controller {
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
     this.#stop.abort();
-    return this.#queue.drain(timeoutMs);
+    const drained = await Promise.all([this.#safety.drain(timeoutMs), this.#queue.drain(timeoutMs)]);
+    return drained.every(Boolean);
   }
 
   /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
@@ -149,22 +182,23 @@ export class Controller {
 
   /** Nothing is queued or in flight: what is left waits for a later instant or a change. */
   idle(): boolean {
-    return this.#queue.idle();
+    return this.#queue.idle() && this.#safety.idle();
   }
 
   /** ApiKeys that wait for their turn now. */
   depth(): number {
-    return this.#queue.depth();
+    return this.#queue.depth() + this.#safety.depth();
   }
 
   /** When the next of the ApiKeys that wait for an instant is due; `undefined` = none waits for one. */
   nextAt(): Instant | undefined {
-    return this.#queue.nextAt();
+    const instants = [this.#queue.nextAt(), this.#safety.nextAt()].filter((at) => at !== undefined);
+    return instants.length === 0 ? undefined : Math.min(...instants);
   }
 
   /** ApiKeys that are worked at this moment. */
   inFlight(): number {
-    return this.#queue.inFlight();
+    return this.#queue.inFlight() + this.#safety.inFlight();
   }
 
   #onEvent(event: ResourceEvent): void {
@@ -179,6 +213,11 @@ export class Controller {
       }
       const isNews = changed && !event.initial;
       if (isNews) this.#changed.add(key);
+      if (type !== 'delete' && this.#safety.hear(key, metadata)) {
+        // Also from a new list after a watch that broke. A pass over everything follows.
+        this.#changed.add(key);
+        return;
+      }
       if (!changed && !event.initial && !this.#echoes.hear(key, metadata.resourceVersion)) return;
       this.#queue.add(key, { priority: isNews ? 'high' : 'low' });
       return;
@@ -216,15 +255,21 @@ export class Controller {
     this.#echoes.forget(key);
     this.#changed.delete(key);
     this.#waiting.delete(key);
+    this.#safety.forget(key);
   }
 
   /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
-  async #attempt(key: string): Promise<Next> {
+  async #attempt(key: string, worker: Worker): Promise<Next> {
     try {
-      return await this.#handle(key);
+      return await this.#handle(key, worker);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
       const { clock, log, random } = this.#deps;
+      if (error instanceof Crowded) {
+        this.#traffic.park(key, error);
+        return { kind: 'at', at: clock.now() + parkedForMs };
+      }
+      if (!(error instanceof Failure)) throw error;
+      if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
       log.warn('pass not finished', { apiKey: key, failure: error.kind, reason: error.reason, message: error.message });
       this.#changed.add(key);
       return { kind: 'at', at: retryAt(error, 0, clock.now(), (random(1)[0] ?? 0) / 256) };
@@ -240,41 +285,68 @@ export class Controller {
     return dependencies.some((dependency) => dependency.startsWith('Secret/') && !this.#signatures.has(dependency));
   }
 
-  async #handle(key: string): Promise<Next> {
-    const [namespace = '', name = ''] = key.split('/');
+  async #handle(key: string, worker: Worker): Promise<Next> {
     const { clock, limits, resources } = this.#deps;
     const now = clock.now();
     const changed = this.#changed.delete(key);
-    const resource = await resources.readLive('ApiKey', { namespace, name });
-    if (resource === undefined) {
-      this.#forget(key);
-      this.#init.onPass?.(key, undefined);
-      return { kind: 'awaitChange' };
+    const reading = this.#precedence.begin(key);
+    try {
+      const resource = await resources.readLive('ApiKey', refOf(key));
+      if (resource === undefined) {
+        this.#forget(key);
+        this.#init.onPass?.(key, undefined);
+        return { kind: 'awaitChange' };
+      }
+      reading.note(resource.metadata);
+      const dependencies = dependenciesOf(resource);
+      if (!this.#dependents.knows(key) && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
+      // Before the pass, so that a change that comes during it wakes us again.
+      this.#dependents.record(key, dependencies);
+      const until = changed ? undefined : backOffUntil(resource);
+      if (until !== undefined && until > now) return { kind: 'at', at: until };
+      const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
+      const next = await this.#passOver(key, resource, { compare, worker, reading });
+      return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
+    } finally {
+      reading.end();
     }
-    const dependencies = dependenciesOf(resource);
-    if (!this.#dependents.knows(key) && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
-    // Before the pass, so that a change that comes during it wakes us again.
-    this.#dependents.record(key, dependencies);
-    const until = changed ? undefined : backOffUntil(resource);
-    if (until !== undefined && until > now) return { kind: 'at', at: until };
-    const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
-    const { next, compared, waitsFor, ...found } = await this.#pass(key, resource, compare);
-    if (waitsFor === undefined) this.#waiting.delete(key);
-    else {
-      this.#waiting.set(key, waitsFor);
-      this.#init.onWaiting?.(waitsFor);
-    }
-    this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
-    this.#comparisons.end(key, compare, compared, now);
-    return this.#notAfter(next, this.#comparisons.askedAt(key, clock.now()));
   }
 
-  async #pass(key: string, resource: ApiKey, compare: Comparison): Promise<Omit<Pass, 'toldAt'>> {
+  async #passOver(key: string, resource: ApiKey, how: HowToPass): Promise<Next> {
+    const { compare } = how;
+    const now = this.#deps.clock.now();
+    let isCompared = false;
+    try {
+      const { next, compared, waitsFor, ...found } = await this.#pass(key, resource, how);
+      isCompared = compared;
+      if (waitsFor === undefined) this.#waiting.delete(key);
+      else {
+        this.#waiting.set(key, waitsFor);
+        this.#init.onWaiting?.(waitsFor);
+      }
+      this.#init.onPass?.(key, { owner: resource.spec.owner, ...found });
+      return next;
+    } finally {
+      this.#comparisons.end(key, compare, isCompared, now);
+    }
+  }
+
+  async #pass(key: string, resource: ApiKey, { compare, worker, reading }: HowToPass): Promise<Omit<Pass, 'toldAt'>> {
     let written: string | undefined;
+    const toldBefore = this.#safety.toldOf(key);
+    const deps: Dependencies = {
+      ...this.#deps,
+      store: reading.guard(this.#deps.store),
+      destinations: this.#traffic.guard(this.#deps.destinations, worker),
+      assertCurrent: () => {
+        reading.assertCurrent();
+      },
+    };
     this.#echoes.begin(key);
     try {
-      const { toldAt, ...found } = await reconcile(this.#deps, resource, compare);
+      const { toldAt, ...found } = await reconcile(deps, resource, compare, toldBefore);
       written = toldAt;
+      if (found.next.kind !== 'conflict') this.#safety.forgetTold(key, toldBefore);
       return found;
     } finally {
       if (this.#echoes.end(key, written)) this.#queue.add(key, { priority: 'low' });
@@ -303,14 +375,27 @@ export class Controller {
         if (stop.aborted) return;
         this.#hurry = new AbortController();
         await this.#orphans.sweep(this.#deps);
-        await sweepWithdrawals(this.#deps);
+        void this.#withdrawals.sweep().catch((error: unknown) => {
+          this.#noteSweepFault(error);
+        });
       } catch (error) {
-        if (stop.aborted) return;
-        if (error instanceof Failure) this.#deps.log.warn('sweep put off', { reason: error.reason, message: error.message });
-        else this.#report('sweep', error);
+        this.#noteSweepFault(error);
       }
     }
   }
+
+  #noteSweepFault(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (error instanceof Failure) this.#deps.log.warn('sweep put off', { reason: error.reason, message: error.message });
+    else this.#report('sweep', error);
+  }
+}
+
+/** What a pass is made with. */
+interface HowToPass {
+  readonly compare: Comparison;
+  readonly worker: Worker;
+  readonly reading: Reading;
 }
 
 function nameOf(metadata: { readonly namespace?: string; readonly name: string }): string {

@@ -42,4 +42,6 @@ export interface Dependencies {
   readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */
   readonly assertLeading: () => void;
+  /** Throws when what this pass has read of its ApiKey is old, see `Precedence`; absent = no other pass works on it meanwhile. */
+  readonly assertCurrent?: () => void;
 }

@@ -1,7 +1,7 @@
-import type { Destination, Destinations } from '../destinations/port.ts';
 import { Failure, waiting } from '../domain/failure.ts';
 import { secretDestinationUid } from '../domain/key.ts';
-import type { Clock, Instant } from '../domain/time.ts';
+import { formatInstant, type Clock, type Instant } from '../domain/time.ts';
+import { Breaker } from './breaker.ts';
 
 /** A key that waits for a destination is woken when it heals; without that it looks again after this long, in milliseconds. */
 export const outageRetryMs = 600_000;
@@ -31,16 +31,26 @@ interface Probe {
   readonly failure: Failure | undefined;
 }
 
+/** The kinds of calls that are judged apart: a server may answer the one and hang on the other. */
+export type CallKind = 'read' | 'write';
+
+const callKinds: readonly CallKind[] = ['write', 'read'];
+
 /**
  * What is known of destinations that do not answer: shared by all keys, so that one broken destination is one failure and not
- * one per key. While it lasts no key calls the destination; the probe alone does.
+ * one per key. Two things are judged: the probe, while which fails no key calls the destination; and the calls of the keys
+ * themselves, reads and writes apart, because a probe may be answered where writes hang.
  */
 export class Outages {
   readonly #clock: Clock;
+  readonly #breakers = new Map<string, Breaker>();
+  /** Destinations with calls that are answered again, and nobody was woken for that yet. */
+  readonly #mended = new Set<string>();
   readonly #known = new Map<string, Outage>();
   readonly #probes = new Map<string, Probe>();
   readonly #suspected = new Set<string>();
   #onSuspect: (destinationUid: string) => void = () => {};
+  #onTurn: (destinationUid: string) => void = () => {};
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -51,8 +61,17 @@ export class Outages {
     this.#onSuspect = listener;
   }
 
+  /** Called when the calls of keys are refused from now on, or made again: the status of the destination is to say so. */
+  onTurn(listener: (destinationUid: string) => void): void {
+    this.#onTurn = listener;
+  }
+
   /** What a probe came to; without a failure the destination answers. */
   note({ uid, generation }: Probed, failure: Failure | undefined): void {
+    const last = this.#probes.get(uid);
+    const isOther = last !== undefined && last.generation !== generation;
+    // What was known of its calls is about another server, or of another time.
+    if (isOther || (failure === undefined && last?.failure !== undefined)) this.#forgetCalls(uid);
     this.#probes.set(uid, { at: this.#clock.now(), generation, failure });
     this.#suspected.delete(uid);
     if (failure === undefined) this.#known.delete(uid);
@@ -87,6 +106,24 @@ export class Outages {
     this.#known.delete(destinationUid);
     this.#probes.delete(destinationUid);
     this.#suspected.delete(destinationUid);
+    this.#forgetCalls(destinationUid);
+    this.#mended.delete(destinationUid);
+  }
+
+  /** Why calls of keys are refused although the probe is answered; `undefined` = they are made. */
+  callFailure(destinationUid: string): Failure | undefined {
+    for (const kind of callKinds) {
+      const shut = this.#breakers.get(`${kind} ${destinationUid}`)?.shut;
+      if (shut === undefined) continue;
+      const { reason, message } = shut.failure;
+      return waiting(reason, `${kind}s get no answer since ${formatInstant(shut.since)}: ${message}`);
+    }
+    return undefined;
+  }
+
+  /** Whether calls are answered again since this was asked last. */
+  takeMended(destinationUid: string): boolean {
+    return this.#mended.delete(destinationUid);
   }
 
   /** What a call is answered with now, without being made. */
@@ -101,54 +138,75 @@ export class Outages {
     return undefined;
   }
 
-  /** The destinations as keys see them: what is known to be down, or has asked for patience, is not called. */
-  guard(destinations: Destinations): Destinations {
-    return {
-      open: async (uid) => {
-        this.#refuse(uid);
-        return this.#guarded(uid, await this.#told(uid, () => destinations.open(uid)));
-      },
-      close: () => destinations.close(),
-    };
-  }
-
-  #guarded(uid: string, destination: Destination): Destination {
-    const call = <T>(make: () => Promise<T>): Promise<T> => {
-      this.#refuse(uid);
-      return this.#told(uid, make);
-    };
-    return {
-      readMark: (location) => call(() => destination.readMark(location)),
-      readValue: (location) => call(() => destination.readValue(location)),
-      write: (...write) => call(() => destination.write(...write)),
-      promote: (...promotion) => call(() => destination.promote(...promotion)),
-      withdraw: (...withdrawal) => call(() => destination.withdraw(...withdrawal)),
-      probe: () => destination.probe(),
-      close: () => destination.close(),
-    };
-  }
-
-  #refuse(uid: string): void {
-    const failure = this.failureAt(uid);
+  /**
+   * Throws what a call is answered with now, without being made. Where writes get no answer, reads are refused as well: a key
+   * that could look would mint, and its value would be lost on the way.
+   */
+  refuse(uid: string): void {
+    const failure = this.failureAt(uid) ?? this.#refusal(uid);
     if (failure !== undefined) throw failure;
   }
 
-  async #told<T>(uid: string, make: () => Promise<T>): Promise<T> {
+  /** Makes a call of a key, unless it is to be refused by now, and judges the destination by what comes of it. */
+  async judge<T>(uid: string, kind: CallKind, make: () => Promise<T>): Promise<T> {
+    this.refuse(uid);
+    const breaker = this.#breakerOf(uid, kind);
+    breaker?.begin();
     try {
-      return await make();
+      const result = await make();
+      if (breaker?.answered() === true) this.#mend(uid);
+      return result;
     } catch (error) {
-      if (error instanceof Failure && error.reason === 'DestinationUnavailable') this.#failed(uid, error);
+      const isSilent = error instanceof Failure && error.unanswered;
+      if (!isSilent) {
+        // Who says no has answered.
+        if (!(error instanceof Failure)) breaker?.undecided();
+        else if (breaker?.answered() === true) this.#mend(uid);
+      } else if (breaker?.unanswered(error, this.#clock.now()) === true) this.#onTurn(uid);
+      this.noteFailure(uid, error);
       throw error;
     }
   }
 
-  #failed(uid: string, failure: Failure): void {
-    const { retryAfterMs } = failure;
+  /** Something failed that had to do with the destination: a probe finds out whether it is down as a whole. */
+  noteFailure(uid: string, error: unknown): void {
+    if (!(error instanceof Failure) || error.reason !== 'DestinationUnavailable') return;
+    const { retryAfterMs } = error;
     if (retryAfterMs !== undefined && !this.#known.has(uid))
-      this.#known.set(uid, { failure, until: this.#clock.now() + Math.min(retryAfterMs, mostPatienceMs) });
+      this.#known.set(uid, { failure: error, until: this.#clock.now() + Math.min(retryAfterMs, mostPatienceMs) });
     else if (uid !== secretDestinationUid && !this.#suspected.has(uid)) {
       this.#suspected.add(uid);
       this.#onSuspect(uid);
     }
+  }
+
+  #forgetCalls(uid: string): void {
+    if (this.callFailure(uid) !== undefined) this.#mended.add(uid);
+    for (const kind of callKinds) this.#breakers.delete(`${kind} ${uid}`);
+  }
+
+  #refusal(uid: string): Failure | undefined {
+    const now = this.#clock.now();
+    for (const kind of callKinds) {
+      const breaker = this.#breakers.get(`${kind} ${uid}`);
+      if (breaker?.shut === undefined || !breaker.isRefusing(now)) continue;
+      const { reason, message } = breaker.shut.failure;
+      return waiting(reason, message, breaker.patience(now, outageRetryMs));
+    }
+    return undefined;
+  }
+
+  #mend(uid: string): void {
+    this.#mended.add(uid);
+    this.#onTurn(uid);
+  }
+
+  /** The API server has none: what hangs there may be one namespace's admission webhook. */
+  #breakerOf(uid: string, kind: CallKind): Breaker | undefined {
+    if (uid === secretDestinationUid) return undefined;
+    const id = `${kind} ${uid}`;
+    const breaker = this.#breakers.get(id) ?? new Breaker();
+    this.#breakers.set(id, breaker);
+    return breaker;
   }
 }

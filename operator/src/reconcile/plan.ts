@@ -14,9 +14,14 @@ export type Rule = readonly [name: string, decide: (o: Observed) => Decision | u
 /** Safety before progress; the first that speaks decides. */
 export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Object.entries(progressRules)];
 
+const { retirement: _retirement, withdrawals: _withdrawals, ...untilTheStore } = safetyRules;
+
+/** The rules that take something away in the store at once: they look at no destination and no workload. */
+export const urgentRules: readonly Rule[] = Object.entries(untilTheStore);
+
 /**
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
- * no reference, permission or valid spec. Pure: the same observation gives the same plan. Only tests leave rules out.
+ * no reference, permission or valid spec. Pure: the same observation gives the same plan. Tests and {@link urgentRules} leave rules out.
  *
  * Safety: deletion → revoked → compromised → requests → revokedBefore → settings → expiryEdited → retirementDue → retirement →
  * withdrawals.

@@ -39,13 +39,21 @@ export interface Pass {
   readonly toldAt?: string | undefined;
 }
 
-/** One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. */
-export async function reconcile(deps: Dependencies, resource: ApiKey, compare: Comparison): Promise<Pass> {
+/**
+ * One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status.
+ * `toldBefore`: events of which a safety pass has told since the last status.
+ */
+export async function reconcile(
+  deps: Dependencies,
+  resource: ApiKey,
+  compare: Comparison,
+  toldBefore: Story = [],
+): Promise<Pass> {
   const started = deps.clock.monotonicMs();
   try {
     const { observed, decided, told } = await runSteps(deps, resource, compare);
     await dropLostOwner(deps, observed);
-    const toldAt = await writeStatus(deps, observed, decided, told);
+    const toldAt = await writeStatus(deps, observed, decided, [...toldBefore, ...told]);
     const { blocker } = decided;
     deps.metrics.reconciled({
       outcome: blocker?.kind ?? 'steady',
@@ -135,6 +143,7 @@ async function writeStatus(deps: Dependencies, o: Observed, decided: Plan, told:
   if (sameStatus(o.resource.status, status)) return undefined;
   // A leader that was paused until another one worked would write what it knew back then.
   deps.assertLeading();
+  deps.assertCurrent?.();
   announce(deps, o.resource, status, told);
   return versionOf(await deps.resources.applyStatus('ApiKey', o.resource.metadata, status));
 }
@@ -160,6 +169,7 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
   });
   const status = failedStatusOf(previous, failure, { now, retryAt: at, generation: resource.metadata.generation });
   deps.assertLeading();
+  deps.assertCurrent?.();
   announce(deps, resource, status, []);
   const toldAt = versionOf(await deps.resources.applyStatus('ApiKey', resource.metadata, status));
   return { next: { kind: 'at', at }, toldAt };

@@ -3,25 +3,74 @@ import { secretDestinationUid, type ApiKeyRef } from '../domain/key.ts';
 import type { Mark } from '../domain/version.ts';
 import type { Store } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
+import { laneOf } from './traffic.ts';
 import { isVanished, tellLeftBehind } from './vanished.ts';
 
-/** Rows of one sweep: more than a cluster leaves behind, so that those of a dead destination do not keep the others waiting. */
+/** Rows of one destination in one sweep: more than a cluster leaves behind. */
 const mostRows = 10_000;
+/** Locations of one destination that are emptied at one time. */
+const atOnce = 4;
+
+type Row = Awaited<ReturnType<Store['listWithdrawing']>>[number];
 
 function isOurs(installationId: string, ref: ApiKeyRef, mark: Mark): boolean {
   return mark.installationId === installationId && mark.namespace === ref.namespace && mark.name === ref.name;
 }
 
 /**
- * The safety pass over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted
+ * The sweeps over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted
  * is emptied when it answers again. Only the store's rows are followed, and only a mark of the row's own ApiKey is acted
- * on. A row whose KeyDestination is no more ends too. Returns how many rows are left.
+ * on. A row whose KeyDestination is no more ends too. Each destination has a sweep of its own, so that one that hangs delays
+ * nobody else's withdrawals.
  */
-export async function sweepWithdrawals(deps: Dependencies): Promise<number> {
-  const rows = await deps.store.listWithdrawing(mostRows);
-  const left = await emptyLocations(deps, rows);
-  deps.metrics.withdrawing(rows.length === 0 ? new Map() : await leftoversOf(deps));
-  return left;
+export class Withdrawals {
+  readonly #deps: Dependencies;
+  /** Lanes whose sweep has not ended. */
+  readonly #sweeping = new Set<string>();
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Sweeps what no earlier sweep is still at; resolves when that has ended, which is nothing to wait for, with the number of
+   * rows that are left of it. Throws what stopped the first sweep that failed.
+   */
+  async sweep(): Promise<number> {
+    const { store, metrics } = this.#deps;
+    const counts = await store.countWithdrawing();
+    const swept = await Promise.allSettled([...counts.keys()].map((uid) => this.#sweepDestination(uid)));
+    metrics.withdrawing(counts.size === 0 ? new Map() : await leftoversOf(this.#deps));
+    return swept.reduce((sum, one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return sum + one.value;
+    }, 0);
+  }
+
+  async #sweepDestination(uid: string): Promise<number> {
+    const { store, resources } = this.#deps;
+    const live = new Set(resources.list('ApiKey').map((metadata) => metadata.uid));
+    const rows = (await store.listWithdrawing(mostRows, uid)).filter((row) => !live.has(row.apiKeyUid));
+    const left = await Promise.all(
+      [...Map.groupBy(rows, ({ location }) => laneOf(location))].map((group) => this.#sweepLane(...group)),
+    );
+    return left.reduce((sum, one) => sum + one, 0);
+  }
+
+  async #sweepLane(lane: string, rows: readonly Row[]): Promise<number> {
+    if (this.#sweeping.has(lane)) return rows.length;
+    this.#sweeping.add(lane);
+    try {
+      return await emptyLocations(this.#deps, rows);
+    } finally {
+      this.#sweeping.delete(lane);
+    }
+  }
+}
+
+/** One sweep over everything, to its end; gives how many rows are left. */
+export function sweepWithdrawals(deps: Dependencies): Promise<number> {
+  return new Withdrawals(deps).sweep();
 }
 
 /** What is still to be emptied, those of live ApiKeys included, by the destination's name. */
@@ -31,37 +80,44 @@ async function leftoversOf({ store, resources }: Dependencies): Promise<Readonly
   return new Map([...counts].map(([uid, count]) => [uid === secretDestinationUid ? 'Secret' : (names.get(uid) ?? uid), count]));
 }
 
-async function emptyLocations(deps: Dependencies, rows: Awaited<ReturnType<Store['listWithdrawing']>>): Promise<number> {
-  const live = new Set(deps.resources.list('ApiKey').map((metadata) => metadata.uid));
+/** A few at a time; gives how many are left. */
+async function emptyLocations(deps: Dependencies, rows: readonly Row[]): Promise<number> {
+  const queue = rows.values();
   let left = 0;
-  /** By destination: one that is down is told of once, and not once per key. */
-  const failed = new Map<string, { readonly count: number; readonly failure: Failure }>();
-  for (const row of rows) {
-    if (live.has(row.apiKeyUid)) continue;
-    try {
-      deps.assertLeading();
-      const destination = await deps.destinations.open(row.location.destinationUid);
-      const reading = await destination.readMark(row.location);
-      // Read after the mark: a new resource of this name takes the row over before it writes there.
-      const rows = (await deps.store.readKey(row.apiKeyUid)).deliveries;
-      if (!rows.some((one) => one.id === row.id && one.state === 'withdrawing')) continue;
-      const ours = reading.kind === 'marked' && isOurs(deps.installationId, row.ref, reading.mark);
-      const outcome = ours ? await destination.withdraw(row.location, reading) : 'withdrawn';
-      if (outcome === 'withdrawn') await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
-      else left += 1;
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      if (await isVanished(deps, row.location.destinationUid)) {
-        await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
-        tellLeftBehind(deps, row.ref, row.location);
-        continue;
-      }
-      left += 1;
-      const { destinationUid } = row.location;
-      failed.set(destinationUid, { count: (failed.get(destinationUid)?.count ?? 0) + 1, failure: error });
+  const failures: Failure[] = [];
+  const worker = async (): Promise<void> => {
+    for (const row of queue) {
+      const outcome = await emptyLocation(deps, row);
+      if (outcome !== 'ended') left += 1;
+      if (outcome instanceof Failure) failures.push(outcome);
     }
-  }
-  for (const { count, failure } of failed.values())
-    deps.log.warn('not withdrawn yet', { count, reason: failure.reason, message: failure.message });
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  // A destination that is down is told of once, and not once per key.
+  const [failure] = failures;
+  if (failure !== undefined)
+    deps.log.warn('not withdrawn yet', { count: failures.length, reason: failure.reason, message: failure.message });
   return left;
+}
+
+/** The row has ended, or the location is not as it was looked at (`lost`), or why it could not be emptied now. */
+async function emptyLocation(deps: Dependencies, row: Row): Promise<'ended' | 'lost' | Failure> {
+  try {
+    deps.assertLeading();
+    const destination = await deps.destinations.open(row.location.destinationUid);
+    const reading = await destination.readMark(row.location);
+    // Read after the mark: a new resource of this name takes the row over before it writes there.
+    const rows = (await deps.store.readKey(row.apiKeyUid)).deliveries;
+    if (!rows.some((one) => one.id === row.id && one.state === 'withdrawing')) return 'ended';
+    const ours = reading.kind === 'marked' && isOurs(deps.installationId, row.ref, reading.mark);
+    if (ours && (await destination.withdraw(row.location, reading)) === 'lost') return 'lost';
+    await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
+    return 'ended';
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    if (!(await isVanished(deps, row.location.destinationUid))) return error;
+    await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
+    tellLeftBehind(deps, row.ref, row.location);
+    return 'ended';
+  }
 }

@@ -346,8 +346,8 @@ export interface Store {
   readKey(uid: string): Promise<KeyState>;
   /** Uids of all keys that are not released: for resyncs and sweeps. */
   listKeys(): Promise<readonly ApiKeyRef[]>;
-  /** Deliveries `withdrawing`, oldest first: the sweeper's work list. */
-  listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
+  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
   /**
    * Notes which keys a look found to be without their resource: the first look that does dates them, and looks that are `unsure`
    * change nothing. All others are forgotten. Gives those of `missing`. Needs no fence: it decides nothing.

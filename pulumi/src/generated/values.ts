@@ -207,7 +207,7 @@ export interface KeywrightValuesOperatorArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesOperatorServiceAccountArgs> | undefined;
   /** How long a leader that fell silent is waited for, 5s to 10m. */
   leaseDuration?: pulumi.Input<string> | undefined;
-  /** How many ApiKeys are reconciled at the same time. */
+  /** How many ApiKeys are reconciled at the same time, and how many calls go to one destination at the same time. */
   concurrency?: pulumi.Input<number> | undefined;
   /** How long the deletion of an ApiKey waits for a destination that does not answer. */
   withdrawDeadline?: pulumi.Input<string> | undefined;

@@ -435,6 +435,19 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         expect(await store.listWithdrawing(1)).toHaveLength(1);
       });
 
+      test('lists the withdrawals of one destination alone', async () => {
+        const ids = new Map<string, string>();
+        for (const destinationUid of [randomUUID(), randomUUID()]) {
+          const target = uniqueTarget();
+          const request = await minted({ targets: [{ ...target, location: { ...target.location, destinationUid } }] });
+          const [delivery] = (await store.readKey(request.ref.uid)).deliveries;
+          await store.beginWithdrawal(request.ref.uid, [delivery?.id ?? ''], later);
+          ids.set(destinationUid, delivery?.id ?? '');
+        }
+        for (const [destinationUid, id] of ids)
+          expect((await store.listWithdrawing(1_000, destinationUid)).map((one) => one.id)).toEqual([id]);
+      });
+
       test('counts withdrawals by destination, until they are done', async () => {
         const target = uniqueTarget();
         const { ref } = await minted({ targets: [target] });

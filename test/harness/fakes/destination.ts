@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../../../operator/src/domain/time.ts';
 import { waiting } from '../../../operator/src/domain/failure.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
@@ -71,6 +72,11 @@ export class FakeDestination implements Destination {
   readonly #last = new Map<string, Slot>();
   readonly #stages: boolean;
   #revision = 0;
+  #hanging: { readonly operations: readonly Operation[] | undefined; readonly released: Promise<void> } | undefined;
+  #release: () => void = () => {};
+  #cutOff: (error: Error) => void = () => {};
+  #pending = 0;
+  #slow: { readonly clock: Clock; readonly ms: number } | undefined;
   #failing: { readonly error: Error; readonly operations: readonly Operation[] | undefined; left: number } | undefined;
 
   constructor(options: FakeDestinationOptions = {}) {
@@ -78,11 +84,13 @@ export class FakeDestination implements Destination {
   }
 
   async readMark(location: Location): Promise<Reading> {
+    await this.#wait('readMark');
     this.#begin('readMark', location);
     return this.#reading(location.path);
   }
 
   async readValue(location: Location): Promise<DeliveredValue | undefined> {
+    await this.#wait('readValue');
     this.#begin('readValue', location);
     const slot = this.#slots.get(location.path);
     const entries = slot?.staged?.entries ?? slot?.entries;
@@ -99,6 +107,7 @@ export class FakeDestination implements Destination {
     _attemptId: string,
   ): Promise<WriteOutcome> {
     refuseForeign(observed);
+    await this.#wait('write');
     this.#begin('write', location);
     const { path } = location;
     if (this.#stages) return this.#stage(path, revealEntries(record), mark, observed);
@@ -113,6 +122,7 @@ export class FakeDestination implements Destination {
   }
 
   async promote(location: Location, mark: Mark, observed: Reading): Promise<WriteOutcome> {
+    await this.#wait('promote');
     this.#begin('promote', location);
     if (this.#stages) return this.#publish(location.path, mark, observed);
     const reading = this.#reading(location.path);
@@ -122,6 +132,7 @@ export class FakeDestination implements Destination {
 
   async withdraw(location: Location, observed: Reading): Promise<'withdrawn' | 'lost'> {
     refuseForeign(observed);
+    await this.#wait('withdraw');
     this.#begin('withdraw', location);
     const now = this.#reading(location.path);
     if (now.kind === 'absent') return 'withdrawn';
@@ -132,6 +143,7 @@ export class FakeDestination implements Destination {
   }
 
   async probe(): Promise<void> {
+    await this.#wait('probe');
     this.#begin('probe', undefined);
   }
 
@@ -145,9 +157,41 @@ export class FakeDestination implements Destination {
     this.#failing = { error, operations: options.operations, left: options.count ?? 1 };
   }
 
+  /**
+   * Calls (of these operations, if given) are taken and not answered, until {@link heal}: then they are carried out, late, as a
+   * server does that was only slow.
+   */
+  hang(operations?: readonly Operation[]): void {
+    this.#release();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => undefined);
+    this.#hanging = { operations, released: promise };
+    this.#release = resolve;
+    this.#cutOff = reject;
+  }
+
+  /** Who called is gone: the calls that hang come to nothing. Later ones hang as before. */
+  abandon(): void {
+    this.#cutOff(waiting('DestinationUnavailable', 'the connection was lost'));
+    if (this.#hanging !== undefined) this.hang(this.#hanging.operations);
+  }
+
+  /** Calls that are not answered yet. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Every call takes so long by the clock; 0 = none. */
+  slowDown(clock: Clock, ms: number): void {
+    this.#slow = ms === 0 ? undefined : { clock, ms };
+  }
+
   /** Answers again. */
   heal(): void {
     this.#failing = undefined;
+    this.#hanging = undefined;
+    this.#slow = undefined;
+    this.#release();
     this.onStep = undefined;
   }
 
@@ -255,6 +299,18 @@ export class FakeDestination implements Destination {
     } else if (!isSame(slot, slot.entries, mark)) return { kind: 'lost' };
     const reading = this.#reading(path);
     return { kind: 'written', providerVersion: 'providerVersion' in reading ? reading.providerVersion : '', reading };
+  }
+
+  async #wait(operation: Operation): Promise<void> {
+    const hanging = this.#hanging;
+    const slow = this.#slow;
+    this.#pending += 1;
+    try {
+      if (hanging !== undefined && (hanging.operations?.includes(operation) ?? true)) await hanging.released;
+      if (slow !== undefined) await slow.clock.sleep(slow.ms);
+    } finally {
+      this.#pending -= 1;
+    }
   }
 
   #begin(operation: Operation, location: Location | undefined): void {

@@ -66,7 +66,7 @@ export class FakeResources implements Resources {
   readonly #server = new Map<string, Stored>();
   readonly #cache = new Map<string, ObjectMeta | KubeObject>();
   readonly #listeners = new Set<(event: ResourceEvent) => void>();
-  #held: (() => void)[] | undefined;
+  #held: { readonly event: ResourceEvent; readonly apply: () => void }[] | undefined;
   #started = false;
   #lastVersion = 0;
   #lastUid = 0;
@@ -183,7 +183,21 @@ export class FakeResources implements Resources {
   releaseWatch(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const deliver of held) deliver();
+    for (const { event, apply } of held) {
+      apply();
+      this.#emit(event);
+    }
+  }
+
+  /** The watch that was held broke: what happened meanwhile shows in a new list alone. */
+  relist(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const { event, apply } of held) {
+      apply();
+      if (event.type === 'delete') this.#emit({ ...event, initial: true });
+    }
+    this.resync();
   }
 
   /** Sends every object again as an initial event: what a relist does. */
@@ -374,12 +388,12 @@ export class FakeResources implements Resources {
   }
 
   #deliver(event: ResourceEvent, apply: () => void): void {
-    const run = () => {
-      apply();
-      this.#emit(event);
-    };
-    if (this.#held === undefined) run();
-    else this.#held.push(run);
+    if (this.#held !== undefined) {
+      this.#held.push({ event, apply });
+      return;
+    }
+    apply();
+    this.#emit(event);
   }
 
   #emit(event: ResourceEvent): void {

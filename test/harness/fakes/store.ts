@@ -200,10 +200,11 @@ export class MemoryStore implements Store {
     });
   }
 
-  async listWithdrawing(limit: number): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
+  async listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
     return await this.#read('listWithdrawing', ({ keys, deliveries }) => {
       const found = deliveries
         .filter((one) => one.state === 'withdrawing')
+        .filter(({ location }) => destinationUid === undefined || location.destinationUid === destinationUid)
         .sort((a, b) => (a.withdrawingSince ?? 0) - (b.withdrawingSince ?? 0));
       return found.slice(0, limit).map((one) => ({ ...one, ref: existing(keys, one.apiKeyUid).ref }));
     });

@@ -19,7 +19,7 @@ function manualQueue(concurrency = 1) {
     clock,
     concurrency,
     onError: (_key, error) => errors.push(error),
-    handle: (key, signal) => {
+    handle: (key, { signal }) => {
       const { promise, resolve } = Promise.withResolvers<Next>();
       const finish = async (next: Next = { kind: 'awaitChange' }) => {
         resolve(next);
@@ -66,6 +66,69 @@ describe('the work queue', () => {
     queue.add('newer');
     for (const at of [0, 1, 2, 3]) await runs[at]?.finish();
     expect(keys()).toEqual(['busy', 'high', 'low', 'newer']);
+  });
+
+  it('handles other keys with the worker of one that is away, and lets that one go on before keys that have not begun', async () => {
+    const clock = new FakeClock();
+    const begun: string[] = [];
+    const gates = new Map<string, () => void>();
+    const queue = new WorkQueue<string>({
+      clock,
+      concurrency: 1,
+      onError: () => {},
+      handle: async (key, worker) => {
+        begun.push(key);
+        const outside = (name: string) => new Promise<void>((resolve) => gates.set(name, resolve));
+        if (key !== 'inside') await worker.away(() => outside(key));
+        else await outside(key);
+        begun.push(`${key} again`);
+        return { kind: 'awaitChange' };
+      },
+    });
+    queue.start();
+    for (const key of ['a', 'b', 'inside', 'later']) queue.add(key);
+    await clock.advance(0);
+    expect(begun).toEqual(['a', 'b', 'inside']);
+    gates.get('a')?.();
+    await clock.advance(0);
+    expect(begun).toEqual(['a', 'b', 'inside']);
+    expect([queue.inFlight(), queue.depth()]).toEqual([3, 1]);
+    gates.get('inside')?.();
+    await clock.advance(0);
+    expect(begun).toEqual(['a', 'b', 'inside', 'inside again', 'a again', 'later']);
+    for (const key of ['b', 'later']) gates.get(key)?.();
+    await clock.advance(0);
+    expect(queue.idle()).toBe(true);
+  });
+
+  it('counts several absences of one key as one, and none after its end', async () => {
+    const clock = new FakeClock();
+    let most = 0;
+    let inside = 0;
+    const late: (() => void)[] = [];
+    const queue = new WorkQueue<number>({
+      clock,
+      concurrency: 2,
+      onError: () => {},
+      handle: async (_key, worker) => {
+        inside += 1;
+        most = Math.max(most, inside);
+        inside -= 1;
+        // One of them ends after the key.
+        void worker.away(() => new Promise<void>((resolve) => late.push(resolve)));
+        await Promise.race([worker.away(async () => undefined), clock.sleep(1)]);
+        return { kind: 'awaitChange' };
+      },
+    });
+    queue.start();
+    for (let key = 0; key < 20; key += 1) queue.add(key);
+    for (let step = 0; step < 30; step += 1) await clock.advance(1);
+    expect(queue.idle()).toBe(true);
+    for (const end of late) end();
+    await clock.advance(1);
+    queue.add(99);
+    await clock.advance(5);
+    expect([queue.idle(), most]).toEqual([true, 1]);
   });
 
   it('lifts a low key that is added again with high priority', async () => {

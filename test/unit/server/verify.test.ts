@@ -127,13 +127,7 @@ describe('POST /v1/verify', () => {
     ['key_expired', 401, { version: { expiresAt: 1 }, catalog: strict }, {}, 'The API key has expired.'],
     ['key_suspended', 403, { settings: { suspended: true } }, {}, 'The API key is suspended.'],
     ['owner_inactive', 403, { owner: undefined }, {}, 'The owner of the API key is not active.'],
-    [
-      'access_type_not_allowed',
-      403,
-      { settings: { accessType: 'Gone' } },
-      {},
-      'The access type of the API key is not allowed.',
-    ],
+    ['access_type_not_allowed', 403, { settings: { accessType: 'Gone' } }, {}, 'The access type of the API key is not allowed.'],
     [
       'source_not_allowed',
       403,

@@ -1,4 +1,4 @@
-import { Failure, stalled, waiting, type FailureDetail } from '../../domain/failure.ts';
+import { Failure, stalled, unanswered, waiting, type FailureDetail } from '../../domain/failure.ts';
 import { noAws } from '../untrusted.ts';
 import { TransportFault } from './transport.ts';
 
@@ -84,7 +84,7 @@ export function judge(error: unknown, right: string): Judged {
     return { kind: badLogins.includes(name) ? 'credentials' : 'failed', failure: waiting('DestinationUnavailable', sentence) };
   }
   if (status !== undefined && status >= 500) {
-    return { kind: 'passing', failure: waiting('DestinationUnavailable', `AWS failed (${status})`) };
+    return { kind: 'passing', failure: unanswered('DestinationUnavailable', `AWS failed (${status})`) };
   }
   if (status !== undefined && status >= 300 && status < 400) {
     const text = `the endpoint redirects elsewhere (${status}), which is not followed`;

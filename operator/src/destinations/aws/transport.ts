@@ -2,6 +2,7 @@ import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager
 import { Agent, request, type Dispatcher } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
+import { boundBy } from '../deadline.ts';
 
 /** Why there is no answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
@@ -54,7 +55,7 @@ export interface TransportOptions {
 export function openTransport({ timeoutMs, mayLoopback }: TransportOptions): Transport {
   const agent = new Agent({ connect: { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) } });
   const send = async (url: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>) => {
-    const signal = AbortSignal.timeout(timeoutMs);
+    const signal = boundBy(timeoutMs);
     try {
       const answer = await request(url, { ...options, dispatcher: agent, signal });
       const body = await readAnswerBody(answer.body);

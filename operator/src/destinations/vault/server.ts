@@ -1,4 +1,4 @@
-import { waiting, type FailureDetail } from '../../domain/failure.ts';
+import { unanswered, waiting, type FailureDetail } from '../../domain/failure.ts';
 import type { Plaintext } from '../../domain/plaintext.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { noVault } from '../untrusted.ts';
@@ -95,7 +95,8 @@ function judge(error: unknown): VaultAnswer {
   if (!isOfVault(statusCode, body)) throw noVault({ class: 'answer', text: strangeStatus(statusCode) });
   const kind = kinds.get(statusCode);
   if (kind !== undefined) return { kind, statusCode, body };
-  throw waiting('DestinationUnavailable', sentence(statusCode, body));
+  const failed = statusCode >= 500 ? unanswered : waiting;
+  throw failed('DestinationUnavailable', sentence(statusCode, body));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Agent, request } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
+import { boundBy } from '../deadline.ts';
 
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
@@ -65,7 +66,7 @@ export function openTransport(options: TransportOptions): Transport {
   const agent = new Agent({ connect: { ...connect, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
-      const signal = AbortSignal.timeout(own);
+      const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
         const answer = await request(uri, {

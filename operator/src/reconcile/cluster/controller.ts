@@ -27,6 +27,8 @@ const counting = 'counts';
 /** Not an object: the search for catalogs in the store that went while nobody looked. */
 const strays = 'strays';
 const concurrency = 4;
+/** KeyDestinations that are tried at one time; one that hangs must not keep the others waiting, and least of all a right that goes. */
+const probeConcurrency = 16;
 /** The database is asked again sooner than another dependency: everything waits for it. */
 const storeRetryMs = 5_000;
 
@@ -40,6 +42,8 @@ export class ClusterController {
   readonly #init: ClusterControllerInit;
   readonly #deps: ClusterDependencies;
   readonly #queue: WorkQueue<string>;
+  /** KeyDestinations: their passes call servers that may hang. */
+  readonly #probes: WorkQueue<string>;
   readonly #signatures = new Map<string, string>();
   readonly #failures = new Map<string, number>();
   /** What was there at the start and is not in force yet. */
@@ -59,20 +63,25 @@ export class ClusterController {
     this.#settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#queue = new WorkQueue<string>({
+    const work = {
       clock,
-      concurrency,
-      handle: (item) => this.#attempt(item),
-      onError: (item, error) => {
+      handle: (item: string) => this.#attempt(item),
+      onError: (item: string, error: unknown) => {
         this.#report(item, error);
       },
-    });
+    };
+    this.#queue = new WorkQueue<string>({ ...work, concurrency });
+    this.#probes = new WorkQueue<string>({ ...work, concurrency: probeConcurrency });
   }
 
   /** Listens from now on. Call it before the resources start. */
   listen(): void {
     this.#deps.outages.onSuspect((uid) => {
       this.#suspect(uid);
+    });
+    this.#deps.outages.onTurn((uid) => {
+      const name = this.#destinationName(uid);
+      if (name !== undefined) this.#add(`KeyDestination/${name}`);
     });
     this.#unsubscribe = this.#deps.resources.subscribe((event) => {
       this.#onEvent(event);
@@ -84,12 +93,13 @@ export class ClusterController {
     for (const kind of kinds) {
       for (const { name } of this.#deps.resources.list(kind)) {
         if (kind !== 'KeyDestination') this.#outstanding.add(`${kind}/${name}`);
-        this.#queue.add(`${kind}/${name}`);
+        this.#add(`${kind}/${name}`);
       }
     }
     if (this.#outstanding.size === 0) this.#settle();
     this.#queue.add(strays, { priority: 'low' });
     this.#queue.start();
+    this.#probes.start();
   }
 
   /** Everything that was there at the start was looked at, with a database that answered. */
@@ -105,19 +115,28 @@ export class ClusterController {
   /** Stops taking work and waits for what is in flight; false when that took longer. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    return this.#queue.drain(timeoutMs);
+    const drained = await Promise.all([this.#queue.drain(timeoutMs), this.#probes.drain(timeoutMs)]);
+    return drained.every(Boolean);
   }
 
   idle(): boolean {
-    return this.#queue.idle();
+    return this.#queue.idle() && this.#probes.idle();
   }
 
   depth(): number {
-    return this.#queue.depth();
+    return this.#queue.depth() + this.#probes.depth();
   }
 
   inFlight(): number {
-    return this.#queue.inFlight();
+    return this.#queue.inFlight() + this.#probes.inFlight();
+  }
+
+  #add(item: string, options: Parameters<WorkQueue<string>['add']>[1] = {}): void {
+    (item.startsWith('KeyDestination/') ? this.#probes : this.#queue).add(item, options);
+  }
+
+  #destinationName(uid: string): string | undefined {
+    return this.#deps.resources.list('KeyDestination').find((one) => one.uid === uid)?.name;
   }
 
   #onEvent(event: ResourceEvent): void {
@@ -130,10 +149,10 @@ export class ClusterController {
     else this.#signatures.set(item, signature);
     this.#failures.delete(item);
     const priority: Priority = event.initial ? 'low' : 'high';
-    this.#queue.add(item, { priority });
+    this.#add(item, { priority });
     // A first list brings everybody anyway.
     if (event.initial) return;
-    for (const other of this.#concerned(kind, metadata.name)) this.#queue.add(other, { priority });
+    for (const other of this.#concerned(kind, metadata.name)) this.#add(other, { priority });
   }
 
   /** A key's own call failed: a probe finds out whether that is the whole destination. */
@@ -141,7 +160,7 @@ export class ClusterController {
     const metadata = this.#deps.resources.list('KeyDestination').find((one) => one.uid === uid);
     if (metadata === undefined) return;
     const at = this.#deps.outages.probeAt({ uid, generation: metadata.generation });
-    this.#queue.add(`KeyDestination/${metadata.name}`, { at });
+    this.#add(`KeyDestination/${metadata.name}`, { at });
   }
 
   /** Objects of these kinds whose own status speaks of another one. */
@@ -234,7 +253,7 @@ export class ClusterController {
         .filter(({ uid }) => uids.has(uid))
         .map(({ name }) => `KeyDestination/${name}`),
     ];
-    for (const item of items) this.#queue.add(item, { priority: 'low' });
+    for (const item of items) this.#add(item, { priority: 'low' });
     return { kind: 'awaitChange' };
   }
 

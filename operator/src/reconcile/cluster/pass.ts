@@ -11,6 +11,7 @@ import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outage
 import { sameStatus } from '../reconciler.ts';
 import { specRequester } from '../requester.ts';
 import { conditionsOf } from '../status.ts';
+import { withinHardDeadline } from '../traffic.ts';
 import type { Counts } from './counts.ts';
 import { catalogFaults, type Claim } from './faults.ts';
 import type { InForce } from './inforce.ts';
@@ -272,8 +273,9 @@ function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
       const isNew = metadata.deletionTimestamp === undefined && metadata.finalizers?.includes(finalizer) !== true;
       if (isNew) return { kind: 'finalize' };
       const wasDown = isKnownDown(outages, resource);
-      const failure = await probeWhenDue(deps, resource);
-      healed = wasDown && failure === undefined;
+      // Where a probe is answered, the calls of the keys may still be refused.
+      const failure = (await probeWhenDue(deps, resource)) ?? outages.callFailure(metadata.uid);
+      healed = failure === undefined && (wasDown || outages.takeMended(metadata.uid));
       if (metadata.deletionTimestamp === undefined) return planDestination(resource, { keys: 0, failure });
       // A pass over a key asks the cache whether the destination is leaving, after its row is there and before it writes:
       // the rows are counted only when the cache says so too.
@@ -339,9 +341,10 @@ function checkedAt(outages: Outages, resource: Kinds['KeyDestination'], plan: Cl
   return same && last !== undefined && probedAt < Date.parse(last) + probeEveryMs ? last : formatInstant(probedAt);
 }
 
-async function probe({ destinations }: ClusterDependencies, uid: string): Promise<Failure | undefined> {
+async function probe({ destinations, clock }: ClusterDependencies, uid: string): Promise<Failure | undefined> {
   try {
-    await (await destinations.open(uid)).probe();
+    const destination = await destinations.open(uid);
+    await withinHardDeadline(clock, destination.probe());
     return undefined;
   } catch (error) {
     if (error instanceof Failure) return error;

@@ -76,6 +76,11 @@ interface Connections {
   readonly key: string;
   /** Calls share few connections: HTTP/2, where each carries many at once. */
   readonly calls: Dispatcher;
+  /**
+   * Calls for Secrets: deliveries, which an admission webhook may keep waiting. Over HTTP/1.1 (a proxy may offer no other) a
+   * connection carries one call at a time, and a few that hang would leave none for the others.
+   */
+  readonly secrets: Dispatcher;
   /** Each watch has an HTTP/1.1 connection of its own, so that one slow reader holds up nobody else. */
   readonly watches: Dispatcher;
 }
@@ -181,16 +186,17 @@ export class KubeClient {
     this.#isClosed = true;
     const connections = this.#connections;
     this.#connections = undefined;
-    await Promise.all([connections?.calls.destroy(), connections?.watches.destroy()]);
+    const all = connections === undefined ? [] : [connections.calls, connections.secrets, connections.watches];
+    await Promise.all(all.map((one) => one.destroy()));
   }
 
   async #once(request: KubeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<KubeAnswer> {
     const startedMs = this.#init.clock.monotonicMs();
     try {
       const access = await this.#access();
-      const { calls } = await this.#connect(access);
+      const { calls, secrets } = await this.#connect(access);
       const deadline = AbortSignal.timeout(timeoutMs);
-      const answer = await calls.request({
+      const answer = await (request.kind === 'Secret' ? secrets : calls).request({
         ...this.#options(access, request),
         signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
         // Besides the deadline: undici probes a silent HTTP/2 connection when these pass, and replaces a dead one.
@@ -249,7 +255,7 @@ export class KubeClient {
     this.#connections = openConnections(access);
     if (old !== undefined) {
       // Calls in flight end on the old connections; watches come back on the new ones.
-      old.calls.close().catch(() => undefined);
+      for (const one of [old.calls, old.secrets]) one.close().catch(() => undefined);
       await old.watches.destroy();
     }
     return this.#connections;
@@ -269,12 +275,14 @@ function openConnections(access: Access): Connections {
     return {
       key: access.connectionKey,
       calls: new ProxyAgent({ ...proxied }),
+      secrets: new ProxyAgent({ ...proxied }),
       watches: new ProxyAgent({ ...proxied, allowH2: false }),
     };
   }
   return {
     key: access.connectionKey,
     calls: new Agent({ ...calls, ...(connect === undefined ? {} : { connect }) }),
+    secrets: new Agent({ ...calls, ...(connect === undefined ? {} : { connect }) }),
     watches: new Agent({ allowH2: false, ...(connect === undefined ? {} : { connect }) }),
   };
 }

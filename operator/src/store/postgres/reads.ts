@@ -99,11 +99,14 @@ export async function listKeys(context: StoreContext): Promise<readonly ApiKeyRe
 export async function listWithdrawing(
   context: StoreContext,
   limit: number,
+  destinationUid?: string,
 ): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
+  const only = destinationUid ?? null;
   const query = sql<{ delivery: DeliveryJson; ref: ApiKeyRef }>`
     select ${deliveryJson} as delivery, json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref
     from keywright.delivery d join keywright.apikey k on k.uid = d.apikey_uid
-    where d.state = 'withdrawing' order by d.withdrawing_since, d.seq limit ${limit}`;
+    where d.state = 'withdrawing' and (${only}::text is null or d.destination_uid = ${only})
+    order by d.withdrawing_since, d.seq limit ${limit}`;
   const { rows } = await attempt(context, 'listWithdrawing', () => query.execute(context.db));
   return rows.map(({ delivery, ref }) => ({ ...toDelivery(delivery), ref }));
 }

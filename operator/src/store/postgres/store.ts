@@ -49,24 +49,55 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
+  return storeOver(contextOf(options, { current: undefined }));
+}
+
+/** Connections of the store that {@link openPostgresStores} sets apart. */
+const apartSize = 4;
+
+/**
+ * The store twice, under one fence: `apart` has connections of its own, so that who uses it waits for no other caller. Close
+ * both.
+ */
+export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
+  const fence: Fence = { current: undefined };
+  return {
+    store: storeOver(contextOf(options, fence)),
+    apart: storeOver(contextOf({ ...options, poolSize: apartSize }, fence)),
+  };
+}
+
+/** The fence that was taken through any of the stores that share it. */
+interface Fence {
+  current: number | undefined;
+}
+
+interface FencedContext extends StoreContext {
+  readonly pool: WritablePool;
+  readonly taken: Fence;
+}
+
+function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
   const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const pool = new WritablePool({ address, limits, size: poolSize, log });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  let fence: number | undefined;
-  const context: StoreContext = { db, clock, models: new CatalogModels(), actor, fence: () => fence };
+  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, taken: fence };
+}
+
+function storeOver(context: FencedContext): Store {
   return {
     installationId: () => installationId(context),
     schemaVersion: () => schemaVersion(context),
     claimCluster: (clusterUid) => claimCluster(context, clusterUid),
     checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
-    takeFence: async () => (fence = await takeFence(context)),
+    takeFence: async () => (context.taken.current = await takeFence(context)),
     now: () => databaseNow(context),
     beat: () => beat(context),
-    surveyPrimary: () => pool.survey(),
+    surveyPrimary: () => context.pool.survey(),
     readKey: (uid) => readKey(context, uid),
     listKeys: () => listKeys(context),
-    listWithdrawing: (limit) => listWithdrawing(context, limit),
+    listWithdrawing: (limit, destinationUid) => listWithdrawing(context, limit, destinationUid),
     noteMissing: (look, now) => noteMissing(context, look, now),
     listMissing: () => listMissing(context),
     confirmMissing: (uids, actor) => confirmMissing(context, uids, actor),
@@ -108,6 +139,6 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     readFeed: (from, limit) => readFeed(context, from, limit),
     prune: (before, after) => prune(context, before, after),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
-    close: () => db.destroy(),
+    close: () => context.db.destroy(),
   };
 }

@@ -1,0 +1,28 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Destination } from './port.ts';
+
+const overall = new AsyncLocalStorage<AbortSignal>();
+
+/**
+ * The destination with a deadline over each of its calls as a whole, in milliseconds: logins, retries and all requests that the
+ * call makes share it. Whoever sends a request under it asks {@link boundBy}.
+ */
+export function withDeadline(destination: Destination, deadlineMs: number): Destination {
+  const bounded = <T>(call: () => Promise<T>): Promise<T> => overall.run(AbortSignal.timeout(deadlineMs), call);
+  return {
+    readMark: (location) => bounded(() => destination.readMark(location)),
+    readValue: (location) => bounded(() => destination.readValue(location)),
+    write: (...write) => bounded(() => destination.write(...write)),
+    promote: (...promotion) => bounded(() => destination.promote(...promotion)),
+    withdraw: (...withdrawal) => bounded(() => destination.withdraw(...withdrawal)),
+    probe: () => bounded(() => destination.probe()),
+    close: () => destination.close(),
+  };
+}
+
+/** The deadline of one request: its own, or what is left of the call that it belongs to. */
+export function boundBy(timeoutMs: number): AbortSignal {
+  const own = AbortSignal.timeout(timeoutMs);
+  const call = overall.getStore();
+  return call === undefined ? own : AbortSignal.any([own, call]);
+}

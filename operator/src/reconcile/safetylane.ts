@@ -1,0 +1,129 @@
+import type { ObjectMeta, ObjectRef } from '../api/meta.ts';
+import { Failure } from '../domain/failure.ts';
+import { WorkQueue, type Next } from '../queue/queue.ts';
+import type { Store } from '../store/port.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { Story } from './events.ts';
+import { askedBy, type Precedence } from './precedence.ts';
+import { reconcileSafety } from './safetypass.ts';
+
+/** What a {@link SafetyLane} needs. */
+export interface SafetyLaneInit {
+  readonly dependencies: Dependencies;
+  /** The store, with connections that nobody else uses. */
+  readonly store: Store;
+  readonly precedence: Precedence;
+  /** The safety pass is over, well or not: a pass over everything is to follow. */
+  readonly onPassed: (key: string) => void;
+  readonly onError: (key: string, error: unknown) => void;
+}
+
+/** Safety passes at one time. */
+const concurrency = 4;
+/** After a pass that failed: the database or the API server did not answer. */
+const retryMs = 1_000;
+
+/**
+ * The queue of ApiKeys that somebody has just changed. Each gets a safety pass ({@link reconcileSafety}) before anything else,
+ * also while a pass over it hangs in a call to a destination, and with workers and database connections that no delivery uses.
+ */
+export class SafetyLane {
+  readonly #init: SafetyLaneInit;
+  readonly #queue: WorkQueue<string>;
+  /** What each ApiKey asked for when an event told of it last. */
+  readonly #heard = new Map<string, string>();
+  /** Events that were told, and that no status was written after. */
+  readonly #told = new Map<string, Story>();
+
+  constructor(init: SafetyLaneInit) {
+    const { onError } = init;
+    this.#init = init;
+    this.#queue = new WorkQueue<string>({
+      ...{ clock: init.dependencies.clock, concurrency, onError },
+      handle: (key) => this.#handle(key),
+    });
+  }
+
+  /**
+   * An event told of an ApiKey. Gives whether it asks for something else than before: then a safety pass is queued. What nobody
+   * has heard of before has nothing yet that could be taken away, or is found by the first pass over everything.
+   */
+  hear(key: string, metadata: ObjectMeta): boolean {
+    const before = this.#heard.get(key);
+    const asks = askedBy(metadata);
+    this.#heard.set(key, asks);
+    if (before === undefined || before === asks) return false;
+    this.#queue.add(key);
+    return true;
+  }
+
+  start(): void {
+    this.#queue.start();
+  }
+
+  /** See {@link WorkQueue.drain}. */
+  drain(timeoutMs: number): Promise<boolean> {
+    return this.#queue.drain(timeoutMs);
+  }
+
+  idle(): boolean {
+    return this.#queue.idle();
+  }
+
+  depth(): number {
+    return this.#queue.depth();
+  }
+
+  inFlight(): number {
+    return this.#queue.inFlight();
+  }
+
+  nextAt(): number | undefined {
+    return this.#queue.nextAt();
+  }
+
+  /** The events that the next status of this ApiKey need not tell again. */
+  toldOf(key: string): Story {
+    return this.#told.get(key) ?? [];
+  }
+
+  /** A status was written that knows of these events. */
+  forgetTold(key: string, told: Story): void {
+    if (this.#told.get(key) === told) this.#told.delete(key);
+  }
+
+  /** The ApiKey is gone. */
+  forget(key: string): void {
+    this.#heard.delete(key);
+    this.#told.delete(key);
+  }
+
+  async #handle(key: string): Promise<Next> {
+    const { dependencies, store, precedence, onPassed } = this.#init;
+    const reading = precedence.begin(key);
+    try {
+      const resource = await dependencies.resources.readLive('ApiKey', refOf(key));
+      if (resource !== undefined) {
+        reading.note(resource.metadata);
+        const told = await reading.act(() => reconcileSafety({ ...dependencies, store }, resource));
+        if (told.length > 0) this.#told.set(key, [...this.toldOf(key), ...told]);
+      }
+      return { kind: 'awaitChange' };
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
+      const { clock, log } = dependencies;
+      log.warn('safety pass not finished', { apiKey: key, reason: error.reason, message: error.message });
+      return { kind: 'at', at: clock.now() + retryMs };
+    } finally {
+      reading.end();
+      onPassed(key);
+    }
+  }
+}
+
+/** `<namespace>/<name>` as a reference. */
+export function refOf(key: string): ObjectRef {
+  const [namespace = '', name = ''] = key.split('/');
+  return { namespace, name };
+}

@@ -1,0 +1,54 @@
+import type { ApiKey } from '../api/kinds.ts';
+import { transient } from '../domain/failure.ts';
+import { formatRef } from '../domain/key.ts';
+import type { EventRecord } from '../resources/port.ts';
+import type { AdmissionState } from './acceptance.ts';
+import type { Action } from './action.ts';
+import type { Dependencies } from './dependencies.ts';
+import { storyOf, type Story } from './events.ts';
+import { execute } from './execute.ts';
+import { observe } from './observe.ts';
+import type { Observed } from './observed.ts';
+import { plan, urgentRules } from './plan.ts';
+
+/** More steps than all safety rules together take. */
+const maxSteps = 20;
+
+/** The steps that take effect in the store alone. */
+const inStoreOnly = ['revokeAll', 'endVersions', 'saveSettings', 'saveHandled', 'setExpiry'] as const;
+
+/**
+ * What an ApiKey, just read live, takes away reaches the store: it is revoked, suspended or narrowed, its versions end sooner.
+ * No destination is called and no status written, so that nothing but the database can hold it up; a pass over everything
+ * follows. Gives the events that were told, so that the status does not tell them again. See {@link Precedence} for why it may
+ * run beside such a pass.
+ */
+export async function reconcileSafety(deps: Dependencies, resource: ApiKey): Promise<Story> {
+  const told: EventRecord[] = [];
+  let last: { readonly before: Observed; readonly action: Action } | undefined;
+  let admission: AdmissionState | undefined;
+  for (let step = 0; step < maxSteps; step += 1) {
+    const observed = await observe(deps, resource, { sights: new Map(), workloads: new Map(), compare: 'none', admission });
+    if (last !== undefined) {
+      const story = storyOf({ ...last, after: observed });
+      for (const event of story) deps.resources.recordEvent('ApiKey', resource.metadata, event);
+      told.push(...story);
+    }
+    const { action, rule } = plan(observed, urgentRules);
+    if (action?.kind === 'checkAdmission') {
+      // Bounded, and shared with others; without an answer what narrows goes on.
+      admission = await deps.admission.check();
+      last = undefined;
+      continue;
+    }
+    if (action === undefined || !isInStoreOnly(action)) return told;
+    deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: rule });
+    last = { before: observed, action };
+    await execute(deps, observed, action);
+  }
+  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+}
+
+function isInStoreOnly(action: Action): action is Extract<Action, { kind: (typeof inStoreOnly)[number] }> {
+  return inStoreOnly.some((kind) => kind === action.kind);
+}
