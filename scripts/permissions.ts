@@ -111,7 +111,7 @@ export function permissionsPage(): string {
     '',
     ...ruleTable(serviceBindingRole.rules),
     '',
-    `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator looks the policy and its binding up at the start and each minute. While one of them is missing it mints nothing new: Ready=False, \`AdmissionPolicyMissing\`. Keys that exist go on working, are copied to where they are missing, and can be revoked; no new version takes the place of one that is lost or due for rotation.`,
+    `With \`KEYWRIGHT_ADMISSION=required\`, the default, the operator compares the policy and its binding with what it would make: at the start, each minute, and before a change of an ApiKey takes effect. While they deviate, are missing or cannot be read, what is written only narrows keys: nothing is minted, delivered anywhere new, prolonged or resumed. It stays held afterwards (Ready=False, \`AdmissionPolicyMissing\`), until somebody with all rights of a create sets the annotation \`${annotations.confirm}\` to the value that the status names. Keys that nobody edited go on working, are repaired, and can be revoked. See [lifecycle](../lifecycle.md#what-the-admission-policy-did-not-judge).`,
     '',
   ].join('\n');
 }

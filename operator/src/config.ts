@@ -121,7 +121,7 @@ const variables = {
   ),
   admission: defaulted(
     'KEYWRIGHT_ADMISSION',
-    'Whether the admission policy must be there before anything new is minted.',
+    'Whether the admission policy must be in force before anything that is written to an ApiKey takes effect.',
     '`required` or `off`',
     'required',
     z.enum(['required', 'off']),
