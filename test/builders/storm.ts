@@ -12,11 +12,12 @@ import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { reconcileSafety } from '../../operator/src/reconcile/safetypass.ts';
 import { Withdrawals } from '../../operator/src/reconcile/sweep.ts';
 import { Traffic } from '../../operator/src/reconcile/traffic.ts';
+import type { AppliedSettings } from '../../operator/src/store/port.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { statusFaults } from '../harness/statusrules.ts';
 import { violations, type Overlap, type Place, type Snapshot } from '../harness/invariants.ts';
 import { isTurn, Turns, type Turn } from './turns.ts';
-import { World, type Staging } from './world.ts';
+import { policyAway, World, type Staging } from './world.ts';
 
 /** The process ended here. It is no Failure: nothing in the program may catch it. */
 export class Crash extends Error {}
@@ -87,6 +88,10 @@ export type Happening =
     }
   | { readonly do: 'targets'; readonly to: keyof typeof targetLists }
   | { readonly do: 'suspend'; readonly on: boolean }
+  /** Somebody edits the settings of the key: together with a field that is invalid, or as an edit should be. */
+  | { readonly do: 'edit'; readonly valid: boolean }
+  /** The admission policy goes, or is there again; it is required from the first of these on. */
+  | { readonly do: 'policy'; readonly on: boolean }
   | { readonly do: 'pause'; readonly on: boolean }
   | { readonly do: 'revoke' }
   | { readonly do: 'delete' }
@@ -99,6 +104,8 @@ export type Happening =
 type Where = 'vault' | 'secret';
 /** What somebody writes into a mark who may edit the value beside it. */
 const poison = { keyId: 'poisoned', epoch: 999_999_999, envelope: 'poisoned' };
+/** How the name of a key begins whose settings must never apply. */
+const notJudged = 'not judged';
 /** As the world makes it. */
 const firstVaultUid = 'vault-uid';
 type Reference = 'ApiCatalog' | 'KeyOwner' | 'KeyDestination';
@@ -147,6 +154,7 @@ export class Storm {
   #judged: string | undefined;
   readonly #turns: Turns;
   #restores = 0;
+  #edits = 0;
   #life = new Life(undefined);
   #process: Process;
   /** What the ApiKey asked for when a safety pass had brought that into the store. */
@@ -385,6 +393,15 @@ export class Storm {
       case 'suspend':
         if (key !== undefined) world.updateKey({ suspend: happening.on });
         return;
+      case 'edit':
+        if (key !== undefined) this.#editSettings(happening.valid);
+        return;
+      case 'policy':
+        this.#edits += 1;
+        world.admission = happening.on
+          ? { kind: 'inForce', period: `period-${this.#edits}`, since: world.clock.now() }
+          : policyAway;
+        return;
       case 'pause':
         if (key !== undefined)
           world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': happening.on ? 'true' : undefined });
@@ -411,6 +428,17 @@ export class Storm {
           world.createDestination(`${firstVaultUid}-${this.#restores}`);
         }
     }
+  }
+
+  /** The name of the key says whether the edit may ever apply: only one that is valid, and that the policy judged. */
+  #editSettings(valid: boolean): void {
+    const { world } = this;
+    this.#edits += 1;
+    const mayApply = valid && world.admission.kind !== 'notInForce';
+    world.updateKey({
+      displayName: `${mayApply ? 'judged' : notJudged} ${this.#edits}`,
+      accessType: valid ? 'Integrations' : 'NoSuchType',
+    });
   }
 
   /** By force: nobody here looks after its finalizer. */
@@ -468,12 +496,18 @@ export class Storm {
       const { uid, epoch } = place?.mark ?? {};
       if (right && uid !== 'an-earlier-resource' && epoch !== poison.epoch) this.#tampered.delete(id);
     }
-    for (const violation of [...violations(snapshot), ...this.#givenBack()]) this.#broken.add(violation);
+    for (const violation of [...violations(snapshot), ...this.#givenBack(), ...this.#gained()]) this.#broken.add(violation);
     const [key] = snapshot.resources;
     // A status that was looked at is not looked at again.
     if (key === undefined || key.metadata.resourceVersion === this.#judged) return;
     this.#judged = key.metadata.resourceVersion;
     for (const fault of statusFaults(key)) this.#broken.add(fault);
+  }
+
+  /** P2: settings apply that are invalid, or that the policy did not judge. */
+  #gained(): readonly string[] {
+    const applied = [...this.world.store.database.rows.keys.values()].map(({ settings }) => settings.displayName);
+    return applied.some((name) => name.startsWith(notJudged)) ? ['settings apply that nobody with the right wrote'] : [];
   }
 
   /** What a safety pass took away, and something has given back. */
@@ -486,7 +520,7 @@ export class Storm {
     const isOver = deletionTimestamp !== undefined || key.spec.revoked !== undefined;
     return [
       ...(isOver && isAlive ? ['a version lives after the safety pass over its end'] : []),
-      ...(key.spec.suspend && keys.get(uid)?.settings.suspended === false ? ['a suspension was undone'] : []),
+      ...(key.spec.suspend && !isSuspended(keys.get(uid)) ? ['a suspension was undone'] : []),
     ];
   }
 
@@ -590,6 +624,11 @@ export class Storm {
 function atItsPlace(row: Delivery): Delivery {
   const { destinationUid, path } = row.location;
   return destinationUid.startsWith(firstVaultUid) ? { ...row, location: { destinationUid: firstVaultUid, path } } : row;
+}
+
+/** By the settings that apply, or by those that are proposed; nothing is where there is no key. */
+function isSuspended(key: AppliedSettings | undefined): boolean {
+  return key === undefined || key.settings.suspended || key.proposed?.suspended === true;
 }
 
 /** What a dead process began has come to its end. */

@@ -264,3 +264,35 @@ describe('any sequence of happenings, with crashes', () => {
     );
   }, 300_000);
 });
+
+describe('[S2-1] any sequence of edits, valid or not, with a policy that comes and goes, and crashes', () => {
+  const edit: fc.Arbitrary<Happening> = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('edit' as const), valid: fc.boolean() }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('policy' as const), on: fc.boolean() }) },
+    { weight: 6, arbitrary: happening },
+  );
+
+  it('never lets settings apply that are invalid, or that the policy did not judge', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(edit, { minLength: 3, maxLength: 25 }), async (happenings) => {
+        const storm = await Storm.open();
+        await storm.run(happenings);
+        expect(storm.broken).toEqual([]);
+      }),
+      { numRuns: process.env['CI'] === 'true' ? 500 : 60 },
+    );
+  }, 300_000);
+
+  it('has teeth: an edit that is judged applies, and one that is not is proposed', async () => {
+    const storm = await Storm.open();
+    const settings = () => [...storm.world.store.database.rows.keys.values()][0];
+    await storm.run([{ do: 'policy', on: true }, { do: 'advance', minutes: 1 }, { do: 'delete' }, pass, { do: 'create' }, pass]);
+    await storm.run([{ do: 'edit', valid: true }, pass]);
+    expect(settings()?.settings.displayName).toMatch(/^judged/);
+    await storm.run([{ do: 'policy', on: false }, { do: 'edit', valid: true }, pass, { do: 'policy', on: true }, pass]);
+    expect(settings()).toMatchObject({
+      settings: { displayName: expect.stringMatching(/^judged/) as string },
+      proposed: { displayName: expect.stringMatching(/^not judged/) as string },
+    });
+  });
+});
