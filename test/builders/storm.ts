@@ -12,7 +12,7 @@ import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { reconcileSafety } from '../../operator/src/reconcile/safetypass.ts';
 import { Withdrawals } from '../../operator/src/reconcile/sweep.ts';
 import { Traffic } from '../../operator/src/reconcile/traffic.ts';
-import type { AppliedSettings } from '../../operator/src/store/port.ts';
+import type { KeyRow } from '../../operator/src/store/port.ts';
 import type { FakeDestination, Step } from '../harness/fakes/destination.ts';
 import { statusFaults } from '../harness/statusrules.ts';
 import { violations, type Overlap, type Place, type Snapshot } from '../harness/invariants.ts';
@@ -626,9 +626,9 @@ function atItsPlace(row: Delivery): Delivery {
   return destinationUid.startsWith(firstVaultUid) ? { ...row, location: { destinationUid: firstVaultUid, path } } : row;
 }
 
-/** By the settings that apply, or by those that are proposed; nothing is where there is no key. */
-function isSuspended(key: AppliedSettings | undefined): boolean {
-  return key === undefined || key.settings.suspended || key.proposed?.suspended === true;
+/** By the settings that apply, or by those that are proposed; what is revoked for good, or is no key, needs neither. */
+function isSuspended(key: KeyRow | undefined): boolean {
+  return key?.revokedReason !== undefined || key?.settings.suspended !== false || key.proposed?.suspended === true;
 }
 
 /** What a dead process began has come to its end. */

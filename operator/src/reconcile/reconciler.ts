@@ -69,12 +69,20 @@ export async function reconcile(
     return { next, compared, ready, expiresAt, toldAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'ConflictRetry') return { next: { kind: 'conflict' }, compared: false, ready: false };
+    if (error.reason === 'ConflictRetry') return conflict;
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
     const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
-    return { ...(await fail(deps, resource, error)), compared: false, ready: false, ...waiting };
+    const failed = await fail(deps, resource, error).catch((later: unknown) => {
+      // The resource was changed while this pass failed: what it would say of it is old.
+      if (later instanceof Failure && later.reason === 'ConflictRetry') return undefined;
+      throw later;
+    });
+    return failed === undefined ? conflict : { ...failed, compared: false, ready: false, ...waiting };
   }
 }
+
+/** Somebody was quicker: the next pass looks anew. */
+const conflict: Pass = { next: { kind: 'conflict' }, compared: false, ready: false };
 
 async function runSteps(
   deps: Dependencies,
