@@ -166,7 +166,12 @@ export const samples: Readonly<Record<ApiKind, Patch>> = {
       path: '{namespace}/{name}',
       namespace: 'team',
       caBundle: certificate,
-      auth: { kubernetes: { role: 'keywright', audience: 'vault', mount: 'kubernetes' } },
+      auth: {
+        kubernetes: {
+          ...{ role: 'keywright', audience: 'vault', mount: 'kubernetes' },
+          serviceAccountRef: { name: 'keywright-vault' },
+        },
+      },
     },
   },
 };
@@ -345,6 +350,7 @@ export const fieldRows: readonly FieldRow[] = [
     ['vault.auth.kubernetes.role', 'value', 'other'],
     ['vault.auth.kubernetes.audience', 'value', 'other'],
     ['vault.auth.kubernetes.mount', 'value', 'other'],
+    ['vault.auth.kubernetes.serviceAccountRef.name', 'value', 'other'],
     ['vault.auth.appRole.roleId', 'value', 'b', appRole],
     ['vault.auth.appRole.secretRef.name', 'value', 'b', appRole],
     ['vault.auth.appRole.secretRef.key', 'value', 'b', appRole],

@@ -8,9 +8,12 @@ export interface Loops {
   stop(): Promise<void>;
 }
 
-/** Starts `count` clients that each ask again as soon as they have an answer. `ask` gets a pool with a connection for each. */
-export function startLoops(url: string, count: number, ask: (pool: Pool) => Promise<void>): Loops {
-  const pool = new Pool(url, { connections: count });
+/**
+ * Starts `count` clients that each ask again as soon as they have an answer. `ask` gets a pool with a connection for each, or with
+ * `connections` where a listener keeps no more of one source.
+ */
+export function startLoops(url: string, count: number, ask: (pool: Pool) => Promise<void>, connections = count): Loops {
+  const pool = new Pool(url, { connections });
   const state = { answered: 0, stopped: false };
   const loop = async (): Promise<void> => {
     while (!state.stopped) {

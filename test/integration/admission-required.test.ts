@@ -273,7 +273,7 @@ describe('the operator under its own role, with KEYWRIGHT_ADMISSION=required', (
     [
       'is ignored when it fails',
       'validatingadmissionpolicies',
-      { spec: { failurePolicy: 'Ignore', validations: [{ expression: '[][0]' }] } },
+      { spec: { failurePolicy: 'Ignore', validations: [{ expression: 'object.spec.nothing.at.all == 1' }] } },
     ],
     ['has another text', 'validatingadmissionpolicies', { spec: { validations: [{ expression: 'true' }] } }],
     [
@@ -289,7 +289,7 @@ describe('the operator under its own role, with KEYWRIGHT_ADMISSION=required', (
     const before = (await read(name)).status?.currentKey;
     const path = `${admissionRoot}/${plural}/${admissionPolicyName}`;
     expect((await kube.request('PATCH', path, { body: weakened, contentType })).status).toBe(200);
-    const edit = { suspend: false, endpoints: ['list-things', 'list-others'], expiry: { never: true } };
+    const edit = { suspend: false, endpoints: ['list-things', 'list-others'], expiry: { after: null, never: true } };
     const deliverTo = [
       { name: 'local', secret: { name } },
       { name: 'mine', secret: { name: `${name}-mine` } },

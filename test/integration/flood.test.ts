@@ -11,6 +11,7 @@ import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Clock } from '../../operator/src/domain/time.ts';
 import { PepperRing } from '../../operator/src/keys/pepper.ts';
 import type { Listener } from '../../operator/src/server/listener.ts';
+import { healthLimits } from '../../operator/src/server/connections.ts';
 import { noProtection } from '../../operator/src/server/protection.ts';
 import { startHealthServer, startVerifyServer } from '../../operator/src/server/start.ts';
 import type { Store } from '../../operator/src/store/port.ts';
@@ -201,7 +202,7 @@ describe('probes', { timeout: 180_000 }, () => {
       const answer = await pool.request({ path: '/readyz', method: 'GET' });
       await answer.body.dump();
       expect(answer.statusCode).toBe(200);
-    });
+    }, healthLimits.unprovenPerSource);
     try {
       await until(() => loops.answered >= 2_000, { ...patience, what: 'many probes' });
       for (let asked = 0; asked < 5; asked += 1) expect(await authorizer.ask(good.token)).toBe('allowed');

@@ -83,10 +83,15 @@ export class AdmissionGate {
   }
 
   async #checkForEver(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#init;
+    let checkedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
-      const pauseMs = this.#state.kind === 'inForce' ? checkEveryMs : checkAwayEveryMs;
-      await this.#init.clock.sleep(pauseMs, signal).catch(() => undefined);
-      if (!signal.aborted) await this.check();
+      // In short steps: a check that an edit asked for may find the policy gone meanwhile.
+      await clock.sleep(checkAwayEveryMs, signal).catch(() => undefined);
+      const isDue = this.#state.kind !== 'inForce' || clock.monotonicMs() - checkedAtMs >= checkEveryMs;
+      if (signal.aborted || !isDue) continue;
+      await this.check();
+      checkedAtMs = clock.monotonicMs();
     }
   }
 

@@ -56,7 +56,8 @@ export class Heartbeat {
       assertLeading();
       await store.beat();
     } catch (error) {
-      if (error instanceof FenceLost) onFenceLost();
+      // One that was under way when the leader stopped tells nobody anything.
+      if (error instanceof FenceLost && !this.#stop.signal.aborted) onFenceLost();
       // What needs the database says itself that it does not answer.
       else if (error instanceof Failure) log.debug('no heartbeat', { reason: error.reason, message: error.message });
       else log.error('no heartbeat', { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' });

@@ -257,14 +257,15 @@ function callMetrics(registry: Registry): CallMetrics {
     callBuckets,
   );
   return {
-    storeCalled: ({ durationMs, ...labels }) => {
-      store.observe(labels, durationMs / 1000);
+    // Labels by name: a sample may carry more than that, and prom-client throws at a label that it does not know.
+    storeCalled: ({ durationMs, operation, outcome }) => {
+      store.observe({ operation, outcome }, durationMs / 1000);
     },
-    destinationCalled: ({ durationMs, ...labels }) => {
-      destination.observe(labels, durationMs / 1000);
+    destinationCalled: ({ durationMs, destination: kind, operation, outcome }) => {
+      destination.observe({ destination: kind, operation, outcome }, durationMs / 1000);
     },
-    apiCalled: ({ durationMs, ...labels }) => {
-      api.observe(labels, durationMs / 1000);
+    apiCalled: ({ durationMs, operation, outcome }) => {
+      api.observe({ operation, outcome }, durationMs / 1000);
     },
   };
 }

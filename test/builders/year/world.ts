@@ -265,7 +265,9 @@ export class YearWorld {
           },
         }),
     });
-    const config = { ...readConfig({}), concurrency: 6, feedPollMs: 600_000, driftIntervalMs: 120 * day };
+    // The oracle reads the whole history: nothing of it is pruned.
+    const kept = { versionRetentionMs: 800 * day, deliveryRetentionMs: 800 * day, auditRetentionMs: 800 * day };
+    const config = { ...readConfig({}), ...kept, concurrency: 6, feedPollMs: 600_000, driftIntervalMs: 120 * day };
     const context = { config, clock, log } as unknown as CommandContext;
     this.#engine = createController(context, {
       resources: mortal(this.#listened(), life),

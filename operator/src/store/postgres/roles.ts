@@ -44,6 +44,7 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
     'revoke insert, delete on keywright.installation, keywright.feed_head',
     'revoke insert, update, delete on keywright.migration, keywright.replica',
     'revoke all on keywright.migration_lock',
+    'revoke delete on keywright.admission',
   ],
   keywright_authorizer: ['revoke execute on function keywright.keywright_revoke(text, text, text, boolean)'],
 };
