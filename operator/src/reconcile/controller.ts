@@ -93,7 +93,8 @@ export class Controller {
     const { concurrency, outages = new Outages(clock) } = init;
     this.#traffic = new Traffic({ clock, outages, concurrency });
     this.#traffic.onRoom((key) => {
-      this.#wakeKey(key);
+      this.#changed.add(key);
+      this.#queue.resume(key);
     });
     this.#withdrawals = new Withdrawals({ ...this.#deps, destinations: this.#traffic.guard(this.#deps.destinations) });
     const onError = (key: string, error: unknown): void => {
