@@ -16,7 +16,6 @@ interface Taken<K> {
   readonly key: K;
   /** When it became ready, by the monotonic clock. */
   readonly since: number;
-  readonly priority: Priority;
 }
 
 /** What a {@link WorkQueue} is made of. */
@@ -24,8 +23,6 @@ export interface WorkQueueInit<K> {
   readonly clock: Clock;
   /** Keys handled at one time, from 1; those that are {@link Worker.away} are not counted. One key never runs twice at once. */
   readonly concurrency: number;
-  /** Of the workers, those that take no key of low priority, however long it has waited; none when absent. */
-  readonly reserved?: number;
   /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
   readonly handle: (key: K, worker: Worker) => Promise<Next>;
   readonly onError: (key: K, error: unknown) => void;
@@ -50,6 +47,9 @@ export class WorkQueue<K> {
   readonly #init: WorkQueueInit<K>;
   /** Ready keys in the order they came, with the monotonic time of that. */
   readonly #ready: Readonly<Record<Priority, Map<K, number>>> = { high: new Map(), low: new Map() };
+  /** As {@link WorkQueue.resume} says. */
+  readonly #resumed = new Map<K, number>();
+  #tookResumed = false;
   readonly #instants = new Schedule<K>();
   readonly #backOffs = new Schedule<K>();
   /** Keys whose instants were all asked for at low priority. */
@@ -69,7 +69,6 @@ export class WorkQueue<K> {
     this.#init = init;
     this.#workers = new Workers({
       count: init.concurrency,
-      reserved: init.reserved ?? 0,
       signal: this.#abort.signal,
       onFree: () => {
         this.#turn();
@@ -86,10 +85,26 @@ export class WorkQueue<K> {
     this.#turn();
   }
 
+  /**
+   * A key that had begun and was put aside goes on now: before all that have not begun, but not twice in a row when others are
+   * ready. In flight it runs again, as with {@link add}.
+   */
+  resume(key: K): void {
+    if (this.#draining) return;
+    if (this.#running.has(key)) this.#again.set(key, 'high');
+    else {
+      this.#ready.high.delete(key);
+      this.#ready.low.delete(key);
+      this.#resumed.set(key, this.#init.clock.monotonicMs());
+    }
+    this.#turn();
+  }
+
   /** Forgets a key that is not in flight: nothing is left to do for it, ever. */
   forget(key: K): void {
     this.#ready.high.delete(key);
     this.#ready.low.delete(key);
+    this.#resumed.delete(key);
     this.#again.delete(key);
     this.#conflicts.delete(key);
     this.#dropDelays(key);
@@ -132,16 +147,11 @@ export class WorkQueue<K> {
 
   /** Keys ready and not started. */
   depth(): number {
-    return this.#ready.high.size + this.#ready.low.size;
+    return this.#ready.high.size + this.#ready.low.size + this.#resumed.size;
   }
 
   inFlight(): number {
     return this.#running.size;
-  }
-
-  /** Whether the key is in flight. */
-  isInFlight(key: K): boolean {
-    return this.#running.has(key);
   }
 
   /** Keys that wait for an instant or a back-off. */
@@ -169,7 +179,7 @@ export class WorkQueue<K> {
       if (priority === 'high' || !this.#again.has(key)) this.#again.set(key, priority);
       return;
     }
-    if (this.#ready.high.has(key)) return;
+    if (this.#ready.high.has(key) || this.#resumed.has(key)) return;
     const since = this.#ready.low.get(key);
     if (since !== undefined && priority === 'low') return;
     this.#ready.low.delete(key);
@@ -194,22 +204,31 @@ export class WorkQueue<K> {
     this.#sleepUntilNext();
   }
 
-  /** The key that has waited longest; one of low priority counts from {@link promotedAfterMs} after it came. */
   #takeReady(): Taken<K> | undefined {
-    if (!this.#workers.isFree('high')) return undefined;
-    const high = this.#ready.high.entries().next().value;
-    const low = this.#workers.isFree('low') ? this.#ready.low.entries().next().value : undefined;
-    const head = high === undefined || (low !== undefined && low[1] + promotedAfterMs <= high[1]) ? low : high;
+    if (!this.#workers.isFree()) return undefined;
+    const others = this.#longestWaiting();
+    const resumed = this.#resumed.entries().next().value;
+    const isResumed = resumed !== undefined && (others === undefined || !this.#tookResumed);
+    this.#tookResumed = isResumed;
+    const [from, head] = isResumed ? [this.#resumed, resumed] : [others?.from, others?.head];
     if (head === undefined) return undefined;
     const [key, since] = head;
-    const priority: Priority = head === high ? 'high' : 'low';
-    this.#ready[priority].delete(key);
-    return { key, since, priority };
+    from?.delete(key);
+    return { key, since };
   }
 
-  async #run({ key, since, priority }: Taken<K>): Promise<void> {
+  /** The key that has waited longest; one of low priority counts from {@link promotedAfterMs} after it came. */
+  #longestWaiting(): { readonly from: Map<K, number>; readonly head: readonly [K, number] } | undefined {
+    const high = this.#ready.high.entries().next().value;
+    const low = this.#ready.low.entries().next().value;
+    if (high === undefined || (low !== undefined && low[1] + promotedAfterMs <= high[1]))
+      return low === undefined ? undefined : { from: this.#ready.low, head: low };
+    return { from: this.#ready.high, head: high };
+  }
+
+  async #run({ key, since }: Taken<K>): Promise<void> {
     const { clock, handle, onError, onStart } = this.#init;
-    const worker = this.#workers.take(priority);
+    const worker = this.#workers.take();
     this.#running.add(key);
     // What the key waited for is looked at now; the answer says anew what it waits for.
     this.#dropDelays(key);

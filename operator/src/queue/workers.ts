@@ -13,8 +13,6 @@ export interface Worker {
 export interface WorkersInit {
   /** Workers in all, from 1. */
   readonly count: number;
-  /** Of these, those that do no work of low priority. */
-  readonly reserved: number;
   readonly signal: AbortSignal;
   /** A worker is free, and nobody who was away waits for it. */
   readonly onFree: () => void;
@@ -30,7 +28,6 @@ export interface TakenWorker extends Worker {
 export class Workers {
   readonly #init: WorkersInit;
   #busy = 0;
-  #busyLow = 0;
   /** Keys that were away and wait for a worker, in the order in which they came back. */
   readonly #returning: (() => void)[] = [];
 
@@ -38,20 +35,14 @@ export class Workers {
     this.#init = init;
   }
 
-  /** Workers in use. */
-  get busy(): number {
-    return this.#busy;
-  }
-
-  /** Whether work of this priority may begin now. */
-  isFree(priority: 'high' | 'low'): boolean {
-    const { count, reserved } = this.#init;
-    return this.#busy < count && (priority === 'high' || this.#busyLow < count - reserved);
+  /** Whether work may begin now. */
+  isFree(): boolean {
+    return this.#busy < this.#init.count;
   }
 
   /** Takes a worker; call it only while {@link isFree}. */
-  take(priority: 'high' | 'low'): TakenWorker {
-    this.#count(1, priority);
+  take(): TakenWorker {
+    this.#busy += 1;
     let absences = 0;
     let hasEnded = false;
     let comingBack: Promise<void> | undefined;
@@ -62,13 +53,13 @@ export class Workers {
         while (comingBack !== undefined) await comingBack;
         if (hasEnded) return work();
         absences += 1;
-        if (absences === 1) this.#release(priority);
+        if (absences === 1) this.#release();
         try {
           return await work();
         } finally {
           absences -= 1;
           if (absences === 0 && !hasEnded) {
-            comingBack = this.#comeBack(priority);
+            comingBack = this.#comeBack();
             await comingBack;
             comingBack = undefined;
           }
@@ -76,31 +67,26 @@ export class Workers {
       },
       end: () => {
         hasEnded = true;
-        if (absences === 0) this.#release(priority);
+        if (absences === 0) this.#release();
       },
     };
   }
 
-  #count(change: 1 | -1, priority: 'high' | 'low'): void {
-    this.#busy += change;
-    if (priority === 'low') this.#busyLow += change;
-  }
-
-  #release(priority: 'high' | 'low'): void {
-    this.#count(-1, priority);
+  #release(): void {
+    this.#busy -= 1;
     const next = this.#returning.shift();
     if (next === undefined) this.#init.onFree();
     else next();
   }
 
-  async #comeBack(priority: 'high' | 'low'): Promise<void> {
+  async #comeBack(): Promise<void> {
     if (this.#busy < this.#init.count) {
-      this.#count(1, priority);
+      this.#busy += 1;
       return;
     }
     await new Promise<void>((resolve) => {
       this.#returning.push(() => {
-        this.#count(1, priority);
+        this.#busy += 1;
         resolve();
       });
     });

@@ -93,7 +93,8 @@ export class Controller {
     const { concurrency, outages = new Outages(clock) } = init;
     this.#traffic = new Traffic({ clock, outages, concurrency });
     this.#traffic.onRoom((key) => {
-      this.#wakeKey(key);
+      this.#changed.add(key);
+      this.#queue.resume(key);
     });
     this.#withdrawals = new Withdrawals({ ...this.#deps, destinations: this.#traffic.guard(this.#deps.destinations) });
     const onError = (key: string, error: unknown): void => {
@@ -256,6 +257,7 @@ export class Controller {
     this.#changed.delete(key);
     this.#waiting.delete(key);
     this.#safety.forget(key);
+    this.#traffic.forget(key);
   }
 
   /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
@@ -334,10 +336,11 @@ export class Controller {
   async #pass(key: string, resource: ApiKey, { compare, worker, reading }: HowToPass): Promise<Omit<Pass, 'toldAt'>> {
     let written: string | undefined;
     const toldBefore = this.#safety.toldOf(key);
+    const visit = this.#traffic.visit(this.#deps.destinations, key, worker);
     const deps: Dependencies = {
       ...this.#deps,
       store: reading.guard(this.#deps.store),
-      destinations: this.#traffic.guard(this.#deps.destinations, worker),
+      destinations: visit.destinations,
       assertCurrent: () => {
         reading.assertCurrent();
       },
@@ -349,6 +352,7 @@ export class Controller {
       if (found.next.kind !== 'conflict') this.#safety.forgetTold(key, toldBefore);
       return found;
     } finally {
+      visit.end();
       if (this.#echoes.end(key, written)) this.#queue.add(key, { priority: 'low' });
     }
   }

@@ -18,7 +18,7 @@ export interface TrafficInit {
  * sets itself for all requests of one call.
  */
 export const hardDeadlineMs = 30_000;
-/** Calls that wait for their turn at one destination; who comes then with a key that has not begun is put aside. */
+/** Passes at one destination beyond those whose calls are under way; who comes then is put aside before it has begun. */
 const mostWaiting = 32;
 
 /** No room at a destination for a key that has not begun: it is put aside until there is, see {@link Traffic.park}. */
@@ -36,13 +36,38 @@ export class Crowded extends Error {
 interface Lane {
   running: number;
   readonly waiting: (() => void)[];
+  /** Passes that are here now. */
+  readonly inside: Set<Visit>;
   /** Keys that were put aside, in their order. */
   readonly parked: Set<string>;
+  /** Keys for which a place is kept: they were invited, and have not come yet. */
+  readonly invited: Set<string>;
+}
+
+/** One pass, on its way from destination to destination. */
+interface Visit {
+  readonly key: string;
+  readonly worker: Worker;
+  /** Calls under way, by lane. */
+  readonly calls: Map<string, number>;
+  /** Lanes that it was let into: it may come back. */
+  readonly known: Set<string>;
+  /** Where it takes a place. */
+  home: string | undefined;
+  hasEnded: boolean;
+}
+
+/** The destinations for one pass. */
+export interface Guarded {
+  readonly destinations: Destinations;
+  /** The pass is over. */
+  end(): void;
 }
 
 /**
  * A bulkhead before each destination: at most so many calls at one time, so that a slow one has its own keys to wait and nobody
- * else's. Who waits holds no worker. Secrets count by namespace: an admission webhook may hang for one of them.
+ * else's. Who waits holds no worker; when too many wait, further keys are put aside, and invited one for each place that becomes
+ * free. Secrets count by namespace: an admission webhook may hang for one of them.
  *
  * A call that is given up at its deadline still counts as under way until it ends, and its location is closed meanwhile: two
  * writers of one place would spoil each other's mark.
@@ -70,16 +95,48 @@ export class Traffic {
   }
 
   /**
-   * The destinations as keys see them: what is known to be down is not called, what is crowded is waited for without a worker.
-   * Without a worker (a sweep) nobody is put aside.
+   * The destinations as the pass over a key sees them: what is known to be down is not called, what is crowded is waited for
+   * without a worker.
    */
-  guard(destinations: Destinations, worker?: Worker): Destinations {
+  visit(destinations: Destinations, key: string, worker: Worker): Guarded {
+    const visit: Visit = { key, worker, calls: new Map(), known: new Set(), home: undefined, hasEnded: false };
+    return {
+      destinations: this.#guard(destinations, visit),
+      end: () => {
+        visit.hasEnded = true;
+        this.#moveHome(visit, undefined);
+        this.#decline(key);
+      },
+    };
+  }
+
+  /** The ApiKey is gone: it comes nowhere any more. */
+  forget(key: string): void {
+    for (const lane of this.#lanes.values()) lane.parked.delete(key);
+    this.#decline(key);
+  }
+
+  /** Where it was invited, and did not need to come in, somebody else is. */
+  #decline(key: string): void {
+    for (const [name, lane] of this.#lanes) {
+      if (!lane.invited.delete(key)) continue;
+      this.#invite(name);
+      this.#tidy(name);
+    }
+  }
+
+  /** The same for a sweep: it has few calls of its own, and is never put aside. */
+  guard(destinations: Destinations): Destinations {
+    return this.#guard(destinations, undefined);
+  }
+
+  #guard(destinations: Destinations, visit: Visit | undefined): Destinations {
     const { outages } = this.#init;
     return {
       open: async (uid) => {
         outages.refuse(uid);
         try {
-          return this.#guarded(uid, await destinations.open(uid), worker);
+          return this.#guarded(uid, await destinations.open(uid), visit);
         } catch (error) {
           outages.noteFailure(uid, error);
           throw error;
@@ -89,11 +146,9 @@ export class Traffic {
     };
   }
 
-  #guarded(uid: string, destination: Destination, worker: Worker | undefined): Destination {
-    const call = <T>(kind: CallKind, location: Location, make: () => Promise<T>): Promise<T> => {
-      const passing = (): Promise<T> => this.#pass(uid, { kind, location, make, mayPark: worker !== undefined });
-      return worker === undefined ? passing() : worker.away(passing);
-    };
+  #guarded(uid: string, destination: Destination, visit: Visit | undefined): Destination {
+    const call = <T>(kind: CallKind, location: Location, make: () => Promise<T>): Promise<T> =>
+      this.#pass(uid, { kind, location, make, visit });
     return {
       readMark: (location) => call('read', location, () => destination.readMark(location)),
       readValue: (location) => call('read', location, () => destination.readValue(location)),
@@ -106,25 +161,59 @@ export class Traffic {
   }
 
   async #pass<T>(uid: string, call: Call<T>): Promise<T> {
-    const { outages } = this.#init;
+    this.#init.outages.refuse(uid);
+    const { visit } = call;
     const lane = laneOf(call.location);
-    const place = formatLocation(call.location);
+    if (visit === undefined) return this.#inTurn(uid, lane, call);
+    this.#admit(lane, visit);
+    visit.calls.set(lane, (visit.calls.get(lane) ?? 0) + 1);
     try {
-      outages.refuse(uid);
-      await this.#enter(lane, call);
+      return await visit.worker.away(() => this.#inTurn(uid, lane, call));
     } finally {
-      // Also who is refused makes room for the next one that was put aside.
-      this.#invite(lane);
+      visit.calls.set(lane, (visit.calls.get(lane) ?? 1) - 1);
+      // What still waits elsewhere takes its place there.
+      const elsewhere = [...visit.calls].find(([, count]) => count > 0)?.[0];
+      if (elsewhere !== undefined && !visit.hasEnded) this.#moveHome(visit, elsewhere);
     }
+  }
+
+  /** A pass is let in once, at its first call, and that is a look: what it has begun to write it can end. */
+  #admit(name: string, visit: Visit): void {
+    if (!visit.known.has(name)) {
+      const { inside, parked, invited } = this.#laneOf(name);
+      const isInvited = invited.delete(visit.key);
+      parked.delete(visit.key);
+      if (!isInvited && inside.size + invited.size >= this.#init.concurrency + mostWaiting) throw new Crowded(name);
+      visit.known.add(name);
+    }
+    this.#moveHome(visit, name);
+  }
+
+  #moveHome(visit: Visit, name: string | undefined): void {
+    const before = visit.home;
+    if (before === name) return;
+    visit.home = name;
+    if (name !== undefined) this.#laneOf(name).inside.add(visit);
+    if (before === undefined) return;
+    this.#lanes.get(before)?.inside.delete(visit);
+    this.#invite(before);
+    this.#tidy(before);
+  }
+
+  /** Makes the call when it is its turn. */
+  async #inTurn<T>(uid: string, lane: string, { kind, location, make }: Call<T>): Promise<T> {
+    const { outages, clock } = this.#init;
+    const place = formatLocation(location);
+    await this.#enter(lane);
     let ended: Promise<unknown> = Promise.resolve();
     try {
       if (this.#occupied.has(place))
         throw waiting('DestinationUnavailable', 'an earlier call to this location has not ended yet');
-      return await outages.judge(uid, call.kind, () => {
+      return await outages.judge(uid, kind, () => {
         this.#occupied.add(place);
-        const made = call.make().finally(() => this.#occupied.delete(place));
+        const made = make().finally(() => this.#occupied.delete(place));
         ended = made.catch(() => undefined);
-        return withinHardDeadline(this.#init.clock, made);
+        return withinHardDeadline(clock, made);
       });
     } finally {
       void ended.then(() => {
@@ -133,14 +222,12 @@ export class Traffic {
     }
   }
 
-  async #enter(lane: string, { kind, mayPark }: Pick<Call<unknown>, 'kind' | 'mayPark'>): Promise<void> {
+  async #enter(lane: string): Promise<void> {
     const found = this.#laneOf(lane);
     if (found.running < this.#init.concurrency) {
       found.running += 1;
       return;
     }
-    // A pass begins with reads. What it has begun to write it ends: a value that was minted is in its memory alone.
-    if (mayPark && kind === 'read' && found.waiting.length >= mostWaiting) throw new Crowded(lane);
     await new Promise<void>((resolve) => {
       found.waiting.push(resolve);
     });
@@ -151,22 +238,32 @@ export class Traffic {
     const next = found.waiting.shift();
     if (next === undefined) found.running -= 1;
     else next();
-    this.#invite(lane);
-    if (found.running === 0 && found.parked.size === 0) this.#lanes.delete(lane);
+    this.#tidy(lane);
   }
 
-  /** One of those that were put aside, for each call that ends: so many more can wait. */
+  /** As many of those that were put aside as there are places. */
   #invite(lane: string): void {
     const found = this.#lanes.get(lane);
-    if (found === undefined || found.waiting.length >= mostWaiting) return;
-    const [first] = found.parked;
-    if (first === undefined) return;
-    found.parked.delete(first);
-    this.#onRoom(first);
+    if (found === undefined) return;
+    for (const key of found.parked) {
+      if (found.inside.size + found.invited.size >= this.#init.concurrency + mostWaiting) return;
+      found.parked.delete(key);
+      found.invited.add(key);
+      this.#onRoom(key);
+    }
+  }
+
+  #tidy(lane: string): void {
+    const found = this.#lanes.get(lane);
+    if (found === undefined || found.running > 0) return;
+    if (found.inside.size + found.parked.size + found.invited.size === 0) this.#lanes.delete(lane);
   }
 
   #laneOf(lane: string): Lane {
-    const found = this.#lanes.get(lane) ?? { running: 0, waiting: [], parked: new Set() };
+    const found = this.#lanes.get(lane) ?? {
+      ...{ running: 0, waiting: [], inside: new Set<Visit>() },
+      ...{ parked: new Set<string>(), invited: new Set<string>() },
+    };
     this.#lanes.set(lane, found);
     return found;
   }
@@ -190,7 +287,8 @@ interface Call<T> {
   readonly kind: CallKind;
   readonly location: Location;
   readonly make: () => Promise<T>;
-  readonly mayPark: boolean;
+  /** Absent = a sweep's. */
+  readonly visit: Visit | undefined;
 }
 
 /** What calls to a location share with others, and may be held up by. */

@@ -131,6 +131,17 @@ describe('the work queue', () => {
     expect([queue.idle(), most]).toEqual([true, 1]);
   });
 
+  it('takes a key that goes on before those that have not begun, and every second time one of these', async () => {
+    const { queue, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('busy');
+    for (const key of ['new-1', 'new-2', 'on-1']) queue.add(key);
+    for (const key of ['on-1', 'on-2', 'on-3']) queue.resume(key);
+    for (let at = 0; at < 6; at += 1) await runs[at]?.finish();
+    expect(keys()).toEqual(['busy', 'on-1', 'new-1', 'on-2', 'new-2', 'on-3']);
+    expect(queue.idle()).toBe(true);
+  });
+
   it('lifts a low key that is added again with high priority', async () => {
     const { queue, runs, keys } = manualQueue();
     queue.start();

@@ -1,2 +1,0 @@
-import { benchTarpits } from '../test/bench/tarpits.ts';
-await benchTarpits((line) => process.stdout.write(line + '\n'));
