@@ -3,6 +3,7 @@ import pg from 'pg';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownControlPlane, ownPostgres, useOpenBao, usePostgres } from '../harness/parts.ts';
+import { applyPolicy } from '../harness/permissions.ts';
 import { fingerprint, makePeppersFile, startAuthorizer, startOperator, verify } from '../harness/program.ts';
 import type { AuthorizerProgram, Program } from '../harness/program.ts';
 import { Scene } from '../harness/scene.ts';
@@ -205,39 +206,55 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
     for (const program of [operator, authorizer]) expect(await isReady(program)).toBe(true);
   });
 
-  it('an admission policy that is required and not there: nothing is minted until it is', { timeout: 180_000 }, async () => {
-    const namespace = await plane.kube.createNamespace('admission');
-    const { url } = await shared.createDatabase();
-    const operator = await startFor([namespace], url, { KEYWRIGHT_ADMISSION: 'required' });
-    await scene.createKey(namespace, 'guarded', [{ name: 'local', secret: { name: 'guarded' } }]);
-    await until(async () => (await scene.verdict(namespace, 'guarded')) === 'False AdmissionPolicyMissing', {
-      what: 'AdmissionPolicyMissing',
-    });
-    expect(operator.log()).toContain('"event":"admission policy missing"');
-    const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic';
-    const rule = { apiGroups: ['keywright.dev'], apiVersions: ['*'], operations: ['CREATE'], resources: ['apikeys'] };
-    await plane.kube.request('POST', `${policies}ies`, {
-      body: {
-        apiVersion: 'admissionregistration.k8s.io/v1',
-        kind: 'ValidatingAdmissionPolicy',
-        metadata: { name: 'keywright' },
-        spec: { matchConstraints: { resourceRules: [rule] }, validations: [{ expression: 'true' }] },
-      },
-    });
-    // A policy that nothing binds checks nothing.
-    await scene.touch(namespace, 'guarded');
-    expect(await versionsOf(url, namespace, 'guarded')).toBeLessThanOrEqual(0);
-    await plane.kube.request('POST', `${policies}ybindings`, {
-      body: {
-        apiVersion: 'admissionregistration.k8s.io/v1',
-        kind: 'ValidatingAdmissionPolicyBinding',
-        metadata: { name: 'keywright' },
-        spec: { policyName: 'keywright', validationActions: ['Deny'] },
-      },
-    });
-    await until(() => scene.isReady(namespace, 'guarded'), { what: 'guarded Ready', deadlineMs: wokenWithinMs, everyMs: 250 });
-    expect(await versionsOf(url, namespace, 'guarded')).toBe(1);
-  });
+  it(
+    'an admission policy that is required and not there: nothing is minted until it is, and somebody confirms',
+    { timeout: 180_000 },
+    async () => {
+      const namespace = await plane.kube.createNamespace('admission');
+      const { url } = await shared.createDatabase();
+      const operator = await startFor([namespace], url, { KEYWRIGHT_ADMISSION: 'required' });
+      await scene.createKey(namespace, 'guarded', [{ name: 'local', secret: { name: 'guarded' } }]);
+      await until(async () => (await scene.verdict(namespace, 'guarded')) === 'False AdmissionPolicyMissing', {
+        what: 'AdmissionPolicyMissing',
+      });
+      expect(operator.log()).toContain('"event":"admission policy not in force"');
+      const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic';
+      const rule = { apiGroups: ['keywright.dev'], apiVersions: ['*'], operations: ['CREATE'], resources: ['apikeys'] };
+      await plane.kube.request('POST', `${policies}ies`, {
+        body: {
+          apiVersion: 'admissionregistration.k8s.io/v1',
+          kind: 'ValidatingAdmissionPolicy',
+          metadata: { name: 'keywright' },
+          spec: { matchConstraints: { resourceRules: [rule] }, validations: [{ expression: 'true' }] },
+        },
+      });
+      await plane.kube.request('POST', `${policies}ybindings`, {
+        body: {
+          apiVersion: 'admissionregistration.k8s.io/v1',
+          kind: 'ValidatingAdmissionPolicyBinding',
+          metadata: { name: 'keywright' },
+          spec: { policyName: 'keywright', validationActions: ['Deny'] },
+        },
+      });
+      // A policy of that name with another text guards nothing.
+      await scene.touch(namespace, 'guarded');
+      expect(await versionsOf(url, namespace, 'guarded')).toBeLessThanOrEqual(0);
+      for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
+      await applyPolicy(plane.kube);
+      const said = await until(
+        async () => /confirm=([0-9a-f]{16})/.exec((await scene.condition(namespace, 'guarded', 'Ready'))?.message ?? '')?.[1],
+        {
+          what: 'the value that confirms',
+          deadlineMs: wokenWithinMs,
+          everyMs: 250,
+        },
+      );
+      await plane.kube.kubectl(['annotate', 'ak', 'guarded', '-n', namespace, `keywright.dev/confirm=${said}`]);
+      await until(() => scene.isReady(namespace, 'guarded'), { what: 'guarded Ready', deadlineMs: wokenWithinMs, everyMs: 250 });
+      expect(await versionsOf(url, namespace, 'guarded')).toBe(1);
+      for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
+    },
+  );
 });
 
 describe('the API server', () => {

@@ -33,6 +33,7 @@ async function start(): Promise<Program> {
     KEYWRIGHT_LEADER_ELECTION: 'off',
     KEYWRIGHT_NAMESPACES: namespaces.join(','),
     KEYWRIGHT_WITHDRAW_DEADLINE: '2s',
+    KEYWRIGHT_AWS_ENDPOINTS: proxies.map(({ address }) => address).join(','),
   };
   const started = await startOperator({ databaseUrl, peppersFile, kubeconfig: plane.kube.kubeconfig(), env });
   programs.push(started);

@@ -198,11 +198,16 @@ describe('probes', { timeout: 180_000 }, () => {
     const { schemaVersion } = authorizer.calls;
     const before = schemaVersion.made;
     const startedMs = performance.now();
-    const loops = startLoops(authorizer.healthUrl, 400, async (pool) => {
-      const answer = await pool.request({ path: '/readyz', method: 'GET' });
-      await answer.body.dump();
-      expect(answer.statusCode).toBe(200);
-    }, healthLimits.unprovenPerSource);
+    const loops = startLoops(
+      authorizer.healthUrl,
+      400,
+      async (pool) => {
+        const answer = await pool.request({ path: '/readyz', method: 'GET' });
+        await answer.body.dump();
+        expect(answer.statusCode).toBe(200);
+      },
+      healthLimits.unprovenPerSource,
+    );
     try {
       await until(() => loops.answered >= 2_000, { ...patience, what: 'many probes' });
       for (let asked = 0; asked < 5; asked += 1) expect(await authorizer.ask(good.token)).toBe('allowed');

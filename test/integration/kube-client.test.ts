@@ -182,6 +182,18 @@ describe('lists by pages', () => {
 });
 
 describe('watched namespaces', () => {
+  it('may have no ApiKey at all, and one of them is listed', async () => {
+    const [empty, other] = [await kube.createNamespace('empty'), await kube.createNamespace('other')];
+    const resources = await open(kube.kubeconfig(), undefined, [empty, other]);
+    expect(await resources.listLive('ApiKey')).toEqual([]);
+    const body = {
+      ...{ apiVersion: 'keywright.dev/v1alpha1', kind: 'ApiKey', metadata: { name: 'one' } },
+      spec: { displayName: 'x', catalog: 'x', owner: 'x', accessType: 'X', deliverTo: [{ name: 'x', secret: { name: 'x' } }] },
+    };
+    await kube.request('POST', `/apis/keywright.dev/v1alpha1/namespaces/${other}/apikeys`, { body });
+    expect((await resources.listLive('ApiKey')).map(({ name, generation }) => [name, generation])).toEqual([['one', 1]]);
+  });
+
   it('are the only ones whose objects are seen', async () => {
     const [watched, other] = [await kube.createNamespace(), await kube.createNamespace()];
     const resources = await open(kube.kubeconfig(), undefined, [watched]);

@@ -65,7 +65,9 @@ function watchParameters(query: WatchQuery): Record<string, string> {
 }
 
 function pageOf(body: unknown, endpoint: Endpoint): Page<Kept> {
-  const { items, metadata } = (body ?? {}) as { items?: unknown; metadata?: RawMeta };
+  const { items: listed, metadata } = (body ?? {}) as { items?: unknown; metadata?: RawMeta };
+  // An empty PartialObjectMetadataList says null.
+  const items = listed === null ? [] : listed;
   if (!Array.isArray(items) || metadata === undefined) throw new KubeFault('broken');
   const page = { items: items.map((item: RawObject) => keep(item, endpoint)), resourceVersion: metadata.resourceVersion };
   return metadata.continue === undefined || metadata.continue === '' ? page : { ...page, next: metadata.continue };
