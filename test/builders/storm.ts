@@ -520,7 +520,7 @@ export class Storm {
     const isOver = deletionTimestamp !== undefined || key.spec.revoked !== undefined;
     return [
       ...(isOver && isAlive ? ['a version lives after the safety pass over its end'] : []),
-      ...(key.spec.suspend && !isSuspended(keys.get(uid)) ? ['a suspension was undone'] : []),
+      ...(!isOver && key.spec.suspend && !isSuspended(keys.get(uid)) ? ['a suspension was undone'] : []),
     ];
   }
 

@@ -120,6 +120,14 @@ const proofsOfFinds: readonly Proof[] = [
     ],
   },
   { row: '`suspend`, selections', goldens: ['settings/all-there'] },
+  {
+    row: 'the namespace may not have such keys any more',
+    goldens: [
+      'settings/are-denied-when-the-catalog-begins-to-restrict',
+      'settings/are-denied-when-the-owner-closes-the-namespace',
+      'settings/come-back-when-the-namespace-is-allowed-again',
+    ],
+  },
   { row: '`revoked`', goldens: ['revoked/all-there', 'revoked/empties-the-locations', 'revoked/rests-when-empty'] },
   {
     row: 'deletion',
