@@ -250,7 +250,7 @@ export function outages(start: Instant): readonly YearOutage[] {
     do: what,
     healMs: what === 'outage' ? healMs : healFromHangingMs,
   });
-  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(180, 20, 'hang'), at(240, 5)];
+  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(152, 20, 'hang'), at(240, 5)];
 }
 
 /** When the authorizers report nothing. */
