@@ -11,9 +11,8 @@ export interface Happening {
     | 'rotate'
     | 'revoke'
     | 'delete'
-    /** Vault stops answering, or answers no writes, and answers again. */
+    /** Vault stops answering, and answers again. */
     | 'outage'
-    | 'hang'
     | 'heal'
     /** The authorizers stop reporting use, and report again. */
     | 'blind'
@@ -228,29 +227,13 @@ function specOf(name: string, policy: Policy, places: YearKey['places']): Readon
   };
 }
 
-/** A time in which Vault does not answer. */
-export interface YearOutage {
-  readonly from: Instant;
-  readonly to: Instant;
-  readonly do: 'outage' | 'hang';
-  /** What was due in it is there so long after its end at the latest, in milliseconds. */
-  readonly healMs: number;
-}
-
-/** A destination that answers again is found by a probe within 15 s, and its keys come back over 30 s. */
-const healMs = 60_000;
-/** Attempts that were lost in it may be an hour apart by now. */
-const healFromHangingMs = 75 * 60_000;
-
 /** When Vault does not answer. */
-export function outages(start: Instant): readonly YearOutage[] {
-  const at = (days: number, hours: number, what: YearOutage['do'] = 'outage'): YearOutage => ({
+export function outages(start: Instant): readonly { readonly from: Instant; readonly to: Instant }[] {
+  const at = (days: number, hours: number): { readonly from: Instant; readonly to: Instant } => ({
     from: start + days * dayMs,
     to: start + days * dayMs + hours * hour,
-    do: what,
-    healMs: what === 'outage' ? healMs : healFromHangingMs,
   });
-  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(152, 20, 'hang'), at(240, 5)];
+  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(240, 5)];
 }
 
 /** When the authorizers report nothing. */
@@ -278,8 +261,8 @@ export function happeningsOf(keys: readonly YearKey[], start: Instant): readonly
   return [
     ...keys.map((key): Happening => ({ at: key.createdAt, do: 'create', key: key.name })),
     ...keys.flatMap((key) => key.happenings),
-    ...outages(start).flatMap(({ from, to, do: what }): readonly Happening[] => [
-      { at: from, do: what },
+    ...outages(start).flatMap(({ from, to }): readonly Happening[] => [
+      { at: from, do: 'outage' },
       { at: to, do: 'heal' },
       // Probes come by a clock of their own, which no key's next instant shows.
       { at: to + 16_000, do: 'nothing' },

@@ -95,7 +95,7 @@ export class YearWorld {
   #engine: Engine | undefined;
   #destinations: Destinations | undefined;
   #life = new Life(undefined);
-  readonly #vault: Outage;
+  readonly #vault = new Outage();
   #reportsUse = true;
   #uses: { readonly at: Instant; readonly apiKey: string }[] = [];
 
@@ -103,7 +103,6 @@ export class YearWorld {
     this.#parts = parts;
     this.#peppers = peppers;
     this.clock = new FakeClock(parts.start);
-    this.#vault = new Outage(this.clock);
     this.resources = new FakeResources(this.clock);
     // A slow machine is none of the year's accidents.
     const limits = { lockMs: 60_000, statementMs: 60_000, idleInTransactionMs: 60_000, connectMs: 60_000 };
@@ -136,19 +135,13 @@ export class YearWorld {
     for (const { name, switchMs } of keys) if (switchMs !== undefined) this.#switchMs.set(name, switchMs);
     const left = [...happenings].sort((a, b) => a.at - b.at);
     for (;;) {
-      const instants = [this.#engine?.nextAt(), this.#vault.nextAt(), left[0]?.at, this.#uses[0]?.at];
-      const at = Math.min(...instants.map((one) => one ?? end), end);
+      const at = Math.min(this.#engine?.nextAt() ?? end, left[0]?.at ?? end, this.#uses[0]?.at ?? end, end);
       await this.#leapTo(at);
       while ((left[0]?.at ?? end) <= this.clock.now() && left.length > 0) await this.#happen(left.shift(), byName);
       await this.#use(byName);
       await this.#settle();
       if (this.clock.now() >= end) return;
     }
-  }
-
-  /** Calls to Vault that hung so far. */
-  get hung(): number {
-    return this.#vault.hung;
   }
 
   /** All rows of a query over the store's tables. */
@@ -237,7 +230,6 @@ export class YearWorld {
 
   /** A process begins, with nothing but what the store, the destinations and the statuses know. */
   async #startProgram(): Promise<void> {
-    this.#vault.cut();
     await this.#engine?.drain(1_000);
     await this.#destinations?.close();
     this.#life = new Life(undefined);
@@ -310,14 +302,8 @@ export class YearWorld {
         this.crashes += 1;
         await this.#startProgram();
       }
-      calm = this.#isQuiet() ? calm + 1 : 0;
+      calm = this.#engine?.idle() === false ? 0 : calm + 1;
     }
-  }
-
-  /** Nothing moves before time goes on: what is in flight hangs in Vault. */
-  #isQuiet(): boolean {
-    const engine = this.#engine;
-    return engine === undefined || (engine.depth() === 0 && engine.inFlight() <= this.#vault.awaited());
   }
 
   async #happen(happening: Happening | undefined, keys: ReadonlyMap<string, YearKey>): Promise<void> {
@@ -351,15 +337,8 @@ export class YearWorld {
         return;
       }
       case 'outage':
-        this.#vault.set('down');
-        return;
-      case 'hang':
-        this.#vault.set('hangs');
-        return;
       case 'heal':
-        this.#vault.cut();
-        await this.#settle();
-        this.#vault.set('well');
+        this.#vault.set(happening.do === 'outage');
         return;
       case 'blind':
       case 'sighted':
