@@ -38,6 +38,7 @@ it('runs in a cluster with the commands that the README gives', async () => {
   operator = startStandalone({ command: ['/bin/bash', '-euc', script], cwd: checkout, home: place.dir, env: await newcomer() });
   await operator.says('customresourcedefinition.apiextensions.k8s.io/apikeys.keywright.dev');
   await operator.says('validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright');
+  const appliedAtMs = performance.now();
 
   await kube.kubectl(['apply', '-f', join(checkout, 'crds', 'samples', 'apicatalog.yaml')]);
   await kube.kubectl(['apply', '-f', '-'], {
@@ -55,6 +56,8 @@ it('runs in a cluster with the commands that the README gives', async () => {
     },
   });
   const namespace = await kube.createNamespace('readme');
+  // A key that is written in the very seconds in which the policy appears is held; a person types no faster.
+  await until(() => performance.now() - appliedAtMs > 3_000, { what: 'a policy that is older than the key' });
   await kube.kubectl(['apply', '-f', '-'], {
     input: {
       apiVersion: 'keywright.dev/v1alpha1',
