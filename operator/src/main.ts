@@ -191,5 +191,5 @@ function report(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
-// The bundle is one file, which its own threads begin with, too.
+// The bundle is one file: its worker threads start with this file, too.
 if (!isManifestWorker) await main(process.argv.slice(2));

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 
 import type { Clock } from './domain/time.ts';
 
-/** The largest file that is read, in bytes: more than any bundle of authorities, and little memory. */
+/** The maximum size of a file, in bytes: more than any CA bundle, and little memory. */
 export const watchedFileMaxLength = 1024 * 1024;
 
 /** Says why a file cannot be read. Its message names the file and never quotes it. */
@@ -16,25 +16,25 @@ export class FileFault extends Error {
 
 /** What {@link WatchedFile.open} needs. */
 export interface WatchedFileInput<T> {
-  /** What the files are, for the log and as a label: `peppers`, `tls`. */
+  /** A name for the log and the metric's label: `peppers`, `tls`. */
   readonly name: string;
-  /** One file, or several that only count together, such as a certificate and its key. */
+  /** One file, or several that belong together, such as a certificate and its key. */
   readonly paths: readonly string[];
-  /** The contents, in the order of `paths`, as the value that counts. Throws an error that names what is wrong. */
+  /** Turns the contents, in the order of `paths`, into the value. Throws an error that names what is wrong. */
   readonly accept: (texts: readonly string[]) => T | Promise<T>;
 }
 
 /** A value that may change while the process runs. */
 export interface Watched<T> {
-  /** What counts now: the last content that was accepted. */
+  /** The current value: the last accepted content. */
   readonly value: T;
-  /** Calls `listener` after each change, with the value before and the new one. */
+  /** Calls `listener` after each change, with the old and the new value. */
   onChange(listener: (before: T, after: T) => void): void;
 }
 
 /**
- * The content of files that may change while the process runs. A content that cannot be read or is not accepted changes
- * nothing: the last accepted one stays until the files are right again.
+ * The content of files that may change while the process runs. Unreadable or unacceptable content changes nothing: the last
+ * accepted content stays until the files are valid again.
  */
 export class WatchedFile<T> implements Watched<T> {
   readonly name: string;
@@ -66,7 +66,7 @@ export class WatchedFile<T> implements Watched<T> {
     this.#listeners.push(listener);
   }
 
-  /** Reads the files again and takes over what is new. Throws as {@link WatchedFile.open} does; the value stays then. */
+  /** Reads the files again and takes over new content. Throws like {@link WatchedFile.open}; then the value stays. */
   async refresh(): Promise<'changed' | 'same'> {
     const texts = await readTexts(this.paths);
     if (texts.every((text, index) => text === this.#texts[index])) return 'same';
@@ -78,10 +78,12 @@ export class WatchedFile<T> implements Watched<T> {
   }
 }
 
-/** A {@link WatchedFile} of whatever content, as it is watched. */
+/** A {@link WatchedFile} with any content, as {@link watchFile} sees it. */
 export type Refreshable = Pick<WatchedFile<never>, 'name' | 'paths' | 'refresh'>;
 
-/** What became of a refresh. `failed` = the content on disk does not count; `recovered` = it is the accepted one again. */
+/**
+ * The result of a refresh. `failed` = the content on disk is not accepted; `recovered` = it equals the accepted content again.
+ */
 export type RefreshOutcome = 'changed' | 'recovered' | 'failed';
 
 /** How {@link watchFile} watches, and whom it reports to. */
@@ -89,13 +91,13 @@ export interface FileWatch {
   readonly clock: Clock;
   readonly everyMs: number;
   readonly signal: AbortSignal;
-  /** Called on a change, on the first of several equal failures (with its error), and when the content is right again. */
+  /** Called on a change, on the first of several equal failures (with its error), and when the content is valid again. */
   readonly report: (outcome: RefreshOutcome, error?: unknown) => void;
 }
 
 /**
- * Refreshes until `signal` is aborted, then resolves; never rejects. It compares contents instead of waiting for file
- * events: kubelet swaps a mounted Secret by renaming the link `..data`, of which no event of the file itself tells.
+ * Refreshes until `signal` is aborted, then resolves; never rejects. It compares contents instead of waiting for file events:
+ * kubelet replaces a mounted Secret by renaming the link `..data`, which causes no event on the file itself.
  */
 export async function watchFile(file: Refreshable, watch: FileWatch): Promise<void> {
   let failure: string | undefined;

@@ -2,12 +2,15 @@ import { z } from 'zod';
 
 /** A field manager, and when it last wrote what it owns, as an RFC 3339 text of the API server. */
 export interface FieldManager {
-  /** Printable, 1 to 128 characters; chosen by the client, so that it names no identity. */
+  /** Printable, 1 to 128 characters. The client chooses it, so it proves no identity. */
   readonly manager: string;
   readonly time?: string;
 }
 
-/** `metadata.managedFields`, as far as it is read here ("Server-Side Apply, Field management" of the Kubernetes documentation). */
+/**
+ * `metadata.managedFields`, as far as this module reads it ("Server-Side Apply, Field management" of the Kubernetes
+ * documentation).
+ */
 const entrySchema = z.object({
   manager: z.string(),
   time: z.string().optional(),
@@ -19,9 +22,9 @@ const entrySchema = z.object({
 export type FieldPath = readonly string[];
 
 /**
- * Who wrote one of these fields last, as far as `managedFields` tells; where nobody owns any (a field that was taken away), who
- * wrote anything of their parents last. `undefined` = it does not tell. The status is not looked at. Never throws: an entry of
- * another shape is no entry.
+ * Who last wrote one of these fields, as far as `managedFields` says. If nobody owns any of them (a field was removed), who last
+ * wrote anything in their parents. `undefined` = it does not say. Ignores the status. Never throws: it skips an entry of another
+ * shape.
  */
 export function lastManager(managedFields: unknown, paths: readonly FieldPath[]): FieldManager | undefined {
   const entries = Array.isArray(managedFields) ? managedFields.flatMap(readEntry) : [];
@@ -56,7 +59,7 @@ function owns(fields: unknown, path: FieldPath): boolean {
   return true;
 }
 
-/** Newest first; the texts of the API server are all in UTC and of one form, so that they sort as they are. */
+/** Newest first. All texts of the API server are in UTC and in one form, so they sort as text. */
 function byTime(a: Entry, b: Entry): number {
   return (a.time ?? '') < (b.time ?? '') ? 1 : -1;
 }

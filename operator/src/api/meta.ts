@@ -17,12 +17,12 @@ export const annotations = {
 
 /** The annotation in which kubectl and Argo CD keep the manifest that their next client-side apply compares with. */
 export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-/** The label of a Secret that a KeyDestination may log in with; its value says what for: see `destinations/credential`. */
+/** The label of a Secret that a KeyDestination may log in with; its value says for which login: see `destinations/credential`. */
 export const credentialLabel = `${group}/credential`;
 
 /**
- * The ServiceAccount in the operator's namespace whose tokens log in to Vault. It is bound to nothing: a token of it that went
- * astray is good for no call of the API server.
+ * The ServiceAccount in the operator's namespace whose tokens log in to Vault. It has no rights: a leaked token of it is useless
+ * at the API server.
  */
 export const loginServiceAccountName = 'keywright-vault';
 

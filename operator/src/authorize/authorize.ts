@@ -20,14 +20,14 @@ import type { Denial, Verdict } from './verdict.ts';
 /** Decides one request. Never rejects: what fails inside is `authorizer_stale`. */
 export type Authorize = (request: AuthRequest) => Promise<Verdict>;
 
-/** What protects the store and the keys from those who have none; each member has a default. */
+/** What protects the store and the keys from callers without a key; each member has a default. */
 export interface AuthorizeLimits {
   readonly lanes?: LaneBounds;
-  /** The least time between two shared look-ups of unproven keys, in milliseconds. */
+  /** The minimum time between two shared look-ups of unproven keys, in milliseconds. */
   readonly spacingMs?: number;
-  /** Refusals that one client network hears in a second, in the long run; from 1. */
+  /** How many refusals a second one client network gets, in the long run; from 1. */
   readonly refusalsPerSecond?: number | undefined;
-  /** When a refusal is heard, in milliseconds after the request; 0 = at once. */
+  /** When a refusal is sent, in milliseconds after the request; 0 = at once. */
   readonly refusalStepMs?: number;
 }
 
@@ -42,7 +42,7 @@ export interface AuthorizeSources {
   readonly timeoutMs?: number | undefined;
   /** The time that expiries are compared with; `undefined` = not known now, and nothing can be decided. Absent = the clock's. */
   readonly verifyNow?: () => Instant | undefined;
-  /** Why nothing may be decided now; see {@link Freshness}. Absent = never. */
+  /** Why the authorizer must not decide now; see {@link Freshness}. Absent = never. */
   readonly blocked?: () => Failure | undefined;
   /** Absent = nobody keeps what was used. */
   readonly usage?: Pick<Usage, 'note'>;
@@ -70,7 +70,7 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
   const staleness = new StalenessLog(clock, log);
   const judge = (looked: Lookup, request: AuthRequest): Verdict => {
     const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
-    // After the look-up: what was read meanwhile may have come from the wrong server.
+    // After the look-up, because it may have read from the wrong server.
     const blocked = sources.blocked?.();
     const found: Lookup = blocked === undefined ? (now === undefined ? timeless : looked) : { kind: 'stale', error: blocked };
     staleness.note(found);

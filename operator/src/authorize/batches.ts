@@ -5,11 +5,11 @@ export interface BatchesInput<Question, Answer> {
   /** Answers all questions of a batch. A rejection fails every one of them. */
   readonly ask: (questions: readonly Question[]) => Promise<(question: Question) => Answer>;
   readonly clock: Clock;
-  /** How many batches may be under way at once, from 1. */
+  /** How many batches may run at once, from 1. */
   readonly concurrent: number;
-  /** Questions in one batch at most, from 1. */
+  /** The most questions in one batch, from 1. */
   readonly size: number;
-  /** The least time between the starts of two batches, in milliseconds; 0 = none. */
+  /** The minimum time between the starts of two batches, in milliseconds; 0 = none. */
   readonly spacingMs: number;
   /** One bound per lane: how many questions may wait in it. A batch takes from the first lane first. */
   readonly lanes: readonly number[];
@@ -22,8 +22,8 @@ interface Waiter<Question, Answer> {
 }
 
 /**
- * Collects questions into shared batches: however many ask, only so many batches run and so many questions wait. A question
- * always joins a batch that starts after it was asked, so that its answer is no older than the question.
+ * Collects questions into shared batches: however many callers ask, the number of running batches and of waiting questions is
+ * bounded. A question always joins a batch that starts after it was asked, so its answer is never older than the question.
  */
 export class Batches<Question, Answer> {
   readonly #input: BatchesInput<Question, Answer>;
@@ -37,7 +37,7 @@ export class Batches<Question, Answer> {
     this.#lanes = input.lanes.map(() => new Set());
   }
 
-  /** `undefined` = the lane is full, and the question was not taken. An aborted `signal` gives the place in the lane back. */
+  /** `undefined` = the lane is full, and does not take the question. An aborted `signal` frees the place in the lane. */
   ask(question: Question, lane: number, signal: AbortSignal): Promise<Answer> | undefined {
     const waiting = this.#lanes[lane];
     if (waiting === undefined || waiting.size >= (this.#input.lanes[lane] ?? 0)) return undefined;
@@ -57,7 +57,7 @@ export class Batches<Question, Answer> {
 
   async #startInTime(): Promise<void> {
     const { clock, spacingMs } = this.#input;
-    // Questions that are asked in one go share a batch.
+    // Questions asked synchronously share a batch.
     await Promise.resolve();
     const restMs = Math.ceil(this.#nextAtMs - clock.monotonicMs());
     if (restMs > 0) await clock.sleep(restMs);

@@ -75,7 +75,7 @@ function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdi
 /** The endpoint that a request reaches under every layer, and the segments that led there. */
 interface Place {
   readonly endpoint: Endpoint;
-  /** One a layer, in their order. */
+  /** One for each layer, in order. */
   readonly reaches: readonly Reach[];
   readonly route: Route;
   readonly segments: readonly string[];
@@ -94,7 +94,7 @@ function locate({ catalog, layers }: ProvenKey, request: AuthRequest): Place | u
   return { endpoint, reaches, route, segments: target.segments };
 }
 
-/** What every layer gives of one application; `undefined` = one of them gives nothing. */
+/** What all layers give for one application; `undefined` = one of them gives nothing. */
 function coverageOf({ reaches }: Place, application: string | undefined): Coverage | undefined {
   const coverages = reaches.flatMap((reach) => reach.under(application) ?? []);
   if (coverages.length < reaches.length) return undefined;
@@ -144,7 +144,7 @@ function decideContent(key: ProvenKey, request: AuthRequest, entered: Entered): 
   return new Allow({
     keyId,
     apiKey: key.apiKey,
-    // The owner that the version is bound to: a later ApiKey of the same name may belong to somebody else.
+    // The owner that the version belongs to: a later ApiKey of the same name may have another owner.
     owner: record.owner?.name ?? key.applied.settings.owner,
     clientApplication: key.applied.settings.clientApplication,
     accessType: key.applied.settings.accessType,

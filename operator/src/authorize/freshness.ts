@@ -14,7 +14,7 @@ export interface FreshnessInit {
   readonly maxStalenessMs: number;
 }
 
-/** Proofs are looked for so often, in milliseconds, or four times as often as they run out. */
+/** How often to look for a proof, in milliseconds; at least four times in the life of one. */
 const everyMs = 5_000;
 
 const unproven: Failure = waiting(
@@ -23,8 +23,8 @@ const unproven: Failure = waiting(
 );
 
 /**
- * Whether this process reads the database that the operator writes to. A server that was replaced as the primary may live on, cut
- * off, with whoever still reaches it, and would allow for ever what was revoked meanwhile. See `store/primary` for what
+ * Whether this process reads the database that the operator writes to. An old primary may go on running, cut off from the new
+ * one: an authorizer that still reaches it would for ever allow keys that were revoked meanwhile. See `store/primary` for what
  * counts as a proof.
  */
 export class Freshness {
@@ -37,18 +37,18 @@ export class Freshness {
     this.#init = init;
   }
 
-  /** Looks for the first proof, which may fail, and then again and again until the signal is aborted. */
+  /** Looks for the first proof, which may fail, and then repeatedly until the signal is aborted. */
   async start(signal: AbortSignal): Promise<void> {
     await this.look();
     void this.#lookForEver(signal);
   }
 
-  /** Why nothing may be decided now; `undefined` = it may. */
+  /** Why the authorizer must not decide now; `undefined` = it may. */
   blocked(): Failure | undefined {
     return this.#leftMs() > 0 ? undefined : unproven;
   }
 
-  /** False from the half of the time on that {@link blocked} needs: traffic goes elsewhere before it is refused. */
+  /** False after half of the time until {@link blocked}: traffic goes elsewhere before this process refuses it. */
   isReady(): boolean {
     return this.#leftMs() > this.#init.maxStalenessMs / 2;
   }
@@ -56,12 +56,12 @@ export class Freshness {
   /** Looks once; never rejects. */
   async look(): Promise<void> {
     const { store, clock, rule, maxStalenessMs } = this.#init;
-    // From the question on, not from the answer: what was so when it was asked is all that an answer says.
+    // Counts from the question, not from the answer: the answer only says what was true when it was asked.
     let askedMs = clock.monotonicMs();
     let survey = await store.surveyPrimary();
     if (survey.superseded) {
       this.#provenUntilMs = Number.NEGATIVE_INFINITY;
-      // It has moved on to another host, or to none.
+      // The store has switched to another host, or to none.
       askedMs = clock.monotonicMs();
       survey = await store.surveyPrimary();
     }
@@ -76,7 +76,7 @@ export class Freshness {
 
   async #lookForEver(signal: AbortSignal): Promise<void> {
     const { clock, maxStalenessMs } = this.#init;
-    // One host alone is believed for ever.
+    // A single host stays trusted for ever.
     while (this.#provenUntilMs !== Infinity) {
       await clock.sleep(Math.min(everyMs, maxStalenessMs / 4), signal).catch(() => {});
       if (signal.aborted) return;

@@ -54,7 +54,7 @@ export function readCredential(credential: AuthRequest['credential'], peppers: P
 
 /**
  * Finds the record that a credential proves, and the catalog that the request addresses. The value goes no further: neither the
- * result nor an error carries it. Never throws: what went wrong is `stale`. `shed` = too many wait in this lane already.
+ * result nor an error carries it. Never throws: a failure gives `stale`. `shed` = too many wait in this lane already.
  */
 export async function lookup(
   presented: Presented,
@@ -99,7 +99,7 @@ function proveToken(
 /** No token has this hash. */
 const noHash = new Uint8Array(hashLength);
 
-/** Hashes and compares once more in every case, so that an unknown id costs what a known one does. */
+/** Hashes and compares once more in every case, so that an unknown id costs as much as a known one. */
 function prove(record: KeyRecord | undefined, { token, parts, hashed }: Token, peppers: Peppers): Match {
   const match = peppers.matches(record?.version ?? { pepperId: hashed.pepperId, hash: noHash }, token);
   // The hash covers prefix and environment; a record that shows others is not to be trusted with an answer.
@@ -109,7 +109,7 @@ function prove(record: KeyRecord | undefined, { token, parts, hashed }: Token, p
 /** What a Kubernetes object may be named (RFC 1123 subdomain). Nothing else reaches the store. */
 const namePattern = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
-/** How the request addresses a catalog; what no catalog can have is not asked for. */
+/** How the request addresses a catalog; leaves out a name or host that no catalog can have. */
 function addressOf({ host, catalog }: Pick<AuthRequest, 'host' | 'catalog'>): Pick<Question, 'host' | 'catalog'> {
   const normalised = normaliseHost(host);
   const isPossible = normalised !== undefined && (catalog === undefined || namePattern.test(catalog));

@@ -5,7 +5,7 @@ import type { CompiledCatalog } from './catalog.ts';
 import { parseNetworks } from './source.ts';
 import type { Networks } from './source.ts';
 
-/** One set of settings that a key is held to, with the rights that it gives. */
+/** One set of settings that limits a key, with the rights that it gives. */
 export interface Layer {
   readonly settings: KeySettings;
   readonly rights: Rights;
@@ -18,11 +18,11 @@ export interface ProvenKey {
   readonly record: KeyRecord;
   /** The catalog that the key opens. */
   readonly catalog: CompiledCatalog;
-  /** The layer of the settings that apply. */
+  /** The layer of the effective settings. */
   readonly applied: Layer;
   /**
-   * The applied layer first, then those that only narrow it: settings that were written and not accepted, and those that the version
-   * was minted under by an earlier ApiKey. A request must be allowed under each.
+   * The effective layer first, then those that only narrow it: proposed settings, and the settings of an earlier ApiKey under
+   * which the version was minted. Every layer must allow the request.
    */
   readonly layers: readonly Layer[];
   /** Whether the version is one of the catalog: by its name, prefix and environment. */

@@ -2,7 +2,7 @@ import type { Clock } from '../domain/time.ts';
 import type { CatalogRow, KeyRecord, Store } from '../store/port.ts';
 import { Batches } from './batches.ts';
 
-/** What a verdict asks of the store; `undefined` = does not ask for it. */
+/** What a verdict asks the store for; `undefined` = not asked for. */
 export interface Question {
   readonly keyId: string | undefined;
   /** A normalised host. */
@@ -19,8 +19,8 @@ export interface Answer {
 }
 
 /**
- * Which queue a question waits in. `proven`: this very token was proven lately. `limited`: its source has had too many
- * refusals. `new`: everything else.
+ * Which queue a question waits in. `proven`: this process has proven this very token lately. `limited`: its source has had too
+ * many refusals. `new`: everything else.
  */
 export type Lane = 'proven' | 'new' | 'limited';
 
@@ -30,7 +30,7 @@ export type LaneBounds = Readonly<Record<Lane, number>>;
 /** The bounds of an authorizer. A question takes well under a kilobyte. */
 export const defaultLaneBounds: LaneBounds = { proven: 2_000, new: 1_000, limited: 200 };
 
-/** The least time between two shared look-ups of unproven keys, in milliseconds: at most 50 a second, whoever asks. */
+/** The minimum time between two shared look-ups of unproven keys, in milliseconds: at most 50 a second in all. */
 export const defaultSpacingMs = 20;
 
 /** What {@link StoreReads} needs. */
@@ -46,8 +46,8 @@ const provenConcurrent = 3;
 const batchSize = 500;
 
 /**
- * The only way from a verdict to the store. Proven keys have batches of their own; all others share one look-up with one in
- * flight, so that no number of unknown keys takes the store away from the proven ones.
+ * The only way from a verdict to the store. Proven keys have their own batches. All others share one look-up at a time, so that
+ * no number of unknown keys takes the store away from proven ones.
  */
 export class StoreReads {
   readonly #proven: Batches<Question, Answer>;
@@ -84,7 +84,7 @@ async function askStore(
   });
 }
 
-/** The catalog that the request names, when the host is one of its own; else the elder of those that have the host. */
+/** The catalog that the request names, if the host is one of its hosts; without a name, the oldest catalog that has the host. */
 function findAddressed(catalogs: readonly CatalogRow[], host: string, named: string | undefined): CatalogRow | undefined {
   return catalogs.find((row) => (named === undefined || row.name === named) && row.model.requests.hosts.includes(host));
 }

@@ -1,4 +1,4 @@
-/** The texts that were added last, each once; at most `limit` of them. */
+/** The most recently added texts, each once; at most `limit`. */
 export class RecentSet {
   readonly #limit: number;
   readonly #texts = new Set<string>();

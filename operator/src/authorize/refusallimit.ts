@@ -1,9 +1,9 @@
 import type { Clock } from '../domain/time.ts';
 import { networkOf } from './source.ts';
 
-/** How many refusals a network has at once: the refill of this many seconds. */
+/** The burst of a network: the refusals that this many seconds refill. */
 const burstSeconds = 10;
-/** How many networks are counted; the one that was refused longest ago is forgotten first. */
+/** How many networks are counted; the one with the oldest refusal is forgotten first. */
 const networksMax = 10_000;
 /** What one subscriber of a provider usually has; see RFC 6177. */
 const ipv6Bits = 64;
@@ -14,22 +14,22 @@ interface Bucket {
 }
 
 /**
- * How many refusals (`key_invalid` of a well-formed key) a client network hears: a token bucket for each /24 of IPv4 and /64
- * of IPv6. It counts nothing but that network's own refusals, so that it tells nothing of any key. A source that nobody knows
- * is not limited: the peer is a gateway, and must not pay for its clients.
+ * Limits how many refusals (`key_invalid` of a well-formed key) a client network gets: a token bucket for each /24 of IPv4 and
+ * /64 of IPv6. It counts only that network's own refusals, so it reveals nothing about any key. An unknown source is not limited:
+ * the peer is a gateway, which must not pay for its clients.
  */
 export class RefusalLimit {
   readonly #clock: Clock;
   readonly #perSecond: number;
   readonly #buckets = new Map<string, Bucket>();
 
-  /** `perSecond`: refusals that a network hears in the long run, from 1. */
+  /** `perSecond`: refusals that a network gets in the long run, from 1. */
   constructor(clock: Clock, perSecond: number) {
     this.#clock = clock;
     this.#perSecond = perSecond;
   }
 
-  /** Whether the network of this address has no refusal left. */
+  /** Whether the network of this address has spent its refusals. */
   isSpent(sourceIp: string | undefined): boolean {
     const network = networkOf(sourceIp, ipv6Bits);
     return network !== undefined && this.#tokensOf(network) < 1;
@@ -40,7 +40,7 @@ export class RefusalLimit {
     const network = networkOf(sourceIp, ipv6Bits);
     if (network === undefined) return true;
     const tokens = this.#tokensOf(network);
-    // Kept in the order of use.
+    // Keeps the map in order of use.
     this.#buckets.delete(network);
     this.#buckets.set(network, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: this.#clock.monotonicMs() });
     const [oldest] = this.#buckets.keys();

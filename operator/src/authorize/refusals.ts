@@ -8,9 +8,9 @@ import type { Verdict } from './verdict.ts';
 
 /** How many proven tokens are remembered, by their hash; about 150 bytes each. */
 const provenMax = 50_000;
-/** Refusals that one client network hears in a second, in the long run. */
+/** How many refusals a second one client network gets, in the long run. */
 export const defaultRefusalsPerSecond = 10;
-/** When a refusal is heard, in milliseconds after the request: well after the store's usual answer. */
+/** When a refusal is sent, in milliseconds after the request: well after the store's usual answer. */
 export const defaultRefusalStepMs = 50;
 
 /** What {@link Refusals} needs. */
@@ -25,16 +25,16 @@ export interface RefusalsInput {
 /** One request with a well-formed token, from its arrival to its verdict. */
 export interface Attempt {
   readonly lane: Lane;
-  /** The verdict that is heard: a refusal spends one of the source's, and becomes `rate_limited` when none is left. */
+  /** The verdict to send: a refusal spends one of the source's refusals, and becomes `rate_limited` when none is left. */
   readonly settle: (verdict: Verdict) => Verdict;
-  /** Resolves when a refusal may be heard. */
+  /** Resolves when a refusal may be sent. */
   readonly refuse: () => Promise<void>;
 }
 
 /**
- * Keeps the refusal of a well-formed key the same whatever its cause: an unknown id, a wrong secret, a revoked or retired
- * version. Each is heard at the same step after its request, and each spends one of its source's refusals. Keeps in mind which
- * tokens were proven, so that no flood of others holds them up.
+ * Makes all refusals of a well-formed key alike, whatever the cause: an unknown id, a wrong secret, a revoked or retired version.
+ * Each is sent at the same step after its request, and spends one of its source's refusals. Remembers which tokens were proven,
+ * so that no flood of others delays them.
  */
 export class Refusals {
   readonly #limit: RefusalLimit;
@@ -53,7 +53,7 @@ export class Refusals {
 
   /** Call it before anything depends on whether the key exists. */
   begin({ hashed }: Extract<Presented, { kind: 'token' }>, sourceIp: string | undefined): Attempt {
-    // By the whole token: an id alone is public, and would let anybody into the lane of its key.
+    // By the whole token: an id alone is public, and would let anybody into that key's lane.
     const proof = Buffer.from(hashed.hash).toString('base64');
     const lane = this.#proven.has(proof) ? 'proven' : this.laneOf(sourceIp);
     const steps = this.#steps.begin();

@@ -1,37 +1,37 @@
 import type { Clock } from '../domain/time.ts';
 
-/** No refusal is held for longer than this because others were slow, in milliseconds: gateways wait about as long. */
+/** The longest that a refusal waits because others were slow, in milliseconds: gateways wait about as long. */
 const holdMaxMs = 300;
-/** In this time the memory of a slow look-up fades to half, in milliseconds. */
+/** The half-life of a slow look-up in memory, in milliseconds. */
 const halfLifeMs = 1_000;
 
 /** The steps of one request; see {@link Steps.begin}. */
 export interface RequestSteps {
   /** The look-up is over. */
   readonly found: () => void;
-  /** Resolves at the step at which a refusal is heard. Call `found` before. */
+  /** Resolves at the step at which a refusal is sent. Call `found` first. */
   readonly reached: () => Promise<void>;
 }
 
 /**
- * When refusals are heard: at whole steps after their requests, so that the time of one does not show how it was found. While
- * look-ups take longer than a step, all refusals wait for the step that the slowest look-up of late needed: else the cases
- * that cost a little more would miss a step a little more often.
+ * When refusals are sent: a whole number of steps after the request, so that the time does not show the cause. While look-ups
+ * take longer than a step, all refusals wait for the step that the slowest recent look-up needed: otherwise the more expensive
+ * causes would miss a step more often.
  */
 export class Steps {
   readonly #clock: Clock;
   readonly #stepMs: number;
   #slowest = { ms: 0, atMs: 0 };
-  /** Requests of one millisecond share a timer. */
+  /** Requests within one millisecond share a timer. */
   #shared: { readonly atMs: number; readonly first: Promise<void> } | undefined;
 
-  /** `stepMs`: in milliseconds; 0 = refusals are heard at once. */
+  /** `stepMs`: in milliseconds; 0 = refusals are sent at once. */
   constructor(clock: Clock, stepMs: number) {
     this.#clock = clock;
     this.#stepMs = stepMs;
   }
 
-  /** Starts the steps of one request. Call it before anything depends on whether the key exists: its timer starts here. */
+  /** Starts the steps of one request. Call it before any work depends on whether the key exists: the timer starts here. */
   begin(): RequestSteps {
     const stepMs = this.#stepMs;
     if (stepMs === 0) return { found: () => {}, reached: () => Promise.resolve() };

@@ -7,7 +7,7 @@ import type { Dependencies } from '../reconcile/dependencies.ts';
 import type { AdmissionPeriod } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 
-/** Where no policy is required: nobody else than the person who started the program declares keys. */
+/** For modes without a policy: only the person who started the program declares keys. */
 export const noAdmission: Dependencies['admission'] = {
   state: () => ({ kind: 'notRequired' }),
   check: () => Promise.resolve({ kind: 'notRequired' }),
@@ -27,22 +27,22 @@ export interface AdmissionGateInit {
   readonly lookUp: () => Promise<AdmissionObjects>;
   /** See {@link Store.admissionPeriod}. */
   readonly periodOf: (identity: string, since: Instant) => Promise<AdmissionPeriod>;
-  /** Another period runs than at the last check: called before anybody hears of it. */
+  /** Called when a new period has begun, before anybody else learns of it. */
   readonly onPeriod: (period: string) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const checkEveryMs = 60_000;
-/** While the policy is not in force somebody waits for it. */
+/** While the policy is not in force, somebody waits for it: check more often. */
 const checkAwayEveryMs = 5_000;
-/** A policy takes effect on every API server a moment after it was written, and creation times are whole seconds. */
+/** A policy takes effect on every API server a moment after its creation, and creation times are whole seconds. */
 const effectiveAfterMs = 1_000;
 
 /**
- * Watches over the admission policy: whether it is in force, since when, and in which period. It judges the content of both objects and
- * fails closed: an answer that cannot be had counts as a no, because without the policy anybody who may write an ApiKey grants himself
- * any right.
+ * Watches over the admission policy: whether it is in force, since when, and in which period. It compares the content of both
+ * objects with what it expects, and fails closed: no answer counts as a no, because without the policy, anybody with write access
+ * to an ApiKey can grant any right.
  */
 export class AdmissionGate {
   readonly #init: AdmissionGateInit;
@@ -59,12 +59,12 @@ export class AdmissionGate {
         : { kind: 'notInForce', since: init.clock.now(), why: 'it has not been checked yet' };
   }
 
-  /** By the last check. */
+  /** The result of the last check. */
   state(): AdmissionState {
     return this.#state;
   }
 
-  /** A check that begins after this call; callers that come while another one runs share the next. Never rejects for a failure. */
+  /** A check that begins after this call; callers that arrive during a check share the next one. Never rejects with a Failure. */
   check(): Promise<AdmissionState> {
     if (this.#init.mode === 'off') return Promise.resolve(this.#state);
     if (this.#running === undefined) return this.#run();
@@ -86,7 +86,7 @@ export class AdmissionGate {
     const { clock } = this.#init;
     let checkedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
-      // In short steps: a check that an edit asked for may find the policy gone meanwhile.
+      // Sleeps in short steps: meanwhile, a check for an edit may find that the policy is gone.
       await clock.sleep(checkAwayEveryMs, signal).catch(() => undefined);
       const isDue = this.#state.kind !== 'inForce' || clock.monotonicMs() - checkedAtMs >= checkEveryMs;
       if (signal.aborted || !isDue) continue;
@@ -143,8 +143,8 @@ export class AdmissionGate {
 }
 
 /**
- * When the present policy and binding were certainly in force, by the API server's clock: of objects that were never edited their
- * creation says it, else now.
+ * Since when the present policy and binding are certainly in force, by the API server's clock: for objects that nobody edited,
+ * since their creation; otherwise, since now.
  */
 function sinceOf({ policy, binding, serverTime }: AdmissionObjects, now: Instant): Instant {
   const metadata = [policy, binding].map((object) => (object as { metadata?: Partial<ObjectMeta> } | undefined)?.metadata);

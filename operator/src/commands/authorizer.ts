@@ -16,7 +16,7 @@ const lingerMs = 1_000;
 /** What the health endpoint reports: the one thing that changes here. */
 interface Readiness {
   reporting: boolean;
-  /** Absent = not looked at yet. */
+  /** Absent = not checked yet. */
   freshness?: Freshness;
   /** Absent = not compared yet. */
   time?: SharedClock;
@@ -35,7 +35,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   reloadOnChange(context, metrics.recorder, protection.files);
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const store = openStore(context, database);
-  // A connection of its own: a probe must not wait behind verdicts, nor a verdict behind probes.
+  // Its own connection: probes must not wait for verdicts, nor verdicts for probes.
   const probed = openStore(context, { ...database, poolSize: 1 });
   const readiness: Readiness = { reporting: false };
   const isWell = async (): Promise<boolean> => (await probed.schemaVersion()) >= programSchemaVersion;

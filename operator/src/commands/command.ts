@@ -38,7 +38,7 @@ export interface Environment {
   readonly namespace: string;
   /** The Pod's name, or the machine's. */
   readonly hostname: string;
-  /** Whether the process runs in a Pod, so that loopback is that Pod and nobody's machine. */
+  /** Whether the process runs in a Pod, where loopback is that Pod and not somebody's machine. */
   readonly inPod: boolean;
   /** What EKS says of the role of the ServiceAccount, by the variables that its webhooks set; absent = nothing. */
   readonly aws?: AwsEnvironment;

@@ -19,7 +19,7 @@ export interface DatabaseInput {
   readonly url: string;
   readonly passwordFile?: string | undefined;
   readonly metrics: Metrics;
-  /** Connections at most; the store's default without. */
+  /** The most connections; absent = the store's default. */
   readonly poolSize?: number;
 }
 
@@ -61,7 +61,10 @@ function countedStore({ clock }: CommandContext, { metrics }: DatabaseInput, sto
   });
 }
 
-/** As {@link openStore}, and the store once more over connections of its own: for what must not wait for anybody. */
+/**
+ * Like {@link openStore}, but opens the store twice: the second one has its own connections, for work that must not wait for
+ * others.
+ */
 export function openStores(context: CommandContext, input: DatabaseInput): { readonly store: Store; readonly apart: Store } {
   const { store, apart } = openPostgresStores(optionsOf(context, input));
   return { store: countedStore(context, input, store), apart: countedStore(context, input, apart) };
@@ -86,7 +89,7 @@ export async function openUsage(context: CommandContext, store: Store, metrics: 
   return usage;
 }
 
-/** Whether the store reads the primary of the database, looked at from now on; see {@link Freshness}. */
+/** Whether the store reads the primary of the database, checked from now on; see {@link Freshness}. */
 export async function openFreshness(context: CommandContext, store: Store): Promise<Freshness> {
   const { clock, log, config, signal } = context;
   const { requireHeartbeat: rule, maxStalenessMs } = config;

@@ -5,15 +5,15 @@ import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { CommandContext } from './command.ts';
 
-/** What the configuration permits to whoever writes KeyDestinations. `inPod`: whether loopback is the operator's own Pod. */
+/** What the configuration permits authors of KeyDestinations. `inPod`: whether loopback is the operator's own Pod. */
 export function permittedDestinations(config: Config, inPod: boolean): PermittedDestinations {
   const { vaultAddresses, awsEndpoints, insecureDestinations, loginServiceAccounts } = config;
   return { vaultAddresses, awsEndpoints, insecure: insecureDestinations, serviceAccounts: loginServiceAccounts, inPod };
 }
 
 /**
- * Counts every call to a destination, and logs what a failure keeps out of statuses and events: once for each new cause, and
- * anew when the destination has worked in between.
+ * Counts every call to a destination, and logs the failure details that stay out of statuses and events: once for each new cause,
+ * and again if the destination has worked in between.
  */
 export function watchDestinations({ clock, log }: Pick<CommandContext, 'clock' | 'log'>, metrics: Metrics) {
   const told = new Map<string, string>();

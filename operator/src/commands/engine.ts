@@ -19,7 +19,7 @@ import { systemId, systemRandom, type CommandContext } from './command.ts';
 export interface EngineParts {
   readonly resources: Resources;
   readonly store: Store;
-  /** The same store over connections that only safety passes use; absent = the same connections. */
+  /** The same store, over connections that only safety passes use; absent = they share connections. */
   readonly safetyStore?: Store;
   readonly destinations: Destinations;
   /** Absent = no consumer is restarted. */
@@ -108,7 +108,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
   return together(cluster, keys, { feed, gates, retention, heartbeat });
 }
 
-/** What runs beside the reconcilers while this process leads. */
+/** What runs next to the reconcilers while this process leads. */
 interface Companions {
   readonly feed: FeedFollower;
   readonly gates: Gates;

@@ -9,15 +9,15 @@ import { migrateWhenReachable } from './database.ts';
 export interface MigrateCommandOptions {
   /** Forget which cluster the database belongs to. */
   readonly adoptCluster: boolean;
-  /** A file with the password of the account `keywright_operator_login`, which is made then. */
+  /** A file with the password for the account `keywright_operator_login`; makes the account. */
   readonly operatorPasswordFile?: string;
   /** The same for `keywright_authorizer_login`. */
   readonly authorizerPasswordFile?: string;
 }
 
 /**
- * `keywright migrate`: brings the database to this program's schema, makes the accounts that it is given passwords for, and
- * ends. Throws {@link CommandFault} for a password that cannot be read or set.
+ * `keywright migrate`: upgrades the database to this program's schema, makes the accounts for which it gets passwords, and ends.
+ * Throws {@link CommandFault} for a password that cannot be read or set.
  */
 export async function runMigrate(context: CommandContext, options: MigrateCommandOptions): Promise<ExitCode> {
   const { config } = context;

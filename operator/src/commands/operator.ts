@@ -127,7 +127,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     lookUp: () => resources.readAdmission(),
     periodOf: (identity, since) => store.admissionPeriod(identity, since),
     onPeriod: async (period) => {
-      // What is unchanged since its acceptance was judged, and is carried over; what was changed meanwhile is not.
+      // Carries over keys that have not changed since their acceptance: the policy has checked those. Changed keys stay behind.
       const live = await resources.listLive('ApiKey');
       const states = live.map((metadata) => {
         return { uid: metadata.uid, generation: metadata.generation ?? 0, requests: requestsText({ metadata }) };

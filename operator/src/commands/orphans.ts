@@ -18,9 +18,9 @@ export interface OrphansOptions {
 
 /**
  * `keywright orphans`: lists the keys whose ApiKey is gone without a deletion, and says which of them are held because too many
- * went at once. With `--confirm` it says that exactly the listed ones are gone on purpose: the operator revokes and withdraws
- * them at its next look, unless their ApiKey is there by then. Needs the database alone. Throws {@link CommandFault} for a digest
- * that cannot be one; exit code 1 when the list is not the one that was confirmed.
+ * vanished at once. `--confirm` states that exactly the listed keys are gone on purpose: the operator revokes and withdraws them
+ * at its next sweep, unless their ApiKey exists again by then. Needs only the database. Throws {@link CommandFault} for a
+ * malformed digest; exit code 1 if the list is not the confirmed one.
  */
 export async function runOrphans(context: CommandContext, options: OrphansOptions): Promise<ExitCode> {
   const { config, print } = context;

@@ -2,12 +2,12 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { watchFile, type Refreshable } from '../watchedfile.ts';
 import type { CommandContext } from './command.ts';
 
-/** How often a file is compared with what counts, in milliseconds: a mounted Secret is a minute late anyway. */
+/** How often to compare a file with the value in use, in milliseconds: a mounted Secret is up to a minute late anyway. */
 const everyMs = 2_000;
 
 /**
- * Takes over changed files until the context ends. A bad content leaves the last good one in force, with a line in the
- * log that names the file and the fault, and a metric that stays until the content is right.
+ * Reloads changed files until the context ends. With invalid content, the last valid content stays in use; a log line names the
+ * file and the fault, and a metric shows it until the content is valid.
  */
 export function reloadOnChange(context: CommandContext, metrics: Metrics, files: readonly Refreshable[]): void {
   for (const file of files) watch(context, metrics, file);

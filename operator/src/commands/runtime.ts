@@ -4,7 +4,7 @@
  */
 export const leastNode = '24.21.0';
 
-/** Why this Node does not do, as one sentence; `undefined` when it does. `running` is `process.versions.node`. */
+/** Why this Node is not supported, in one sentence; `undefined` = it is supported. `running` is `process.versions.node`. */
 export function nodeFault(running: string): string | undefined {
   const [own, least] = [running, leastNode].map((version) => version.split('.').map((part) => Number.parseInt(part, 10)));
   for (const [index, wanted] of (least ?? []).entries()) {

@@ -24,13 +24,13 @@ export function formatMark(mark: Mark): MarkTexts {
   };
 }
 
-/** The longest of the texts that say whose a value is: the name of a Kubernetes object. */
+/** The maximum length of a text that says whose a value is: that of a Kubernetes name. */
 const longestText = 253;
 
 /**
- * Reads a mark from texts that anybody may have written who may write beside the value. `undefined` when it does not say whose
- * the value is: then it is no mark of ours. One that says whose, and nothing readable of which, is `unknownVersion`: a poisoned
- * member must not make a value of ours a stranger's.
+ * Reads a mark from untrusted texts: anybody with write access to the place may have written them. `undefined` = they do not say
+ * whose the value is, so this is not our mark. If they say whose, but the rest is unreadable, the version is `unknownVersion`: a
+ * tampered member must not turn our value into a foreign one.
  */
 export function parseMark(texts: Readonly<Partial<Record<string, unknown>>>): Mark | undefined {
   const { installation, namespace, name, uid } = texts;

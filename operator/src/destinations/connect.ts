@@ -2,7 +2,7 @@ import { lookup as systemLookup, type LookupAddress, type LookupOptions } from '
 import type { LookupFunction } from 'node:net';
 import { isForbiddenAddress, isLoopbackAddress } from './endpoint.ts';
 
-/** A name leads where no destination may be. The code stands beside those of Node's own connection errors. */
+/** A name leads to an address that no destination may have. The code is used like those of Node's own connection errors. */
 export class ForbiddenAddress extends Error {
   readonly code = 'FORBIDDEN_ADDRESS';
 
@@ -20,8 +20,8 @@ export type Resolve = (
 ) => void;
 
 /**
- * A look-up for connections: a name that leads to a forbidden address fails, whatever else it leads to. Checked with the very
- * addresses that are connected to, so that a name server cannot answer the check and the connection differently.
+ * A look-up for connections: a name that leads to a forbidden address fails, whatever other addresses it has. It checks the very
+ * addresses of the connection, so that a name server cannot answer the check and the connection differently.
  */
 export function guardedLookup(mayLoopback: boolean, resolve: Resolve = systemLookup): LookupFunction {
   return (hostname, options, done) => {

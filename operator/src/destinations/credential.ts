@@ -4,8 +4,8 @@ import type { SecretObject } from '../resources/port.ts';
 import { originOf } from './endpoint.ts';
 
 /**
- * What a Secret may be meant for, as the value of its label {@link credentialLabel}. Whoever writes Secrets opts one in with it;
- * the author of a KeyDestination cannot.
+ * The purpose of a Secret: the value of its label {@link credentialLabel}. An author of Secrets opts in with it; the author of a
+ * KeyDestination cannot.
  */
 export type CredentialKind = 'vault-token' | 'vault-approle' | 'aws';
 
@@ -19,7 +19,7 @@ const ownSecrets = [
 ];
 
 /**
- * The exact shapes, so that no other text leaves by mistake or on purpose.
+ * The exact formats of credentials, so that no other text is sent by mistake or on purpose.
  * - `vault-token`: a service, batch or recovery token of Vault 1.10 and later (`hvs.`, `hvb.`, `hvr.`), or of OpenBao and older
  *   ones (`s.`, `b.`, `r.`), with the id of a namespace after it.
  * - `vault-approle`: a secret id that Vault generated, which is a UUID.
@@ -35,12 +35,12 @@ const shapes = {
   'session-token': /^[A-Za-z0-9/+=_-]{16,8192}$/,
 } as const;
 
-/** Whether a text can be what it is said to be. */
+/** Whether a text has the format of this credential. */
 export function hasShape(shape: keyof typeof shapes, text: string): boolean {
   return shapes[shape].test(text);
 }
 
-/** Which credential is looked for, and where it is to go. */
+/** Which credential is wanted, and which server gets it. */
 export interface WantedCredential {
   readonly kind: CredentialKind;
   /** The origin of the Vault server that gets it; absent for AWS, whose endpoints are the installation's choice. */
@@ -49,7 +49,7 @@ export interface WantedCredential {
   readonly isListed?: boolean;
 }
 
-/** Why a Secret must not be used as this credential, for the log; `undefined` = it may. */
+/** Why a Secret must not be used as this credential, for the log; `undefined` = it may be used. */
 export function credentialFault(name: string, secret: SecretObject | undefined, wanted: WantedCredential): string | undefined {
   if (ownSecrets.includes(name)) return 'it is a Secret of the operator itself';
   if (secret === undefined) return 'there is no such Secret';
@@ -62,8 +62,8 @@ export function credentialFault(name: string, secret: SecretObject | undefined, 
 }
 
 /**
- * One sentence for a Secret that is absent, not meant for this, or holds something else: the author of a KeyDestination learns
- * what to do, and nothing of the Secrets of the operator's namespace. `entries` are the names of those that are needed.
+ * One sentence for a Secret that is absent, has another purpose, or holds something else: the author of a KeyDestination learns
+ * what to do, and nothing about the Secrets of the operator's namespace. `entries` names the required entries.
  */
 export function unusableCredential(name: string, wanted: WantedCredential, entries: string, fault: string): Failure {
   const { kind, server, isListed = false } = wanted;

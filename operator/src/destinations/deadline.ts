@@ -4,8 +4,8 @@ import type { Destination } from './port.ts';
 const overall = new AsyncLocalStorage<AbortSignal>();
 
 /**
- * The destination with a deadline over each of its calls as a whole, in milliseconds: logins, retries and all requests that the
- * call makes share it. Whoever sends a request under it asks {@link boundBy}.
+ * The destination, with a deadline for each call as a whole, in milliseconds: logins, retries and all requests of the call share
+ * it. Code that sends a request gets its signal from {@link boundBy}.
  */
 export function withDeadline(destination: Destination, deadlineMs: number): Destination {
   const bounded = <T>(call: () => Promise<T>): Promise<T> => overall.run(AbortSignal.timeout(deadlineMs), call);
@@ -20,7 +20,7 @@ export function withDeadline(destination: Destination, deadlineMs: number): Dest
   };
 }
 
-/** The deadline of one request: its own, or what is left of the call that it belongs to. */
+/** The deadline of one request: its own, or what is left of its call's deadline. */
 export function boundBy(timeoutMs: number): AbortSignal {
   const own = AbortSignal.timeout(timeoutMs);
   const call = overall.getStore();

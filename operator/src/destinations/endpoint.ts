@@ -3,13 +3,13 @@ import { stalled } from '../domain/failure.ts';
 
 /** Which servers the installation permits beyond the default. Every entry is an origin: scheme, host and port. */
 export interface EndpointRules {
-  /** Vault servers that may get credentials which are not made for them alone. KEYWRIGHT_VAULT_ADDRESSES. */
+  /** Vault servers that may get credentials not made for them alone. KEYWRIGHT_VAULT_ADDRESSES. */
   readonly vaultAddresses: readonly string[];
   /** Endpoints besides those of AWS itself. KEYWRIGHT_AWS_ENDPOINTS. */
   readonly awsEndpoints: readonly string[];
   /** Servers over plain HTTP, and servers on the loopback of a Pod. KEYWRIGHT_INSECURE_DESTINATIONS. */
   readonly insecure: readonly string[];
-  /** Loopback is the Pod itself then: the health port of the operator, sidecars. */
+  /** In a Pod, loopback is the Pod itself: the health port of the operator, sidecars. */
   readonly inPod: boolean;
 }
 
@@ -28,17 +28,17 @@ export interface Endpoint {
 export type AwsService = 'secretsmanager' | 'sts';
 
 /**
- * The domains of the partitions of AWS, as in the endpoint rules of its SDK. Services have no other public host names there
- * that somebody else could register under one label.
+ * The domains of AWS's partitions, as in the endpoint rules of its SDK. Nobody else can register a host `<service>.<region>`
+ * under them.
  *
  * @see https://docs.aws.amazon.com/general/latest/gr/rande.html
  */
 const awsDomains = ['amazonaws.com', 'amazonaws.com.cn', 'amazonaws.eu', 'api.aws', 'c2s.ic.gov', 'sc2s.sgov.gov'];
 
 /**
- * Where no destination can be: link-local addresses, among them the metadata services of most clouds, the metadata and host
- * services that lie elsewhere (AWS over IPv6, Azure, Alibaba, Oracle, Google over IPv6), the unspecified addresses, which
- * lead to loopback, and multicast. IPv4 addresses inside of IPv6 ones count as well.
+ * Addresses that no destination can have: link-local addresses, among them the metadata services of most clouds, the metadata and
+ * host services that lie elsewhere (AWS over IPv6, Azure, Alibaba, Oracle, Google over IPv6), the unspecified addresses, which
+ * lead to loopback, and multicast. This includes IPv4 addresses inside IPv6 ones.
  */
 const forbidden = blockList([
   ['169.254.0.0', 16],
@@ -71,7 +71,7 @@ export function isLoopbackAddress(address: string): boolean {
   return contains(loopback, address);
 }
 
-/** Scheme, host and port in one spelling; `undefined` = no URL of http or https with nothing else in it. */
+/** Scheme, host and port in canonical form; `undefined` = not an http or https URL, or it has other parts. */
 export function originOf(url: string): string | undefined {
   const parsed = /^https?:\/\/[A-Za-z0-9.:[\]-]+$/.test(url) ? URL.parse(url) : null;
   return parsed === null || parsed.hostname === '' ? undefined : parsed.origin;
@@ -99,8 +99,8 @@ export function permitEndpoint(url: string, field: string, rules: EndpointRules)
 }
 
 /**
- * The same for an endpoint of AWS, which gets what the operator proves itself with: AWS's own for the region, or one that the
- * installation lists. Absent = the one that the SDK takes for the region.
+ * The same for an AWS endpoint, which gets the operator's credentials: it must be AWS's own for the region, or listed by the
+ * installation. Absent = the SDK's default for the region.
  */
 export function permitAwsEndpoint(
   url: string | undefined,

@@ -5,7 +5,7 @@ import type { WantedCredential } from './credential.ts';
 export type CredentialEntries = (entry: string) => Plaintext | undefined;
 
 /**
- * Reads a Secret of the operator's namespace that is meant for this use. `needed` names its entries for people. Throws
- * `waiting DestinationUnavailable` for one that is absent or meant for something else, and when it cannot be read.
+ * Reads a Secret of the operator's namespace that has this purpose. `needed` names its entries, for messages. Throws
+ * `waiting DestinationUnavailable` for a Secret that is absent, has another purpose or cannot be read.
  */
 export type ReadCredential = (name: string, wanted: WantedCredential, needed: string) => Promise<CredentialEntries>;

@@ -21,7 +21,7 @@ export type DestinationKind = 'vault' | 'aws' | 'kubernetes' | 'file';
 /** Where `secret:` targets go: Secrets of the cluster, or a folder in standalone mode. */
 export type SecretMode = { readonly kind: 'kubernetes' } | { readonly kind: 'file'; readonly folder: string };
 
-/** What the installation permits to whoever writes KeyDestinations. */
+/** What the installation permits authors of KeyDestinations. */
 export interface PermittedDestinations extends EndpointRules {
   /** The ServiceAccounts of the operator's namespace that may log in to Vault. KEYWRIGHT_LOGIN_SERVICE_ACCOUNTS. */
   readonly serviceAccounts: readonly string[];
@@ -36,7 +36,7 @@ export interface DestinationsOptions {
   readonly clock: Clock;
   /** Where `secretRef`s of KeyDestinations resolve; nowhere else. */
   readonly operatorNamespace: string;
-  /** What the installation permits to whoever writes KeyDestinations. Absent = the default. */
+  /** What the installation permits authors of KeyDestinations. Absent = the default. */
   readonly permitted?: PermittedDestinations | undefined;
   /** What the environment says of the role of the operator's ServiceAccount in AWS; absent = it has none. */
   readonly aws?: AwsEnvironment | undefined;

@@ -1,8 +1,8 @@
 import { Failure, type FailureDetail } from '../domain/failure.ts';
 
 /**
- * The one sentence for everything that proves no Vault and no AWS at the other end: refused, silent, another protocol, another
- * server. Telling them apart in a status would let the author of a KeyDestination scan the operator's network.
+ * The one sentence for every answer that does not prove a Vault or AWS at the other end: refused, silent, another protocol,
+ * another server. If a status told them apart, the author of a KeyDestination could scan the operator's network.
  */
 function noTrustworthyAnswer(server: string, detail: FailureDetail): Failure {
   const message = `no trustworthy answer from ${server}; the log of the operator has the cause`;
@@ -13,12 +13,12 @@ function noTrustworthyAnswer(server: string, detail: FailureDetail): Failure {
   });
 }
 
-/** Of what should be a Vault server. */
+/** For a server that should be Vault. */
 export function noVault(detail: FailureDetail): Failure {
   return noTrustworthyAnswer('the Vault server', detail);
 }
 
-/** Of what should be AWS. */
+/** For a server that should be AWS. */
 export function noAws(detail: FailureDetail): Failure {
   return noTrustworthyAnswer('AWS', detail);
 }

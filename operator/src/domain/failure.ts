@@ -7,12 +7,12 @@ import type { Reason } from './reason.ts';
 export type FailureKind = 'stalled' | 'waiting' | 'transient';
 
 /**
- * What a failure keeps out of statuses and events: they are read by whoever may write a KeyDestination, and would tell
- * which addresses of our network answer, and how. For the log and the metric alone.
+ * Details of a failure for the log and the metric only. Authors of KeyDestinations read statuses and events, and could learn
+ * there which addresses of our network answer, and how.
  */
 export interface FailureDetail {
   readonly class: 'unreachable' | 'timeout' | 'certificate' | 'answer' | 'credential';
-  /** Our own words as well: no address, no value, no text of a server. */
+  /** In our own words, too: no address, no value, no text of a server. */
   readonly text: string;
 }
 
@@ -25,7 +25,7 @@ export interface FailureInit {
   /** The least time to wait before the next try, in milliseconds, when the other side said so. */
   readonly retryAfterMs?: number;
   readonly detail?: FailureDetail;
-  /** The other side gave no answer to rely on: it was silent, unreachable or broken, and not one that said no. */
+  /** The other side gave no reliable answer: it was silent, unreachable or broken. A refusal is an answer. */
   readonly unanswered?: true;
 }
 
@@ -57,7 +57,7 @@ export function waiting(reason: Reason, message: string, retryAfterMs?: number):
   return new Failure({ kind: 'waiting', reason, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
-/** A dependency that gave no answer to rely on. */
+/** A dependency that gave no reliable answer. */
 export function unanswered(reason: Reason, message: string): Failure {
   return new Failure({ kind: 'waiting', reason, message, unanswered: true });
 }

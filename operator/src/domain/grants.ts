@@ -95,7 +95,7 @@ export function includesName(names: Names, listed: ReadonlySet<string>, name: st
   return names === 'All' ? listed.has(name) : names.includes(name);
 }
 
-/** The names that are in both sets. `All` stands for what the catalog lists, so it narrows nothing that is listed. */
+/** The names that are in both sets. `All` means everything that the catalog lists, so it narrows nothing. */
 export function intersectNames(a: Names, b: Names): Names {
   if (a === 'All') return b;
   return b === 'All' ? a : a.filter((name) => b.includes(name));
@@ -213,7 +213,7 @@ export type RightsLayer = Pick<RightsInput, 'accessType' | 'selections'>;
 export interface EffectiveInput {
   /** The catalog in force. */
   readonly model: CatalogModel;
-  /** A request must be allowed under each; the first is what the key asks for. */
+  /** Each must allow the request; the first is what the key asks for. */
   readonly layers: readonly [RightsLayer, ...RightsLayer[]];
   /** The owner's rules for this catalog ({@link rulesFor}); none without an owner. */
   readonly rules: readonly GrantRule[];

@@ -83,13 +83,13 @@ export interface Delivery {
   readonly withdrawingSince?: Instant;
 }
 
-/** The largest epoch that the store's column holds (a PostgreSQL `integer`), and that every mark can say. */
+/** The largest epoch that fits the store's column (a PostgreSQL `integer`) and every mark. */
 export const maxEpoch = 2_147_483_647;
 
 /** The part of a {@link Mark} that says which value it is; the rest says whose. */
 export type VersionMark = Pick<Mark, 'keyId' | 'epoch' | 'envelope'>;
 
-/** Of a mark that is ours and says nothing readable of its value: the value itself has to be looked at. */
+/** For a mark that is ours but says nothing readable about its value: the value itself must be read. */
 export const unknownVersion: VersionMark = { keyId: 'unknown', epoch: 1, envelope: '' };
 
 /** What says that a delivered value is ours, and which one it is. It stands beside the value, in the provider's metadata. */

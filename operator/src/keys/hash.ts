@@ -15,14 +15,14 @@ export function hashToken(pepper: KeyObject, token: Plaintext): Uint8Array {
 }
 
 /**
- * HMAC-SHA-256(pepper, "revoke" NUL token): shows that its maker holds the value of a key. No token contains a NUL, so that
- * the result is the hash of no other token.
+ * HMAC-SHA-256(pepper, "revoke" NUL token): proves that its maker has the value of a key. No token contains a NUL, so the result
+ * is never the hash of another token.
  */
 export function possessionProof(pepper: KeyObject, token: Plaintext): Uint8Array {
   return createHmac('sha256', pepper).update('revoke\0', 'utf8').update(token.reveal(), 'utf8').digest();
 }
 
-/** SHA-256 of a {@link possessionProof}: what the store keeps of it. Whoever reads it cannot make the proof. */
+/** SHA-256 of a {@link possessionProof}: what the store keeps. A reader of the store cannot make the proof from it. */
 export function proofDigest(proof: Uint8Array): Uint8Array {
   return createHash('sha256').update(proof).digest();
 }

@@ -18,7 +18,7 @@ export interface PepperFileInput {
  * counts only when it is whole and its check values are the store's; otherwise the last good ring stays.
  */
 export class PepperFile implements Peppers {
-  /** What to refresh, and to watch. */
+  /** The file to refresh and to watch. */
   readonly file: WatchedFile<PepperRing>;
 
   private constructor(file: WatchedFile<PepperRing>) {

@@ -21,7 +21,10 @@ interface Taken<K> {
 /** What a {@link WorkQueue} is made of. */
 export interface WorkQueueInit<K> {
   readonly clock: Clock;
-  /** Keys handled at one time, from 1; those that are {@link Worker.away} are not counted. One key never runs twice at once. */
+  /**
+   * How many keys are handled at a time, from 1, not counting those that are {@link Worker.away}. One key never runs twice at
+   * once.
+   */
   readonly concurrency: number;
   /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
   readonly handle: (key: K, worker: Worker) => Promise<Next>;
@@ -86,8 +89,8 @@ export class WorkQueue<K> {
   }
 
   /**
-   * A key that had begun and was put aside goes on now: before all that have not begun, but not twice in a row when others are
-   * ready. In flight it runs again, as with {@link add}.
+   * A key that began and was set aside continues: before all keys that have not begun, but not twice in a row while others are
+   * ready. If it is in flight, it runs again, as with {@link add}.
    */
   resume(key: K): void {
     if (this.#draining) return;
@@ -217,7 +220,7 @@ export class WorkQueue<K> {
     return { key, since };
   }
 
-  /** The key that has waited longest; one of low priority counts from {@link promotedAfterMs} after it came. */
+  /** The key that has waited longest; a low-priority key counts as if it had arrived {@link promotedAfterMs} later. */
   #longestWaiting(): { readonly from: Map<K, number>; readonly head: readonly [K, number] } | undefined {
     const high = this.#ready.high.entries().next().value;
     const low = this.#ready.low.entries().next().value;

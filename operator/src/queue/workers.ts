@@ -1,10 +1,10 @@
-/** Who takes part in the work on a key. */
+/** The worker that handles a key. */
 export interface Worker {
   /** Aborted when a drain gives up. */
   readonly signal: AbortSignal;
   /**
-   * Runs `work`, which waits for somebody else, without the worker: other keys are handled meanwhile. Its key counts as in
-   * flight all the time. A key that comes back goes before keys that have not begun. Several at once are one absence.
+   * Runs `work`, which waits for something else, and lends the worker to other keys meanwhile. The key still counts as in flight.
+   * When it comes back, it goes before keys that have not begun. Several calls at once are one absence.
    */
   away<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -14,21 +14,21 @@ export interface WorkersInit {
   /** Workers in all, from 1. */
   readonly count: number;
   readonly signal: AbortSignal;
-  /** A worker is free, and nobody who was away waits for it. */
+  /** Called when a worker is free and no returning key waits for it. */
   readonly onFree: () => void;
 }
 
-/** A worker that is taken, to be ended by who took it. */
+/** A worker in use. Its user must call {@link TakenWorker.end}. */
 export interface TakenWorker extends Worker {
-  /** The work is done; what of it is still away ends without a worker. */
+  /** The work is done; parts of it that are still away finish without a worker. */
   end(): void;
 }
 
-/** A fixed number of workers, lent to the keys in flight; a key that is away has lent its worker to others. */
+/** A fixed number of workers for the keys in flight; a key that is away lends its worker to others. */
 export class Workers {
   readonly #init: WorkersInit;
   #busy = 0;
-  /** Keys that were away and wait for a worker, in the order in which they came back. */
+  /** Keys that come back and wait for a worker, in order. */
   readonly #returning: (() => void)[] = [];
 
   constructor(init: WorkersInit) {
@@ -49,7 +49,7 @@ export class Workers {
     return {
       signal: this.#init.signal,
       away: async (work) => {
-        // Somebody of the same key is on the way back: with the worker that is lent out next.
+        // Another call of the same key is already waiting to get a worker back: wait for it.
         while (comingBack !== undefined) await comingBack;
         if (hasEnded) return work();
         absences += 1;

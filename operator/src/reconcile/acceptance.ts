@@ -5,31 +5,32 @@ import type { Acceptance } from '../store/port.ts';
 import type { Observed } from './observed.ts';
 import { longestCompromisedRequest, longestRotateRequest, rememberedForm } from './rotation/requests.ts';
 
-/** Whether the admission policy judges what is written to ApiKeys. */
+/** Whether the admission policy checks writes to ApiKeys. */
 export type AdmissionState =
   /** The installation does not require it (`KEYWRIGHT_ADMISSION=off`, standalone mode). */
   | { readonly kind: 'notRequired' }
-  /** In force without interruption since then. `period` names that time, and nobody can know it before it has begun. */
+  /** In force without interruption since then. `period` names that time; nobody can know the name before it begins. */
   | { readonly kind: 'inForce'; readonly period: string; readonly since: Instant }
-  /** Missing, changed, or not to be read. `why` is a sentence without its full stop. */
+  /** Missing, changed or unreadable. `why` is a sentence without its full stop. */
   | { readonly kind: 'notInForce'; readonly since: Instant; readonly why: string };
 
-/** The period of an installation that requires no policy. */
+/** The period of an installation without a required policy. */
 export const periodOfNoPolicy = 'off';
 
-/** Whether what the resource says now may take effect. */
+/** Whether the present state of the resource may take effect. */
 export type AcceptanceState =
   | { readonly kind: 'accepted'; readonly acceptance: Acceptance }
-  /** Only a check that begins after the resource was read can say that the policy was in force until then. */
+  /** Only a check that begins after the read of the resource can prove that the policy was in force until then. */
   | { readonly kind: 'unchecked' }
-  /** It narrows the key, and takes no other effect. `confirm` = the value of the annotation that confirms it. */
+  /** It narrows the key and has no other effect. `confirm` = the value of the annotation that confirms it. */
   | { readonly kind: 'held'; readonly message: string; readonly confirm?: string };
 
 /**
- * Whether the policy judged what the resource says. It did when nothing changed since the last acceptance, or when the policy has been
- * in force without interruption from that acceptance, or from before the resource was created, until after the resource was read.
- * Everything else needs somebody whom the policy lets pass: the policy asks for all rights of a create when the annotation
- * {@link annotations.confirm} changes, and its value is not known before the policy is in force again.
+ * Whether the policy has checked the present state of the resource. It has if nothing changed since the last acceptance, or if
+ * the policy was in force without interruption from that acceptance, or from before the creation of the resource, until after the
+ * read of the resource. Everything else needs a confirmation by somebody with enough rights: to change the annotation
+ * {@link annotations.confirm}, the policy requires all rights of a create, and nobody knows its value before the policy is in
+ * force again.
  */
 export function acceptanceOf(o: Observed): AcceptanceState {
   const { admission, resource } = o;
@@ -43,7 +44,8 @@ export function acceptanceOf(o: Observed): AcceptanceState {
   }
   const acceptance = { ...state, period: admission.period };
   if (known?.period === admission.period && isUnchanged) return { kind: 'accepted', acceptance };
-  // Also to carry an acceptance over into this period: what was read before the check may have changed before the period began.
+  // Needed also to carry an acceptance over into this period: the resource may have changed after the read and before the period
+  // began.
   if (!o.admissionChecked) return isUnchanged ? { kind: 'accepted', acceptance: known } : { kind: 'unchecked' };
   const wasJudged = known === undefined ? isNewer(o, admission.since) : known.period === admission.period;
   if (wasJudged) return { kind: 'accepted', acceptance };
@@ -54,18 +56,18 @@ export function acceptanceOf(o: Observed): AcceptanceState {
   return { kind: 'held', message: heldMessage(confirm), ...(confirm === undefined ? {} : { confirm }) };
 }
 
-/** Created after the period began, or made and observed by a program that kept no acceptances. */
+/** Created after the period began, or observed by an older program that kept no acceptances. */
 function isNewer({ resource, store }: Observed, since: Instant): boolean {
   const { creationTimestamp, generation } = resource.metadata;
   if (store.key !== undefined) return resource.status?.observedGeneration === generation;
   const created = parseInstant(creationTimestamp ?? '');
-  // The API server writes whole seconds: a creation in the second in which the period began may have come before it.
+  // The API server writes whole seconds: a creation in the same second as the begin of the period may have come before it.
   return created !== undefined && created > Math.floor(since / 1_000) * 1_000;
 }
 
 /**
- * The request annotations as one text: they change without the generation. An entry of {@link annotations.compromised} that may be a
- * key is not kept, and neither is more than a request may have.
+ * The request annotations as one text: they can change without a new generation. Drops entries of {@link annotations.compromised}
+ * that may be a key, and everything beyond the length of a request.
  */
 export function requestsText({ metadata }: Pick<ApiKey, 'metadata'>): string {
   const given = metadata.annotations ?? {};
@@ -80,7 +82,7 @@ function notInForceMessage({ since, why }: Extract<AdmissionState, { kind: 'notI
   return `the admission policy has not been in force since ${formatInstant(since)} (${why}): what is written now narrows the key and takes no other effect`;
 }
 
-/** Why nothing new is minted although what the resource says was accepted. */
+/** Why nothing new is minted although the state of the resource was accepted. */
 export function noMintMessage({ since, why }: Extract<AdmissionState, { kind: 'notInForce' }>): string {
   return `the admission policy has not been in force since ${formatInstant(since)} (${why}): nothing new is minted until it is`;
 }

@@ -20,7 +20,7 @@ export type Action =
   | { readonly kind: 'removeFinalizer' }
   /** Revoke every version; with a reason, for good. */
   | { readonly kind: 'revokeAll'; readonly revokedReason?: string; readonly detail: string }
-  /** Find out whether the admission policy is in force now, after the resource was read. */
+  /** Check whether the admission policy is in force now, after the read of the resource. */
   | { readonly kind: 'checkAdmission' }
   | { readonly kind: 'saveSettings'; readonly applied: AppliedSettings }
   | {
@@ -48,7 +48,7 @@ export type Action =
       readonly expiresAt: Instant | undefined;
       readonly targets: readonly WriteTarget[];
       readonly lostKeyIds: readonly string[];
-      /** For the first version of a resource: later ones find it in the store. */
+      /** Only for the first version of a resource: later ones find it in the store. */
       readonly applied: AppliedSettings;
       /** The store knows no row of this uid: rows of an earlier resource of this name are taken over first. */
       readonly first: boolean;

@@ -5,9 +5,9 @@ import { sameData, settingsOf } from './settings.ts';
 import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
- * What verdicts are to be made under. What the resource says takes effect as a whole, when it is accepted, valid and permitted; until
- * then the last settings that were stay, and what is proposed narrows them. A key whose settings its namespace may not have any more is
- * denied, and comes back when it may.
+ * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
+ * Until then the last effective settings stay, and the proposed ones narrow them. If the namespace may no longer have a key with
+ * these settings, the key is denied until the namespace may again.
  */
 export function appliedOf(o: Observed): AppliedSettings {
   const wanted = settingsOf(o.resource.spec);
@@ -24,7 +24,7 @@ export function appliedOf(o: Observed): AppliedSettings {
   };
 }
 
-/** Whether the store has it so. */
+/** Whether the store already has these settings. */
 export function isApplied(o: Observed, applied: AppliedSettings): boolean {
   const { key } = o.store;
   if (key === undefined) return true;
@@ -38,7 +38,7 @@ export function isApplied(o: Observed, applied: AppliedSettings): boolean {
   return sameData(known, applied);
 }
 
-/** All settings that a request is held to now, the ones that apply first. */
+/** All settings that limit a request now, the effective ones first. */
 export function layersOf(o: Observed): readonly [KeySettings, ...KeySettings[]] {
   const { settings, proposed } = appliedOf(o);
   return proposed === undefined ? [settings] : [settings, proposed];

@@ -1,36 +1,36 @@
 import type { Failure } from '../domain/failure.ts';
 import type { Instant } from '../domain/time.ts';
 
-/** So many calls in a row without an answer, and no further one is made for a while. */
+/** This many calls in a row without an answer trip the breaker. */
 const strikes = 3;
-/** Before the next try, in milliseconds; doubled with each try that fails. */
+/** The pause before the next try, in milliseconds; doubles with each failed try. */
 const firstPauseMs = 15_000;
 const longestPauseMs = 120_000;
-/** Those that were refused come back so far apart, in milliseconds, one after the other: any of them may make the next try. */
+/** Refused callers come back this far apart, in milliseconds, one after the other: any of them may make the next try. */
 const apartMs = 5_000;
 
 interface Shut {
   /** The last failure. */
   readonly failure: Failure;
   readonly since: Instant;
-  /** The next try is made by the first call from then on. */
+  /** The first call from then on is the next try. */
   readonly tryAt: Instant;
   readonly pauseMs: number;
 }
 
 /**
- * A circuit breaker for one kind of calls to one destination. Calls that get no answer, several in a row, shut it: who comes
- * then is refused at once instead of waiting for one more timeout. After a pause one call is let through; its answer opens
- * the breaker again.
+ * A circuit breaker for one kind of calls to one destination. Several calls in a row without an answer trip it (`shut`): it then
+ * refuses further callers at once, instead of letting each wait for a timeout. After a pause it lets one call through; an answer
+ * resets it.
  */
 export class Breaker {
   #inARow = 0;
   #shut: Shut | undefined;
   #isTrying = false;
-  /** Callers that were refused since the last try. */
+  /** Callers refused since the last try. */
   #refused = 0;
 
-  /** The failure that shut it, and since when; `undefined` = open for calls. */
+  /** The failure that tripped it, and since when; `undefined` = calls go through. */
   get shut(): Pick<Shut, 'failure' | 'since'> | undefined {
     return this.#shut;
   }
@@ -40,19 +40,19 @@ export class Breaker {
     return this.#shut !== undefined && (this.#isTrying || now < this.#shut.tryAt);
   }
 
-  /** A call is about to be made that would not be refused: it is the try, if there is to be one. */
+  /** Call it before a call that is not refused: if the breaker is tripped, that call is the try. */
   begin(): void {
     this.#isTrying = this.#shut !== undefined;
   }
 
-  /** How long a caller that is refused is to wait, in milliseconds, unless it is woken because the breaker opened; at most `mostMs`. */
+  /** How long a refused caller waits, in milliseconds, unless a reset of the breaker wakes it earlier; at most `mostMs`. */
   patience(now: Instant, mostMs: number): number {
     const waitMs = Math.max((this.#shut?.tryAt ?? now) - now, 1_000) + this.#refused * apartMs;
     this.#refused += 1;
     return Math.min(waitMs, mostMs);
   }
 
-  /** A call was answered. Gives whether that opened the breaker. */
+  /** A call was answered. Returns whether that reset the breaker. */
   answered(): boolean {
     const wasShut = this.#shut !== undefined;
     this.#inARow = 0;
@@ -61,12 +61,12 @@ export class Breaker {
     return wasShut;
   }
 
-  /** A call was not answered. Gives whether that shut the breaker. */
+  /** A call was not answered. Returns whether that tripped the breaker. */
   unanswered(failure: Failure, now: Instant): boolean {
     this.#inARow += 1;
     const before = this.#shut;
     if (before === undefined && this.#inARow < strikes) return false;
-    // Calls that were under way when it was shut say nothing new.
+    // Calls that were under way when it tripped say nothing new.
     if (before !== undefined && !this.#isTrying) return false;
     this.#isTrying = false;
     const pauseMs = before === undefined ? firstPauseMs : Math.min(2 * before.pauseMs, longestPauseMs);
@@ -75,7 +75,7 @@ export class Breaker {
     return before === undefined;
   }
 
-  /** A call ended without saying anything of the destination: another one makes the try. */
+  /** A call ended without a result about the destination: another one makes the try. */
   undecided(): void {
     this.#isTrying = false;
   }

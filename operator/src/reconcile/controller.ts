@@ -30,11 +30,11 @@ export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
 /** What a {@link Controller} is made of besides its ports. */
 export interface ControllerInit {
   readonly dependencies: Dependencies;
-  /** ApiKeys worked at one time, and calls under way at one time to each destination. */
+  /** How many ApiKeys are reconciled at a time, and how many calls go to each destination at a time. */
   readonly concurrency: number;
-  /** What is known of destinations that do not answer; its own when absent. */
+  /** What is known about destinations that do not answer; absent = the controller keeps its own. */
   readonly outages?: Outages;
-  /** The store as safety passes reach it, with connections of their own; the same as the others' when absent. */
+  /** The store for safety passes, with its own connections; absent = they share the others' connections. */
   readonly safetyStore?: Store;
   /** Leadership is gone: the process must end. Called once. */
   readonly onFenceLost: () => void;
@@ -47,7 +47,9 @@ export interface ControllerInit {
 const sweepEveryMs = 60_000;
 /** After something that a sweep has to do with, so that one is enough for many. */
 const sweepSoonMs = 2_000;
-/** A key that was put aside is invited when there is room; without an invitation it comes after this, in milliseconds. */
+/**
+ * A key that was set aside is invited when there is room; without an invitation it comes back after this time, in milliseconds.
+ */
 const parkedForMs = 60_000;
 /** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
 const wakeApartMs = 100;
@@ -57,8 +59,8 @@ const longestSpreadMs = 30_000;
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
  * off, each once at a time. Of an ApiKey only its metadata and its dependencies are remembered here.
  *
- * What somebody changes in an ApiKey goes through the {@link SafetyLane} first: what is taken away is in the store whatever
- * destinations do, and also while a pass over the same ApiKey hangs.
+ * A change of an ApiKey first goes through the {@link SafetyLane}: removed rights reach the store whatever destinations do, even
+ * while a full pass over the same ApiKey hangs.
  */
 export class Controller {
   readonly #deps: Dependencies;
@@ -215,7 +217,7 @@ export class Controller {
       const isNews = changed && !event.initial;
       if (isNews) this.#changed.add(key);
       if (type !== 'delete' && this.#safety.hear(key, metadata)) {
-        // Also from a new list after a watch that broke. A pass over everything follows.
+        // Also for changes that a new list shows after the watch broke. A full pass follows.
         this.#changed.add(key);
         return;
       }
@@ -302,7 +304,7 @@ export class Controller {
       reading.note(resource.metadata);
       const dependencies = dependenciesOf(resource);
       if (!this.#dependents.knows(key) && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
-      // Before the pass, so that a change that comes during it wakes us again.
+      // Before the pass, so that a change during it wakes the key again.
       this.#dependents.record(key, dependencies);
       const until = changed ? undefined : backOffUntil(resource);
       if (until !== undefined && until > now) return { kind: 'at', at: until };
@@ -395,7 +397,7 @@ export class Controller {
   }
 }
 
-/** What a pass is made with. */
+/** How to make a pass. */
 interface HowToPass {
   readonly compare: Comparison;
   readonly worker: Worker;

@@ -33,15 +33,15 @@ export interface Dependencies {
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing'>;
   readonly limits: Limits;
-  /** How long a key lives whose resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
+  /** How long a key lives on after its resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
   readonly orphanAfterMs?: number;
   readonly installationId: string;
-  /** The last known state, and a check that begins after the call; a check that fails is `notInForce`. */
+  /** The last known state, and a check that begins after the call; a failed check gives `notInForce`. */
   readonly admission: { readonly state: () => AdmissionState; readonly check: () => Promise<AdmissionState> };
   /** False while the time is not known well enough to mint or retire by it. */
   readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */
   readonly assertLeading: () => void;
-  /** Throws when what this pass has read of its ApiKey is old, see `Precedence`; absent = no other pass works on it meanwhile. */
+  /** Throws if this pass has read an outdated ApiKey, see `Precedence`; absent = no other pass works on it meanwhile. */
   readonly assertCurrent?: () => void;
 }

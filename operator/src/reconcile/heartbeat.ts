@@ -8,18 +8,18 @@ export interface HeartbeatInit {
   readonly store: Pick<Store, 'beat' | 'surveyPrimary'>;
   readonly clock: Clock;
   readonly log: Log;
-  /** Throws when the lease may have run out: nothing is written then. */
+  /** Throws if the lease may have expired: then nothing is written. */
   readonly assertLeading: () => void;
   readonly onFenceLost: () => void;
 }
 
-/** Time between two heartbeats, in milliseconds: a third of the least `KEYWRIGHT_MAX_STALENESS`. */
+/** Time between two heartbeats, in milliseconds: a third of the smallest `KEYWRIGHT_MAX_STALENESS`. */
 const everyMs = 5_000;
 
 /**
- * Shows authorizers that they read the database that the operator writes to. Only the leader does it: the Lease lives outside the
- * database, so that an operator that is cut off together with an old primary falls silent. Each time it also makes sure that
- * itself has not stayed with an old primary.
+ * Shows authorizers that they read the database that the operator writes to. Only the leader writes it: the Lease lives outside
+ * the database, so an operator that is cut off together with an old primary stops writing. Each time, it also checks that the
+ * operator itself has not stayed with an old primary.
  */
 export class Heartbeat {
   readonly #init: HeartbeatInit;
@@ -56,9 +56,9 @@ export class Heartbeat {
       assertLeading();
       await store.beat();
     } catch (error) {
-      // One that was under way when the leader stopped tells nobody anything.
+      // A heartbeat that was under way when the leader stopped does not matter.
       if (error instanceof FenceLost && !this.#stop.signal.aborted) onFenceLost();
-      // What needs the database says itself that it does not answer.
+      // Other users of the database report that it does not answer.
       else if (error instanceof Failure) log.debug('no heartbeat', { reason: error.reason, message: error.message });
       else log.error('no heartbeat', { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' });
     }

@@ -27,7 +27,7 @@ export interface PassFacts {
   readonly compare: Comparison;
   /** Read live; absent = the cached one will do. */
   readonly namespace?: Namespace | undefined;
-  /** Checked after the resource was read; absent = the last known state will do. */
+  /** Checked after the read of the resource; absent = the last known state suffices. */
   readonly admission?: AdmissionState | undefined;
 }
 
@@ -86,8 +86,8 @@ export async function observe(
 }
 
 /**
- * What confirms the present state of a resource in this period: nobody can know it before, and another state has another one. 16
- * hexadecimal digits.
+ * The value that confirms the present state of a resource in this period: nobody can know it in advance, and another state has
+ * another value. 16 hexadecimal digits.
  */
 export function confirmationOf(resource: ApiKey, period: string): string {
   const { uid, generation } = resource.metadata;

@@ -109,9 +109,9 @@ export interface Observed {
   readonly envelopes: ReadonlyMap<string, string>;
   readonly compare: Comparison;
   readonly admission: AdmissionState;
-  /** {@link admission} was checked after the resource had been read, in this pass. */
+  /** Whether this pass checked {@link admission} after it read the resource. */
   readonly admissionChecked: boolean;
-  /** By period: what the annotation `keywright.dev/confirm` must say to confirm this state of the resource. */
+  /** By period: the value of the annotation `keywright.dev/confirm` that confirms this state of the resource. */
   readonly confirmations: ReadonlyMap<string, string>;
   /** The time is not known well enough: nothing is minted or retired by it. */
   readonly clockWrong?: true;
@@ -218,16 +218,16 @@ export type Holding =
       readonly valueSeen: boolean;
     };
 
-/** The store has confirmed a version there that still lives. */
+/** The store has confirmed a version at this location that is still live. */
 function isHeld(o: Observed, location: Location): boolean {
   const row = deliveryAt(o, location);
   return row?.state === 'live' && liveVersions(o).some(({ keyId }) => keyId === row.heldKeyId);
 }
 
 /**
- * Judges one location. Without a mark of ours a value is foreign, whatever it is: a person who strips the mark takes the
- * value over. A mark of ours that says the wrong thing over a right value is repaired, not rotated. One that names another
- * ApiKey of this installation where the store says that this one delivers is not believed before the value was looked at.
+ * Judges one location. Without our mark, a value is foreign, whatever it is: a person who removes the mark takes the value over.
+ * If our own mark is wrong but the value is right, the mark is repaired and nothing is rotated. If the mark names another ApiKey
+ * of this installation, but the store says that this one delivers here, the value must be read before the mark is believed.
  */
 export function holdingAt(o: Observed, location: Location): Holding {
   const sight = sightOf(o, location);

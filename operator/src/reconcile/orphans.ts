@@ -6,33 +6,33 @@ import type { MissingKey } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /**
- * A resource counts as gone when two live reads this far apart, in milliseconds, both found nothing of its name. With the
- * minute between two sweeps a key whose finalizer was taken away lives no longer than ten.
+ * A resource counts as gone when two live reads this far apart, in milliseconds, both found nothing under its name. With a minute
+ * between two sweeps, a key whose finalizer was removed lives at most ten minutes longer.
  */
 export const goneAfterMs = 8 * 60_000;
-/** More missing resources than this many, and than this share of all keys, may be an accident: somebody has to confirm it. */
+/** More missing resources than this number, and than this share of all keys, may be an accident: somebody has to confirm it. */
 const heldAbove = { count: 10, share: 0.2 };
-/** What is held is told again after this time, in milliseconds: events are forgotten after an hour. */
+/** Held keys are reported again after this time, in milliseconds: events expire after an hour. */
 const tellAgainMs = 55 * 60_000;
 const namesTold = 3;
 
-/** Of all missing keys those that nothing is done about before somebody confirms; `total` = all keys of the store. */
+/** The missing keys that wait for a confirmation; `total` = all keys of the store. */
 export function heldBack(missing: readonly MissingKey[], total: number): readonly MissingKey[] {
   const open = missing.filter(({ confirmedBy }) => confirmedBy === undefined);
   return open.length > heldAbove.count && open.length > heldAbove.share * total ? open : [];
 }
 
-/** Eight hex digits that stand for exactly these keys, so that a confirmation means what was seen. */
+/** Eight hex digits that stand for exactly these keys, so that a confirmation covers exactly what somebody has seen. */
 export function digestOf(missing: readonly MissingKey[]): string {
   const uids = missing.map(({ ref }) => ref.uid).sort();
   return createHash('sha256').update(JSON.stringify(uids)).digest('hex').slice(0, 8);
 }
 
 /**
- * Ends the keys whose resource is gone without a deletion that we saw: a finalizer taken away by force, a restored
- * cluster. Nothing is believed at once: the list must lack the uid, and two live reads must find nothing. The store keeps the
- * first of them, so that a restart or another leader counts on; a read that fails neither counts nor begins anew. When many are
- * missing together they are held, told of, and revoked after a confirmation (`keywright orphans`).
+ * Ends the keys whose resource is gone without a deletion that we saw: a finalizer removed by force, a restored cluster. It does
+ * not act at once: the list must lack the uid, and two live reads must find nothing. The store keeps the time of the first read,
+ * so a restart or another leader continues the count; a failed read neither counts nor resets it. If many are missing together,
+ * they are held, reported, and revoked only after a confirmation (`keywright orphans`).
  */
 export class Orphans {
   #told: { readonly digest: string; readonly at: Instant } | undefined;
@@ -57,7 +57,7 @@ export class Orphans {
     return gone.length;
   }
 
-  /** An error in the log, and in each namespace an event on one of the keys, when what is held changed, and each hour. */
+  /** Logs an error, and records an event on one key in each namespace, when the held keys change, and each hour. */
   #tell(deps: Dependencies, held: readonly MissingKey[], total: number, now: Instant): void {
     const digest = digestOf(held);
     if (held.length > 0 && this.#told?.digest === digest && now - this.#told.at < tellAgainMs) return;
@@ -87,7 +87,7 @@ function byNamespace(missing: readonly MissingKey[]): ReadonlyMap<string, readon
   );
 }
 
-/** Whose name no live read finds. A resource of the name with another uid takes the key over itself. */
+/** The keys whose name no live read finds. (A resource with the name and another uid takes the key over by itself.) */
 async function lookFor(
   { resources }: Dependencies,
   unlisted: readonly ApiKeyRef[],

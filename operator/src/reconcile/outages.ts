@@ -31,20 +31,20 @@ interface Probe {
   readonly failure: Failure | undefined;
 }
 
-/** The kinds of calls that are judged apart: a server may answer the one and hang on the other. */
+/** The kinds of calls that are judged separately: a server may answer one kind and hang on the other. */
 export type CallKind = 'read' | 'write';
 
 const callKinds: readonly CallKind[] = ['write', 'read'];
 
 /**
- * What is known of destinations that do not answer: shared by all keys, so that one broken destination is one failure and not
- * one per key. Two things are judged: the probe, while which fails no key calls the destination; and the calls of the keys
- * themselves, reads and writes apart, because a probe may be answered where writes hang.
+ * What is known of destinations that do not answer: shared by all keys, so that one broken destination is one failure and not one
+ * per key. Two things are judged: the probe (while it fails, no key calls the destination), and the calls of the keys themselves,
+ * reads and writes separately, because a server may answer probes and hang on writes.
  */
 export class Outages {
   readonly #clock: Clock;
   readonly #breakers = new Map<string, Breaker>();
-  /** Destinations with calls that are answered again, and nobody was woken for that yet. */
+  /** Destinations whose calls are answered again, and whose keys have not been woken yet. */
   readonly #mended = new Set<string>();
   readonly #known = new Map<string, Outage>();
   readonly #probes = new Map<string, Probe>();
@@ -61,7 +61,7 @@ export class Outages {
     this.#onSuspect = listener;
   }
 
-  /** Called when the calls of keys are refused from now on, or made again: the status of the destination is to say so. */
+  /** Called when the calls of keys start to be refused, or are made again: the status of the destination must say so. */
   onTurn(listener: (destinationUid: string) => void): void {
     this.#onTurn = listener;
   }
@@ -70,7 +70,7 @@ export class Outages {
   note({ uid, generation }: Probed, failure: Failure | undefined): void {
     const last = this.#probes.get(uid);
     const isOther = last !== undefined && last.generation !== generation;
-    // What was known of its calls is about another server, or of another time.
+    // What is known about its calls concerns another server, or another time.
     if (isOther || (failure === undefined && last?.failure !== undefined)) this.#forgetCalls(uid);
     this.#probes.set(uid, { at: this.#clock.now(), generation, failure });
     this.#suspected.delete(uid);
@@ -110,7 +110,7 @@ export class Outages {
     this.#mended.delete(destinationUid);
   }
 
-  /** Why calls of keys are refused although the probe is answered; `undefined` = they are made. */
+  /** Why the calls of keys are refused although the probe is answered; `undefined` = they are made. */
   callFailure(destinationUid: string): Failure | undefined {
     for (const kind of callKinds) {
       const shut = this.#breakers.get(`${kind} ${destinationUid}`)?.shut;
@@ -121,7 +121,7 @@ export class Outages {
     return undefined;
   }
 
-  /** Whether calls are answered again since this was asked last. */
+  /** Whether calls are answered again since the last call of this method. */
   takeMended(destinationUid: string): boolean {
     return this.#mended.delete(destinationUid);
   }
@@ -139,15 +139,15 @@ export class Outages {
   }
 
   /**
-   * Throws what a call is answered with now, without being made. Where writes get no answer, reads are refused as well: a key
-   * that could look would mint, and its value would be lost on the way.
+   * Throws the failure that a call would get now, without making it. While writes get no answer, reads are refused, too: a key
+   * that could read would mint, and its value would be lost on the way.
    */
   refuse(uid: string): void {
     const failure = this.failureAt(uid) ?? this.#refusal(uid);
     if (failure !== undefined) throw failure;
   }
 
-  /** Makes a call of a key, unless it is to be refused by now, and judges the destination by what comes of it. */
+  /** Makes a call for a key, unless calls are refused by now, and judges the destination by the result. */
   async judge<T>(uid: string, kind: CallKind, make: () => Promise<T>): Promise<T> {
     this.refuse(uid);
     const breaker = this.#breakerOf(uid, kind);
@@ -159,7 +159,7 @@ export class Outages {
     } catch (error) {
       const isSilent = error instanceof Failure && error.unanswered;
       if (!isSilent) {
-        // Who says no has answered.
+        // A refusal is an answer.
         if (!(error instanceof Failure)) breaker?.undecided();
         else if (breaker?.answered() === true) this.#mend(uid);
       } else if (breaker?.unanswered(error, this.#clock.now()) === true) this.#onTurn(uid);
@@ -168,7 +168,7 @@ export class Outages {
     }
   }
 
-  /** Something failed that had to do with the destination: a probe finds out whether it is down as a whole. */
+  /** Something failed at the destination: a probe finds out whether all of it is down. */
   noteFailure(uid: string, error: unknown): void {
     if (!(error instanceof Failure) || error.reason !== 'DestinationUnavailable') return;
     const { retryAfterMs } = error;
@@ -201,7 +201,7 @@ export class Outages {
     this.#onTurn(uid);
   }
 
-  /** The API server has none: what hangs there may be one namespace's admission webhook. */
+  /** The API server has no breaker: a hanging call may be due to one namespace's admission webhook. */
   #breakerOf(uid: string, kind: CallKind): Breaker | undefined {
     if (uid === secretDestinationUid) return undefined;
     const id = `${kind} ${uid}`;

@@ -16,7 +16,7 @@ export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Ob
 
 const { retirement: _retirement, withdrawals: _withdrawals, ...untilTheStore } = safetyRules;
 
-/** The rules that take something away in the store at once: they look at no destination and no workload. */
+/** The rules that remove something in the store at once: they read no destination and no workload. */
 export const urgentRules: readonly Rule[] = Object.entries(untilTheStore);
 
 /**

@@ -3,31 +3,31 @@ import { transient } from '../domain/failure.ts';
 import type { Store } from '../store/port.ts';
 
 /**
- * Two passes work on one ApiKey at a time: a pass over everything, which may hang in a call to a destination, and the safety
- * pass, which takes rights away in the store and calls nobody else. Why the two cannot spoil each other's work:
+ * Two passes may work on one ApiKey at the same time: a full pass, which may hang in a call to a destination, and a safety pass,
+ * which removes rights in the store and calls nothing else. Why the two cannot spoil each other's work:
  *
- * - Only the whole pass calls destinations, and there is one of a key at a time: what stands at a location has one writer.
- * - Each transition of the store is one transaction that locks the key's row and checks the state that it expects, so that
- *   the two are ordered there. A version that was ended is neither activated nor written anywhere again.
- * - A transition that comes from an older read of the ApiKey than one that has acted already is refused ({@link Reading}): it
- *   could give back what was just taken away (save the settings of before a suspension, move an expiry later again, mint for
- *   an ApiKey that is being deleted). Check and transition are one turn, so that no other transition comes between the two.
- * - What a pass has done outside the store is recorded all the same (`confirmDeliveries`, `finishWithdrawal`): the place holds
- *   it, whatever the ApiKey says by now, and the next pass empties it where it must.
+ * - Only the full pass calls destinations, and a key has one full pass at a time: each location has one writer.
+ * - Each transition of the store is one transaction that locks the key's row and checks the state that it expects, so the store
+ *   orders the two. A version that has ended is never activated or written again.
+ * - A transition is refused if it is based on an older read of the ApiKey than one that has already acted ({@link Reading}): it
+ *   could undo what was just removed (save the settings from before a suspension, move an expiry later again, mint for an ApiKey
+ *   that is being deleted). Check and transition are one turn, so that no other transition comes between them.
+ * - What a pass has done outside the store is always recorded (`confirmDeliveries`, `finishWithdrawal`): the value is at the
+ *   place, whatever the ApiKey says by now, and the next pass empties the place if it must.
  *
- * Another process is kept out by the fence.
+ * The fence keeps other processes out.
  */
 export class Precedence {
   readonly #keys = new Map<string, Known>();
   #reads = 0;
 
-  /** A pass is about to read this ApiKey; {@link Reading.end} it. */
+  /** Call it before a pass reads this ApiKey, and {@link Reading.end} after the pass. */
   begin(key: string): Reading {
     this.#reads += 1;
     const known = this.#keys.get(key) ?? { last: Promise.resolve(), open: 0, acted: undefined };
     known.open += 1;
     this.#keys.set(key, known);
-    // Whoever reads later knows more than all that have ended.
+    // A later read knows more than all that have ended.
     return new Reading(this.#reads, known, () => {
       known.open -= 1;
       if (known.open === 0) this.#keys.delete(key);
@@ -35,9 +35,9 @@ export class Precedence {
   }
 }
 
-/** What is remembered of one ApiKey while a pass works on it. */
+/** What is remembered about one ApiKey while passes work on it. */
 interface Known {
-  /** The end of the turn that was asked for last. */
+  /** The end of the last requested turn. */
   last: Promise<unknown>;
   /** Passes that have not ended. */
   open: number;
@@ -69,8 +69,8 @@ export class Reading {
   }
 
   /**
-   * One turn: nothing that comes from another read takes effect in the store meanwhile, and nothing that comes from an older
-   * one afterwards. Throws ConflictRetry when this read is the older one.
+   * Runs one turn: meanwhile, no transition from another read takes effect in the store; afterwards, none from an older read
+   * does. Throws ConflictRetry if this read is the older one.
    */
   act<T>(work: () => Promise<T>): Promise<T> {
     return this.#turn(() => {
@@ -82,14 +82,14 @@ export class Reading {
     });
   }
 
-  /** Throws ConflictRetry when a pass with a later read, of something else, has acted: what this one knows is old. */
+  /** Throws ConflictRetry if a pass with a later and different read has acted: this read is outdated. */
   assertCurrent(): void {
     const { acted } = this.#known;
     if (acted !== undefined && acted.order > this.#order && acted.signature !== this.#signature)
       throw transient('ConflictRetry', 'the ApiKey was changed meanwhile; looked at again');
   }
 
-  /** The store, where what this pass knows changes nothing any more once it is old. */
+  /** The store, guarded so that this pass changes nothing once its read is outdated. */
   guard(store: Store): Store {
     const guarded = new Map<string, unknown>(
       transitions.map((name) => {
@@ -107,7 +107,7 @@ export class Reading {
     });
   }
 
-  /** One after the other, in the order in which they ask. */
+  /** Runs turns one after the other, in the order of their requests. */
   #turn<T>(work: () => Promise<T>): Promise<T> {
     const known = this.#known;
     const mine = known.last.then(work);
@@ -116,13 +116,13 @@ export class Reading {
   }
 }
 
-/** The transitions that follow from what an ApiKey says. */
+/** The transitions that depend on the content of an ApiKey. */
 const transitions = [
   ...(['mint', 'intend', 'activate', 'bringForward', 'setExpiry', 'endVersions', 'saveHandled', 'revokeAll'] as const),
   ...(['saveSettings', 'beginWithdrawal', 'takeOver', 'releaseKey'] as const),
 ] as const satisfies readonly (keyof Store)[];
 
-/** What an ApiKey asks for: all of it that a decision may depend on, and not its status, labels and finalizers. */
+/** What an ApiKey asks for: everything that a decision may depend on, so not its status, labels and finalizers. */
 export function askedBy({ uid, generation, deletionTimestamp, annotations }: ObjectMeta): string {
   return JSON.stringify([uid, generation ?? 0, deletionTimestamp ?? '', Object.entries(annotations ?? {}).sort()]);
 }

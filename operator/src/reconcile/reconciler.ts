@@ -40,8 +40,8 @@ export interface Pass {
 }
 
 /**
- * One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status.
- * `toldBefore`: events of which a safety pass has told since the last status.
+ * One ApiKey, just read live, one pass: observe → plan → execute, until nothing is left to do now; then the status. `toldBefore`:
+ * events that safety passes have recorded since the last status.
  */
 export async function reconcile(
   deps: Dependencies,
@@ -73,7 +73,7 @@ export async function reconcile(
     deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
     const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
     const failed = await fail(deps, resource, error).catch((later: unknown) => {
-      // The resource was changed while this pass failed: what it would say of it is old.
+      // The resource changed while this pass failed: its result is outdated.
       if (later instanceof Failure && later.reason === 'ConflictRetry') return undefined;
       throw later;
     });
@@ -81,7 +81,7 @@ export async function reconcile(
   }
 }
 
-/** Somebody was quicker: the next pass looks anew. */
+/** Another writer was faster: the next pass reads again. */
 const conflict: Pass = { next: { kind: 'conflict' }, compared: false, ready: false };
 
 async function runSteps(
@@ -125,7 +125,7 @@ async function runSteps(
     sights = withSights(sights, changes);
     if (action.kind !== 'addFinalizer') continue;
     resource = (await deps.resources.readLive('ApiKey', observed.ref)) ?? resource;
-    // It may have been written after the check.
+    // The resource may have changed after the check.
     admission = undefined;
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);

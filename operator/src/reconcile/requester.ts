@@ -11,7 +11,7 @@ const confirmation: FieldPath = ['metadata', 'annotations', annotations.confirm]
 const compromisedRequest: FieldPath = ['metadata', 'annotations', annotations.compromised];
 
 /**
- * Who asked for a step, for its audit rows: the field manager of what brought it about, or `operator` for what follows from
+ * Who asked for a step, for its audit rows: the field manager of the change that caused it, or `operator` if it follows from
  * time, loss or repair. A deletion is `unknown`, because the API server does not say who deletes.
  */
 export function requesterOf(o: Observed, action: Action): RequestedBy {
@@ -37,7 +37,10 @@ export function requesterOf(o: Observed, action: Action): RequestedBy {
   }
 }
 
-/** Who wrote what the spec says otherwise than before; who confirmed it, when only that is new; else the world around it changed. */
+/**
+ * The writer of the changed fields of the spec; if only the confirmation is new, who confirmed; otherwise something outside the
+ * ApiKey changed.
+ */
 function editorOf(o: Observed, { applied }: Extract<Action, { kind: 'saveSettings' }>): RequestedBy {
   const { key } = o.store;
   const { metadata } = o.resource;
@@ -49,7 +52,7 @@ function editorOf(o: Observed, { applied }: Extract<Action, { kind: 'saveSetting
     : 'operator';
 }
 
-/** Who wrote the spec of a catalog, owner or group last. */
+/** Who last wrote the spec of a catalog, owner or group. */
 export function specRequester(metadata: ObjectMeta): RequestedBy {
   return managerOf(metadata, [spec]);
 }
@@ -74,7 +77,7 @@ function managerOf({ managedFields }: ObjectMeta, paths: readonly FieldPath[]): 
   return { manager: found.manager, ...(at === undefined ? {} : { at }) };
 }
 
-/** The members of the spec behind settings that differ; `suspended` is `spec.suspend`, all others have their own name. */
+/** The members of the spec behind changed settings; `suspended` is `spec.suspend`, all others have the same name. */
 function changedMembers(from: KeySettings | undefined, to: KeySettings): readonly FieldPath[] {
   if (from === undefined) return [spec];
   const [before, after] = [from, to].map(({ selections, suspended, ...rest }): Readonly<Record<string, unknown>> => {

@@ -22,13 +22,13 @@ export interface RetentionInit {
   readonly limits: RetentionLimits;
 }
 
-/** Not at once: a start has better things to do. */
+/** Not at once: a start has more urgent work. */
 const firstAfterMs = 60_000;
 const everyMs = 3_600_000;
-/** Between two calls, so that others get their turn. */
+/** The pause between two calls, so that others get their turn. */
 const pauseMs = 50;
 
-/** Removes old rows from the store, hourly and in small calls. Only the operator that leads does it. */
+/** Removes old rows from the store, hourly and in small calls. Only the leading operator does this. */
 export class Retention {
   readonly #init: RetentionInit;
   readonly #stop = new AbortController();
@@ -42,7 +42,7 @@ export class Retention {
     void this.#pruneForEver();
   }
 
-  /** Ends after the call that is under way. */
+  /** Stops after the present call. */
   stop(): void {
     this.#stop.abort();
   }

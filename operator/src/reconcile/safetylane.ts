@@ -10,29 +10,30 @@ import { reconcileSafety } from './safetypass.ts';
 /** What a {@link SafetyLane} needs. */
 export interface SafetyLaneInit {
   readonly dependencies: Dependencies;
-  /** The store, with connections that nobody else uses. */
+  /** The store, with its own connections. */
   readonly store: Store;
   readonly precedence: Precedence;
-  /** The safety pass is over, well or not: a pass over everything is to follow. */
+  /** Called after a safety pass, whether it succeeded or not: a full pass must follow. */
   readonly onPassed: (key: string) => void;
   readonly onError: (key: string, error: unknown) => void;
 }
 
-/** Safety passes at one time. */
+/** How many safety passes run at a time. */
 const concurrency = 4;
-/** After a pass that failed: the database or the API server did not answer. */
+/** The pause after a failed pass: the database or the API server did not answer. */
 const retryMs = 1_000;
 
 /**
  * The queue of ApiKeys that somebody has just changed. Each gets a safety pass ({@link reconcileSafety}) before anything else,
- * also while a pass over it hangs in a call to a destination, and with workers and database connections that no delivery uses.
+ * even while a full pass over it hangs in a call to a destination, with workers and database connections that deliveries do not
+ * use.
  */
 export class SafetyLane {
   readonly #init: SafetyLaneInit;
   readonly #queue: WorkQueue<string>;
-  /** What each ApiKey asked for when an event told of it last. */
+  /** What each ApiKey asked for at its last watch event. */
   readonly #heard = new Map<string, string>();
-  /** Events that were told, and that no status was written after. */
+  /** Events recorded since the last status write. */
   readonly #told = new Map<string, Story>();
 
   constructor(init: SafetyLaneInit) {
@@ -45,8 +46,8 @@ export class SafetyLane {
   }
 
   /**
-   * An event told of an ApiKey. Gives whether it asks for something else than before: then a safety pass is queued. What nobody
-   * has heard of before has nothing yet that could be taken away, or is found by the first pass over everything.
+   * Takes a watch event of an ApiKey. Returns whether the ApiKey asks for something other than before: then a safety pass is
+   * queued. An ApiKey that is new here needs none: it has nothing yet to take away, or the first full pass finds it.
    */
   hear(key: string, metadata: ObjectMeta): boolean {
     const before = this.#heard.get(key);
@@ -82,12 +83,12 @@ export class SafetyLane {
     return this.#queue.nextAt();
   }
 
-  /** The events that the next status of this ApiKey need not tell again. */
+  /** The events that the next status of this ApiKey need not record again. */
   toldOf(key: string): Story {
     return this.#told.get(key) ?? [];
   }
 
-  /** A status was written that knows of these events. */
+  /** Call it after a status write that takes these events into account. */
   forgetTold(key: string, told: Story): void {
     if (this.#told.get(key) === told) this.#told.delete(key);
   }

@@ -11,17 +11,16 @@ import { observe } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan, urgentRules } from './plan.ts';
 
-/** More steps than all safety rules together take. */
+/** More steps than all safety rules together need. */
 const maxSteps = 20;
 
 /** The steps that take effect in the store alone. */
 const inStoreOnly = ['revokeAll', 'endVersions', 'saveSettings', 'saveHandled', 'setExpiry'] as const;
 
 /**
- * What an ApiKey, just read live, takes away reaches the store: it is revoked, suspended or narrowed, its versions end sooner.
- * No destination is called and no status written, so that nothing but the database can hold it up; a pass over everything
- * follows. Gives the events that were told, so that the status does not tell them again. See {@link Precedence} for why it may
- * run beside such a pass.
+ * Writes to the store what an ApiKey, just read live, takes away: it revokes, suspends or narrows the key, or ends versions
+ * sooner. It calls no destination and writes no status, so only the database can delay it; a full pass follows. Returns the
+ * recorded events, so that the status does not record them again. See {@link Precedence} for why it may run next to a full pass.
  */
 export async function reconcileSafety(deps: Dependencies, resource: ApiKey): Promise<Story> {
   const told: EventRecord[] = [];
@@ -36,7 +35,7 @@ export async function reconcileSafety(deps: Dependencies, resource: ApiKey): Pro
     }
     const { action, rule } = plan(observed, urgentRules);
     if (action?.kind === 'checkAdmission') {
-      // Bounded, and shared with others; without an answer what narrows goes on.
+      // The check is bounded, and shared with other callers; without an answer, narrowing continues.
       admission = await deps.admission.check();
       last = undefined;
       continue;

@@ -30,7 +30,7 @@ function selectionsOf(spec: ApiKeySpec): Selections {
   };
 }
 
-/** Whether two sets of plain data say the same. */
+/** Whether two plain values are equal. */
 export function sameData(a: unknown, b: unknown): boolean {
   return canonicalJson(a) === canonicalJson(b);
 }

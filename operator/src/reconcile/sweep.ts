@@ -6,9 +6,9 @@ import type { Dependencies } from './dependencies.ts';
 import { laneOf } from './traffic.ts';
 import { isVanished, tellLeftBehind } from './vanished.ts';
 
-/** Rows of one destination in one sweep: more than a cluster leaves behind. */
+/** The most rows of one destination in one sweep: more than a cluster leaves behind. */
 const mostRows = 10_000;
-/** Locations of one destination that are emptied at one time. */
+/** How many locations of one destination are emptied at a time. */
 const atOnce = 4;
 
 type Row = Awaited<ReturnType<Store['listWithdrawing']>>[number];
@@ -18,10 +18,10 @@ function isOurs(installationId: string, ref: ApiKeyRef, mark: Mark): boolean {
 }
 
 /**
- * The sweeps over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted
- * is emptied when it answers again. Only the store's rows are followed, and only a mark of the row's own ApiKey is acted
- * on. A row whose KeyDestination is no more ends too. Each destination has a sweep of its own, so that one that hangs delays
- * nobody else's withdrawals.
+ * The sweeps over withdrawals whose resource is gone: a location that did not answer while its ApiKey was deleted is emptied when
+ * it answers again. Only the store's rows are followed, and only a mark of the row's own ApiKey is acted on. A row whose
+ * KeyDestination no longer exists ends, too. Each destination has its own sweep, so that a hanging one delays no other
+ * withdrawals.
  */
 export class Withdrawals {
   readonly #deps: Dependencies;
@@ -33,8 +33,8 @@ export class Withdrawals {
   }
 
   /**
-   * Sweeps what no earlier sweep is still at; resolves when that has ended, which is nothing to wait for, with the number of
-   * rows that are left of it. Throws what stopped the first sweep that failed.
+   * Sweeps the destinations that no earlier sweep is still working on. Resolves, once this sweep ends, with the number of its
+   * rows that are left; callers need not wait for it. Throws the error of the first sweep that failed.
    */
   async sweep(): Promise<number> {
     const { store, metrics } = this.#deps;
@@ -68,7 +68,7 @@ export class Withdrawals {
   }
 }
 
-/** One sweep over everything, to its end; gives how many rows are left. */
+/** Runs one sweep over everything to its end; returns how many rows are left. */
 export function sweepWithdrawals(deps: Dependencies): Promise<number> {
   return new Withdrawals(deps).sweep();
 }
@@ -80,7 +80,7 @@ async function leftoversOf({ store, resources }: Dependencies): Promise<Readonly
   return new Map([...counts].map(([uid, count]) => [uid === secretDestinationUid ? 'Secret' : (names.get(uid) ?? uid), count]));
 }
 
-/** A few at a time; gives how many are left. */
+/** Empties a few locations at a time; returns how many are left. */
 async function emptyLocations(deps: Dependencies, rows: readonly Row[]): Promise<number> {
   const queue = rows.values();
   let left = 0;
@@ -93,14 +93,14 @@ async function emptyLocations(deps: Dependencies, rows: readonly Row[]): Promise
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  // A destination that is down is told of once, and not once per key.
+  // A destination that is down is logged once, not once per key.
   const [failure] = failures;
   if (failure !== undefined)
     deps.log.warn('not withdrawn yet', { count: failures.length, reason: failure.reason, message: failure.message });
   return left;
 }
 
-/** The row has ended, or the location is not as it was looked at (`lost`), or why it could not be emptied now. */
+/** `ended`: the row has ended. `lost`: the location changed after it was read. A Failure: why it could not be emptied now. */
 async function emptyLocation(deps: Dependencies, row: Row): Promise<'ended' | 'lost' | Failure> {
   try {
     deps.assertLeading();

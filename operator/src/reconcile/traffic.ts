@@ -9,19 +9,22 @@ import type { CallKind, Outages } from './outages.ts';
 export interface TrafficInit {
   readonly clock: Clock;
   readonly outages: Outages;
-  /** Calls under way at one time to each destination, from 1. */
+  /** How many calls go to each destination at a time, from 1. */
   readonly concurrency: number;
 }
 
 /**
  * A call ends after this at the latest, in milliseconds, whatever its adapter does. Longer than the deadline that each adapter
- * sets itself for all requests of one call.
+ * itself sets for all requests of one call.
  */
 export const hardDeadlineMs = 30_000;
-/** Passes at one destination beyond those whose calls are under way; who comes then is put aside before it has begun. */
+/**
+ * How many passes may wait at one destination besides those whose calls are under way; further keys are set aside before they
+ * begin.
+ */
 const mostWaiting = 32;
 
-/** No room at a destination for a key that has not begun: it is put aside until there is, see {@link Traffic.park}. */
+/** There is no room at a destination for a key that has not begun: it is set aside until there is, see {@link Traffic.park}. */
 export class Crowded extends Error {
   readonly destination: string;
 
@@ -36,11 +39,11 @@ export class Crowded extends Error {
 interface Lane {
   running: number;
   readonly waiting: (() => void)[];
-  /** Passes that are here now. */
+  /** The passes that are here now. */
   readonly inside: Set<Visit>;
-  /** Keys that were put aside, in their order. */
+  /** Keys that were set aside, in order. */
   readonly parked: Set<string>;
-  /** Keys for which a place is kept: they were invited, and have not come yet. */
+  /** Keys with a reserved place: they were invited, and have not come yet. */
   readonly invited: Set<string>;
 }
 
@@ -50,9 +53,9 @@ interface Visit {
   readonly worker: Worker;
   /** Calls under way, by lane. */
   readonly calls: Map<string, number>;
-  /** Lanes that it was let into: it may come back. */
+  /** Lanes that have admitted it: it may come back. */
   readonly known: Set<string>;
-  /** Where it takes a place. */
+  /** The lane in which it takes a place. */
   home: string | undefined;
   hasEnded: boolean;
 }
@@ -65,12 +68,12 @@ export interface Guarded {
 }
 
 /**
- * A bulkhead before each destination: at most so many calls at one time, so that a slow one has its own keys to wait and nobody
- * else's. Who waits holds no worker; when too many wait, further keys are put aside, and invited one for each place that becomes
- * free. Secrets count by namespace: an admission webhook may hang for one of them.
+ * A bulkhead before each destination: a bounded number of calls at a time, so that a slow destination delays only its own keys. A
+ * waiting pass holds no worker. When too many wait, further keys are set aside; each place that becomes free invites one of them.
+ * Secrets count by namespace, because an admission webhook may hang for one namespace.
  *
- * A call that is given up at its deadline still counts as under way until it ends, and its location is closed meanwhile: two
- * writers of one place would spoil each other's mark.
+ * A call that was given up at its deadline counts as under way until it ends, and its location is closed meanwhile: two writers
+ * at one place would spoil each other's mark.
  */
 export class Traffic {
   readonly #init: TrafficInit;
@@ -83,20 +86,20 @@ export class Traffic {
     this.#init = init;
   }
 
-  /** Called when a key that was put aside may come again. */
+  /** Called when a key that was set aside may come back. */
   onRoom(listener: (key: string) => void): void {
     this.#onRoom = listener;
   }
 
-  /** Puts a key aside until the destination has room again. */
+  /** Sets a key aside until the destination has room again. */
   park(key: string, { destination }: Crowded): void {
     this.#laneOf(destination).parked.add(key);
     this.#invite(destination);
   }
 
   /**
-   * The destinations as the pass over a key sees them: what is known to be down is not called, what is crowded is waited for
-   * without a worker.
+   * The destinations as the pass over a key sees them: it does not call a destination that is known to be down, and waits without
+   * a worker for a crowded one.
    */
   visit(destinations: Destinations, key: string, worker: Worker): Guarded {
     const visit: Visit = { key, worker, calls: new Map(), known: new Set(), home: undefined, hasEnded: false };
@@ -110,13 +113,13 @@ export class Traffic {
     };
   }
 
-  /** The ApiKey is gone: it comes nowhere any more. */
+  /** The ApiKey is gone: it needs no place any more. */
   forget(key: string): void {
     for (const lane of this.#lanes.values()) lane.parked.delete(key);
     this.#decline(key);
   }
 
-  /** Where it was invited, and did not need to come in, somebody else is. */
+  /** Passes its unused invitations on to other keys. */
   #decline(key: string): void {
     for (const [name, lane] of this.#lanes) {
       if (!lane.invited.delete(key)) continue;
@@ -125,7 +128,7 @@ export class Traffic {
     }
   }
 
-  /** The same for a sweep: it has few calls of its own, and is never put aside. */
+  /** The same for a sweep, which makes few calls and is never set aside. */
   guard(destinations: Destinations): Destinations {
     return this.#guard(destinations, undefined);
   }
@@ -171,13 +174,13 @@ export class Traffic {
       return await visit.worker.away(() => this.#inTurn(uid, lane, call));
     } finally {
       visit.calls.set(lane, (visit.calls.get(lane) ?? 1) - 1);
-      // What still waits elsewhere takes its place there.
+      // A pass that still waits elsewhere takes its place there.
       const elsewhere = [...visit.calls].find(([, count]) => count > 0)?.[0];
       if (elsewhere !== undefined && !visit.hasEnded) this.#moveHome(visit, elsewhere);
     }
   }
 
-  /** A pass is let in once, at its first call, and that is a look: what it has begun to write it can end. */
+  /** A pass is admitted once, at its first call, which is a read: so it can finish what it begins to write. */
   #admit(name: string, visit: Visit): void {
     if (!visit.known.has(name)) {
       const { inside, parked, invited } = this.#laneOf(name);
@@ -200,7 +203,7 @@ export class Traffic {
     this.#tidy(before);
   }
 
-  /** Makes the call when it is its turn. */
+  /** Makes the call in its turn. */
   async #inTurn<T>(uid: string, lane: string, { kind, location, make }: Call<T>): Promise<T> {
     const { outages, clock } = this.#init;
     const place = formatLocation(location);
@@ -241,7 +244,7 @@ export class Traffic {
     this.#tidy(lane);
   }
 
-  /** As many of those that were put aside as there are places. */
+  /** Invites as many set-aside keys as there are places. */
   #invite(lane: string): void {
     const found = this.#lanes.get(lane);
     if (found === undefined) return;
@@ -269,7 +272,7 @@ export class Traffic {
   }
 }
 
-/** What comes of a call, or a Failure when it has not ended by {@link hardDeadlineMs}; what it does then nobody hears. */
+/** The result of a call, or a Failure if it has not ended by {@link hardDeadlineMs}; its later result is ignored. */
 export async function withinHardDeadline<T>(clock: Clock, made: Promise<T>): Promise<T> {
   const inTime = new AbortController();
   const late = clock.sleep(hardDeadlineMs, inTime.signal).then((): never => {
@@ -287,11 +290,11 @@ interface Call<T> {
   readonly kind: CallKind;
   readonly location: Location;
   readonly make: () => Promise<T>;
-  /** Absent = a sweep's. */
+  /** Absent = the call of a sweep. */
   readonly visit: Visit | undefined;
 }
 
-/** What calls to a location share with others, and may be held up by. */
+/** The lane of a location: its calls share a limit, and may wait for each other. */
 export function laneOf({ destinationUid, path }: Location): string {
   return destinationUid === secretDestinationUid ? `${destinationUid}/${path.split('/')[0] ?? ''}` : destinationUid;
 }

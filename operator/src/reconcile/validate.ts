@@ -99,7 +99,10 @@ export function validatePermission(o: Observed): Blocker | undefined {
   return undefined;
 }
 
-/** Whether keys of this owner, and of this access type, may live in the namespace as it is now. What is not there restricts nothing. */
+/**
+ * Whether keys of this owner, and of this access type, may live in the namespace as it is now. A missing object restricts
+ * nothing.
+ */
 export function namespaceFault(o: Observed, { accessType }: { readonly accessType: string }): Blocker | undefined {
   const namespace = { name: o.ref.namespace, labels: o.namespaceLabels };
   const { owner, catalog } = o.resource.spec;

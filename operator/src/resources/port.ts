@@ -167,24 +167,24 @@ export interface Resources {
   readonly secrets: Secrets;
   /** Absent where there are none: in a folder of manifests. */
   readonly workloads?: Workloads;
-  /** Absent where nobody issues such tokens: in a folder of manifests. */
+  /** Absent if nobody issues such tokens: in standalone mode. */
   readonly loginTokens?: LoginTokens;
 }
 
-/** Of which ServiceAccount, and for whom. */
+/** The ServiceAccount and the audience of a token. */
 export interface TokenWanted {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly audience: string;
 }
 
-/** Tokens of ServiceAccounts, to log in somewhere else with. None that leaves here is accepted by the API server itself. */
+/** Tokens of ServiceAccounts, for logins elsewhere. The API server itself accepts none of the tokens returned here. */
 export interface LoginTokens {
   /**
-   * A short-lived token that is good for the audience alone. Throws `stalled InvalidSpec` for the operator's own ServiceAccount
-   * and for an audience that the API server itself accepts, `waiting` or `transient` when no token, or no answer, can be had.
+   * A short-lived token that is valid for this audience only. Throws `stalled InvalidSpec` for the operator's own ServiceAccount
+   * and for an audience that the API server itself accepts, `waiting` or `transient` if there is no token or no clear answer.
    */
   request(wanted: TokenWanted): Promise<Plaintext>;
-  /** Whether the API server accepts this text as a token of its own. Throws when it gives no clear answer. */
+  /** Whether the API server accepts this text as a token. Throws if it gives no clear answer. */
   isAccepted(token: string): Promise<boolean>;
 }

@@ -16,8 +16,8 @@ export class CallerTokensFault extends Error {
 }
 
 /**
- * Reads `{"<name>": "<SHA-256 of the token, 64 hex digits>"}`. A file without a caller is well-formed: nobody is admitted
- * by a token. Throws {@link CallerTokensFault}, with the path of the file.
+ * Reads `{"<name>": "<SHA-256 of the token, 64 hex digits>"}`. A file without a caller is valid: then tokens admit nobody. Throws
+ * {@link CallerTokensFault}, with the path of the file.
  */
 export function parseCallerTokens(path: string, text: string): CallerTokens {
   try {
@@ -28,8 +28,8 @@ export function parseCallerTokens(path: string, text: string): CallerTokens {
 }
 
 /**
- * Whether a request carries a caller token. A token is random, so that one fast hash of it is enough; every digest is
- * compared, so that the time does not tell which one was near.
+ * Whether a request carries a caller token. A token is random, so one fast hash is enough. It compares every digest, so that the
+ * time does not reveal a near match.
  */
 export function hasCallerToken(request: IncomingMessage, tokens: CallerTokens): boolean {
   const sent = request.headers[callerHeader];

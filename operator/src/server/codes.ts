@@ -6,7 +6,7 @@ export interface CodeEntry {
   readonly status: 401 | 403 | 422 | 429 | 503;
   /** One sentence for the client's developer; it says what was asked for, never what the record holds. */
   readonly detail: string;
-  /** When the same request may fare better, in seconds; absent = trying again does not help. */
+  /** After how many seconds the same request may succeed; absent = trying again does not help. */
   readonly retryAfterSeconds?: number;
 }
 

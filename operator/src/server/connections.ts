@@ -3,23 +3,23 @@ import ipaddr from 'ipaddr.js';
 import type { ConnectionDropCause } from '../telemetry/metrics.ts';
 
 /**
- * How many connections a listener keeps at once. Connections of callers that have proven themselves are counted apart, so
- * that strangers take no place of theirs.
+ * How many connections a listener keeps at once. Connections of callers that have proven themselves are counted separately, so
+ * that strangers cannot take their places.
  */
 export interface ConnectionLimits {
-  /** Connections on which the last request was an admitted one. */
+  /** Connections whose last request was admitted. */
   readonly proven: number;
   /** All others: in a handshake, without a whole request, or with a refused one. */
   readonly unproven: number;
   /** Of the latter, those of one source ({@link sourceOf}). */
   readonly unprovenPerSource: number;
-  /** Requests of one connection that wait for their answer: more than any client pipelines. */
+  /** The most unanswered requests on one connection: more than any client pipelines. */
   readonly pipelined: number;
 }
 
 /**
  * The limits of a listener with callers: half of `total` is for connections that have proven nothing yet, because every
- * connection begins so and a gateway opens many at once; a quarter for those of one source.
+ * connection begins like that and a gateway opens many at once; a quarter of `total` is for those of one source.
  */
 export function limitsOf(total: number): ConnectionLimits {
   const unproven = Math.ceil(total / 2);
@@ -41,7 +41,7 @@ export interface Connection {
 interface Entry extends Connection {
   proven: boolean;
   unanswered: number;
-  /** Displaced or closed: counted no more. */
+  /** Displaced or closed: no longer counted. */
   gone: boolean;
   readonly drop: () => void;
 }
@@ -49,14 +49,14 @@ interface Entry extends Connection {
 /** The unproven connections of one source. */
 interface Source {
   count: number;
-  /** Those without a request in work, the one that waits longest first: a set keeps the order of insertion. */
+  /** Those without a request in progress, the longest-waiting one first: a set keeps the order of insertion. */
   readonly waiting: Set<Entry>;
 }
 
 /**
- * The connections of one listener, kept within {@link ConnectionLimits}. When there is no room for a new one, the one
- * that has waited longest for a whole request goes: a client that means to ask has sent its request by then, and one that
- * only holds the connection loses it to the next client.
+ * The connections of one listener, kept within {@link ConnectionLimits}. When there is no room for a new one, it closes the one
+ * that has waited longest for a whole request: a real client has sent its request by then, and one that only holds the connection
+ * loses it to the next client.
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
@@ -70,12 +70,12 @@ export class Connections {
     this.#onDrop = onDrop;
   }
 
-  /** How many there are now. */
+  /** The present number of connections. */
   get size(): number {
     return this.#unproven + this.#proven;
   }
 
-  /** Takes in a new connection, which `drop` ends; `undefined` when there is no room for it, and it must be ended. */
+  /** Adds a new connection; `drop` closes it later. `undefined` = there is no room: the caller must close it. */
   open(source: string, drop: () => void): Connection | undefined {
     if (!this.#makeRoom(source)) {
       this.#onDrop('refused');
@@ -86,7 +86,7 @@ export class Connections {
     return entry;
   }
 
-  /** A whole head has arrived. False when too many requests wait for an answer: the connection must be ended. */
+  /** A whole head has arrived. False = too many requests wait for an answer: the caller must close the connection. */
   begin(connection: Connection): boolean {
     const entry = connection as Entry;
     if (entry.gone) return false;
@@ -99,14 +99,14 @@ export class Connections {
     return true;
   }
 
-  /** An answer is out, or will never be. */
+  /** An answer was sent, or never will be. */
   end(connection: Connection): void {
     const entry = connection as Entry;
     entry.unanswered -= 1;
     if (entry.unanswered === 0 && !entry.proven && !entry.gone) this.#sources.get(entry.source)?.waiting.add(entry);
   }
 
-  /** A request was admitted. False when there is no place among the proven ones: the connection must end with its answer. */
+  /** A request was admitted. False = there is no place among the proven ones: the connection must end after its answer. */
   prove(connection: Connection): boolean {
     const entry = connection as Entry;
     if (entry.proven) return true;
@@ -117,7 +117,7 @@ export class Connections {
     return true;
   }
 
-  /** A request was refused, or what proved the caller counts no more. */
+  /** A request was refused, or the caller's proof is no longer valid. */
   unprove(connection: Connection): void {
     const entry = connection as Entry;
     if (entry.gone || !entry.proven) return;
@@ -149,7 +149,7 @@ export class Connections {
   #displace(source: Source): boolean {
     const [longest] = source.waiting;
     if (longest === undefined) return false;
-    // Its place is free at once, and not only when its socket is gone.
+    // Frees its place at once, not only when the socket is closed.
     this.close(longest);
     this.#onDrop('displaced');
     longest.drop();
@@ -175,8 +175,8 @@ export class Connections {
 }
 
 /**
- * Whom a connection counts for: an IPv4 address, or the /64 network of an IPv6 address, of which one host has as many
- * addresses as it likes (RFC 4291 section 2.5.4). Peers of a Unix socket, which have no address, are one source.
+ * The source of a connection: an IPv4 address, or the /64 network of an IPv6 address, because a host can use any address of its
+ * /64 (RFC 4291 section 2.5.4). Peers of a Unix socket, which have no address, are one source.
  */
 export function sourceOf(address: string | undefined): string {
   if (address === undefined || !ipaddr.isValid(address)) return '';

@@ -24,12 +24,12 @@ export interface HealthApi {
 
 /** How long one check may take, in milliseconds: under a kubelet's usual second, so that the answer still names what failed. */
 const checkTimeoutMs = 800;
-/** How long an answer is given again, in milliseconds: probes and scrapes come seconds apart. */
+/** How long an answer is reused, in milliseconds: probes and scrapes come seconds apart. */
 const freshMs = 1_000;
 
 /**
- * Serves `GET /healthz`, `/readyz` and `/metrics`; needs no caller, and tells nothing of keys. However many ask, each check and
- * the page of metrics run once at a time, and at most once a second.
+ * Serves `GET /healthz`, `/readyz` and `/metrics`; needs no caller, and shows nothing about keys. However many clients ask, each
+ * check and the metrics page run once at a time, and at most once a second.
  */
 export function healthHandler(api: HealthApi): Handler {
   const { clock } = api;
@@ -64,7 +64,7 @@ export function healthHandler(api: HealthApi): Handler {
   };
 }
 
-/** What the checks of one path came to. */
+/** The result of the checks of one path. */
 interface ChecksPage {
   readonly allWell: boolean;
   readonly text: string;
@@ -84,7 +84,7 @@ function checksPage(checks: readonly HealthCheck[], clock: Clock): Shared<Checks
   });
 }
 
-/** One answer for everybody who asks while it is being made, and for {@link freshMs} after it. */
+/** One shared answer for all requests during its computation, and for {@link freshMs} after it. */
 class Shared<T> {
   readonly #clock: Clock;
   readonly #make: () => Promise<T>;
@@ -113,7 +113,7 @@ class Shared<T> {
   }
 }
 
-/** A check that counts as failed when it takes too long; one that still runs is never started a second time. */
+/** A check that fails if it takes too long; while it runs, it is never started a second time. */
 class TimedCheck {
   readonly #check: HealthCheck;
   readonly #clock: Clock;

@@ -15,10 +15,7 @@ import { Peers } from './peers.ts';
 import { respondProblem } from './respond.ts';
 import { tlsOptions, type TlsMaterial } from './tls.ts';
 
-/**
- * Answers one request. `admitted` is what the listener's `isAdmitted` said of it. What it throws becomes a 500 without a
- * text of its own.
- */
+/** Answers one request. `admitted` is the result of the listener's `isAdmitted`. An exception becomes a 500 without details. */
 export type Handler = (request: IncomingMessage, response: ServerResponse, admitted: boolean) => Promise<void> | void;
 
 /** What {@link startListener} needs. */
@@ -28,15 +25,15 @@ export interface ListenerInput {
   readonly tls?: TlsMaterial;
   readonly limits: ConnectionLimits;
   /**
-   * Whether the sender of a request may ask; `certified` = the connection has a client certificate that counts. A
-   * connection whose request is not admitted ends with the answer. Absent: everybody may ask, and nobody is trusted for it.
+   * Whether the sender of a request may ask; `certified` = the connection has a valid client certificate. A connection whose
+   * request is not admitted ends after the answer. Absent: everybody may ask, and no connection becomes a proven one.
    */
   readonly isAdmitted?: (request: IncomingMessage, certified: boolean) => boolean;
   readonly handler: Handler;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'connectionDropped'>;
-  /** Other patience than usual, in milliseconds. */
+  /** Timeouts other than the default, in milliseconds. */
   readonly timeouts?: Partial<typeof timeouts>;
 }
 
@@ -46,9 +43,9 @@ export interface Listener {
   readonly address: ListenAddress;
   /** `http://127.0.0.1:8080`, for messages and tests; for a Unix socket its path. */
   readonly url: string;
-  /** Takes other material for new connections. Only for a listener that was started with TLS. */
+  /** Uses other material for new connections. Only for a listener that was started with TLS. */
   readonly setTls: (tls: TlsMaterial) => void;
-  /** Client certificates that were accepted before this call count no more: their connections end, after the answer that they wait for. */
+  /** Client certificates accepted before this call are no longer valid: their connections end after the answers in progress. */
   readonly distrustCertificates: () => void;
   /**
    * Answers on for at most `lingerMs` (0 without), and tells whoever asks to leave (`Connection: close`, RFC 9112 section
@@ -58,7 +55,7 @@ export interface Listener {
   readonly close: (drainMs?: number, lingerMs?: number) => Promise<void>;
 }
 
-/** How long a client may take, in milliseconds; whoever takes longer is cut. */
+/** How long a client may take, in milliseconds; the server cuts a slower connection. */
 const timeouts = {
   /** For a TLS handshake. */
   handshakeTimeout: 5_000,
@@ -68,11 +65,11 @@ const timeouts = {
   requestTimeout: 15_000,
   /** Between two requests. */
   keepAliveTimeout: 60_000,
-  /** Without a byte in either direction while an answer is under way: for who does not read it. */
+  /** Without a byte in either direction during an answer: for a client that does not read it. */
   timeout: 30_000,
 };
 
-/** The largest head of a request, in bytes, and the most header lines: a caller sends a few hundred bytes. */
+/** The maximum size of a request's head, in bytes, and of its header lines: a caller sends a few hundred bytes. */
 const options: ServerOptions = { connectionsCheckingInterval: 1_000, maxHeaderSize: 8 * 1024 };
 const headersMaxCount = 100;
 
@@ -83,21 +80,21 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   const peers = new Peers(server, input);
   server.on('request', (request, response) => {
     const peer = peers.of(request.socket);
-    // Requests that came in one piece with the one for which the connection was cut.
+    // Requests that arrived together with the one for which the connection was cut.
     if (peer === undefined || request.socket.destroyed) return;
     if (!peers.begin(peer)) return;
     const admitted = peers.judge(peer, request);
     if (peers.areLeaving || peer.isLeaving) response.setHeader('connection', 'close');
     response.once('close', () => {
       peers.end(peer);
-      // A client keeps its connection for the next request; while we close, it is idle as soon as its answer is out.
+      // A client keeps its connection for the next request; while we are closing, it is idle as soon as its answer is sent.
       if (!server.listening) server.closeIdleConnections();
     });
     void handle(input, request, response, admitted);
   });
   server.on('clientError', (_error, socket) => {
-    // Node's error carries the raw packet; nothing of it is logged or sent back. Destroyed, and not only ended: a client that
-    // keeps its half open would otherwise hold the connection for ever.
+    // Node's error contains the raw packet; do not log it or send it back. Destroy the socket instead of only ending it: a client
+    // that keeps its half open would otherwise hold the connection for ever.
     const isSecured = !(socket instanceof TLSSocket) || peers.of(socket) !== undefined;
     if (socket.writable && isSecured) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
     socket.destroy();
@@ -126,7 +123,7 @@ function createHttpServer(input: ListenerInput): Server {
   const server = input.tls === undefined ? createServer(all) : createTlsServer({ ...all, ...tlsOptions(input.tls) });
   server.timeout = all.timeout;
   server.maxHeadersCount = headersMaxCount;
-  // The accounting of connections decides long before; this bounds what arrives in one turn of the event loop.
+  // The connection limits act long before this; it bounds what arrives in one turn of the event loop.
   server.maxConnections = 2 * (input.limits.proven + input.limits.unproven);
   return server;
 }

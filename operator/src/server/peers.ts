@@ -10,22 +10,22 @@ import { certifiedUntil } from './tls.ts';
 /** One connection: its sockets, and what its client has proven. */
 export interface Peer {
   readonly connection: Connection;
-  /** The socket that requests come from: the TLS one, once its handshake is over. */
+  /** The socket of the requests: the TLS socket, once its handshake is over. */
   socket: Socket;
-  /** How often certificates had been distrusted when it began; its context is of that time. */
+  /** How many times certificates had been distrusted when it began; its TLS context dates from then. */
   readonly epoch: number;
-  /** When its client certificate expires; absent = none that counts. */
+  /** When its client certificate expires; absent = no valid one. */
   certifiedUntil: Instant | undefined;
-  /** It ends as soon as no request waits for an answer. */
+  /** Whether it ends as soon as no request waits for an answer. */
   isLeaving: boolean;
 }
 
 type PeersInput = Pick<ListenerInput, 'name' | 'limits' | 'isAdmitted' | 'clock' | 'log' | 'metrics'>;
 
-/** At most one line of the log in this time tells of connections that found no room, in milliseconds. */
+/** The minimum time between two log lines about connections that found no room, in milliseconds. */
 const logEveryMs = 60_000;
 
-/** The connections of a server: kept within bounds, judged once each, and asked to end. */
+/** The connections of a server: keeps them within bounds, admits their requests, and ends them. */
 export class Peers {
   areLeaving = false;
   readonly #input: PeersInput;
@@ -55,12 +55,12 @@ export class Peers {
     });
   }
 
-  /** The connection of a socket; `undefined` when it found no room, or, for a TLS socket, is still in its handshake. */
+  /** The connection of a socket; `undefined` = it found no room, or it is a TLS socket that is still in its handshake. */
   of(socket: Socket): Peer | undefined {
     return this.#bySocket.get(socket);
   }
 
-  /** A request has arrived. False when it has no answer to expect, because its connection is cut. */
+  /** A request has arrived. False = it gets no answer, because its connection was cut. */
   begin(peer: Peer): boolean {
     const isTaken = this.#connections.begin(peer.connection);
     if (!isTaken) peer.socket.destroy();
@@ -74,18 +74,18 @@ export class Peers {
     const isCertified = peer.certifiedUntil !== undefined && clock.now() < peer.certifiedUntil;
     const admitted = isAdmitted(request, isCertified);
     if (!admitted) this.#connections.unprove(peer.connection);
-    // Nobody who may ask is turned away for want of room; the connection just ends with the answer.
+    // For lack of room, no admitted request is refused: the connection only ends after the answer.
     else if (!this.#connections.prove(peer.connection)) peer.isLeaving = true;
     return admitted;
   }
 
-  /** An answer is out. */
+  /** An answer was sent. */
   end(peer: Peer): void {
     this.#connections.end(peer.connection);
     this.#endIfDone(peer);
   }
 
-  /** Ends the connections whose certificate was accepted until now, or is being checked. */
+  /** Ends the connections whose certificate has been accepted so far, or is being checked. */
   distrustCertificates(): void {
     this.#epoch += 1;
     for (const peer of [...this.#open]) {
@@ -97,7 +97,7 @@ export class Peers {
     }
   }
 
-  /** Asks all to end. Resolves when the last has gone, or in time. */
+  /** Asks all connections to end. Resolves when the last one has ended, or after the time limit. */
   async leave(clock: Clock, withinMs: number): Promise<void> {
     this.areLeaving = true;
     if (withinMs === 0 || this.#open.size === 0) return;
@@ -105,7 +105,7 @@ export class Peers {
   }
 
   #take(socket: Socket): void {
-    // Its client hung up already.
+    // The client has already hung up.
     if (socket.destroyed) return;
     const connection = this.#connections.open(sourceOf(socket.remoteAddress), () => {
       peer?.socket.destroy();
@@ -140,7 +140,7 @@ export class Peers {
     this.#handshakes.delete(ends);
     this.#bySocket.set(socket, peer);
     peer.socket = socket;
-    // A handshake that began before the authorities changed was judged by the old ones.
+    // A handshake that began before the CAs changed was checked against the old ones.
     if (peer.epoch === this.#epoch) peer.certifiedUntil = certifiedUntil(socket);
   }
 

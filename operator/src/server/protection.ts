@@ -4,7 +4,7 @@ import type { CallerTokens } from './callers.ts';
 import { parseAuthorities, parseKeyPair, TlsFault } from './tls.ts';
 import type { Authorities, KeyPair } from './tls.ts';
 
-/** The files that a listener's protection comes from; each as in the variable of its name. */
+/** The files with a listener's protection, named like their environment variables. */
 export interface ProtectionFiles {
   readonly tlsCertFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
@@ -12,20 +12,20 @@ export interface ProtectionFiles {
   readonly callerTokensFile: string | undefined;
 }
 
-/** What those files hold, as long as the process runs; `undefined` = not configured. */
+/** The current content of those files; `undefined` = not configured. */
 export interface Protection {
   readonly keyPair: Watched<KeyPair> | undefined;
   readonly clientCa: Watched<Authorities> | undefined;
   readonly callerTokens: Watched<CallerTokens> | undefined;
 }
 
-/** A protection that is read from files. */
+/** A protection read from files. */
 export interface FileProtection extends Protection {
-  /** All of its files, to be watched. */
+  /** All of its files, to watch. */
   readonly files: readonly Refreshable[];
 }
 
-/** No TLS and no callers: for a listener that only this machine reaches. */
+/** No TLS and no callers: for a listener that only this machine can reach. */
 export const noProtection: Protection = { keyPair: undefined, clientCa: undefined, callerTokens: undefined };
 
 /** Reads the files. Throws FileFault, {@link TlsFault} or {@link CallerTokensFault}, each with the path of the file (exit 2). */
@@ -37,7 +37,7 @@ export async function openProtection(files: ProtectionFiles): Promise<FileProtec
   const keyPair = tlsCertFile === undefined || tlsKeyFile === undefined ? undefined : await openKeyPair(tlsCertFile, tlsKeyFile);
   const clientCa = clientCaFile === undefined ? undefined : await openClientCa(clientCaFile);
   const callerTokens = callerTokensFile === undefined ? undefined : await openCallerTokens(callerTokensFile);
-  // An empty file takes the last token away while we run; as the only way in, at the start, it is a mistake.
+  // While we run, an empty file removes the last token. At the start, as the only way in, it is a mistake.
   if (callerTokens?.value.size === 0 && clientCa === undefined)
     throw new CallerTokensFault(`${callerTokens.paths.join()}: the caller token file names no caller`);
   return {

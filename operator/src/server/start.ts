@@ -31,25 +31,25 @@ export interface VerifyServerInput {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'connectionDropped'>;
-  /** Connections at once; see {@link limitsOf}. */
+  /** The most connections at once; see {@link limitsOf}. */
   readonly maxConnections: number;
 }
 
 /**
- * Starts the verify API. Throws {@link ServerFault} when others than this machine could reach it without proving
- * themselves: what an admitted caller writes is believed. Follows its protection: a token that goes is refused on the next
- * request, an authority that goes on the next request and the next connection, and a new key serves the next connection.
+ * Starts the verify API. Throws {@link ServerFault} if other machines could reach it without proving themselves, because it
+ * trusts the requests of admitted callers. Follows changes of its protection: it refuses a removed token from the next request
+ * on, and a removed CA from the next request and the next connection on; a new key serves new connections.
  */
 export async function startVerifyServer(input: VerifyServerInput): Promise<Listener> {
   const { address, protection, authorize, clock, log, metrics, maxConnections } = input;
   const open = isLocalAddress(address);
   const { keyPair, callerTokens } = protection;
-  // On a local listener nobody has to show a certificate.
+  // A local listener requires no certificate.
   const clientCa = open ? undefined : protection.clientCa;
   if (!open && callerTokens === undefined && clientCa === undefined) {
     throw new ServerFault(`${formatAddress(address)} is reachable from outside: it needs caller tokens or client certificates`);
   }
-  // With tokens as a second way in, a peer without a certificate must get as far as the header.
+  // With tokens as a second way in, the handshake must admit a peer without a certificate, so that its header can be read.
   const tlsOf = (pair: KeyPair): TlsMaterial => ({
     ...pair,
     ...(clientCa === undefined ? {} : { clientCa: clientCa.value.text, clientRequired: callerTokens === undefined }),
@@ -66,7 +66,7 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
   });
   clientCa?.onChange((before, after) => {
     if (keyPair !== undefined) listener.setTls(tlsOf(keyPair.value));
-    // Where an authority only came, everybody who was accepted would be again.
+    // If CAs were only added, all accepted certificates are still valid.
     if (!isWithin(before, after)) listener.distrustCertificates();
   });
   return listener;

@@ -10,21 +10,21 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** Authorities whose client certificates are accepted. */
+/** CAs whose client certificates are accepted. */
 export interface Authorities {
   /** PEM. */
   readonly text: string;
-  /** SHA-256 of each certificate, by which two sets are compared. */
+  /** SHA-256 of each certificate, to compare two sets. */
   readonly fingerprints: ReadonlySet<string>;
 }
 
-/** PEM texts. With `clientCa` a peer is asked for a certificate, and must show one when `clientRequired`. */
+/** PEM texts. With `clientCa`, the server asks a peer for a certificate; with `clientRequired`, the peer must show one. */
 export interface TlsMaterial extends KeyPair {
   readonly clientCa?: string;
   readonly clientRequired?: boolean;
 }
 
-/** Says what is wrong with certificates or a key: our own sentence, with the path of the file. */
+/** Says what is wrong with certificates or a key, in our own words, with the path of the file. */
 export class TlsFault extends Error {
   constructor(message: string) {
     super(message);
@@ -32,7 +32,7 @@ export class TlsFault extends Error {
   }
 }
 
-/** A file: where it is, for messages, and its text. */
+/** A file: its path, for messages, and its text. */
 export interface PemFile {
   readonly path: string;
   readonly text: string;
@@ -40,7 +40,7 @@ export interface PemFile {
 
 const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Reads a certificate chain and its key. Throws {@link TlsFault}, also when one is not the other's. */
+/** Reads a certificate chain and its key. Throws {@link TlsFault}, also if they do not belong together. */
 export function parseKeyPair(cert: PemFile, key: PemFile): KeyPair {
   const [first] = parseCertificates(cert);
   let privateKey;
@@ -55,14 +55,14 @@ export function parseKeyPair(cert: PemFile, key: PemFile): KeyPair {
   return { cert: cert.text, key: key.text };
 }
 
-/** Reads authorities for client certificates. Throws {@link TlsFault}. */
+/** Reads CAs for client certificates. Throws {@link TlsFault}. */
 export function parseAuthorities(file: PemFile): Authorities {
   const certificates = parseCertificates(file);
   assertUsable(file.path, { ca: file.text });
   return { text: file.text, fingerprints: new Set(certificates.map(({ fingerprint256 }) => fingerprint256)) };
 }
 
-/** Whether every certificate that the first set accepts is accepted by the second one as well. */
+/** Whether the second set accepts every certificate that the first one accepts. */
 export function isWithin(before: Authorities, after: Authorities): boolean {
   return [...before.fingerprints].every((fingerprint) => after.fingerprints.has(fingerprint));
 }
@@ -90,9 +90,9 @@ function parseCertificates({ path, text }: PemFile): readonly X509Certificate[] 
 }
 
 /**
- * What node:tls wants of the material. Where client certificates count there are no session tickets, and node:tls has no
- * other way to resume: every connection shows its certificate itself. (A resumed session of TLS 1.3 without any certificate
- * counted as authorised up to Node 24.20.)
+ * The options of node:tls for the material. With client certificates there are no session tickets, and node:tls has no other way
+ * to resume: every connection shows its own certificate. (Up to Node 24.20, a resumed TLS 1.3 session without a certificate
+ * counted as authorised.)
  */
 export function tlsOptions(tls: TlsMaterial): TlsOptions & SecureContextOptions {
   const server = { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } as const;
@@ -107,8 +107,8 @@ export function tlsOptions(tls: TlsMaterial): TlsOptions & SecureContextOptions 
 }
 
 /**
- * Until when the client certificate of a connection counts; `undefined` when there is none that counts. That the handshake
- * was authorised is not enough: the certificate must be there, and must have been shown on this very connection.
+ * Until when the client certificate of a connection is valid; `undefined` = no valid one. An authorised handshake is not enough:
+ * this very connection must have shown a certificate.
  */
 export function certifiedUntil(socket: TLSSocket): Instant | undefined {
   if (!socket.authorized || socket.isSessionReused()) return undefined;

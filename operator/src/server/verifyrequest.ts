@@ -7,7 +7,7 @@ import { Plaintext } from '../domain/plaintext.ts';
 export const batchMaxLength = 100;
 
 /**
- * Text that every part behind the door can hold: PostgreSQL refuses NUL, and an unpaired surrogate has no UTF-8 form, so that two
+ * Text that every later part can store and compare: PostgreSQL refuses NUL, and an unpaired surrogate has no UTF-8 form, so two
  * parts would see different texts.
  */
 const text = z.string().refine((value) => !/[\0\p{Surrogate}]/u.test(value));

@@ -43,7 +43,7 @@ export type AppliedChange =
   | { readonly kind: 'acceptance' }
   | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
 
-/** Compares what applies with what is to apply. Of an edit that is not accepted it tells what it would change. */
+/** Compares the effective settings with the next ones. For an edit that is not accepted, it says what the edit would change. */
 export function appliedChange(from: AppliedSettings, to: AppliedSettings): AppliedChange {
   const isSame = (member: keyof AppliedSettings): boolean =>
     canonicalJson(from[member] ?? null) === canonicalJson(to[member] ?? null);

@@ -43,27 +43,27 @@ export interface KeySettings {
 }
 
 /**
- * The state of a resource that the operator acts on: a later one counts only when the admission policy was in force, without
- * interruption, while it was written.
+ * The state of a resource that the operator acts on. A later state is accepted only if the admission policy was in force without
+ * interruption when it was written.
  */
 export interface Acceptance {
   /** `metadata.generation`. */
   readonly generation: number;
-  /** The request annotations as one text, without anything that may be a key; ≤ 2,048 characters. */
+  /** The request annotations as one text, without entries that may be a key; ≤ 2,048 characters. */
   readonly requests: string;
-  /** The period of {@link AdmissionPeriod} that it was accepted in; `off` = no policy was required. */
+  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required. */
   readonly period: string;
 }
 
-/** What verdicts about an ApiKey are made under. A request must be allowed under `settings` and under `proposed`. */
+/** The settings that decide verdicts about an ApiKey. Both `settings` and `proposed` must allow a request. */
 export interface AppliedSettings {
   /** The last settings that were accepted, valid and permitted together. */
   readonly settings: KeySettings;
-  /** Settings that were written after them and are not accepted, not valid or not permitted: they narrow, and widen nothing. */
+  /** Later settings that are not accepted, not valid or not permitted: they only narrow. */
   readonly proposed?: KeySettings;
-  /** The namespace, the catalog or the owner changed, and does not allow `settings` any more: every request is denied. */
+  /** The namespace, the catalog or the owner has changed and no longer allows `settings`: every request is denied. */
   readonly notPermitted?: true;
-  /** Absent = made by a program that kept none. */
+  /** Absent = written by an older program that kept no acceptances. */
   readonly accepted?: Acceptance;
 }
 
@@ -71,11 +71,11 @@ export interface AppliedSettings {
 export interface AdmissionPeriod {
   /** Random, so that nobody can name it before it has begun. */
   readonly id: string;
-  /** When the policy was certainly in force, by the API server's clock. */
+  /** Since when the policy was certainly in force, by the API server's clock. */
   readonly since: Instant;
 }
 
-/** A state of one ApiKey that was accepted, as a live read found it. */
+/** An accepted state of one ApiKey, as a live read found it. */
 export interface AcceptedState extends Pick<Acceptance, 'generation' | 'requests'> {
   readonly uid: string;
 }
@@ -171,22 +171,22 @@ export interface HeldValue {
 /** Who did something, for the audit row: `operator`, `cli:<user>`, `admin-listener:<caller>`. */
 export type Actor = string;
 
-/** A field manager of the API server, and when it last wrote the field that brought a change about. A hint, not a proof of identity. */
+/** A field manager of the API server, and when it last wrote the field that caused a change. A hint, not a proof of identity. */
 export interface Requester {
   /** ≤ 128 characters, chosen by the client: `kubectl-client-side-apply`, `argocd-controller`. */
   readonly manager: string;
   readonly at?: Instant;
 }
 
-/** Who asked for a change: `operator` = it follows from time or from what was found; `unknown` = the API server does not say. */
+/** Who asked for a change: `operator` = it follows from time, loss or repair; `unknown` = the API server does not say. */
 export type RequestedBy = Requester | 'operator' | 'unknown';
 
 /** What a verify needs to know of one key id; see authorize/lookup. */
 export interface KeyRecord {
   readonly version: Version;
   /**
-   * Settings of earlier ApiKeys of this name that the version was minted under: a request must be allowed under each, too. A
-   * version never gains what it was not minted for.
+   * Settings of earlier ApiKeys of this name under which the version was minted: each must allow a request, too. A version never
+   * gains rights that it was not minted with.
    */
   readonly ceilings?: readonly KeySettings[];
   readonly key: KeyRow;
@@ -216,21 +216,21 @@ export interface RevocationCause {
   readonly requestedBy?: RequestedBy;
 }
 
-/** What a revocation without the operator came to. */
+/** The result of a revocation without the operator. */
 export type RevocationOutcome = 'revoked' | 'already' | 'unknown';
 
-/** Uids of ApiKeys, as one look at their resources found them. */
+/** Uids of ApiKeys, as one look for their resources found them. */
 export interface MissingLook {
-  /** Nothing of their name exists. */
+  /** No resource of their name exists. */
   readonly missing: readonly string[];
   /** The API server did not say. */
   readonly unsure: readonly string[];
 }
 
-/** A key whose resource is gone without a deletion that was seen. */
+/** A key whose resource is gone without an observed deletion. */
 export interface MissingKey {
   readonly ref: ApiKeyRef;
-  /** The first of the looks that found nothing. */
+  /** When a look first found nothing. */
   readonly since: Instant;
   /** Who confirmed that it is gone on purpose. */
   readonly confirmedBy?: Actor;
@@ -288,18 +288,18 @@ export interface AuditFilter {
   readonly subjectUid?: string;
 }
 
-/** What {@link Store.prune} removes: what is older than these instants. */
+/** {@link Store.prune} removes rows older than these instants. */
 export interface PruneBefore {
   /** The last row of the feed stays whatever its age. */
   readonly feed: Instant;
   /** Rows younger than 30 days stay, see migration 0004. */
   readonly audit: Instant;
   /**
-   * Ended versions, released ApiKeys, deleted catalogs, owners and groups. Nothing that an answer depends on goes: expired
-   * versions stay as long as their ApiKey, and so does what {@link KeyState} tells of ended versions.
+   * Ended versions, released ApiKeys, deleted catalogs, owners and groups. Keeps everything that an answer depends on: expired
+   * versions stay as long as their ApiKey, and so does what {@link KeyState} says about ended versions.
    */
   readonly ended: Instant;
-  /** Deliveries that are gone, by the begin of their withdrawal. */
+  /** Deliveries in the state `gone`, by the start of their withdrawal. */
   readonly deliveries: Instant;
 }
 
@@ -307,10 +307,10 @@ export interface PruneBefore {
 export const prunedTables = ['delivery', 'version', 'apikey', 'catalog', 'owner', 'owner_group', 'feed', 'audit'] as const;
 export type PrunedTable = (typeof prunedTables)[number];
 
-/** What one call of {@link Store.prune} came to. */
+/** The result of one call of {@link Store.prune}. */
 export interface Pruned {
   readonly rows: Readonly<Record<PrunedTable, number>>;
-  /** Where the next call goes on; absent = nothing is left. */
+  /** Where the next call continues; absent = nothing is left. */
   readonly next?: number;
 }
 
@@ -335,11 +335,11 @@ export interface Store {
   takeFence(): Promise<number>;
   /** The database's own clock, for skew. */
   now(): Promise<Instant>;
-  /** Writes the heartbeat of the operator that leads: authorizers see by it that they read where the operator writes. */
+  /** Writes the leading operator's heartbeat: it shows authorizers that they read where the operator writes. */
   beat(): Promise<void>;
   /**
-   * Asks all hosts of the database's URL whether the one in use is still the primary, and leaves it when another one took its
-   * place. Never rejects.
+   * Asks all hosts of the database's URL whether the one in use is still the primary, and leaves it if another one has replaced
+   * it. Never rejects.
    */
   surveyPrimary(): Promise<PrimarySurvey>;
 
@@ -349,13 +349,13 @@ export interface Store {
   /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
   listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
   /**
-   * Notes which keys a look found to be without their resource: the first look that does dates them, and looks that are `unsure`
-   * change nothing. All others are forgotten. Gives those of `missing`. Needs no fence: it decides nothing.
+   * Records which keys a look found without their resource. Their first such look sets the date; keys that are `unsure` keep
+   * theirs; all others are forgotten. Returns the rows of `missing`. Needs no fence: it decides nothing.
    */
   noteMissing(look: MissingLook, now: Instant): Promise<readonly MissingKey[]>;
-  /** What the last look noted, by name. */
+  /** What the last look recorded, by name. */
   listMissing(): Promise<readonly MissingKey[]>;
-  /** Somebody says that these are gone on purpose; returns how many were not confirmed before. Needs no fence. */
+  /** Records that somebody confirmed these as gone on purpose; returns how many were not confirmed before. Needs no fence. */
   confirmMissing(uids: readonly string[], actor: Actor): Promise<number>;
   /** How many deliveries are `withdrawing`, by the destination's uid; what is 0 is absent. */
   countWithdrawing(): Promise<ReadonlyMap<string, number>>;
@@ -411,21 +411,21 @@ export interface Store {
    */
   revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome>;
   /**
-   * Ends one version like {@link revokeDirect} without `close`, for a caller that proves to hold its value: `proof` is what
-   * `Peppers.prove` makes. Authorizers may call it. A wrong proof is `unknown`, like a wrong key id. At most 60 a minute in the
-   * whole installation: further ones fail with `waiting StoreUnavailable` and change nothing.
+   * Ends one version like {@link revokeDirect} without `close`, for a caller that proves that it has the value: `proof` comes
+   * from `Peppers.prove`. Authorizers may call it. A wrong proof gives `unknown`, like a wrong key id. At most 60 a minute in the
+   * whole installation: further calls fail with `waiting StoreUnavailable` and change nothing.
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
-   * Writes what verdicts are made under when it differs: one row, one feed entry; none when only `accepted` does. `already` = it was
-   * the same.
+   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` differs).
+   * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
-  /** Carries acceptances of these states over into another period. Gives how many keys were in that state. */
+  /** Carries the acceptances of these states over into another period. Returns how many keys were in that state. */
   carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
   /**
-   * The period of the admission policy that has this identity: the one that runs when the identity is still the same, else a new one
-   * that begins at `since`.
+   * The period of the admission policy with this identity: the present one if the identity is still the same, else a new one that
+   * begins at `since`.
    */
   admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod>;
   /** live → withdrawing. */
@@ -433,9 +433,10 @@ export interface Store {
   /** → gone: the location is empty, or not ours any more. */
   finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
   /**
-   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction, with settings
-   * of its own; versions that are not ended stay held to the old ones, see {@link KeyRecord.ceilings}. Until then mint is `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A
-   * location that a released ApiKey of the same name left behind needs no take-over: claiming it is enough.
+   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction, with its own
+   * settings; versions that have not ended stay limited by the old settings, see {@link KeyRecord.ceilings}. Until then, mint
+   * gives `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A location that a
+   * released ApiKey of the same name left behind needs no take-over: claiming it is enough.
    */
   takeOver(ref: ApiKeyRef, applied: AppliedSettings, now: Instant): Promise<Transition>;
   /**
@@ -461,7 +462,7 @@ export interface Store {
   countKeys(): Promise<KeyCounts>;
   /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
   findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
-  /** Every catalog in force that has one of these names or hosts, the elder first, in one query. */
+  /** Every catalog in force that has one of these names or hosts, the oldest first, in one query. */
   findCatalogs(by: { readonly hosts: readonly string[]; readonly names: readonly string[] }): Promise<readonly CatalogRow[]>;
   /**
    * Sets first use once, last use if later, and who it was (the newest eight). Needs no fence: authorizers call it. Unknown ids
@@ -484,8 +485,8 @@ export interface Store {
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
   /**
-   * Removes rows that nothing depends on any more, at most 1,000 of each table, without a fence: it may be done twice. Call it
-   * again with `next` until there is none; without `after` it begins anew.
+   * Removes rows that nothing depends on any more, at most 1,000 of each table. Needs no fence, because a repetition does no
+   * harm. Call it again with `next` until there is none; without `after` it starts from the beginning.
    */
   prune(before: PruneBefore, after?: number): Promise<Pruned>;
   /** Newest first, at most `limit`. */

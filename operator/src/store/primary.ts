@@ -1,36 +1,36 @@
 import type { Instant } from '../domain/time.ts';
 
-/** What one host of the database's URL says of itself. */
+/** What one host of the database's URL says about itself. */
 export type HostView =
   | { readonly kind: 'silent' }
   /** In recovery: it follows a primary. */
   | { readonly kind: 'standby'; readonly heartbeatAt?: Instant }
   | {
       readonly kind: 'primary';
-      /** Each promotion begins a greater one; 0 = the server does not say. */
+      /** Each promotion starts a higher one; 0 = the server does not say. */
       readonly timeline: number;
-      /** When the operator wrote last, by the clock of the server that it wrote to. */
+      /** When the operator last wrote, by the clock of the server that it wrote to. */
       readonly heartbeatAt?: Instant;
-      /** The same, by this server's clock, in milliseconds. */
+      /** How long ago that was, by this server's clock, in milliseconds. */
       readonly heartbeatAgeMs?: number;
     };
 
-/** What all hosts of the URL say of the one that is used. */
+/** What all hosts of the URL say about the one in use. */
 export interface PrimarySurvey {
   /** How many hosts the URL names. */
   readonly hosts: number;
   /** How many of them answered. */
   readonly answered: number;
-  /** Another host shows that the one in use is not the primary any more. */
+  /** Another host shows that the one in use is no longer the primary. */
   readonly superseded: boolean;
   /** How long ago the operator wrote to the host in use, in milliseconds; absent = it never did, or the host is silent. */
   readonly heartbeatAgeMs?: number;
 }
 
-/** Another server's heartbeat must be so much newer: replication and two clocks differ by less. In milliseconds. */
+/** How much newer another server's heartbeat must be, in milliseconds: replication lag and clock differences are smaller. */
 const newerByMs = 15_000;
 
-/** The host to use: of those that accept writes the one of the latest promotion; of equals the first. `undefined` = none. */
+/** The host to use: the most recently promoted one that accepts writes; of equals, the first. `undefined` = none. */
 export function choosePrimary(views: readonly HostView[]): number | undefined {
   let best: { readonly index: number; readonly timeline: number } | undefined;
   for (const [index, view] of views.entries()) {
@@ -40,7 +40,7 @@ export function choosePrimary(views: readonly HostView[]): number | undefined {
   return best?.index;
 }
 
-/** Judges the host in use by what all of them say. */
+/** Judges the host in use by the answers of all. */
 export function surveyOf(views: readonly HostView[], inUse: number): PrimarySurvey {
   const own = views[inUse] ?? { kind: 'silent' };
   const age = own.kind === 'primary' ? own.heartbeatAgeMs : undefined;
@@ -59,16 +59,18 @@ function isNewer(view: HostView, own: Extract<HostView, { kind: 'primary' }>): b
   return view.heartbeatAt !== undefined && view.heartbeatAt - (own.heartbeatAt ?? -Infinity) > newerByMs && view !== own;
 }
 
-/** `auto`: by heartbeat or by majority, with several hosts. `on`: by heartbeat alone. `off`: nothing is asked. */
+/**
+ * What proves the primary. `auto`: a heartbeat or, with several hosts, a majority. `on`: only a heartbeat. `off`: nothing is
+ * needed.
+ */
 export type HeartbeatRule = 'auto' | 'on' | 'off';
 
 /**
- * How long from the survey on, in milliseconds, the host in use counts as the primary; `undefined` = the survey does not show
- * that it is one.
+ * How long after the survey the host in use counts as the primary, in milliseconds; `undefined` = the survey does not prove it.
  *
- * The heartbeat shows that the operator writes there. Where it is missing, the operator may be down, which must stop nobody: then
- * the majority of the hosts decides. Whoever reaches most of them would see a promotion among them. One host alone says nothing,
- * and is believed by `auto`: what stands behind one name fails over by itself.
+ * The heartbeat shows that the operator writes there. Without one, the operator may just be down, which must not stop verdicts:
+ * then the majority of the hosts decides, because a caller that reaches most of them would see a promotion. A single host proves
+ * nothing, but `auto` trusts it: a service behind one name fails over by itself.
  */
 export function provenForMs(survey: PrimarySurvey, rule: HeartbeatRule, maxStalenessMs: number): number | undefined {
   if (rule === 'off') return Infinity;

@@ -7,7 +7,7 @@ export type CallRecorder = (sample: {
   readonly operation: string;
   readonly outcome: CallOutcome;
   readonly durationMs: number;
-  /** What the call failed with, where it failed with one. */
+  /** The Failure of the call, if there was one. */
   readonly failure?: Failure;
 }) => void;
 

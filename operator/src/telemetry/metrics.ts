@@ -53,22 +53,22 @@ export interface Metrics {
   keyExpires(apiKey: ObjectName, at: Instant | 'never'): void;
   /** Locations that are still to be emptied, by the KeyDestination's name, as one picture; `Secret` for Secrets. */
   withdrawing(counts: ReadonlyMap<string, number>): void;
-  /** Keys whose ApiKey is gone without a deletion: those that are about to be revoked, and those that wait for a confirmation. */
+  /** Keys whose ApiKey is gone without a deletion: `waiting` = soon to be revoked, `held` = waiting for a confirmation. */
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** A consumer was to be restarted: with what outcome. */
   restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
   verified(sample: { readonly code: DenyCode | 'allowed'; readonly durationMs: number }): void;
-  /** A verify was not taken into its lane: too many waited for the store. */
+  /** A verify found its lane full: too many requests waited for the store. */
   verifyShed(lane: Lane): void;
-  /** A client network heard `rate_limited` for its own refusals. */
+  /** A client network got `rate_limited` because of its own refusals. */
   verifyLimited(): void;
   /** A use of a key was not kept: too many different keys waited for a write. */
   usageDropped(): void;
   /** How far this machine's clock is ahead of the database's, in milliseconds. */
   clockCompared(skewMs: number): void;
   leading(leads: boolean): void;
-  /** Whether the content of a watched file on disk is the one in force; `file` is its name: `peppers`, `tls`. */
+  /** Whether the content of a watched file on disk is the one in use; `file` is its name: `peppers`, `tls`. */
   fileReloaded(sample: { readonly file: string; readonly successful: boolean }): void;
   /** A listener closed a connection to keep within its bounds; `listener` is `verify` or `health`. */
   connectionDropped(sample: { readonly listener: ListenerName; readonly cause: ConnectionDropCause }): void;
@@ -76,12 +76,12 @@ export interface Metrics {
   pruned(rows: Readonly<Record<string, number>>): void;
 }
 
-/** Which listener a sample is of. */
+/** The listener of a sample. */
 export type ListenerName = 'verify' | 'health';
 
 /**
- * Why a connection was closed: `refused` = a new one without room for it; `displaced` = one that sent no whole request, for
- * a newer one; `pipelined` = too many requests without an answer.
+ * Why a connection was closed: `refused` = there was no room for a new one; `displaced` = it sent no whole request and made room
+ * for a newer one; `pipelined` = it had too many unanswered requests.
  */
 export type ConnectionDropCause = 'refused' | 'displaced' | 'pipelined';
 
@@ -257,7 +257,7 @@ function callMetrics(registry: Registry): CallMetrics {
     callBuckets,
   );
   return {
-    // Labels by name: a sample may carry more than that, and prom-client throws at a label that it does not know.
+    // Passes labels by name: a sample may have other members, and prom-client throws on an unknown label.
     storeCalled: ({ durationMs, operation, outcome }) => {
       store.observe({ operation, outcome }, durationMs / 1000);
     },

@@ -17,25 +17,25 @@ export interface Right {
 export interface Check extends Right {
   /** CEL: whether this request needs it. */
   readonly when: string;
-  /** A right that does as well. An expression can afford these two questions. */
+  /** Another right that suffices. The cost limit of an expression allows these two questions. */
   readonly or?: Right;
   /** What needs the right; reads on after "it is needed to ". */
   readonly purpose: string;
 }
 
-/** What nobody may write, whatever his rights. */
+/** What nobody may write, whatever their rights. */
 export interface Ban {
   /** CEL: whether this request writes it. */
   readonly when: string;
   readonly message: string;
-  /** CEL of a text that says what was written. */
+  /** CEL: a text that says what was written. */
   readonly messageExpression: string;
 }
 
 const text = (value: string) => `'${value}'`;
 const thisKey = { apiGroup: group, resource: text('apikeys'), name: 'object.metadata.name' };
 const deletion: Right = { ...thisKey, verb: 'delete' };
-/** By the convention of Kubernetes this is who may change finalizers: the operator, and the garbage collector. */
+/** The right to change finalizers, by the convention of Kubernetes: the operator and the garbage collector have it. */
 const finalizing: Right = { ...thisKey, verb: 'update', subresource: text('finalizers') };
 
 /** Every check of the policy, in the order in which a refusal names them. */
@@ -62,7 +62,7 @@ export const checks: readonly Check[] = [
     name: 'object.metadata.name',
     purpose: `end a suspension, and to set ${annotations.rotate}, ${annotations.paused} or ${annotations.confirm}`,
   }),
-  // Together: whoever may finalize, or may both delete and revoke.
+  // The next two checks together: the right to finalize, or both `delete` and `revoke`.
   { ...deletion, when: 'variables.finalizers', or: finalizing, purpose: 'change finalizers' },
   ours(permissions.revoke, {
     when: 'variables.finalizers',
@@ -70,7 +70,7 @@ export const checks: readonly Check[] = [
     or: finalizing,
     purpose: 'change finalizers',
   }),
-  // The garbage collector deletes what has no owner any more. It must not do so for whoever may not delete.
+  // The garbage collector deletes an object whose owner does not exist. So setting owners needs the right to delete.
   { ...deletion, when: 'variables.owners', purpose: 'set ownerReferences' },
   ours(permissions.revoke, {
     when: '!variables.isCreate && variables.owners',
@@ -85,7 +85,7 @@ export const checks: readonly Check[] = [
   }),
 ];
 
-/** What is refused whoever asks. */
+/** What the policy refuses, whoever asks. */
 export const bans: readonly Ban[] = [
   {
     when: 'variables.unknown.size() > 0',

@@ -19,9 +19,9 @@ export type AdmissionInspection =
     };
 
 /**
- * Judges the live ValidatingAdmissionPolicy and its binding by their content, as the API server returns them; undefined
- * stands for an object that does not exist. Fails closed: a member that this version does not generate counts as a
- * deviation, also where it would be harmless. The annotations and labels of the two play no part.
+ * Judges the live ValidatingAdmissionPolicy and its binding by their content, as the API server returns them; undefined stands
+ * for an object that does not exist. Fails closed: a member that this version does not generate counts as a deviation, even if it
+ * is harmless. Annotations and labels of the two do not matter.
  */
 export function inspectAdmission(policy: unknown, binding: unknown): AdmissionInspection {
   const seen = [
@@ -58,7 +58,7 @@ function policyDeviation(spec: unknown): string | undefined {
   return difference(admissionPolicy()['spec'], spec, 'spec');
 }
 
-/** A binding may do more than deny, and may spell out that it applies to everything. */
+/** A binding may have more actions than Deny, and may say explicitly that it applies to everything. */
 function bindingDeviation(spec: unknown): string | undefined {
   const { validationActions, matchResources, ...rest } = isObject(spec) ? spec : {};
   const { validationActions: _, ...expected } = admissionPolicyBinding()['spec'] as Schema;
@@ -109,7 +109,7 @@ function isAbsent(value: unknown): boolean {
 
 const longestShown = 40;
 
-/** What a sentence can hold: the expressions are pages long. */
+/** A value, shortened to fit a sentence: the expressions are pages long. */
 function isShort(value: unknown): boolean {
   return JSON.stringify(value).length <= longestShown;
 }

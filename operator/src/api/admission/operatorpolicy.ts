@@ -4,13 +4,13 @@ import type { Schema } from '../structural.ts';
 import { operatorServiceAccountName } from './roles.ts';
 import { denyingBinding, validatingPolicy } from './validating.ts';
 
-/** What the policy that binds the operator's own account is called, and its binding. */
+/** The name of the policy for the operator's own account, and of its binding. */
 export const operatorPolicyName = 'keywright-operator';
 
 interface Rule {
-  /** CEL: whether an update keeps to it. */
+  /** CEL: whether an update obeys this rule. */
   readonly holds: string;
-  /** What the operator does not do; reads on after "the operator ". */
+  /** What the operator does not do; continues the sentence "the operator …". */
   readonly forbids: string;
 }
 
@@ -29,11 +29,11 @@ const rules: readonly Rule[] = [
 ];
 
 /**
- * The ValidatingAdmissionPolicy that holds the operator's ServiceAccount to what the operator really writes into our kinds:
- * its finalizer and, by a subresource that no policy of ours matches, the status. RBAC cannot tell the members of an object
- * apart, so that whoever steals the token could otherwise widen every catalog and owner by the right to patch.
+ * The ValidatingAdmissionPolicy that limits the operator's ServiceAccount to what the operator really writes: its finalizer and,
+ * by a subresource that neither of our policies matches, the status. RBAC cannot distinguish the members of an object: without
+ * this policy, a stolen token's right to patch could widen every catalog and owner.
  *
- * @param namespace where the operator runs; in the chart a directive of Helm's.
+ * @param namespace where the operator runs; in the chart, a Helm template expression.
  */
 export function operatorPolicy(namespace: string): Schema {
   return validatingPolicy({

@@ -111,7 +111,7 @@ export const operatorRoles = {
     description: 'ApiKeys; bound in the namespaces that are served, or everywhere.',
     rules: [
       ours([apiKeys], [...read, 'patch']),
-      // The admission policy asks for it where finalizers change.
+      // The admission policy requires it to change finalizers.
       ours([`${apiKeys}/finalizers`], ['update']),
       statusOf([apiKeys]),
       eventRule,
@@ -162,7 +162,7 @@ export const serviceBindingRole: UserRole = {
 const labels = { 'app.kubernetes.io/part-of': 'keywright' };
 const rbac = 'rbac.authorization.k8s.io/v1';
 
-/** {@link loginServiceAccountName} as a manifest. Nothing runs as it, so that nothing mounts a token of it. */
+/** {@link loginServiceAccountName} as a manifest. No Pod runs as this account, so no Pod mounts its token. */
 export function loginServiceAccount(operatorNamespace: string): Schema {
   const metadata = { name: loginServiceAccountName, namespace: operatorNamespace, labels };
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false };

@@ -4,14 +4,14 @@ import type { Schema } from '../structural.ts';
 const api = { apiVersion: 'admissionregistration.k8s.io/v1' };
 const metadataOf = (name: string) => ({ name, labels: { 'app.kubernetes.io/part-of': 'keywright' } });
 
-/** What a policy of ours looks at, and what it says. */
+/** Which objects a policy matches, and what it requires. */
 export interface PolicyInit {
   readonly name: string;
   readonly operations: readonly string[];
   /** Plurals of our kinds, without subresources. */
   readonly resources: readonly string[];
   readonly scope: 'Namespaced' | '*';
-  /** The members of the spec besides: matchConditions, variables, validations. */
+  /** The other members of the spec: matchConditions, variables, validations. */
   readonly rest: Schema;
 }
 

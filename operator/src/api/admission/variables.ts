@@ -7,35 +7,35 @@ export interface Variable {
   readonly expression: string;
 }
 
-/** An ApiKey may have any label but one under our group: no such label means anything. */
+/** An ApiKey may have any label, except labels under our group: none of those has a meaning. */
 const knownLabels: readonly string[] = [];
 
 const changed = (field: string) => `object.spec.?${field} != oldObject.spec.?${field}`;
 const annotationChanged = (name: string) => `variables.annotations[?'${name}'] != variables.oldAnnotations[?'${name}']`;
 const listOf = (object: 'object' | 'oldObject', member: string) => `${object}.metadata.?${member}.orValue([])`;
 
-/** A map of the metadata, of the object or of the one before; empty where there is none. */
+/** A map of the metadata, of the new or the old object; empty if there is none. */
 const mapOf = (object: 'object' | 'oldObject', member: string) => {
   const isThere = `has(${object}.metadata.${member})`;
   return `${object === 'object' ? isThere : `!variables.isCreate && ${isThere}`} ? ${object}.metadata.${member} : {}`;
 };
 
 /**
- * Which manager owns which fields of spec and status (`metadata.managedFields`). A server-side apply that leaves a field out
- * removes it only when nobody else owns it, so that another owner keeps a right alive which its author took back.
+ * Which manager owns which fields of spec and status (`metadata.managedFields`). A server-side apply that leaves out a field
+ * removes it only if nobody else owns it: a second owner could keep a right alive that its author removed.
  */
 const ownersOf = (object: 'object' | 'oldObject') =>
   listOf(object, 'managedFields') +
   ".filter(m, has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1))" +
   ".map(m, [dyn(m.?manager), dyn(m.?operation), dyn(m.?subresource), dyn(m.fieldsV1[?'f:spec']), dyn(m.fieldsV1[?'f:status'])])";
 
-/** Names under our own group that mean nothing here, and are new or changed. */
+/** New or changed names under our own group that have no meaning here. */
 const unknownOf = (map: string, old: string, known: readonly string[]) =>
   `${map}.filter(name, name.startsWith('${group}/') && !(name in ${JSON.stringify(known)}) && ${map}[?name] != ${old}[?name])`;
 
 /**
- * A create counts as a change from an object that has nothing: `oldObject` is null then. So does a confirmation: it stands
- * for all that the object holds, whoever wrote it.
+ * A create counts as a change from an empty object: `oldObject` is null then. So does a confirmation: it vouches for everything
+ * in the object, whoever wrote it.
  */
 export const variables: readonly Variable[] = [
   { name: 'isCreate', expression: "request.operation == 'CREATE'" },
@@ -58,7 +58,7 @@ export const variables: readonly Variable[] = [
   },
   {
     name: 'deliveries',
-    // The place counts, not the name of the entry.
+    // Compares the place, not the name of the entry.
     expression:
       'object.spec.deliverTo.filter(t, variables.isWhole || !oldObject.spec.deliverTo.exists(o, o.?destination == t.?destination && o.?path == t.?path && o.?secret == t.?secret))',
   },
@@ -88,7 +88,7 @@ export const variables: readonly Variable[] = [
   },
   {
     name: 'finalizers',
-    // Whoever creates a key may say who else has to let go of it: our own finalizer ends it all the same.
+    // The creator of a key may add finalizers of others: our own finalizer still ends the key.
     expression: `!variables.isCreate && ${listOf('object', 'finalizers')} != ${listOf('oldObject', 'finalizers')}`,
   },
   {
@@ -99,7 +99,7 @@ export const variables: readonly Variable[] = [
   { name: 'oldFieldOwners', expression: `variables.isCreate ? [] : ${ownersOf('oldObject')}` },
   {
     name: 'bookkeeping',
-    // What needs another right changes it by the way: whoever has that right may.
+    // A change that needs another right also changes these fields: that right suffices.
     expression:
       '!(variables.contents || variables.revokes || variables.rotates || variables.finalizers || variables.owners) && ' +
       `(${annotationChanged(lastApplied)} || variables.fieldOwners.exists(o, !(o in variables.oldFieldOwners)) || variables.oldFieldOwners.exists(o, !(o in variables.fieldOwners)))`,

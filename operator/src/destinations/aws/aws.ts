@@ -50,7 +50,7 @@ export interface AwsDestinationOptions {
   /** What the installation permits. */
   readonly rules: EndpointRules;
   readonly readCredential: ReadCredential;
-  /** Whether the API server of the cluster accepts a token. Absent where there is none. */
+  /** Whether the API server of the cluster accepts a token. Absent without a cluster. */
   readonly isAccepted?: IsAccepted | undefined;
   readonly clock: Clock;
   /** Deadline of one request. Default 10 s. */
@@ -73,7 +73,7 @@ export async function openAwsDestination(options: AwsDestinationOptions): Promis
   const endpoint = permit('secretsmanager', 'endpoint');
   const stsEndpoint = permit('sts', 'stsEndpoint');
   const tags = checkTags(spec.tags ?? {});
-  // A name of AWS or of the installation, and none of the author's: where it leads, they know.
+  // AWS or the installation chose this name, not the author of the KeyDestination: they control where it leads.
   const transport = openTransport({ timeoutMs: options.timeoutMs ?? defaultTimeoutMs, mayLoopback: true });
   const login = { auth, environment, region, stsEndpoint, readCredential, isAccepted };
   const credentials = openCredentials({ ...login, transport, clock });

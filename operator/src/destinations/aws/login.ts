@@ -28,7 +28,7 @@ export interface AwsEnvironment {
   readonly containerTokenFile?: string | undefined;
 }
 
-/** Whether the API server of the cluster accepts this text as a token of its own. Throws when that cannot be known. */
+/** Whether the API server of the cluster accepts this text as a token. Throws if it gives no clear answer. */
 export type IsAccepted = (token: string) => Promise<boolean>;
 
 /** What a login needs. */
@@ -103,8 +103,8 @@ async function serviceAccountLogin(options: LoginOptions): Promise<Login> {
 }
 
 /**
- * The file is replaced before its token ends, so it is read with every login. One that the API server accepts would be the
- * operator itself in the hands of whoever gets it, and is sent to nobody, not even to AWS.
+ * The file changes before its token expires, so every login reads it again. A token that the API server accepts would let its
+ * receiver act as the operator, so it is sent to nobody, not even to AWS.
  */
 async function readToken(path: string, isAccepted: IsAccepted | undefined): Promise<string> {
   const text = (await readFile(path, 'utf8').catch(() => '')).trim();

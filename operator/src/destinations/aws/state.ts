@@ -103,7 +103,7 @@ export function readingOf(state: SecretState | undefined): Reading {
     return { kind: 'marked', mark: { ...owner, ...staged }, carries: true, staged: true, providerVersion: pending, revision };
   }
   const said = parseVersionId(current);
-  // Without a version that says anything, all of them were written by somebody else.
+  // If no version has a readable id, somebody else wrote all of them.
   const mark: Mark = { ...owner, ...(said ?? parseVersionId(earlier) ?? unknownVersion) };
   return { kind: 'marked', mark, carries: said !== undefined, providerVersion: current ?? '', revision };
 }

@@ -19,7 +19,7 @@ export interface CredentialSources {
 /** The server that credentials go to. */
 export interface VaultPlace {
   readonly origin: string;
-  /** Whether the installation lists it: then it may get what is not made for it alone. */
+  /** Whether the installation lists it: then it may get credentials not made for it alone. */
   readonly isListed: boolean;
 }
 
@@ -65,9 +65,9 @@ export interface LoginMethod {
 /**
  * Chooses the way to log in. Throws `stalled InvalidSpec`, naming the field, for one that cannot work here.
  *
- * Whoever writes a KeyDestination chooses the server, and could pass on what it gets to the server that it is meant for. So a
- * credential goes only where it is good for nothing else (a token whose audience is the server's address), where its Secret
- * says that it may go, or where the installation trusts the server with all of them.
+ * The author of a KeyDestination chooses the server, and that server could replay a credential at another one. So the operator
+ * sends a credential only if it is useless elsewhere (a token whose audience is the server's address), if its Secret names the
+ * server, or if the installation trusts the server with all credentials.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth for the calls
  */
@@ -176,7 +176,7 @@ async function readEntry(
   throw unusableCredential(name, credential, needed, fault);
 }
 
-/** Whether a text can be a token that a server gave us: it goes into a header. */
+/** Whether a text from a server can be a token: it goes into a header. */
 export function isToken(text: unknown): text is string {
   return typeof text === 'string' && /^[\x21-\x7e]{1,8192}$/.test(text);
 }

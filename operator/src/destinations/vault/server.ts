@@ -100,8 +100,8 @@ function judge(error: unknown): VaultAnswer {
 }
 
 /**
- * Whether an error has the form of Vault's: a list of texts, or, for a version that was deleted, its metadata. A gateway or
- * another server that says the same status has another body, and its status is nobody's business.
+ * Whether an error has Vault's form: a list of texts or, for a deleted version, its metadata. A gateway or another server with
+ * the same status has another body, and its status must not be shown.
  *
  * @see https://developer.hashicorp.com/vault/api-docs#error-response
  */
@@ -157,7 +157,7 @@ function sentence(statusCode: number, body: unknown): string {
   return `${server} ${sentences.get(statusCode) ?? fallback} ${code}`;
 }
 
-/** Maintenance is a 503 as well; only the text tells them apart. */
+/** Maintenance is also a 503; only the text differs. */
 function isSealed(body: unknown): boolean {
   const errors = member(body, 'errors');
   return Array.isArray(errors) && errors.some((text) => typeof text === 'string' && text.endsWith('is sealed'));

@@ -18,7 +18,7 @@ export class TransportFault extends Error {
   readonly fault: 'unreachable' | 'untrusted' | 'timeout' | 'tooLarge' | 'notJson' | 'throttled';
   /** From `Retry-After`, in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** What more there is to say of it, for the log. */
+  /** More detail, for the log. */
   readonly note: string | undefined;
 
   constructor(fault: TransportFault['fault'], more: { readonly retryAfterMs?: number | undefined; readonly note?: string } = {}) {
@@ -78,7 +78,7 @@ export function openTransport(options: TransportOptions): Transport {
         });
         const body = await readAnswerBody(answer.body);
         if (body === undefined) throw new TransportFault('tooLarge');
-        // Seen here, because node-vault drops the headers.
+        // Handled here, because node-vault drops the headers.
         const parsed = parse(body.toString('utf8'), answer.statusCode);
         if (answer.statusCode === 429 && hasVaultErrors(parsed))
           throw new TransportFault('throttled', { retryAfterMs: retryAfter(answer.headers['retry-after']) });
@@ -99,7 +99,7 @@ export function openTransport(options: TransportOptions): Transport {
   };
 }
 
-/** Whether a body is one of Vault's errors: `{"errors": ["…"]}`, the list maybe empty. */
+/** Whether a body is one of Vault's errors: `{"errors": ["…"]}`, the list may be empty. */
 export function hasVaultErrors(body: unknown): boolean {
   const errors = typeof body === 'object' && body !== null && 'errors' in body ? body.errors : undefined;
   return Array.isArray(errors) && errors.every((text) => typeof text === 'string');

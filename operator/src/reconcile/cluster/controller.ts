@@ -27,7 +27,10 @@ const counting = 'counts';
 /** Not an object: the search for catalogs in the store that went while nobody looked. */
 const strays = 'strays';
 const concurrency = 4;
-/** KeyDestinations that are tried at one time; one that hangs must not keep the others waiting, and least of all a right that goes. */
+/**
+ * How many KeyDestinations are probed at a time; one that hangs must not delay the others, and least of all the removal of a
+ * right.
+ */
 const probeConcurrency = 16;
 /** The database is asked again sooner than another dependency: everything waits for it. */
 const storeRetryMs = 5_000;
@@ -42,7 +45,7 @@ export class ClusterController {
   readonly #init: ClusterControllerInit;
   readonly #deps: ClusterDependencies;
   readonly #queue: WorkQueue<string>;
-  /** KeyDestinations: their passes call servers that may hang. */
+  /** The queue of KeyDestinations: their passes call servers that may hang. */
   readonly #probes: WorkQueue<string>;
   readonly #signatures = new Map<string, string>();
   readonly #failures = new Map<string, number>();

@@ -273,7 +273,7 @@ function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
       const isNew = metadata.deletionTimestamp === undefined && metadata.finalizers?.includes(finalizer) !== true;
       if (isNew) return { kind: 'finalize' };
       const wasDown = isKnownDown(outages, resource);
-      // Where a probe is answered, the calls of the keys may still be refused.
+      // Even when the probe is answered, the breaker may still refuse the calls of keys.
       const failure = (await probeWhenDue(deps, resource)) ?? outages.callFailure(metadata.uid);
       healed = failure === undefined && (wasDown || outages.takeMended(metadata.uid));
       if (metadata.deletionTimestamp === undefined) return planDestination(resource, { keys: 0, failure });

@@ -218,9 +218,9 @@ function afterlifeOf(o: Observed): Afterlife {
 }
 
 /**
- * How far a mark, or the status, may be ahead of the store: a restored database lacks the epochs since its backup. What is
- * further ahead is no memory but somebody's text, and does not count. So whoever may write beside a value moves the count by a
- * thousand for each version that is minted, and the largest epoch is out of his reach. A status is written by the operator alone.
+ * How far a mark, or the status, may be ahead of the store: a restored database lacks the epochs since its backup. Anything
+ * further ahead is not plausible and is ignored. So somebody with write access beside a value can move the count by at most a
+ * thousand for each minted version, and cannot reach the largest epoch. Only the operator writes a status.
  */
 const epochsAhead = { mark: 1_000, status: 1_000_000 };
 

@@ -15,12 +15,12 @@ import {
   type OpenTarget,
 } from '../observed.ts';
 
-/** Asks for what this pass has not seen of all open targets. */
+/** Asks to read what this pass has not yet seen of all open targets. */
 export function unseenTargets(o: Observed): Decision | undefined {
   return lookAtUnseen(o, openTargets(o));
 }
 
-/** Asks for the marks that were not looked at in this pass, then for the values whose mark alone decides nothing. */
+/** Asks to read the marks that this pass has not read yet, then the values whose mark alone decides nothing. */
 export function lookAtUnseen(o: Observed, targets: readonly OpenTarget[]): Decision | undefined {
   const unseen = targets.map(({ location }) => location).filter((location) => holdingAt(o, location).kind === 'unseen');
   if (unseen.length === 0) return undefined;

@@ -28,8 +28,8 @@ export function finalizing(o: Observed): Decision | undefined {
 }
 
 /**
- * What the policy did not judge is held until somebody confirms it: nothing of it is minted, delivered or prolonged. While the policy is
- * away its return is waited for; afterwards a person must act.
+ * A change that the policy did not check is held until somebody confirms it: it mints, delivers and prolongs nothing. While the
+ * policy is not in force, the key waits for it; afterwards a person must act.
  */
 export function acceptance(o: Observed): Decision | undefined {
   const state = acceptanceOf(o);

@@ -88,8 +88,8 @@ export function revokedBefore(o: Observed): Decision | undefined {
 }
 
 /**
- * What verdicts are made under reaches the store at once: of what is not accepted, not valid or not permitted that which narrows. A
- * change is checked first, so that one that may take effect is written once; a check that fails holds nothing up.
+ * Settings reach the store at once; from a change that is not accepted, not valid or not permitted, only what narrows. The
+ * admission policy is checked first, so that a change that may take effect is written only once; a failed check delays nothing.
  */
 export function settings(o: Observed): Decision | undefined {
   if (o.store.key === undefined) return undefined;

@@ -2,15 +2,15 @@
 export const absenceMs = 500;
 
 /**
- * How long an object must be absent while some file cannot be read. Long enough for who moves a manifest into a file that is
- * broken for a moment, or whose copy is interrupted; short enough that no such file keeps a deleted key alive.
+ * How long an object must be absent while some file cannot be read. Long enough for somebody who moves a manifest into a file
+ * that is briefly broken, or whose copying is interrupted; short enough that such a file does not keep a deleted key alive.
  */
 export const doubtfulAbsenceMs = 10_000;
 
 /**
- * The deletion rule: an object counts as deleted when two complete looks in a row, at least {@link absenceMs} apart,
- * lacked it. A look that is not complete begins that count anew; what all looks of {@link doubtfulAbsenceMs} lacked is gone
- * whether they were complete or not.
+ * The deletion rule: an object counts as deleted when two complete looks in a row, at least {@link absenceMs} apart, lacked it.
+ * An incomplete look restarts that count; an object that all looks within {@link doubtfulAbsenceMs} lacked is gone, whether they
+ * were complete or not.
  */
 export class Absence {
   readonly #since = new Map<string, { readonly atMs: number; completeAtMs: number | undefined }>();

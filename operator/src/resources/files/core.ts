@@ -23,7 +23,7 @@ export interface NamespaceManifest {
 export interface SecretDocument {
   readonly namespace: string;
   readonly name: string;
-  /** What says whether a KeyDestination may log in with it. */
+  /** Decides whether a KeyDestination may log in with it. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly type: string;

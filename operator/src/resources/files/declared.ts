@@ -32,13 +32,16 @@ export interface Declared {
   readonly held: ReadonlySet<string>;
   /** Files without a document: what they declared before is not deleted. */
   readonly empty: ReadonlySet<string>;
-  /** Files and folders that may declare what nobody sees: what they declared before is not deleted. `held` ones among them. */
+  /**
+   * Files and folders that may declare objects that this look cannot see: what they declared before is not deleted. Includes
+   * `held`.
+   */
   readonly uncertain: ReadonlySet<string>;
-  /** The files of `uncertain` into which somebody may have moved an object: while there are any, the look is not complete. */
+  /** Those files of `uncertain` into which somebody may have moved an object: while there are any, the look is incomplete. */
   readonly doubtful: readonly string[];
   /** The folder itself cannot be read: nothing at all is known. */
   readonly blind: boolean;
-  /** Nothing was being written or read: the look says what is in the folder now. */
+  /** Nothing was being written or parsed: the look shows what is in the folder now. */
   readonly settled: boolean;
   readonly faults: readonly Fault[];
 }

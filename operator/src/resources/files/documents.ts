@@ -18,7 +18,7 @@ export interface LineFault {
   readonly message: string;
 }
 
-/** A {@link LineFault} that stands in the list of a file; `notice`: nothing to repair. */
+/** A {@link LineFault} in the list of a file; `notice`: nothing to repair. */
 export interface ListedFault extends LineFault {
   readonly level: 'error' | 'notice';
 }
@@ -34,14 +34,14 @@ export type ManifestDocument =
       readonly lines: ReadonlyMap<string, number>;
     }
   | { readonly type: 'secret'; readonly id: string; readonly line: number; readonly secret: SecretDocument }
-  /** One of ours, but not acceptable: {@link ManifestText} lists why. */
+  /** One of our kinds, but not acceptable: {@link ManifestText} lists why. */
   | { readonly type: 'invalid'; readonly id: string; readonly line: number };
 
 /**
- * A file's content, or why it cannot be read. `documents` are in their order; none, and nothing unnamed = a file without content.
- * `unnamed`: some document of ours does not say which object it is, so that it may be any. Bounded whatever the text says: at
- * most {@link faultsListed} `faults` of {@link messageLimit} characters, `more` of them only counted, and of foreign kinds
- * nothing but faults. All of it can be posted from another thread.
+ * A file's content, or why it cannot be read. `documents` are in order; no document and nothing unnamed = a file without content.
+ * `unnamed`: a document of one of our kinds has no readable name, so it may be any object. Bounded for any text: at most
+ * {@link faultsListed} `faults` of {@link messageLimit} characters, `more` of them only counted, and for foreign kinds only
+ * faults. A thread can post all of it to another one.
  */
 export type ManifestText =
   | {
@@ -54,16 +54,16 @@ export type ManifestText =
     }
   | { readonly ok: false; readonly fault: LineFault };
 
-/** Messages of one file that are shown; the rest is counted. */
+/** How many messages of one file are shown; the rest is only counted. */
 export const faultsListed = 20;
 
-/** A message is cut here, in characters: a field's name may be as long as its file. */
+/** The maximum length of a message, in characters: a field's name may be as long as its file. */
 export const messageLimit = 300;
 
-/** How deep below `spec` lines are kept: `spec.consumers[3]` and `spec.vault.address` are two. */
+/** To which depth below `spec` line numbers are kept: `spec.consumers[3]` and `spec.vault.address` are two. */
 const linesDepth = 2;
 
-/** The line of a field of an object, given in steps; of its nearest parent that is there, when it is not. */
+/** The line of a field of an object, given in steps; if the field is absent, the line of its nearest present parent. */
 export function lineOf(document: Extract<ManifestDocument, { type: 'object' }>, steps: readonly (string | number)[]): number {
   for (let length = steps.length; length > 0; length -= 1) {
     const line = document.lines.get(stepsKey(steps.slice(0, length)));
@@ -82,22 +82,22 @@ interface Reading {
 }
 
 /**
- * Reads a manifest: YAML or JSON, several documents. A document without content (a stray `---`) counts for nothing.
- * Messages never quote the text: a Secret's value may stand in it. Takes time and memory linear in the text, but up to seconds
- * and some hundred bytes a character: it is called where nobody waits for an answer (`worker.ts`).
+ * Reads a manifest: YAML or JSON, several documents. A document without content (a stray `---`) counts for nothing. Messages
+ * never quote the text: it may contain a Secret's value. Time and memory are linear in the text, but reach seconds, and some
+ * hundred bytes per character: call it where nobody waits for an answer (`worker.ts`).
  */
 export function parseManifestText(text: string): ManifestText {
   const lines = new LineCounter();
   const reading: Reading = { lines, documents: [], faults: [], more: 0, unnamed: false };
   const parser = new Parser(lines.addNewLine);
-  // Repeated keys are found by `toPlain`: the composer would compare each with all others.
+  // `toPlain` finds repeated keys: the composer would compare each with all others.
   const composer = new Composer({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const broken = (code: ErrorCode, offset: number): ManifestText => ({
     ok: false,
     fault: { line: lines.linePos(offset).line, message: `is no valid YAML: ${yamlFaults[code]}` },
   });
   let empty = true;
-  // One document at a time, so that a long file does not lie in memory as one tree.
+  // One document at a time, so that a long file is never one tree in memory.
   for (const document of composer.compose(parser.parse(text))) {
     const [error] = document.errors;
     if (error !== undefined) return broken(error.code, error.pos[0]);
@@ -111,7 +111,7 @@ export function parseManifestText(text: string): ManifestText {
   return { ok: true, documents, unnamed, empty, faults, more };
 }
 
-/** Cuts what may be as long as the file that it comes from. */
+/** Shortens a text that may be as long as its file. */
 export function clip(text: string): string {
   return text.length <= messageLimit ? text : `${text.slice(0, messageLimit - 1)}…`;
 }
@@ -183,14 +183,14 @@ function readCore({ raw, line, lineAt }: Source, kind: 'Namespace' | 'Secret', r
   }
 }
 
-/** Only those that can be listed: to find the line of each of thousands would take a search of the document each. */
+/** Only as many as are listed: finding a line takes a search of the document, too slow for thousands. */
 function faultsOf(errors: readonly ManifestFault[], lineAt: LineAt): readonly LineFault[] {
   return errors
     .slice(0, faultsListed)
     .map(({ path, steps, message }) => ({ line: lineAt(steps), message: `${path}: ${message}` }));
 }
 
-/** Notes a document that does not count; `count` = its faults, of which `faults` are the first. */
+/** Records an unacceptable document; `count` = the number of its faults, `faults` = the first of them. */
 function refuse(
   reading: Reading,
   id: string | undefined,

@@ -1,13 +1,16 @@
 import type { Log } from '../../telemetry/log.ts';
 import type { Fault } from './declared.ts';
 
-/** Faults of a whole folder that are shown; the rest is counted. */
+/** How many faults of a whole folder are shown; the rest is only counted. */
 export const faultsShown = 200;
 
-/** The log tells of so many faults a minute; the table and the next minute have the others. */
+/** The most faults that the log gets in a minute; the table and the next minute have the others. */
 const logLimit = { lines: 200, perMs: 60_000 } as const;
 
-/** What does not count now: the list for the table, and the log of what came and went. Both are bounded whatever the folder holds. */
+/**
+ * The present faults: the list for the table, and the log of new and resolved ones. Both are bounded whatever the folder
+ * contains.
+ */
 export class FaultList {
   readonly #log: Log;
   #faults: readonly Fault[] = [];
@@ -21,7 +24,7 @@ export class FaultList {
     return this.#faults;
   }
 
-  /** Takes the faults of a look; each is logged when it comes and when it goes. `atMs` is monotonic. */
+  /** Takes the faults of a look; logs each when it appears and when it is resolved. `atMs` is monotonic. */
   report(found: readonly Fault[], atMs: number): void {
     const faults = bounded(found);
     const old = new Set(this.#faults.map(formatFault));

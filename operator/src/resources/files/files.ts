@@ -23,9 +23,9 @@ import { asStored, create, findMissing, isUncertain, markDeleted, sourceOf, upda
 /** A little more than {@link absenceMs}, so that a timer that fires early does not cost a third look. */
 const lookEveryMs = absenceMs + 20;
 const lookAgainMs = 120;
-/** How long the start waits for files that are being written or read; the others count from then on. */
+/** How long the start waits for files that are being written or parsed; then it goes on with the others. */
 const firstLooksMs = 5_000;
-/** Objects that one look writes: a file of thousands keeps no deletion waiting for more than about a second. */
+/** How many objects one look writes, so that a file of thousands does not delay a deletion by more than about a second. */
 const takenOverAtOnce = 100;
 
 /** What {@link openFilesResources} needs. */
@@ -71,7 +71,7 @@ class Files implements FilesResources {
   readonly #listeners = new Set<(event: ResourceEvent) => void>();
   readonly #events = new Map<string, number>();
   readonly #faults: FaultList;
-  /** What the last look took over, so that an unchanged document costs nothing. */
+  /** What was last taken over, so that an unchanged document costs nothing. */
   readonly #takenOver = new WeakMap<Declaration['document'], { readonly spec: unknown; readonly metadata: unknown }>();
   #scansCompleted = 0;
   #starting = true;
@@ -197,8 +197,8 @@ class Files implements FilesResources {
   }
 
   /**
-   * One look, taken over. False when something was being written or is left for the next look: it is worth looking again soon.
-   * The look itself keeps no writer waiting, however long it takes, and deletions come first.
+   * Makes a look and takes it over. False if something was being written or is left for the next look: then look again soon.
+   * However long the look takes, it blocks no writer; deletions come first.
    */
   async #scan(): Promise<boolean> {
     const declared = declare(this.#root, await this.#folder.look());
@@ -210,7 +210,7 @@ class Files implements FilesResources {
       const { faults: refused, written } = await this.#alone(() => this.#accept(id, declaration, declared));
       faults.push(...refused);
       if (written && (left -= 1) === 0) break;
-      // To compare thousands of objects takes long: others get their turn between two.
+      // Comparing thousands of objects takes long: let others have their turn after each.
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.#faults.report(faults, this.#input.clock.monotonicMs());
@@ -219,7 +219,7 @@ class Files implements FilesResources {
     return settled;
   }
 
-  /** Nothing changed since this document of this file was taken over. */
+  /** Whether nothing has changed since this document was taken over. */
   #isTakenOver(id: string, { document }: Declaration): boolean {
     const before = this.#takenOver.get(document);
     const object = this.#objects.get(id);
@@ -246,7 +246,7 @@ class Files implements FilesResources {
     }
     const { put, faults } = update(old, ofObject, this.#root, held);
     if (put !== undefined) await this.#put(put);
-    // What was refused, is held or on its way out is decided anew at each look.
+    // Every look decides anew about objects that were refused, are held or are being deleted.
     else if (faults.length === 0 && sourceOf(old) === path && old.metadata.deletionTimestamp === undefined)
       this.#takenOver.set(document, { spec: old.spec, metadata: old.metadata });
     return { faults, written: put !== undefined };
@@ -268,7 +268,7 @@ class Files implements FilesResources {
     return [...faults, ...held];
   }
 
-  /** The first file that nobody could read and that names the object: it may declare it. */
+  /** The first unreadable file that mentions the object: it may declare it. */
   async #mentionedIn(id: string, paths: readonly string[]): Promise<string | undefined> {
     const name = id.slice(id.lastIndexOf('/') + 1);
     for (const path of paths) if (await this.#folder.mentions(path, name)) return path;

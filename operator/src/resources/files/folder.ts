@@ -8,12 +8,12 @@ import { fileContains, readRegular, statPath } from './reading.ts';
 import type { FileState } from './reading.ts';
 
 /**
- * What a look at one file gave.
+ * The result of a look at one file.
  * - `documents`: `unnamed` = one of them may be any object.
- * - `empty`: not one document; an editor that saves may leave a file so for an instant.
- * - `broken`: a file whose content is not known. `mayDeclare` = somebody may have moved a manifest into it.
- * - `pending`: it is being parsed, and counts at a later look.
- * - `unsettled`: it was written a moment ago, or while we read it; what it says is taken at the next look.
+ * - `empty`: no document; an editor may leave a file like that for an instant while it saves.
+ * - `broken`: the content is unknown. `mayDeclare` = somebody may have moved a manifest into it.
+ * - `pending`: it is being parsed; a later look has the result.
+ * - `unsettled`: it was written a moment ago, or during the read; the next look reads it.
  */
 export type FileContent =
   | {
@@ -42,12 +42,12 @@ export interface FolderLook {
 /** A file younger than this is read at the next look: its writer may not be done. */
 const settleMs = 100;
 const missingStamp = 'missing';
-/** The largest file that is read, and all files together, in bytes. */
+/** The maximum size of a file that is read, and of all files together, in bytes. */
 export const fileLimitBytes = 4_000_000;
 export const folderLimitBytes = 64_000_000;
 /** How much of a file that cannot be parsed is searched for a name. */
 const searchedBytes = 16_000_000;
-/** How long a look waits for files that are being parsed; it goes on without those that take longer. */
+/** How long a look waits for files that are being parsed; it goes on without the slower ones. */
 const patienceMs = 1_000;
 
 interface Known {
@@ -55,7 +55,7 @@ interface Known {
   readonly content: FileContent;
 }
 
-/** A file that is being parsed; what comes of it is then known. */
+/** A file that is being parsed; after `done`, its result is known. */
 interface Parsing {
   readonly stamp: string;
   readonly done: Promise<void>;
@@ -71,9 +71,9 @@ export interface ManifestFolderInit {
 }
 
 /**
- * A folder of manifests: every `*.yaml`, `*.yml`, `*.json` in it and its subfolders. Names that begin with a dot are
- * skipped (editors' and version control's files), `node_modules` too, and the data folder if it lies inside. Only regular files
- * are opened, links followed; only files that changed are read. Nothing that lies there keeps a look from ending.
+ * A folder of manifests: every `*.yaml`, `*.yml`, `*.json` in it and its subfolders. Names that begin with a dot are skipped
+ * (editors' and version control's files), `node_modules` too, and the data folder if it lies inside. Opens only regular files,
+ * following links, and reads only files that changed. Nothing in the folder can keep a look from ending.
  */
 export class ManifestFolder {
   readonly #init: ManifestFolderInit;
@@ -106,8 +106,8 @@ export class ManifestFolder {
   }
 
   /**
-   * Whether a file that could not be parsed holds this name somewhere in its first 16 MB: somebody may have moved the object
-   * there. Remembered until the file changes.
+   * Whether a file that could not be parsed contains this name in its first 16 MB: somebody may have moved the object there.
+   * Remembers the result until the file changes.
    */
   async mentions(path: string, name: string): Promise<boolean> {
     const key = JSON.stringify([path, this.#stamps.get(path), name]);
@@ -164,9 +164,10 @@ export class ManifestFolder {
   async #readChanged(path: string, state: FileState, look: Look): Promise<FileContent | Parsing> {
     const { clock, parser } = this.#init;
     const parsing = this.#parsing.get(path);
-    // One at a time for a path: somebody who writes it again and again must not fill the queue.
+    // One at a time for each path, so that frequent writes of one file do not fill the queue.
     if (parsing !== undefined) return parsing.stamp === state.stamp ? parsing : { type: 'pending' };
-    // Unchanged since the last look, or old enough by the clock; a clock that is behind the file's makes it wait one look.
+    // Settled = unchanged since the last look, or old enough by the clock. If our clock is behind the file's, the file waits for
+    // one more look.
     if (look.before.get(path) !== state.stamp && clock.now() - state.modifiedAt < settleMs) return { type: 'unsettled' };
     if (state.size > fileLimitBytes) return broken('the file is larger than 4 MB', true);
     const bytes = await readRegular(path, state);
@@ -193,9 +194,9 @@ export class ManifestFolder {
   }
 }
 
-/** What is gathered during one look. */
+/** The data of one look. */
 class Look {
-  /** Stamps of the look before. */
+  /** Stamps of the previous look. */
   readonly before: ReadonlyMap<string, string>;
   readonly stamps = new Map<string, string>();
   /** Sizes of the regular files so far. */

@@ -15,7 +15,7 @@ const storedSchema = z.looseObject({
   spec: z.unknown(),
 });
 
-/** The most characters of an object that are written as YAML. */
+/** The maximum length of an object that is written as YAML, in characters. */
 const yamlLimit = 32_768;
 
 /** An object before it has its resourceVersion. */
@@ -101,7 +101,10 @@ export class ObjectStore {
   }
 }
 
-/** YAML for people; what is large is JSON, which is YAML too: the printer would keep everything else waiting for half a second. */
+/**
+ * YAML for people. A large object becomes JSON, which is YAML too: the YAML printer would block everything else for half a
+ * second.
+ */
 function format(object: KubeObject): string {
   const json = JSON.stringify(object, undefined, 1);
   return json.length > yamlLimit ? json : stringify(object, { lineWidth: 0 });

@@ -1,20 +1,20 @@
 import { parseManifestText } from './documents.ts';
 import type { ManifestText } from './documents.ts';
 
-/** What became of a file's bytes. A fault without a line is about the whole file. */
+/** The result of parsing a file's bytes. A fault without a line is about the whole file. */
 export type ParsedFile =
   | Extract<ManifestText, { ok: true }>
   | { readonly ok: false; readonly fault: { readonly line?: number; readonly message: string } };
 
-/** Reads manifests where that keeps nobody waiting. */
+/** Parses manifests where this delays nobody. */
 export interface ManifestParser {
-  /** Never rejects: what cannot be read, or takes more time or memory than a file may cost, is a fault. */
+  /** Never rejects: a file that cannot be parsed, or takes more time or memory than allowed, gives a fault. */
   parse(bytes: Uint8Array): Promise<ParsedFile>;
-  /** Ends what runs; what was asked for and is not answered never is. */
+  /** Ends the running work; open requests are never answered. */
   close(): Promise<void>;
 }
 
-/** The bytes of one file. Synchronous, for as long as {@link parseManifestText} says. */
+/** Parses the bytes of one file. Synchronous, and as slow as {@link parseManifestText} says. */
 export function parseBytes(bytes: Uint8Array): ParsedFile {
   let text: string;
   try {
@@ -25,7 +25,7 @@ export function parseBytes(bytes: Uint8Array): ParsedFile {
   try {
     return parseManifestText(text);
   } catch (error) {
-    // The stack is the only bound on depth that every step has.
+    // Only the stack bounds the depth in every step.
     if (error instanceof RangeError) return fault('the file is nested too deeply');
     // The parser's own messages quote the text.
     return fault('the file cannot be read as YAML');

@@ -1,7 +1,7 @@
 import { isAlias, isMap, isScalar, isSeq } from 'yaml';
 import type { Document, ErrorCode, Node, YAMLMap } from 'yaml';
 
-/** Why a document cannot become plain data, and at which offset of the text. */
+/** Why a document cannot become plain data, and where: the offset in the text. */
 export interface PlainFault {
   readonly code: ErrorCode;
   readonly offset: number;
@@ -10,12 +10,12 @@ export interface PlainFault {
 /** A document as plain data, or the first fault. */
 export type Plain = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly fault: PlainFault };
 
-/** Twice the largest file that is read: only aliases make more of it. */
+/** Twice the maximum file size: only aliases can expand a document beyond that. */
 const sizeLimit = 8_000_000;
 
 interface Made {
   readonly value: unknown;
-  /** Nodes and characters in it, aliases written out. */
+  /** The number of nodes and characters, with aliases expanded. */
   readonly size: number;
 }
 
@@ -29,9 +29,9 @@ class Refusal extends Error {
 }
 
 /**
- * Makes plain data of a parsed document in time linear in its nodes. The parser's own `toJS` looks through the whole document
- * for each alias, and its check for repeated keys compares each key with all before it; both are quadratic, so that 1 MB takes
- * minutes. Aliases share what they name, and count as if they were written out (`RESOURCE_EXHAUSTION`). A key that is no scalar is refused.
+ * Makes plain data of a parsed document in time linear in its nodes. The parser's own `toJS` searches the whole document for each
+ * alias, and its check for repeated keys compares each key with all earlier ones; both are quadratic, so that 1 MB takes minutes.
+ * Aliases share their target, but their size counts as if they were expanded (`RESOURCE_EXHAUSTION`). A key must be a scalar.
  * Recursion is as deep as the document: the parser refuses deeper ones first, by the size of the stack.
  */
 export function toPlain(document: Pick<Document, 'contents'>): Plain {
@@ -47,7 +47,7 @@ export function toPlain(document: Pick<Document, 'contents'>): Plain {
 function makePlain(node: unknown, anchors: Map<string, Made>): Made {
   if (isAlias(node)) {
     const found = anchors.get(node.source);
-    // An anchor counts from its end on: an alias inside of what it names would be endless.
+    // An anchor is valid only after its end: an alias inside its own target would be endless.
     if (found === undefined) throw new Refusal('BAD_ALIAS', offsetOf(node));
     return found;
   }
@@ -92,7 +92,7 @@ function checked(value: unknown, size: number, node: unknown): Made {
 
 /**
  * The offsets of what `spec` holds, at most `depth` steps below it, by {@link stepsKey}: for faults that only a comparison with
- * an older object finds. What an alias names is not entered.
+ * an older object finds. Does not enter aliases.
  */
 export function offsetsInSpec(document: Document, depth: number): ReadonlyMap<string, number> {
   const offsets = new Map<string, number>();
@@ -119,12 +119,12 @@ export function offsetsInSpec(document: Document, depth: number): ReadonlyMap<st
   return offsets;
 }
 
-/** Steps as one text. No field of ours has a NUL in its name. */
+/** Steps as one text. No field name of our kinds contains a NUL. */
 export function stepsKey(steps: readonly (string | number)[]): string {
   return steps.join('\0');
 }
 
-/** Where a field stands, given in steps from the top; its nearest parent, when it is not there. */
+/** The position of a field, given in steps from the top; if it is absent, that of its nearest parent. */
 export function offsetAt(document: Document, steps: readonly (string | number)[]): number {
   let node: unknown = document.contents;
   let offset = offsetOf(node);
@@ -150,7 +150,7 @@ function keyText(key: unknown): string {
   return scalarText(isScalar(key) ? key.value : key);
 }
 
-/** A key as a name: numbers, true and false by their text, nothing as an empty one. */
+/** A key as a name: numbers, true and false as text, null as an empty name. */
 function scalarText(value: unknown): string {
   return typeof value === 'string'
     ? value

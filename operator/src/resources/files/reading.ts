@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 /** A regular file as it was at one moment. */
 export interface FileState {
-  /** Changes with the file, its content and its metadata; equal = nobody wrote meanwhile. */
+  /** Changes when the file, its content or its metadata changes; equal = nobody wrote meanwhile. */
   readonly stamp: string;
   /** In bytes. */
   readonly size: number;
@@ -12,12 +12,15 @@ export interface FileState {
   readonly modifiedAt: number;
 }
 
-/** What a path leads to, links followed. `irregular`: a FIFO, socket, device or folder; opening or reading one may block or never end. */
+/**
+ * What a path leads to, after following links. `irregular`: a FIFO, socket, device or folder; opening or reading one may block or
+ * never end.
+ */
 export type PathState = ({ readonly kind: 'regular' } & FileState) | { readonly kind: 'irregular'; readonly stamp: string };
 
 /**
  * O_NONBLOCK: if the file is replaced by a FIFO between the look and the open, the open returns at once. O_NOCTTY: a terminal
- * does not become ours (open(2)).
+ * does not become our controlling terminal (open(2)).
  */
 const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 const chunkBytes = 65_536;
@@ -28,8 +31,9 @@ export async function statPath(path: string): Promise<PathState> {
 }
 
 /**
- * Reads a whole regular file that was seen as `expected`. `undefined` = it changed meanwhile, or is something else now. Reads
- * never more than one byte beyond the expected size: a file that grows, or says a size of 0 as those of /proc do, has changed.
+ * Reads a whole regular file, last seen in the state `expected`. `undefined` = it has changed since, or is something else now.
+ * Never reads more than one byte beyond the expected size: a file that grows, or reports size 0 like those in /proc, counts as
+ * changed.
  */
 export async function readRegular(path: string, expected: FileState): Promise<Uint8Array | undefined> {
   const file = await open(path, openFlags);
@@ -44,8 +48,8 @@ export async function readRegular(path: string, expected: FileState): Promise<Ui
 }
 
 /**
- * Whether the first `limitBytes` of a regular file contain a text of ASCII characters, read in pieces of 64 KiB. False for what
- * is no regular file or cannot be read.
+ * Whether the first `limitBytes` of a regular file contain a text of ASCII characters, read in pieces of 64 KiB. False if it is
+ * not a regular file or cannot be read.
  */
 export async function fileContains(path: string, text: string, limitBytes: number): Promise<boolean> {
   let file: FileHandle | undefined;

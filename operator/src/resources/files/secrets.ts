@@ -11,7 +11,7 @@ type Name = { readonly namespace: string; readonly name: string };
 /** The Secret manifests, for `secretRef`s. In memory only; uids last as long as this process. */
 export class ManifestSecrets implements Secrets {
   readonly #secrets = new Map<string, SecretObject>();
-  /** What was accepted last of each, and from which file. */
+  /** The last accepted document of each, and its file. */
   readonly #accepted = new Map<string, { readonly document: SecretDocument; readonly path: string }>();
   readonly #nextVersion: () => string;
 
@@ -35,16 +35,16 @@ export class ManifestSecrets implements Secrets {
     throw new Error('the standalone mode removes no Kubernetes Secrets: the file destination serves secret targets');
   }
 
-  /** Each Secret's id, and the file that it comes from. */
+  /** Each Secret's id and file. */
   sources(): readonly { readonly id: string; readonly path: string }[] {
     return [...this.#accepted].map(([id, { path }]) => ({ id, path }));
   }
 
-  /** Takes over what the manifest `path` says; `undefined` when that is nothing new. */
+  /** Takes over a Secret of the manifest `path`; `undefined` = nothing has changed. */
   accept(document: SecretDocument, path: string): ObjectMeta | undefined {
     const { namespace, name, labels = {}, annotations = {}, type, data } = document;
     const id = formatId('Secret', { namespace, name });
-    // The same document as at the last look: a file is parsed once, and its Secrets may be large.
+    // The same document object as at the last look means no change: comparing large Secrets would be slow.
     const accepted = this.#accepted.get(id);
     if (accepted?.document === document && accepted.path === path) return undefined;
     this.#accepted.set(id, { document, path });

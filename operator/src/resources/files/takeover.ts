@@ -93,7 +93,7 @@ export function findMissing(
       const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
       faults.push({ file: relative(root, source), message, level: 'notice' });
     } else if (source !== undefined && isUncertain(source, uncertain)) {
-      // It stays, and the fault of its file says what to repair.
+      // The object stays; the fault of its file says what to repair.
     } else if (!prune && !(source?.startsWith(root + sep) ?? false)) {
       const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
       faults.push({ file: source ?? id, message, level: 'notice' });
@@ -102,7 +102,7 @@ export function findMissing(
   return { ids, faults };
 }
 
-/** Whether a file, or a folder above it, may declare what nobody sees. */
+/** Whether a file, or a folder above it, may declare objects that the look cannot see. */
 export function isUncertain(path: string, uncertain: Declared['uncertain']): boolean {
   for (let at = path; ; at = dirname(at)) {
     if (uncertain.has(at)) return true;

@@ -3,21 +3,24 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { parseBytes } from './parser.ts';
 import type { ParsedFile } from './parser.ts';
 
-/** What a worker of ours is started with: the bundle is one file, which begins as any thread's. */
+/** Marks a manifest worker: the bundle is a single file, so every thread starts with the same code and needs to know its role. */
 const role = 'keywright-manifests';
 
 /**
- * What reading one file may use, in MiB. The worst 1 MB that was found (`npm run bench -- manifests`) needs
- * more, and is refused: the worker ends, and nothing else. An honest file of 4 MB needs 200 MB.
+ * The memory for parsing one file, in MiB. The worst known 1 MB (`npm run bench -- manifests`) needs more: the worker ends,
+ * nothing else does, and the file is refused. An ordinary file of 4 MB needs 200 MB.
  */
 const limits = { maxOldGenerationSizeMb: 384, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 } as const;
 
-/** Starts a thread that answers each posted `Uint8Array` with its {@link ParsedFile}, in order. It keeps no process alive. */
+/**
+ * Starts a thread that answers each posted `Uint8Array` with its {@link ParsedFile}, in order. It does not keep the process
+ * alive.
+ */
 export function startManifestWorker(): Worker {
   const worker = new Worker(new URL(import.meta.url), {
     workerData: role,
     resourceLimits: limits,
-    // Nothing of this process is needed: no environment, no flags, no output of its own.
+    // It needs nothing of this process: no environment, no flags, no output.
     env: {},
     execArgv: [],
     stdout: true,
@@ -30,7 +33,7 @@ export function startManifestWorker(): Worker {
 /** Whether this thread is such a worker, so that the program must not begin in it. */
 export const isManifestWorker: boolean = !isMainThread && workerData === role;
 
-/** Of this thread alone, as Linux has it (setpriority(2), NPTL): a busy machine answers verdicts first. */
+/** For this thread only, as on Linux (setpriority(2), NPTL), so that a busy machine answers verdicts first. */
 const niceness = 10;
 
 if (isManifestWorker) {

@@ -10,21 +10,21 @@ export interface WorkerParserInit {
   readonly startWorker?: () => Pick<Worker, 'on' | 'off' | 'postMessage' | 'terminate'>;
 }
 
-/** The longest that one file may take. An honest one of 4 MB takes about 4 s on a small machine that has nothing else to do. */
+/** The longest that one file may take. An ordinary one of 4 MB takes about 4 s on a small idle machine. */
 export const parseLimitMs = 30_000;
 
 /**
- * Up to this size in bytes a file is parsed beside the larger ones: the worst of this size takes half a second, so that who
- * suspends a key by an edit does not wait for somebody's bomb.
+ * Files up to this size, in bytes, have their own thread. The worst of them takes half a second, so that an edit that suspends a
+ * key does not wait for a hostile file.
  */
 const smallBytes = 131_072;
 
 type Started = ReturnType<NonNullable<WorkerParserInit['startWorker']>>;
 
 /**
- * Parses files in threads of their own, small ones in one and larger ones in another, each one after another, the smallest
- * first: the thread that answers verdicts only waits. A file that takes more time or memory than is allowed ends its thread, and is
- * a fault; the next file gets a new one.
+ * Parses files in two other threads, one for small files and one for larger ones, one file at a time, the smallest first. So the
+ * thread that answers verdicts never parses. A file that takes more time or memory than allowed ends its thread and gives a
+ * fault; the next file gets a new thread.
  */
 export function openWorkerParser(init: WorkerParserInit): ManifestParser {
   const [small, large] = [new Lane(init), new Lane(init)];
@@ -41,7 +41,7 @@ interface Job {
   readonly done: (parsed: ParsedFile) => void;
 }
 
-/** One thread and what waits for it. */
+/** One thread, and the files that wait for it. */
 class Lane implements ManifestParser {
   readonly #clock: Clock;
   readonly #startWorker: () => Started;
@@ -74,7 +74,7 @@ class Lane implements ManifestParser {
     this.#working = true;
     for (let job = this.#jobs.shift(); job !== undefined && !this.#closed; job = this.#jobs.shift()) {
       job.done(await this.#run(job.bytes));
-      // The memory of a large file goes with the thread; small ones find it warm.
+      // End the thread to free the memory of a large file; for small files it stays warm.
       if (job.bytes.length > smallBytes) await this.#end();
     }
     this.#working = false;
@@ -114,7 +114,7 @@ class Lane implements ManifestParser {
   }
 }
 
-/** The worker's answer, or that it ended without one: it has caught everything that is thrown, so what is left is memory. */
+/** The worker's answer, or that it ended without one. It catches all exceptions, so then it ran out of memory. */
 function answerOf(worker: Started, bytes: Uint8Array): Promise<ParsedFile | 'ended'> {
   return new Promise((resolve) => {
     const settle = (outcome: ParsedFile | 'ended'): void => {

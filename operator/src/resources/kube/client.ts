@@ -29,7 +29,7 @@ export interface KubeAnswer {
   readonly status: number;
   /** Parsed JSON, unknown fields and all. */
   readonly body: unknown;
-  /** The server's clock, in whole seconds (`Date`, RFC 9110 section 6.6.1); absent = it did not say. */
+  /** The server's clock, in whole seconds (`Date`, RFC 9110 section 6.6.1); absent = it did not send one. */
   readonly date?: Instant;
 }
 
@@ -77,8 +77,8 @@ interface Connections {
   /** Calls share few connections: HTTP/2, where each carries many at once. */
   readonly calls: Dispatcher;
   /**
-   * Calls for Secrets: deliveries, which an admission webhook may keep waiting. Over HTTP/1.1 (a proxy may offer no other) a
-   * connection carries one call at a time, and a few that hang would leave none for the others.
+   * For calls about Secrets: deliveries, which a slow admission webhook may delay. Over HTTP/1.1 (a proxy may offer nothing
+   * else), a connection carries one call at a time, and a few hanging calls would block the others.
    */
   readonly secrets: Dispatcher;
   /** Each watch has an HTTP/1.1 connection of its own, so that one slow reader holds up nobody else. */
@@ -129,8 +129,8 @@ export class KubeClient {
   }
 
   /**
-   * What the API server answers to this bearer token and nothing else of ours: no certificate, no header of the kubeconfig. Sent
-   * once, on a connection of its own, which no certificate has opened. Gives the HTTP status; throws {@link KubeFault}.
+   * What the API server answers to this bearer token alone: no certificate, no header of the kubeconfig. Sends the request once,
+   * on a separate connection without a client certificate. Returns the HTTP status; throws {@link KubeFault}.
    */
   async statusAs(bearer: string, request: KubeRequest): Promise<number> {
     const ours = await this.#access();

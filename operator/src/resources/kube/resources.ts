@@ -62,7 +62,7 @@ export interface KubeResources extends Resources {
   readonly loginTokens: LoginTokens;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
-  /** As {@link Resources.listLive}; ApiKeys of the watched namespaces, Secrets of all and only ours. */
+  /** As {@link Resources.listLive}; ApiKeys only of the watched namespaces, Secrets of all namespaces but only our own. */
   listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
   /** Takes the ApiKeys out of the owner references of a Secret, on the condition that uid and resourceVersion are still these. */
   disown(secret: OwnedMeta): Promise<'written' | 'lost'>;
@@ -78,7 +78,7 @@ export interface KubeResources extends Resources {
   close(): Promise<void>;
 }
 
-/** Somebody's edit waits for the answer, and whatever narrows a key must not wait for long. */
+/** An edit waits for the answer, and an edit that narrows a key must not wait for long. */
 const admissionTimeoutMs = 2_000;
 const admissionMaxBytes = 1_048_576;
 /** The object may change under a status write; more often than this in a row it is looked at again first. */

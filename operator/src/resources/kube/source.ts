@@ -66,7 +66,7 @@ function watchParameters(query: WatchQuery): Record<string, string> {
 
 function pageOf(body: unknown, endpoint: Endpoint): Page<Kept> {
   const { items: listed, metadata } = (body ?? {}) as { items?: unknown; metadata?: RawMeta };
-  // An empty PartialObjectMetadataList says null.
+  // An empty PartialObjectMetadataList has null here.
   const items = listed === null ? [] : listed;
   if (!Array.isArray(items) || metadata === undefined) throw new KubeFault('broken');
   const page = { items: items.map((item: RawObject) => keep(item, endpoint)), resourceVersion: metadata.resourceVersion };

@@ -4,7 +4,7 @@ import type { LoginTokens, TokenWanted } from '../port.ts';
 import type { KubeClient } from './client.ts';
 import { failureOf, faultOf } from './fault.ts';
 
-/** What of the client is needed here. */
+/** The part of the client that this module needs. */
 type Api = Pick<KubeClient, 'send' | 'statusAs'>;
 
 /** The shortest life that the API server gives a token, in seconds. It is used once, at once. */
@@ -17,9 +17,8 @@ const selfReview = {
 } as const;
 
 /**
- * Tokens of the API server for logins elsewhere. The audience is the choice of whoever writes a KeyDestination, so each token
- * is tried on the API server before anybody else sees it. Nothing of that is kept: what the API server accepts is its own
- * configuration, which a restart may change.
+ * Tokens of the API server for logins elsewhere. The author of a KeyDestination chooses the audience, so each token is first
+ * tried at the API server. The result is not cached: it depends on the API server's configuration, which a restart may change.
  */
 export function kubeLoginTokens(client: Api): LoginTokens {
   return {
@@ -65,8 +64,8 @@ async function requestToken(client: Api, { namespace, serviceAccount, audience }
 }
 
 /**
- * Who we are, in the words of the API server (SelfSubjectReview, stable since Kubernetes 1.28), whatever proves us: a Pod's
- * token, a kubeconfig, an exec plugin.
+ * Our own user name according to the API server (SelfSubjectReview, stable since Kubernetes 1.28), however we log in: with a
+ * Pod's token, a kubeconfig, an exec plugin.
  */
 async function readOwnName(client: Api): Promise<string> {
   const answer = await client.send(selfReview);
@@ -76,8 +75,8 @@ async function readOwnName(client: Api): Promise<string> {
 }
 
 /**
- * Whether the token is for who issued it, which is the API server: its own audiences are its issuer unless it is told
- * otherwise (`--api-audiences` of kube-apiserver). No call, so no fault on the way can hide it.
+ * Whether the audience of the token is its issuer, the API server: the issuer is the API server's own audience unless configured
+ * otherwise (`--api-audiences` of kube-apiserver). Needs no call, so no network fault can hide it.
  */
 function isForIssuer(token: string): boolean {
   const { iss, aud } = claimsOf(token);
@@ -89,12 +88,12 @@ function claimsOf(token: string): { readonly iss?: unknown; readonly aud?: unkno
     const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
     return typeof claims === 'object' && claims !== null ? claims : {};
   } catch {
-    // No JSON Web Token; what it is good for, the API server says.
+    // Not a JSON Web Token: the API server decides.
     return {};
   }
 }
 
-/** Only 401 is a no. Whoever is told anything else by the API server has got in, or cannot know. */
+/** Only 401 is a no. With any other answer, the API server has accepted the token, or gave no clear answer. */
 async function isAccepted(client: Api, token: string): Promise<boolean> {
   let status: number;
   try {

@@ -2,10 +2,10 @@ import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
-/** A proof of possession instead of a key id, and a rate. */
+/** A proof of possession instead of a key id, and a rate limit. */
 const revocation = [
-  // SHA-256 of HMAC(pepper, "revoke" + token). Whoever reads the database, hashes included, cannot make the preimage.
-  // Versions of the program before this one have none: they are revoked by their key id.
+  // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. Versions
+  // minted by older programs have none: revoke them by key id.
   `alter table keywright.version add column revocation_digest bytea check (octet_length(revocation_digest) = 32)`,
 
   // Revocations by proof in the current minute.
@@ -14,7 +14,7 @@ const revocation = [
      revocations integer not null
    )`,
 
-  // For authorizers. An unknown key id and a wrong proof are the same answer. 53400 = configuration_limit_exceeded: the
+  // For authorizers. An unknown key id and a wrong proof give the same answer. 53400 = configuration_limit_exceeded: the
   // transaction rolls back, the revocation included.
   `create function keywright.revoke_proven(revoked_key_id text, proof bytea, why text) returns text
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -39,7 +39,7 @@ const revocation = [
 
 /** Bounds on what an authorizer may report. */
 const use = [
-  // Absolute instants from an authorizer could lie in the future. Only the program before 0003 called it.
+  // With absolute instants, an authorizer could report the future. Only programs before 0003 call this function.
   `drop function keywright.record_use(text[], float8[])`,
 
   // As in 0003, with at most 100,000 entries, each at most a day old. 54000 = program_limit_exceeded.
@@ -72,8 +72,8 @@ const use = [
            or v.used_by is distinct from keywright.newest_clients(v.used_by, used.clients));
      end $$`,
 
-  // As in 0003, with at most 256 replicas. Beyond that a new one is not refused, or a flood of made-up replicas would keep a
-  // real authorizer from starting: one common row says that uses were dropped, so that nothing counts as unused.
+  // As in 0003, with at most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
+  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused.
   `create or replace function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
@@ -101,13 +101,13 @@ const use = [
      end $$`,
 ];
 
-/** Who asked, and that nothing of it is changed or lost. */
+/** Who asked for a change; and an audit that nobody can change or erase. */
 const audit = [
-  // `operator`, or `manager <name>` and the instant that the API server dates the field with; absent = it does not say.
+  // `operator`, or `manager <name>` and the instant at which the API server dates the field; absent = it does not say.
   `alter table keywright.audit add column requested_by text check (length(requested_by) <= 200), add column requested_at timestamptz`,
   `create index audit_at on keywright.audit (at)`,
 
-  // Holds for the owner, too, as long as he does not take the trigger away.
+  // Binds the owner of the table, too, unless the owner drops the trigger.
   `create function keywright.refuse_audit_change() returns trigger
      language plpgsql set search_path = pg_catalog, pg_temp as $$
      begin
@@ -119,7 +119,7 @@ const audit = [
   `create trigger audit_not_truncated before truncate on keywright.audit
      for each statement execute function keywright.refuse_audit_change()`,
 
-  // The one way in which the operator's role removes audit rows: the oldest, none younger than 30 days.
+  // The only way for the operator's role to remove audit rows: the oldest ones, and none younger than 30 days.
   `create function keywright.prune_audit(before_ms float8, most integer) returns integer
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
@@ -135,7 +135,7 @@ const audit = [
   `revoke all on function keywright.prune_audit(float8, integer) from public`,
 ];
 
-/** What retention looks for. */
+/** Indexes for retention, and the heartbeat. */
 const retention = [
   `create index version_ended on keywright.version (seq) where state = 'ended'`,
   `create index delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
@@ -143,7 +143,7 @@ const retention = [
 ];
 
 const heartbeat = [
-  // Written by the operator that leads: whoever reads an old one reads a server that the operator does not write to.
+  // The leading operator writes it: a reader of an old heartbeat reads a server that the operator does not write to.
   `create table keywright.heartbeat (
      singleton boolean primary key default true check (singleton),
      at timestamptz,
@@ -153,8 +153,8 @@ const heartbeat = [
 ];
 
 /**
- * Proof of possession, bounds on what an authorizer's login may do, an audit that is only added to and says who asked, retention,
- * and the operator's heartbeat.
+ * Proof of possession, bounds on what an authorizer's login may do, an append-only audit that says who asked, retention, and the
+ * operator's heartbeat.
  */
 export const trust: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {

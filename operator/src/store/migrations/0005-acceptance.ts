@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 const statements = [
-  // The program before this one knows neither column and decides by `settings` alone, as it did.
+  // The previous program knows neither column, and still decides by `settings` alone.
   `alter table keywright.apikey
      add column proposed jsonb,
      add column not_permitted boolean not null default false,
@@ -11,10 +11,10 @@ const statements = [
      add column accepted_requests text check (length(accepted_requests) <= 2048),
      add column accepted_period text`,
 
-  // Settings of earlier ApiKeys of the same name; a request must be allowed under each.
+  // Settings of earlier ApiKeys of the same name; each must allow a request.
   `alter table keywright.version add column ceilings jsonb not null default '[]'`,
 
-  // The period of the admission policy that runs, one row at most.
+  // The present period of the admission policy, one row at most.
   `create table keywright.admission (
      only_row boolean primary key default true check (only_row),
      identity text not null,
@@ -23,7 +23,7 @@ const statements = [
    )`,
 ];
 
-/** What was accepted of each ApiKey, what was not, and what versions stay held to after a take-over. */
+/** The accepted and the proposed state of each ApiKey, and the settings that still limit versions after a take-over. */
 export const acceptance: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     for (const statement of statements) await sql.raw(statement).execute(db);

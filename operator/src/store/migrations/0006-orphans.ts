@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 const statements = [
-  // Keys whose ApiKey was not found, from the first look on: a restart and another leader count on. Without a reference to
+  // Keys whose ApiKey was not found, and since when: a restart or another leader continues the count. Has no foreign key to
   // `apikey`, whose uid changes when a resource of the same name takes the key over: the next look removes the row.
   `create table keywright.missing_key (
      apikey_uid text primary key check (length(apikey_uid) <= 253),
@@ -12,7 +12,7 @@ const statements = [
    )`,
 ];
 
-/** Keys whose resource is gone without a deletion that was seen. */
+/** Keys whose resource is gone without an observed deletion. */
 export const orphans: Migration = {
   up: async (db: Kysely<unknown>): Promise<void> => {
     for (const statement of statements) await sql.raw(statement).execute(db);

@@ -26,7 +26,7 @@ export async function admissionPeriod(context: StoreContext, identity: string, s
   return found;
 }
 
-/** As many rows as one statement updates. */
+/** How many rows one statement updates. */
 const batch = 1_000;
 
 /** See {@link Store.carryAcceptances}. */

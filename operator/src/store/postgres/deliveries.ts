@@ -164,7 +164,7 @@ export async function takeOver(
     await sql`
       update keywright.version set ceilings = ceilings || ${JSON.stringify(ceilingsOf(old))}::jsonb
       where apikey_uid = ${old.ref.uid} and state <> 'ended'`.execute(tx);
-    // Versions and deliveries follow by their foreign keys. What closed the old resource does not close the new one.
+    // Versions and deliveries follow by their foreign keys. A closed old resource does not close the new one.
     const row = { uid: ref.uid, revoked_reason: null, ...appliedColumns(applied) };
     await tx.withSchema('keywright').updateTable('apikey').set(row).where('uid', '=', old.ref.uid).execute();
     const audit = { action: 'take-over', apiKeyUid: ref.uid, detail: { from: old.ref.uid } };

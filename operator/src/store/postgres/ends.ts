@@ -182,7 +182,7 @@ function reasonDetail(reason: string | undefined): Readonly<Record<string, strin
   return reason === undefined ? {} : { reason };
 }
 
-/** See {@link Store.revokeDirect}. The same twice is `already`, so that it may be tried again. */
+/** See {@link Store.revokeDirect}. A repetition gives `already`, so a retry is safe. */
 export async function revokeDirect(
   context: StoreContext,
   keyId: string,
@@ -191,7 +191,7 @@ export async function revokeDirect(
   return await revocation(context, 'revokeDirect', sql`keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close})`);
 }
 
-/** See {@link Store.revokeProven}. The same twice is `already`, so that it may be tried again. */
+/** See {@link Store.revokeProven}. A repetition gives `already`, so a retry is safe. */
 export async function revokeProven(
   context: StoreContext,
   keyId: string,

@@ -43,7 +43,7 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
     const key = await lockKey(tx, ref.uid);
     if (key.revokedReason !== undefined) throw new Abandon('already');
     const answered = { ...handledColumns(request.handled), compromised_key_id: null };
-    // Settings are not written again: who planned this mint may have read them before somebody narrowed them.
+    // Does not write the settings again: this mint may have been planned before somebody narrowed them.
     await tx.withSchema('keywright').updateTable('apikey').set(answered).where('uid', '=', ref.uid).execute();
     await setLostAside(tx, request);
     await requireNextAttempt(tx, ref.uid, version.epoch);

@@ -11,7 +11,7 @@ const accounts = {
   authorizer: { name: 'keywright_authorizer_login', role: 'keywright_authorizer' },
 } as const;
 
-/** Passwords of the accounts to make: printable ASCII. An account without one is left alone. */
+/** Passwords for the accounts to make: printable ASCII. An account without one stays as it is. */
 export type LoginPasswords = { readonly [K in keyof typeof accounts]?: string };
 
 /** Says which account cannot be made, and why. Never quotes a password. */
@@ -23,9 +23,9 @@ export class LoginFault extends Error {
 }
 
 /**
- * Makes the accounts that the programs log in as, members of their roles, and gives them these passwords; an account that is
- * there gets the password too, so that a Secret that was made anew counts. The roles must be there. Call it under the lock of
- * a migration: two sessions that alter one account at the same time fail. Throws {@link LoginFault}.
+ * Makes the accounts that the programs log in with, as members of their roles, and sets these passwords. An existing account gets
+ * the password, too, so that a new Secret takes effect. The roles must exist. Call it under the lock of a migration: two sessions
+ * that alter one account at the same time fail. Throws {@link LoginFault}.
  */
 export async function ensureLogins(db: Kysely<unknown>, passwords: LoginPasswords): Promise<void> {
   for (const [which, { name, role }] of Object.entries(accounts)) {
@@ -60,8 +60,8 @@ async function ensureLogin(
 const iterations = 4096;
 
 /**
- * What PostgreSQL stores of a password (RFC 5802; "Password Authentication" and pg_authid of its documentation). A statement
- * with it may be logged by the server: nobody can log in with it.
+ * What PostgreSQL stores for a password (RFC 5802; "Password Authentication" and pg_authid in its documentation). The server may
+ * log a statement with it: nobody can log in with it.
  */
 function scramVerifier(password: string): string {
   const salt = randomBytes(16);

@@ -34,8 +34,8 @@ export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
 const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTransactionMs: 120_000, connectMs: 5_000 };
 
 /**
- * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting
- * StoreUnavailable` like the store, and {@link LoginFault}. Several at once are safe; the later ones find nothing to do.
+ * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting StoreUnavailable` like
+ * the store, and {@link LoginFault}. Several at the same time are safe; the later ones find nothing to do.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
   const { passwordFile, log = silentLog, adoptCluster = false, logins = {} } = options;

@@ -8,7 +8,7 @@ import { at } from './tables.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
 
-/** See {@link Store.noteMissing}. The same look twice changes nothing more. */
+/** See {@link Store.noteMissing}. Repeating a look changes nothing. */
 export async function noteMissing(
   context: StoreContext,
   { missing, unsure }: MissingLook,

@@ -40,9 +40,9 @@ export interface WritablePoolOptions {
 }
 
 /**
- * Connections to the one server that accepts writes. With several hosts, all are asked whether they are out of recovery, and
- * the one of the latest promotion is taken; a lost connection or a server that turned read-only makes us ask again. Every error
- * that leaves is a {@link DatabaseFault}; a connection that failed is never handed out again.
+ * Connections to the one server that accepts writes. With several hosts, it asks all whether they are out of recovery, and uses
+ * the most recently promoted one; after a lost connection, or when a server turned read-only, it asks again. Throws only
+ * {@link DatabaseFault}; never hands out a failed connection again.
  */
 export class WritablePool implements PostgresPool {
   readonly options: object = {};
@@ -100,7 +100,7 @@ export class WritablePool implements PostgresPool {
   }
 
   /**
-   * Asks all hosts whether the one in use is still the primary. One that is not is left at once: a paused or isolated server
+   * Asks all hosts whether the one in use is still the primary. Leaves it at once if it is not: a paused or isolated server
    * closes no connection. Never rejects.
    */
   async survey(): Promise<PrimarySurvey> {

@@ -7,10 +7,10 @@ import { at } from './tables.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
 
-/** Rows of one table in one statement: it stays far below the statement timeout, and holds locks for a moment only. */
+/** The most rows of one table in one statement, which stays far below the statement timeout and holds locks only briefly. */
 const most = 1_000;
 
-/** See {@link Store.prune}. Each table is a statement of its own; children go before their parents. */
+/** See {@link Store.prune}. Each table has its own statement; children are removed before their parents. */
 export async function prune(context: StoreContext, before: PruneBefore, after = 0): Promise<Pruned> {
   const run = (query: RawBuilder<unknown>) => attempt(context, 'prune', () => query.execute(context.db));
   const remove = async (query: RawBuilder<unknown>): Promise<number> => Number((await run(query)).numAffectedRows ?? 0);
@@ -39,9 +39,9 @@ function goneDeliveries(before: Instant): RawBuilder<unknown> {
 }
 
 /**
- * Looks at the next ended versions after a row's number, whatever their age, so that those which stay for ever are not read
- * again and again by one call. Of an ApiKey in use stay: what expired (it answers 403, not 401), the newest number with all of
- * its attempts, the newest ended one, the one that a mint has to answer, and the sixteen revoked last.
+ * Reads the next ended versions after a row number, whatever their age, so that one call does not read those that stay for ever
+ * again and again. Of an ApiKey in use it keeps expired versions (403, not 401), all attempts of the newest epoch, the newest
+ * ended version, the compromised one that a mint must still replace, and the sixteen most recently revoked.
  */
 async function pruneVersions(
   context: StoreContext,
@@ -88,7 +88,7 @@ function deletedRows(table: string, before: Instant): RawBuilder<unknown> {
       select r.uid from ${sql.table(table)} r where r.deleted_at < ${at(before)} limit ${most})`;
 }
 
-/** From the oldest up to the first that is young enough, so that no gap comes about; never the last one. */
+/** From the oldest up to the first that is young enough, so that there is no gap; never the last one. */
 function oldFeed(before: Instant): RawBuilder<unknown> {
   return sql`
     delete from keywright.feed where rev in (

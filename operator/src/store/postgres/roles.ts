@@ -11,7 +11,7 @@ const roles = ['keywright_operator', 'keywright_authorizer', 'keywright_responde
 
 type RoleName = (typeof roles)[number];
 
-/** What each role may do. A table or a function that no line names is nobody's but the owner's. */
+/** What each role may do. Only the owner may use a table or a function that no line names. */
 const grants: Readonly<Record<RoleName, readonly string[]>> = {
   keywright_operator: [
     'grant usage on schema keywright',
@@ -23,20 +23,20 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
     'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group, keywright.missing_key',
     'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text), keywright.prune_audit(float8, integer)',
   ],
-  // What a verdict is made of; no audit, no deliveries, nothing to write but use and a proven revocation, by functions.
+  // What a verdict needs: no audit, no deliveries. It writes only use and a proven revocation, by functions.
   keywright_authorizer: [
     'grant usage on schema keywright',
     'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group, keywright.heartbeat',
     'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.revoke_proven(text, bytea, text)',
   ],
-  // Reads nothing: a key id is all that it needs.
+  // Reads nothing: it needs only a key id.
   keywright_responder: [
     'grant usage on schema keywright',
     'grant execute on function keywright.keywright_revoke(text, text, text, boolean)',
   ],
 };
 
-/** What programs before this one granted, and no role may do any more. */
+/** Grants of older programs that no role has any more. */
 const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
   keywright_operator: [
     'revoke update, delete on keywright.audit, keywright.pepper',
@@ -50,8 +50,8 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
 };
 
 /**
- * Makes the roles and their grants, each where it is missing and we may. What we may not comes back as statements for an
- * administrator. A role that does not own the schema has nothing to say here. Roles belong to the whole server: another database may have made them, or make them right now.
+ * Makes missing roles and grants, as far as we may. Returns the others as statements for an administrator. Does nothing if we do
+ * not own the schema. Roles belong to the whole server: another database may have made them, or may be making them right now.
  */
 export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]> {
   if (!(await ownsSchema(db))) return [];

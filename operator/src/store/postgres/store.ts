@@ -52,13 +52,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
   return storeOver(contextOf(options, { current: undefined }));
 }
 
-/** Connections of the store that {@link openPostgresStores} sets apart. */
+/** How many connections {@link openPostgresStores} reserves for the store `apart`. */
 const apartSize = 4;
 
-/**
- * The store twice, under one fence: `apart` has connections of its own, so that who uses it waits for no other caller. Close
- * both.
- */
+/** The store twice, under one fence: `apart` has its own connections, so that its callers wait for nobody else. Close both. */
 export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
   const fence: Fence = { current: undefined };
   return {
@@ -67,7 +64,7 @@ export function openPostgresStores(options: PostgresStoreOptions): { readonly st
   };
 }
 
-/** The fence that was taken through any of the stores that share it. */
+/** The fence, shared by several stores: a fence taken through one counts for all. */
 interface Fence {
   current: number | undefined;
 }

@@ -6,22 +6,22 @@ import type { ClientConfig } from 'pg';
 import type { HostView } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 
-/** What the hosts said, in their order, and what the last of the silent ones failed with. */
+/** What the hosts said, in order, and the error of the last silent one. */
 export interface HostAnswers {
   readonly views: readonly HostView[];
   readonly fault: DatabaseFault;
 }
 
-/** Once a primary answered, the others get so long to contradict it, in milliseconds. */
+/** How long the other hosts have to contradict the first primary that answers, in milliseconds. */
 const patienceMs = 1_000;
 
 /**
- * Asks all hosts at the same time, each over a connection of its own. Returns when all have answered, or a moment after the
- * first that accepts writes: a dead host must not hold up a failover.
+ * Asks all hosts at the same time, each over its own connection. Returns when all have answered, or a moment after the first that
+ * accepts writes: a dead host must not delay a failover.
  */
 export async function askHosts(configs: readonly ClientConfig[]): Promise<HostAnswers> {
   const views: HostView[] = configs.map(() => ({ kind: 'silent' }));
-  // No host accepts writes: what is said when all are standbys.
+  // The error if all hosts are standbys: no host accepts writes.
   let fault = new DatabaseFault('unavailable', '25006', true);
   const found = new AbortController();
   const asked = configs.map(async (config, index) => {
@@ -54,12 +54,12 @@ async function askHost(config: ClientConfig): Promise<HostView> {
       ...(heartbeat === undefined ? {} : { heartbeatAt: heartbeat.at, heartbeatAgeMs: heartbeat.age }),
     };
   } finally {
-    // `end()` would wait for the server to hang up, and one that refuses need not.
+    // `end()` would wait until the server hangs up, which a server that refuses us need not do.
     client.connection.stream.destroy();
   }
 }
 
-/** `undefined` = there is none yet, or the schema is older. */
+/** `undefined` = there is no heartbeat yet, or the schema is too old. */
 async function readHeartbeat(client: Client): Promise<{ readonly at: number; readonly age: number } | undefined> {
   const heartbeat = `select keywright.ms(h.at)::float8 as at, keywright.ms(keywright.keywright_now())::float8 - keywright.ms(h.at) as age
     from keywright.heartbeat h where h.at is not null`;
@@ -70,7 +70,7 @@ async function readHeartbeat(client: Client): Promise<{ readonly at: number; rea
   }
 }
 
-/** The first eight digits of a WAL file's name ("WAL Internals"). 0 where a managed service does not tell it. */
+/** The first eight digits of a WAL file's name ("WAL Internals"). 0 if a managed service does not show it. */
 async function readTimeline(client: Client): Promise<number> {
   try {
     const { rows } = await client.query<{ file: string }>('select pg_walfile_name(pg_current_wal_lsn()) as file');

@@ -45,7 +45,7 @@ export interface Change {
   /** Uids of those on which a verdict may depend and that changed; one feed row each. Empty: none, and no revision is taken. */
   readonly revises: readonly string[];
   readonly audit: readonly AuditEntry[];
-  /** `operator` without. */
+  /** Absent = `operator`. */
   readonly requestedBy?: RequestedBy | undefined;
 }
 
