@@ -31,8 +31,9 @@ afterAll(async () => {
 });
 
 describe('a year of a hundred keys of mixed policies, on PostgreSQL, OpenBao and files', () => {
-  it('met no failure but those of its outages', () => {
+  it('met no failure but those of its outages, and writes that hung', () => {
     expect(world.setbacks).toEqual([]);
+    expect(world.hung).toBeGreaterThan(3);
   });
 
   it('shows every rotation and every end at its instant, with its cause', () => {
@@ -102,6 +103,17 @@ describe('a year of a hundred keys of mixed policies, on PostgreSQL, OpenBao and
     expect(wrong).toEqual([]);
   });
 
+  it('[S2-1] gives no right by an edit that is invalid, not permitted or not judged, until it is confirmed', async () => {
+    expect([...world.heldBack.keys()].sort()).toEqual(['AdmissionPolicyMissing', 'InvalidSpec', 'NotPermitted']);
+    const of = (number: number) => keys.filter(({ name }) => name === `never-${number}` || name === `never-${number + 3}`);
+    const others = (key: YearKey) =>
+      Promise.all(world.locationsOf(key).map(async (at) => world.verdict((await world.read(at)) ?? '', '/v1/others')));
+    expect((await Promise.all([...of(0), ...of(1)].map(others))).flat()).toSatisfy((all: string[]) =>
+      all.every((one) => one === 'endpoint_not_allowed'),
+    );
+    expect((await Promise.all(of(2).map(others))).flat()).toSatisfy((all: string[]) => all.every((one) => one === 'allowed'));
+  });
+
   it('had no defect, and nothing that was delivered was refused', () => {
     expect(world.faults).toEqual([]);
   });
@@ -162,6 +174,8 @@ function counts() {
     notices: told('Expiring'),
     expiries: told('Expired'),
     values: world.held.length,
+    heldBack: Object.fromEntries(world.heldBack),
+    hung: world.hung,
     ...{ events: world.events.length, passes: world.passes, leaps: world.leaps, crashes: world.crashes },
   };
 }

@@ -11,8 +11,15 @@ export interface Happening {
     | 'rotate'
     | 'revoke'
     | 'delete'
-    /** Vault stops answering, and answers again. */
+    /** Somebody edits the spec, or confirms what is held back. */
+    | 'edit'
+    | 'confirm'
+    /** The admission policy is deleted, and made again. */
+    | 'policyGone'
+    | 'policyBack'
+    /** Vault stops answering, or answers no writes, and answers again. */
     | 'outage'
+    | 'hang'
     | 'heal'
     /** The authorizers stop reporting use, and report again. */
     | 'blind'
@@ -22,6 +29,8 @@ export interface Happening {
   readonly key?: string;
   /** Of an annotation; absent = it is taken away. */
   readonly value?: string;
+  /** Of the spec, by an edit. */
+  readonly changes?: Readonly<Record<string, unknown>> & { readonly rotation?: object };
   /** A crash comes after the next effect of this name. */
   readonly after?: string;
 }
@@ -63,6 +72,8 @@ interface Group {
   readonly count: number;
   readonly policy: Omit<Policy, 'overlap' | 'maxOverlap' | 'retire'> & Partial<Policy>;
   readonly places: readonly YearKey['places'][number][][];
+  /** What the spec says besides the policy. */
+  readonly spec?: Readonly<Record<string, unknown>>;
   /** Without a word the workload takes up a new value at once; `never` = nobody uses this key. */
   readonly switchHours?: number | 'never';
   readonly happenings?: (at: (days: number, hours?: number) => Instant, number: number) => readonly Omit<Happening, 'key'>[];
@@ -120,7 +131,7 @@ const groups: readonly Group[] = [
       { at: at(number % 2 === 0 ? 200 : 100, 10), do: 'delete' },
     ],
   },
-  { name: 'never', count: 6, policy: {}, places: mixed },
+  { name: 'never', count: 6, policy: {}, places: mixed, spec: { endpoints: ['list'] }, happenings: editsOf },
   {
     name: 'suspended',
     count: 6,
@@ -173,6 +184,26 @@ const groups: readonly Group[] = [
   },
 ];
 
+/** Edits that must gain nothing: one that is invalid, one that is not permitted, one that no policy judged. */
+function editsOf(at: (days: number, hours?: number) => Instant, number: number): readonly Omit<Happening, 'key'>[] {
+  const [endpoints, more] = [['list'], ['list', 'others']];
+  const edit = (days: number, changes: Readonly<Record<string, unknown>>) => ({ at: at(days), do: 'edit', changes }) as const;
+  switch (number % 3) {
+    case 0:
+      return [
+        edit(40, { endpoints: more, rotation: { overlap: '10000h' } }),
+        edit(41, { endpoints, rotation: { overlap: '24h' } }),
+      ];
+    case 1:
+      return [edit(50, { endpoints: more, accessType: 'Restricted' }), edit(51, { endpoints, accessType: 'Integrations' })];
+    default:
+      return [edit(141, { endpoints: more }), { at: at(142), do: 'confirm' }];
+  }
+}
+
+/** The days between which the admission policy is not there: nothing is due in them. */
+const policyGone = { from: 147.05, to: 147.9 };
+
 /** A hundred keys of mixed policies, declared over the first ten days. */
 export function yearKeys(start: Instant): readonly YearKey[] {
   return groups.flatMap((group, row) =>
@@ -191,7 +222,7 @@ export function yearKeys(start: Instant): readonly YearKey[] {
       };
       return {
         ...{ name, group: group.name, policy, createdAt, places },
-        spec: specOf(name, policy, places),
+        spec: { ...specOf(name, policy, places), ...group.spec },
         ...(group.switchHours === 'never' ? {} : { switchMs: (group.switchHours ?? 0.001) * hour }),
         happenings: (group.happenings?.(at, number) ?? []).map((happening) => ({ ...happening, key: name })),
       };
@@ -227,13 +258,22 @@ function specOf(name: string, policy: Policy, places: YearKey['places']): Readon
   };
 }
 
+/** A time in which Vault does not answer. */
+export interface YearOutage {
+  readonly from: Instant;
+  readonly to: Instant;
+  /** `hang`: it does not answer writes. */
+  readonly do: 'outage' | 'hang';
+}
+
 /** When Vault does not answer. */
-export function outages(start: Instant): readonly { readonly from: Instant; readonly to: Instant }[] {
-  const at = (days: number, hours: number): { readonly from: Instant; readonly to: Instant } => ({
+export function outages(start: Instant): readonly YearOutage[] {
+  const at = (days: number, hours: number, what: YearOutage['do'] = 'outage'): YearOutage => ({
     from: start + days * dayMs,
     to: start + days * dayMs + hours * hour,
+    do: what,
   });
-  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(240, 5)];
+  return [at(90, 12), at(91.3, 6), at(92.1, 0.5), at(122, 20), at(180, 20, 'hang'), at(240, 5)];
 }
 
 /** When the authorizers report nothing. */
@@ -261,13 +301,23 @@ export function happeningsOf(keys: readonly YearKey[], start: Instant): readonly
   return [
     ...keys.map((key): Happening => ({ at: key.createdAt, do: 'create', key: key.name })),
     ...keys.flatMap((key) => key.happenings),
-    ...outages(start).flatMap(({ from, to }): readonly Happening[] => [
-      { at: from, do: 'outage' },
+    ...outages(start).flatMap(({ from, to, do: what }): readonly Happening[] => [
+      { at: from, do: what },
       { at: to, do: 'heal' },
       // Probes come by a clock of their own, which no key's next instant shows.
       { at: to + 16_000, do: 'nothing' },
       { at: to + 50_000, do: 'nothing' },
     ]),
+    ...Object.entries({ policyGone: policyGone.from, policyBack: policyGone.to }).flatMap(
+      ([what, days]): readonly Happening[] => {
+        const at = start + days * dayMs;
+        // The gate looks by a clock of its own.
+        return [
+          { at, do: what as 'policyGone' | 'policyBack' },
+          ...[61_000, 122_000].map((ms) => ({ at: at + ms, do: 'nothing' }) as const),
+        ];
+      },
+    ),
     { at: blind.from, do: 'blind' },
     { at: blind.to, do: 'sighted' },
     ...crashes.map(([days, after]): Happening => ({ at: start + days * dayMs, do: 'crash', after })),

@@ -1,6 +1,6 @@
 import type { Instant } from '../../../operator/src/domain/time.ts';
 import type { MintCause } from '../../../operator/src/domain/version.ts';
-import { blindness, outages, type Happening, type YearKey } from './keys.ts';
+import { blindness, outages, type Happening, type YearKey, type YearOutage } from './keys.ts';
 import { Openings } from './openings.ts';
 
 /** One version as the store has it after the year. */
@@ -34,6 +34,8 @@ interface End extends Span {
 const hour = 3_600_000;
 /** A destination that answers again is found by a probe within 15 s, and its keys come back over 30 s. */
 const healMs = 60_000;
+/** Attempts whose writes hung may be an hour apart by then. */
+const healFromHangingMs = 75 * 60_000;
 /** Use is asked for at most ten minutes apart, and written at most a minute late. */
 const lookMs = 11 * 60_000;
 
@@ -181,10 +183,12 @@ export class Oracle {
   /** Nothing is minted that could be written nowhere. */
   #deliverable({ from, to }: Span): Span {
     const down = this.#key.places.includes('file') ? undefined : this.#outageAt(from);
-    return down === undefined ? { from, to } : { from: down.to, to: Math.max(down.to, to) + healMs };
+    if (down === undefined) return { from, to };
+    // That writes hang shows only when a value is there to be written.
+    return { from: down.do === 'hang' ? from : down.to, to: Math.max(down.to, to) + healing(down) };
   }
 
-  #outageAt(at: Instant): Span | undefined {
+  #outageAt(at: Instant): YearOutage | undefined {
     if (!this.#key.places.includes('vault')) return undefined;
     return outages(this.#start).find(({ from, to }) => from <= at && at < to);
   }
@@ -194,7 +198,7 @@ export class Oracle {
     const down = this.#outageAt(issuedAt);
     if (down === undefined) return { from: issuedAt, to: issuedAt };
     const from = Math.min(issuedAt + hour, down.to);
-    return { from, to: from + healMs };
+    return { from, to: from + healing(down) };
   }
 
   #judgeEnd(version: Lived, next: Lived | undefined): readonly string[] {
@@ -229,7 +233,7 @@ export class Oracle {
     const down = this.#outageAt(next.issuedAt);
     // The place that was out of reach gets its value when it answers.
     const deliveredBy: Span =
-      down === undefined || activatedAt >= down.to ? at(activatedAt) : { from: down.to, to: down.to + healMs };
+      down === undefined || activatedAt >= down.to ? at(activatedAt) : { from: down.to, to: down.to + healing(down) };
     const overlapEnd = { from: deliveredBy.from + overlap * hour, to: seconds(deliveredBy.to + overlap * hour) };
     const latest = Math.min(
       activatedAt + maxOverlap * hour,
@@ -250,6 +254,11 @@ export class Oracle {
     const instants = [issuedAt, activatedAt, endedAt].map((one) => (one === null ? '-' : new Date(one).toISOString()));
     return `${this.#key.name} ${what}: ${cause}, issued, activated, ended ${instants.join(', ')} ${endedReason ?? ''}`;
   }
+}
+
+/** What was due in an outage is there so long after its end at the latest, in milliseconds. */
+function healing(down: YearOutage): number {
+  return down.do === 'hang' ? healFromHangingMs : healMs;
 }
 
 /** The versions that were delivered; the others are attempts that a crash lost, and another took their place. */

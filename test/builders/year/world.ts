@@ -2,19 +2,21 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
 import { annotations, type ObjectMeta } from '../../../operator/src/api/meta.ts';
 import type { Condition } from '../../../operator/src/api/kinds.ts';
 import { createAuthorize, type Authorize } from '../../../operator/src/authorize/authorize.ts';
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
-import { noAdmission } from '../../../operator/src/commands/admission.ts';
+import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
 import { createController, type Engine } from '../../../operator/src/commands/engine.ts';
 import { readConfig } from '../../../operator/src/config.ts';
 import type { Destinations } from '../../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../../operator/src/destinations/registry.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import type { Instant } from '../../../operator/src/domain/time.ts';
+import { formatInstant, type Instant } from '../../../operator/src/domain/time.ts';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
+import { requestsText } from '../../../operator/src/reconcile/acceptance.ts';
 import type { EventRecord } from '../../../operator/src/resources/port.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
@@ -78,6 +80,8 @@ export class YearWorld {
   readonly faults: string[] = [];
   /** What was put off although nothing was down: a real part was too slow, so that instants are not to be judged. */
   readonly setbacks: string[] = [];
+  /** How often a key was looked at while it waited for a person, by reason. */
+  readonly heldBack = new Map<string, number>();
   leaps = 0;
   crashes = 0;
   readonly #parts: YearParts;
@@ -95,7 +99,13 @@ export class YearWorld {
   #engine: Engine | undefined;
   #destinations: Destinations | undefined;
   #life = new Life(undefined);
-  readonly #vault = new Outage();
+  readonly #vault: Outage;
+  #policy: AdmissionObjects = { policy: undefined, binding: undefined, serverTime: undefined };
+  #policies = 0;
+  /** Ends what the present process does by itself. */
+  #stopped = new AbortController();
+  /** Calls to the store and to destinations that are under way, those that hang apart. */
+  #underWay = 0;
   #reportsUse = true;
   #uses: { readonly at: Instant; readonly apiKey: string }[] = [];
 
@@ -103,6 +113,7 @@ export class YearWorld {
     this.#parts = parts;
     this.#peppers = peppers;
     this.clock = new FakeClock(parts.start);
+    this.#vault = new Outage(this.clock);
     this.resources = new FakeResources(this.clock);
     // A slow machine is none of the year's accidents.
     const limits = { lockMs: 60_000, statementMs: 60_000, idleInTransactionMs: 60_000, connectMs: 60_000 };
@@ -123,6 +134,7 @@ export class YearWorld {
   }
 
   async close(): Promise<void> {
+    this.#stopped.abort();
     await this.#engine?.drain(1_000);
     await this.#destinations?.close();
     await this.store.close();
@@ -133,15 +145,23 @@ export class YearWorld {
   async live(keys: readonly YearKey[], happenings: readonly Happening[], end: Instant): Promise<void> {
     const byName = new Map(keys.map((key) => [key.name, key]));
     for (const { name, switchMs } of keys) if (switchMs !== undefined) this.#switchMs.set(name, switchMs);
+    const edited = keys.filter((key) => key.happenings.some(({ do: what }) => what === 'edit'));
     const left = [...happenings].sort((a, b) => a.at - b.at);
     for (;;) {
-      const at = Math.min(this.#engine?.nextAt() ?? end, left[0]?.at ?? end, this.#uses[0]?.at ?? end, end);
+      const instants = [this.#engine?.nextAt(), this.#vault.nextAt(), left[0]?.at, this.#uses[0]?.at];
+      const at = Math.min(...instants.map((one) => one ?? end), end);
       await this.#leapTo(at);
       while ((left[0]?.at ?? end) <= this.clock.now() && left.length > 0) await this.#happen(left.shift(), byName);
       await this.#use(byName);
       await this.#settle();
+      await this.#checkGains(edited);
       if (this.clock.now() >= end) return;
     }
+  }
+
+  /** Calls to Vault that hung so far. */
+  get hung(): number {
+    return this.#vault.hung;
   }
 
   /** All rows of a query over the store's tables. */
@@ -177,8 +197,8 @@ export class YearWorld {
   }
 
   /** What the authorizer says of a value now: `allowed`, or why not. */
-  async verdict(value: string): Promise<string> {
-    const verdict = await this.#authorize(authRequest({ credential: new Plaintext(value), path: '/v1/campaigns' }));
+  async verdict(value: string, path = '/v1/campaigns'): Promise<string> {
+    const verdict = await this.#authorize(authRequest({ credential: new Plaintext(value), path }));
     return verdict.allowed ? 'allowed' : verdict.code;
   }
 
@@ -203,7 +223,14 @@ export class YearWorld {
     resources.create('ApiCatalog', {
       metadata: { name: 'default' },
       spec: catalogSpec({
-        endpoints: [{ name: 'list', method: 'GET', path: '/v1/campaigns' }],
+        accessTypes: [
+          { name: 'Integrations', endpoints: 'All' },
+          { name: 'Restricted', endpoints: 'All', namespaces: { names: ['elsewhere'] } },
+        ],
+        endpoints: [
+          { name: 'list', method: 'GET', path: '/v1/campaigns' },
+          { name: 'others', method: 'GET', path: '/v1/others' },
+        ],
         requests: { hosts: ['api.example.com'] },
         policy: { neverExpires: 'Allowed', defaultExpiry: '8760h', maxExpiry: '17520h', minOverlap: '5m' },
       }),
@@ -220,6 +247,7 @@ export class YearWorld {
         },
       }),
     });
+    this.#makePolicy();
     await resources.start(new AbortController().signal);
     resources.afterEffect = ({ verb, kind, name }) => {
       if (verb === 'applyStatus' && kind === 'ApiKey') this.#noteStatus(name);
@@ -251,6 +279,7 @@ export class YearWorld {
           check: () => {
             life.check();
           },
+          call: (make) => this.#countCall(make),
           took: async (effect, location) => {
             await this.#noteValue(location);
             this.#effect(life, effect);
@@ -261,14 +290,18 @@ export class YearWorld {
     const kept = { versionRetentionMs: 800 * day, deliveryRetentionMs: 800 * day, auditRetentionMs: 800 * day };
     const config = { ...readConfig({}), ...kept, concurrency: 6, feedPollMs: 600_000, driftIntervalMs: 120 * day };
     const context = { config, clock, log } as unknown as CommandContext;
+    this.#stopped.abort();
+    this.#stopped = new AbortController();
+    const store = mortal(this.#counted(life), life);
+    const admission = this.#openGate(store);
     this.#engine = createController(context, {
       resources: mortal(this.#listened(), life),
-      store: mortal(this.#counted(life), life),
+      store,
       destinations: mortal(this.#destinations, life),
       peppers: this.#peppers,
       metrics: { ...silentMetrics, reconciled: () => (this.passes += 1) },
       installationId: this.#installationId,
-      admission: noAdmission,
+      admission: { state: () => admission.state(), check: () => admission.check() },
       clockIsRight: () => true,
       assertLeading: () => {
         life.check();
@@ -279,8 +312,58 @@ export class YearWorld {
     });
     this.#engine.listen();
     this.resources.resync();
+    await admission.start(this.#stopped.signal);
     this.#engine.start();
     await this.#settle();
+  }
+
+  /** As the program opens it, with the objects of this world. */
+  #openGate(store: Store): AdmissionGate {
+    const { clock } = this;
+    return new AdmissionGate({
+      mode: 'required',
+      lookUp: () => Promise.resolve(this.#policy),
+      periodOf: (identity, since) => store.admissionPeriod(identity, since),
+      onPeriod: async (period) => {
+        const states = this.resources.list('ApiKey').map((metadata) => {
+          const { uid, generation = 0 } = metadata;
+          return { uid, generation, requests: requestsText({ metadata }) };
+        });
+        await store.carryAcceptances(period, states, clock.now());
+      },
+      clock,
+      log: silentLog,
+    });
+  }
+
+  /** Another policy than before, which was just made. */
+  #makePolicy(): void {
+    this.#policies += 1;
+    const { clock } = this;
+    const served = (object: object) => ({
+      ...object,
+      metadata: {
+        name: 'keywright',
+        uid: `policy-${this.#policies}`,
+        generation: 1,
+        creationTimestamp: formatInstant(clock.now()),
+      },
+    });
+    this.#policy = { policy: served(admissionPolicy()), binding: served(admissionPolicyBinding()), serverTime: clock.now() };
+  }
+
+  /** P2: a key that waits for a person says why, and nothing that was written since then gives it a right. */
+  async #checkGains(keys: readonly YearKey[]): Promise<void> {
+    for (const key of keys) {
+      const resource = this.resources.peek('ApiKey', { namespace, name: key.name });
+      const stalled = resource?.status?.conditions.find(({ type, status }) => type === 'Stalled' && status === 'True');
+      if (stalled === undefined || !heldBack.includes(stalled.reason)) continue;
+      this.heldBack.set(stalled.reason, (this.heldBack.get(stalled.reason) ?? 0) + 1);
+      for (const location of this.locationsOf(key)) {
+        const verdict = await this.verdict((await this.read(location)) ?? '', '/v1/others');
+        if (verdict === 'allowed') this.faults.push(`${key.name} gained a right while it was ${stalled.reason}`);
+      }
+    }
   }
 
   async #leapTo(at: Instant): Promise<void> {
@@ -293,7 +376,10 @@ export class YearWorld {
     await this.clock.leap(now - this.clock.now());
   }
 
-  /** Until nothing is queued or in flight; a process that died meanwhile is started again, at the same instant. */
+  /**
+   * Until nothing is queued or in flight, or what is in flight waits for a call that hangs; a process that died meanwhile is started
+   * again, at the same instant.
+   */
   async #settle(): Promise<void> {
     for (let calm = 0; calm < 4;) {
       // Databases and servers answer in milliseconds; who asks all the time takes their processor.
@@ -302,7 +388,21 @@ export class YearWorld {
         this.crashes += 1;
         await this.#startProgram();
       }
-      calm = this.#engine?.idle() === false ? 0 : calm + 1;
+      calm = this.#isAtRest() ? calm + 1 : 0;
+    }
+  }
+
+  #isAtRest(): boolean {
+    if (this.#engine?.idle() !== false) return true;
+    return this.#vault.nextAt() !== undefined && this.#underWay === 0;
+  }
+
+  async #countCall<T>(make: () => Promise<T>): Promise<T> {
+    this.#underWay += 1;
+    try {
+      return await make();
+    } finally {
+      this.#underWay -= 1;
     }
   }
 
@@ -323,6 +423,21 @@ export class YearWorld {
         else this.#suspended.delete(name);
         this.#edit(name, { suspend: happening.do === 'suspend' });
         return;
+      case 'edit':
+        this.#edit(name, happening.changes ?? {});
+        return;
+      case 'confirm': {
+        const said = JSON.stringify(this.resources.peek('ApiKey', ref)?.status?.conditions);
+        const value = /keywright\.dev\/confirm=([0-9a-f]{16})/.exec(said)?.[1];
+        this.resources.annotate('ApiKey', ref, { [annotations.confirm]: value });
+        return;
+      }
+      case 'policyGone':
+        this.#policy = { policy: undefined, binding: undefined, serverTime: this.clock.now() };
+        return;
+      case 'policyBack':
+        this.#makePolicy();
+        return;
       case 'revoke':
         this.#edit(name, { revoked: { reason: 'CessationOfOperation' } });
         return;
@@ -337,8 +452,13 @@ export class YearWorld {
         return;
       }
       case 'outage':
+        this.#vault.set('down');
+        return;
+      case 'hang':
+        this.#vault.set('hangs');
+        return;
       case 'heal':
-        this.#vault.set(happening.do === 'outage');
+        this.#vault.set('well');
         return;
       case 'blind':
       case 'sighted':
@@ -351,8 +471,11 @@ export class YearWorld {
     }
   }
 
-  #edit(name: string, changes: object): void {
-    this.resources.update('ApiKey', { namespace, name }, (key) => ({ ...key, spec: { ...key.spec, ...changes } }));
+  #edit(name: string, changes: Readonly<Record<string, unknown>> & { readonly rotation?: object }): void {
+    this.resources.update('ApiKey', { namespace, name }, (key) => {
+      const rotation = { ...key.spec.rotation, ...changes.rotation };
+      return { ...key, spec: { ...key.spec, ...changes, rotation } };
+    });
   }
 
   /** The workloads whose time has come use what they find at the location now. */
@@ -382,11 +505,16 @@ export class YearWorld {
     return new Proxy(this.store, {
       get: (store, name): unknown => {
         const member: unknown = Reflect.get(store, name);
-        if (typeof member !== 'function' || !transitions.includes(String(name))) return member;
-        return async (...args: unknown[]): Promise<unknown> => {
-          const outcome: unknown = await (Reflect.apply(member, store, args) as Promise<unknown>);
-          this.#effect(life, String(name));
-          return outcome;
+        if (typeof member !== 'function') return member;
+        const call = (...args: unknown[]): unknown => Reflect.apply(member, store, args);
+        return (...args: unknown[]): unknown => {
+          const answer = call(...args);
+          if (!(answer instanceof Promise)) return answer;
+          return this.#countCall(async () => {
+            const outcome: unknown = await (answer as Promise<unknown>);
+            if (transitions.includes(String(name))) this.#effect(life, String(name));
+            return outcome;
+          });
         };
       },
     });
@@ -438,7 +566,7 @@ export class YearWorld {
   }
 
   #noteSetback(life: Life, event: string, fields?: LogFields): void {
-    if (life.dead || life !== this.#life || !putOff.includes(event) || this.#vault.isDown) return;
+    if (life.dead || life !== this.#life || !putOff.includes(event) || this.#vault.isUnwell) return;
     this.setbacks.push(`${new Date(this.clock.now()).toISOString()} ${event} ${JSON.stringify(fields)}`);
   }
 
@@ -447,6 +575,9 @@ export class YearWorld {
     this.faults.push(`${event} ${JSON.stringify(fields)}`);
   }
 }
+
+/** Why a key waits for a person, and keeps the rights that it had. */
+const heldBack = ['NotPermitted', 'InvalidSpec', 'AdmissionPolicyMissing'];
 
 /** What the log says when something is tried again. */
 const putOff = ['pass not finished', 'reconcile failed', 'not delivered', 'not withdrawn yet', 'sweep put off'];
