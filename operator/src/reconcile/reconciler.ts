@@ -107,7 +107,11 @@ async function runSteps(
     // The same for a pass that had begun before: what is lost on the way out of a namespace is not replaced.
     if (action.kind === 'mint' && action.cause === 'ValueLost' && !observed.namespaceTerminating) {
       namespace = await readNamespace();
-      if (namespace?.metadata.deletionTimestamp !== undefined) continue;
+      if (namespace?.metadata.deletionTimestamp !== undefined) {
+        // What the step before did is told.
+        last = undefined;
+        continue;
+      }
     }
     last = { before: observed, action };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
