@@ -101,17 +101,14 @@ async function runSteps(
   for (let step = 0; step < maxSteps; step += 1) {
     const observed = await observe(deps, resource, { sights, workloads, compare, namespace, admission });
     if (last !== undefined) told.push(...tell(deps, first, storyOf({ ...last, after: observed })));
+    last = undefined;
     const decided = plan(observed);
     const { action } = decided;
     if (action === undefined) return { observed, decided, told };
     // The same for a pass that had begun before: what is lost on the way out of a namespace is not replaced.
     if (action.kind === 'mint' && action.cause === 'ValueLost' && !observed.namespaceTerminating) {
       namespace = await readNamespace();
-      if (namespace?.metadata.deletionTimestamp !== undefined) {
-        // What the step before did is told.
-        last = undefined;
-        continue;
-      }
+      if (namespace?.metadata.deletionTimestamp !== undefined) continue;
     }
     last = { before: observed, action };
     deps.log.debug('step', { apiKey: formatRef(observed.ref), action: action.kind, message: decided.rule });
