@@ -116,6 +116,27 @@ describe.each(Object.keys(blocks))(
   },
 );
 
+it('revokes the old value although a pass over the earlier ApiKey hangs in a destination', async () => {
+  const { world, realm, value } = await live();
+  world.vault.hang(['write']);
+  world.resources.annotate('ApiKey', key, { [annotations.rotate]: 'now' });
+  await turns();
+  world.resources.update('ApiKey', key, (one) => ({ ...one, metadata: { ...one.metadata, finalizers: [] } }));
+  world.resources.delete('ApiKey', key);
+  world.resources.create('ApiKey', { metadata: key, spec: keySpec({ revoked: { reason: 'KeyCompromise' } }) });
+  await turns();
+  expect(world.vault.pending).toBe(1);
+  expect(await realm.ask(value)).toBe('key_invalid');
+  world.vault.heal();
+  await realm.quiet();
+  expect(world.vault.paths()).toEqual([]);
+});
+
+/** Long enough for everything that waits for nothing. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 describe('an old value after its ApiKey was created again', () => {
   it('gains nothing, and loses what the later one does not ask for, while that one is held', async () => {
     const found = await live({ endpoints: ['list-things'] });
