@@ -24,6 +24,7 @@ import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
 import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
+import { neverAccepted } from '../../operator/src/store/port.ts';
 import type { AppliedSettings, HandledRequests, KeyRow, KeySettings, KeyState } from '../../operator/src/store/port.ts';
 import { toCatalogModel, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import { awsSpec, catalogSpec, destinationSpec, keySpec, ownerSpec, secretPath, testLimits, vaultPath } from './world.ts';
@@ -101,7 +102,11 @@ export interface ObservedCase {
   readonly admissionUnchecked?: boolean;
   /** What the store knows as accepted: this generation, in the period `before` or `present`; left out = the present one, in `present`. */
   readonly accepted?:
-    { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'none';
+    { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'none' | 'never';
+  /** The store has rows of an earlier ApiKey of this name. */
+  readonly predecessor?: boolean;
+  /** What the store has was minted for an earlier ApiKey of this name. */
+  readonly inherited?: boolean;
   /** The key's `metadata.generation`; 1 without. */
   readonly generation?: number;
   /** When the key was created, from now; a day ago without. */
@@ -231,6 +236,8 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
       return { ...action };
     case 'checkAdmission':
       return { kind };
+    case 'takeOver':
+      return { kind, proposed: { suspended: action.proposed.suspended, selections: action.proposed.selections } };
     case 'saveSettings':
       return { kind, ...appliedSummary(action.applied) };
     case 'endVersions':
@@ -252,10 +259,10 @@ function actionOf(action: Action): Readonly<Record<string, unknown>> {
     case 'finishWithdrawal':
       return { kind, at: nameOf(action.delivery.location) };
     case 'mint': {
-      const { epoch, cause, first, lostKeyIds, expiresAt, publish, handled } = action;
+      const { epoch, cause, lostKeyIds, expiresAt, publish, handled } = action;
       const expires = expiresAt === undefined ? 'never' : span(expiresAt);
       const to = action.targets.map((target) => nameOf(target.location));
-      return { kind, epoch, cause, first, lostKeyIds, expires, to, publish, ...(handled === undefined ? {} : { handled }) };
+      return { kind, epoch, cause, lostKeyIds, expires, to, publish, ...(handled === undefined ? {} : { handled }) };
     }
     case 'copy':
       return {
@@ -367,6 +374,8 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
             ...(handled === undefined ? {} : { handled }),
           },
     versions,
+    ...(given.predecessor === true ? { predecessor: 'an-earlier-resource' } : {}),
+    ...(given.inherited === true ? { inherited: true as const } : {}),
     highestEpoch,
     ...(highestEpoch === 0 ? {} : { boundOwnerUid: given.ownerReplaced === true ? 'an-earlier-uid' : 'payments-team-uid' }),
     attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,
@@ -379,6 +388,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
 
 function acceptedOf({ accepted = {}, admission }: ObservedCase, resource: ApiKey): Pick<KeyRow, 'accepted'> {
   if (accepted === 'none') return {};
+  if (accepted === 'never') return { accepted: neverAccepted };
   const { generation = resource.metadata.generation ?? 1, requests = requestsText(resource), period = 'present' } = accepted;
   return { accepted: { generation, requests, period: admission === undefined ? 'off' : period } };
 }

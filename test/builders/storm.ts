@@ -1,11 +1,14 @@
 import type { Destinations } from '../../operator/src/destinations/port.ts';
 import { parseDurationMs } from '../../operator/src/domain/duration.ts';
 import { waiting } from '../../operator/src/domain/failure.ts';
+import type { ApiKey } from '../../operator/src/api/kinds.ts';
+import { finalizer } from '../../operator/src/api/meta.ts';
 import { formatLocation, type Location } from '../../operator/src/domain/key.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { isLive, type Delivery, type Version } from '../../operator/src/domain/version.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
+import { Orphans } from '../../operator/src/reconcile/orphans.ts';
 import { Outages } from '../../operator/src/reconcile/outages.ts';
 import { askedBy, Precedence } from '../../operator/src/reconcile/precedence.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
@@ -95,7 +98,9 @@ export type Happening =
   | { readonly do: 'pause'; readonly on: boolean }
   | { readonly do: 'revoke' }
   | { readonly do: 'delete' }
-  | { readonly do: 'create' }
+  /** Somebody takes its finalizer by force and deletes it: nobody ever sees the deletion. */
+  | { readonly do: 'strip' }
+  | { readonly do: 'create'; readonly as?: 'revoked' | 'suspended' }
   | { readonly do: 'remove'; readonly what: Reference }
   | { readonly do: 'restore'; readonly what: Reference }
   | { readonly do: 'storeFails'; readonly times: number }
@@ -136,6 +141,7 @@ export const targetLists = {
 interface Process {
   readonly traffic: Traffic;
   readonly withdrawals: Withdrawals;
+  readonly orphans: Orphans;
   readonly precedence: Precedence;
   /** A pass over the key is in flight. */
   isPassing: boolean;
@@ -149,6 +155,8 @@ export class Storm {
   readonly #tampered = new Set<string>();
   readonly #foreign = new Map<string, string>();
   readonly #broken = new Set<string>();
+  /** See {@link Snapshot.byForce}. */
+  readonly #byForce = new Set<string>();
   /** As JSON, so that each stands once. */
   readonly #overlaps = new Set<string>();
   #judged: string | undefined;
@@ -243,7 +251,9 @@ export class Storm {
 
   async sweep(): Promise<void> {
     if (this.#life.dead) await this.#start(undefined);
-    const sweeping = this.#process.withdrawals.sweep().catch((error: unknown) => {
+    const { orphans, withdrawals } = this.#process;
+    const deps = this.#mortalDeps();
+    const sweeping = Promise.all([orphans.sweep(deps), withdrawals.sweep()]).catch((error: unknown) => {
       if ((error as Error).name !== 'Failure') throw error;
     });
     await this.#followed(sweeping, this.#life);
@@ -412,8 +422,11 @@ export class Storm {
       case 'delete':
         if (key?.metadata.deletionTimestamp === undefined && key !== undefined) world.resources.delete('ApiKey', world.name);
         return;
+      case 'strip':
+        if (key !== undefined) this.#strip(key);
+        return;
       case 'create':
-        if (key === undefined) world.createKey();
+        if (key === undefined) this.#create(happening.as);
         return;
       case 'remove':
         if (this.#exists(happening.what)) this.#remove(happening.what);
@@ -428,6 +441,21 @@ export class Storm {
           world.createDestination(`${firstVaultUid}-${this.#restores}`);
         }
     }
+  }
+
+  #strip({ metadata }: ApiKey): void {
+    const { resources, name } = this.world;
+    this.#byForce.add(metadata.uid);
+    resources.update('ApiKey', name, (found) => ({ ...found, metadata: { ...found.metadata, finalizers: [] } }));
+    resources.delete('ApiKey', name);
+  }
+
+  #create(as: 'revoked' | 'suspended' | undefined): void {
+    const created = this.world.createKey({
+      ...(as === 'revoked' ? { revoked: { reason: 'KeyCompromise' } } : {}),
+      ...(as === 'suspended' ? { suspend: true } : {}),
+    });
+    if (this.#byForce.size > 0) this.#byForce.add(created.metadata.uid);
   }
 
   /** The name of the key says whether the edit may ever apply: only one that is valid, and that the policy judged. */
@@ -515,12 +543,14 @@ export class Storm {
     const key = this.world.key();
     if (key === undefined || askedBy(key.metadata) !== this.#safeFor) return [];
     const { keys, versions } = this.world.store.database.rows;
-    const { uid, deletionTimestamp } = key.metadata;
-    const isAlive = versions.some((one) => one.apiKeyUid === uid && one.state !== 'ended');
+    const { deletionTimestamp } = key.metadata;
+    // Of earlier ApiKeys too: one that takes their name answers for them.
+    const isAlive = versions.some((one) => one.state !== 'ended');
+    const kept = [...keys.values()].filter(({ released }) => !released);
     const isOver = deletionTimestamp !== undefined || key.spec.revoked !== undefined;
     return [
       ...(isOver && isAlive ? ['a version lives after the safety pass over its end'] : []),
-      ...(!isOver && key.spec.suspend && !isSuspended(keys.get(uid)) ? ['a suspension was undone'] : []),
+      ...(!isOver && key.spec.suspend && !kept.every(isSuspended) ? ['a suspension was undone'] : []),
     ];
   }
 
@@ -529,6 +559,7 @@ export class Storm {
     this.#noteOverlap();
     const { keys, versions, deliveries, audit, feed } = world.store.database.rows;
     const key = world.key();
+    if (key?.metadata.finalizers?.includes(finalizer) === true) this.#byForce.delete(key.metadata.uid);
     return {
       now: world.clock.now(),
       resources: key === undefined ? [] : [key],
@@ -542,6 +573,7 @@ export class Storm {
         })),
       places: [...this.#placesOf('vault'), ...this.#placesOf('secret')],
       tampered: this.#tampered,
+      byForce: this.#byForce,
       foreign: this.#foreign,
       texts: JSON.stringify([[...keys], versions, deliveries, audit, feed, key, world.resources.events]),
       matches: (version: Version, value: string) => world.peppers.matches(version, new Plaintext(value)) === true,
@@ -607,7 +639,7 @@ export class Storm {
     const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4 });
     const deps = this.#mortalDeps();
     const withdrawals = new Withdrawals({ ...deps, destinations: traffic.guard(deps.destinations) });
-    return { traffic, withdrawals, precedence: new Precedence(), isPassing: false };
+    return { traffic, withdrawals, orphans: new Orphans(), precedence: new Precedence(), isPassing: false };
   }
 
   async #storeAnswers(): Promise<boolean> {
@@ -627,8 +659,8 @@ function atItsPlace(row: Delivery): Delivery {
 }
 
 /** By the settings that apply, or by those that are proposed; what is revoked for good, or is no key, needs neither. */
-function isSuspended(key: KeyRow | undefined): boolean {
-  return key?.revokedReason !== undefined || key?.settings.suspended !== false || key.proposed?.suspended === true;
+function isSuspended(key: KeyRow): boolean {
+  return key.revokedReason !== undefined || key.settings.suspended || key.proposed?.suspended === true;
 }
 
 /** What a dead process began has come to its end. */

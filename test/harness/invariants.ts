@@ -38,6 +38,11 @@ export interface Snapshot {
   readonly places: readonly Place[];
   /** Locations (see {@link formatLocation}) whose value people changed, until it was seen right again. */
   readonly tampered: ReadonlySet<string>;
+  /**
+   * Uids of ApiKeys whose finalizer was taken by force, or that took the name of such a one, until they are seen with a finalizer:
+   * what they leave behind is an orphan.
+   */
+  readonly byForce?: ReadonlySet<string>;
   /** Locations with a value that is not ours, and its content when it was put there. */
   readonly foreign: ReadonlyMap<string, string>;
   /** What must not hold a plaintext: rows, statuses, events, errors, logs. */
@@ -86,7 +91,7 @@ function twoLive(s: Snapshot, key: KeptKey): readonly string[] {
 }
 
 function finalizerStays(s: Snapshot, key: KeptKey): readonly string[] {
-  if (liveOf(s, key).length === 0) return [];
+  if (liveOf(s, key).length === 0 || s.byForce?.has(key.ref.uid) === true) return [];
   const held = s.resources.some(
     ({ metadata }) => metadata.uid === key.ref.uid && metadata.finalizers?.includes(finalizer) === true,
   );

@@ -409,7 +409,7 @@ describe('migrations', () => {
     expect(await migrate(address.href)).toMatchObject({ from: 1, to: programSchemaVersion });
     await session((client) => client.query(insertAudit, [request.ref.uid]), address.href);
     const store = open({ url: address.href });
-    expect((await store.listKeys()).map((ref) => ref.uid)).toEqual([request.ref.uid]);
+    expect((await store.listKeys()).map(({ ref }) => ref.uid)).toEqual([request.ref.uid]);
     expect(await store.readAudit({ apiKeyUid: request.ref.uid }, 10)).toMatchObject([{ action: 'old' }]);
     await store.takeFence();
     expect(await store.saveOwner(ownerRow(), testStart)).toBe('done');

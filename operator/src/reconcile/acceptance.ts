@@ -1,7 +1,7 @@
 import type { ApiKey } from '../api/kinds.ts';
 import { annotations } from '../api/meta.ts';
 import { formatInstant, parseInstant, type Instant } from '../domain/time.ts';
-import type { Acceptance } from '../store/port.ts';
+import { neverAccepted, type Acceptance } from '../store/port.ts';
 import type { Observed } from './observed.ts';
 import { longestCompromisedRequest, longestRotateRequest, rememberedForm } from './rotation/requests.ts';
 
@@ -47,7 +47,8 @@ export function acceptanceOf(o: Observed): AcceptanceState {
   // Needed also to carry an acceptance over into this period: the resource may have changed after the read and before the period
   // began.
   if (!o.admissionChecked) return isUnchanged ? { kind: 'accepted', acceptance: known } : { kind: 'unchecked' };
-  const wasJudged = known === undefined ? isNewer(o, admission.since) : known.period === admission.period;
+  const isFirst = known === undefined || known.period === neverAccepted.period;
+  const wasJudged = isFirst ? isNewer(o, admission.since) : known.period === admission.period;
   if (wasJudged) return { kind: 'accepted', acceptance };
   const confirm = o.confirmations.get(admission.period);
   const said = resource.metadata.annotations?.[annotations.confirm];
@@ -59,7 +60,7 @@ export function acceptanceOf(o: Observed): AcceptanceState {
 /** Created after the period began, or observed by an older program that kept no acceptances. */
 function isNewer({ resource, store }: Observed, since: Instant): boolean {
   const { creationTimestamp, generation } = resource.metadata;
-  if (store.key !== undefined) return resource.status?.observedGeneration === generation;
+  if (store.key !== undefined && store.key.accepted === undefined) return resource.status?.observedGeneration === generation;
   const created = parseInstant(creationTimestamp ?? '');
   // The API server writes whole seconds: a creation in the same second as the begin of the period may have come before it.
   return created !== undefined && created > Math.floor(since / 1_000) * 1_000;

@@ -4,7 +4,7 @@ import type { Location } from '../domain/key.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Delivery, EndedReason, MintCause, Version } from '../domain/version.ts';
 import type { Workload } from '../resources/port.ts';
-import type { AppliedSettings, HandledRequests, VersionEnd, VersionExpiry } from '../store/port.ts';
+import type { AppliedSettings, HandledRequests, KeySettings, VersionEnd, VersionExpiry } from '../store/port.ts';
 import type { Blocker, OpenTarget } from './observed.ts';
 
 /** A target and what was seen there: the condition of the write. */
@@ -22,6 +22,8 @@ export type Action =
   | { readonly kind: 'revokeAll'; readonly revokedReason?: string; readonly detail: string }
   /** Check whether the admission policy is in force now, after the read of the resource. */
   | { readonly kind: 'checkAdmission' }
+  /** Take over the rows of an earlier ApiKey of this name; these settings only narrow them until they are accepted. */
+  | { readonly kind: 'takeOver'; readonly proposed: KeySettings }
   | { readonly kind: 'saveSettings'; readonly applied: AppliedSettings }
   | {
       readonly kind: 'endVersions';
@@ -50,8 +52,6 @@ export type Action =
       readonly lostKeyIds: readonly string[];
       /** Only for the first version of a resource: later ones find it in the store. */
       readonly applied: AppliedSettings;
-      /** The store knows no row of this uid: rows of an earlier resource of this name are taken over first. */
-      readonly first: boolean;
       /** As for `copy`. */
       readonly publish: boolean;
       /** Requests that this mint answers, recorded with it. */

@@ -216,7 +216,7 @@ export class Controller {
       }
       const isNews = changed && !event.initial;
       if (isNews) this.#changed.add(key);
-      if (type !== 'delete' && this.#safety.hear(key, metadata)) {
+      if (type !== 'delete' && this.#safety.hear(key, metadata, event.initial)) {
         // Also for changes that a new list shows after the watch broke. A full pass follows.
         this.#changed.add(key);
         return;
@@ -265,7 +265,10 @@ export class Controller {
   /** A failure outside the pass (the API server does not answer) is tried again like one inside it. */
   async #attempt(key: string, worker: Worker): Promise<Next> {
     try {
-      return await this.#handle(key, worker);
+      const next = await this.#handle(key, worker);
+      // It was let in, and did not come to its end: the next pass goes on whatever back-off the status tells.
+      if (next.kind === 'conflict') this.#changed.add(key);
+      return next;
     } catch (error) {
       const { clock, log, random } = this.#deps;
       if (error instanceof Crowded) {
@@ -273,7 +276,10 @@ export class Controller {
         return { kind: 'at', at: clock.now() + parkedForMs };
       }
       if (!(error instanceof Failure)) throw error;
-      if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
+      if (error.reason === 'ConflictRetry') {
+        this.#changed.add(key);
+        return { kind: 'conflict' };
+      }
       log.warn('pass not finished', { apiKey: key, failure: error.kind, reason: error.reason, message: error.message });
       this.#changed.add(key);
       return { kind: 'at', at: retryAt(error, 0, clock.now(), (random(1)[0] ?? 0) / 256) };
@@ -380,14 +386,27 @@ export class Controller {
         if (signal.aborted) await clock.sleep(sweepSoonMs, stop);
         if (stop.aborted) return;
         this.#hurry = new AbortController();
-        await this.#orphans.sweep(this.#deps);
-        void this.#withdrawals.sweep().catch((error: unknown) => {
-          this.#noteSweepFault(error);
-        });
+        // Neither waits for the other: one needs the API server, the other a destination.
+        this.#inBackground(this.#sweepOrphans());
+        this.#inBackground(this.#withdrawals.sweep());
       } catch (error) {
         this.#noteSweepFault(error);
       }
     }
+  }
+
+  async #sweepOrphans(): Promise<void> {
+    const ended = await this.#orphans.sweep(this.#deps, (uid) => {
+      this.wakeUid(uid);
+    });
+    // What they leave behind is to be emptied now.
+    if (ended > 0) this.#hurry.abort();
+  }
+
+  #inBackground(sweep: Promise<unknown>): void {
+    void sweep.catch((error: unknown) => {
+      this.#noteSweepFault(error);
+    });
   }
 
   #noteSweepFault(error: unknown): void {

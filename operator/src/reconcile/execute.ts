@@ -55,6 +55,8 @@ export async function execute(
       await store.revokeAll(uid, { actor: storeActor, detail, requestedBy, ...closing }, o.now);
       return nothingSeen;
     }
+    case 'takeOver':
+      return done(await store.takeOver(o.ref, action.proposed, o.now));
     case 'saveSettings':
       return done(await store.saveSettings(uid, action.applied, o.now, requestedBy));
     case 'endVersions':
@@ -132,7 +134,6 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
     issuedAt: o.now,
     ...(action.expiresAt === undefined ? {} : { expiresAt: action.expiresAt }),
   };
-  if (action.first) await deps.store.takeOver(o.ref, action.applied, o.now);
   const targets = action.targets.map(({ name, location }) => ({ targetName: name, location }));
   const { applied, lostKeyIds, handled } = action;
   const outcome = await deps.store.mint({

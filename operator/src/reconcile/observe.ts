@@ -38,7 +38,7 @@ export async function observe(
   { sights, workloads, compare, namespace: live, admission: checked }: PassFacts,
 ): Promise<Observed> {
   const ref = refOf(resource);
-  const store = await deps.store.readKey(ref.uid);
+  const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
   const admissionChecked = checked !== undefined;
   const { resources } = deps;

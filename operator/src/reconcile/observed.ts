@@ -149,6 +149,8 @@ export function isForReaders(o: Observed, version: Pick<Version, 'state'>): bool
 /** The key is bound to an owner that was deleted; another one has its name. */
 export function isOwnerReplaced(o: Observed): boolean {
   const bound = o.store.boundOwnerUid;
+  // What was bound for an earlier ApiKey does not bind this one.
+  if (o.store.inherited === true) return false;
   return o.owner !== undefined && bound !== undefined && bound !== o.owner.metadata.uid;
 }
 

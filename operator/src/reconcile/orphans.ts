@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Failure } from '../domain/failure.ts';
-import { formatRef, type ApiKeyRef } from '../domain/key.ts';
+import { formatRef } from '../domain/key.ts';
+import { reasons } from '../domain/reason.ts';
 import { formatInstant, type Instant } from '../domain/time.ts';
-import type { MissingKey } from '../store/port.ts';
+import { neverAccepted, type ListedKey, type MissingKey, type MissingLook } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /**
@@ -30,30 +31,50 @@ export function digestOf(missing: readonly MissingKey[]): string {
 
 /**
  * Ends the keys whose resource is gone without a deletion that we saw: a finalizer removed by force, a restored cluster. It does
- * not act at once: the list must lack the uid, and two live reads must find nothing. The store keeps the time of the first read,
- * so a restart or another leader continues the count; a failed read neither counts nor resets it. If many are missing together,
- * they are held, reported, and revoked only after a confirmation (`keywright orphans`).
+ * not act at once: the list must lack the uid, and two live reads must find nothing of it. The store keeps the time of the first
+ * read, so a restart or another leader continues the count; a failed read neither counts nor resets it. If many are missing
+ * together, they are held, reported, and revoked only after a confirmation (`keywright orphans`).
+ *
+ * An ApiKey that takes the rows of a missing one over ends the count when it is accepted, and not before: else anybody who can
+ * create an ApiKey of its name without our verbs could keep the old value alive.
  */
 export class Orphans {
   #told: { readonly digest: string; readonly at: Instant } | undefined;
+  #sweeping = false;
 
-  /** One pass; returns how many keys were ended. Their locations are emptied by the sweeper of withdrawals. */
-  async sweep(deps: Dependencies): Promise<number> {
+  /**
+   * One pass; returns how many keys were ended. Their locations are emptied by the sweeper of withdrawals. Does nothing while an
+   * earlier sweep goes on. `onEnded` is called for an ApiKey that is still there.
+   */
+  async sweep(deps: Dependencies, onEnded: (uid: string) => void = () => {}): Promise<number> {
+    if (this.#sweeping) return 0;
+    this.#sweeping = true;
+    try {
+      return await this.#sweep(deps, onEnded);
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  async #sweep(deps: Dependencies, onEnded: (uid: string) => void): Promise<number> {
     const kept = await deps.store.listKeys();
-    const listed = new Set(deps.resources.list('ApiKey').map((metadata) => metadata.uid));
-    const look = await lookFor(
-      deps,
-      kept.filter((ref) => !listed.has(ref.uid)),
-    );
+    const look = await lookFor(deps, kept);
     const now = deps.clock.now();
-    const missing = await deps.store.noteMissing(look, now);
+    const isClockRight = deps.clockIsRight();
+    if (!isClockRight) deps.log.warn('sweep put off', { reason: 'ClockWrong', message: reasons.ClockWrong });
+    const missing = isClockRight ? await deps.store.noteMissing(look, now) : await knownMissing(deps, look);
     const held = heldBack(missing, kept.length);
     const heldSince = held.length === 0 ? undefined : Math.min(...held.map(({ since }) => since));
     deps.metrics.missing({ waiting: missing.length - held.length, held: held.length, heldSince });
     this.#tell(deps, held, kept.length, now);
     const afterMs = deps.orphanAfterMs ?? goneAfterMs;
-    const gone = missing.filter((one) => one.confirmedBy !== undefined || (held.length === 0 && now - one.since >= afterMs));
-    for (const one of gone) await end(deps, one);
+    // By a wrong clock no time is over; what somebody confirmed needs none.
+    const isOver = ({ since }: MissingKey): boolean => isClockRight && held.length === 0 && now - since >= afterMs;
+    const gone = missing.filter((one) => one.confirmedBy !== undefined || isOver(one));
+    for (const one of gone) {
+      if (!look.unaccepted.includes(one.ref.uid)) await end(deps, one);
+      else if (await endInherited(deps, one)) onEnded(one.ref.uid);
+    }
     return gone.length;
   }
 
@@ -66,14 +87,14 @@ export class Orphans {
     const most = `${held.length} of ${total} keys`;
     deps.log.error('too many keys without a resource: nothing is revoked', {
       count: held.length,
-      message: `${most} lack their ApiKey; they go on working until the ApiKeys are there again, or "keywright orphans" confirms that they are gone`,
+      message: `${most} lack their ApiKey; they go on working until the ApiKeys are there again and accepted, or "keywright orphans" confirms that they are gone`,
     });
     for (const [namespace, keys] of byNamespace(held)) {
       const [first] = keys;
       if (first === undefined) continue;
       const names = keys.slice(0, namesTold).map(({ ref }) => ref.name);
       const rest = keys.length > names.length ? ` and ${keys.length - names.length} more` : '';
-      const message = `gone without a deletion since ${formatInstant(first.since)}: ${names.join(', ')}${rest}. As ${most} are, nothing is revoked and the keys go on working until the ApiKeys are applied again, or "keywright orphans" confirms that they are gone.`;
+      const message = `gone without a deletion since ${formatInstant(first.since)}: ${names.join(', ')}${rest}. As ${most} are, nothing is revoked and the keys go on working until the ApiKeys are applied again and accepted, or "keywright orphans" confirms that they are gone.`;
       const metadata = { namespace, name: first.ref.name, uid: first.ref.uid, resourceVersion: '' };
       deps.resources.recordEvent('ApiKey', metadata, { type: 'Warning', reason: 'OrphansHeld', message });
     }
@@ -87,22 +108,43 @@ function byNamespace(missing: readonly MissingKey[]): ReadonlyMap<string, readon
   );
 }
 
-/** The keys whose name no live read finds. (A resource with the name and another uid takes the key over by itself.) */
-async function lookFor(
-  { resources }: Dependencies,
-  unlisted: readonly ApiKeyRef[],
-): Promise<{ readonly missing: readonly string[]; readonly unsure: readonly string[] }> {
-  const missing: string[] = [];
-  const unsure: string[] = [];
-  for (const { namespace, name, uid } of unlisted) {
+/** What one look found, and which of the missing have a resource that was not accepted. */
+interface Look extends MissingLook {
+  readonly unaccepted: readonly string[];
+}
+
+/** A resource of the same name and another uid does not stand for the key: its first pass takes the rows over, date included. */
+async function lookFor({ resources }: Dependencies, kept: readonly ListedKey[]): Promise<Look> {
+  const listed = new Set(resources.list('ApiKey').map(({ uid }) => uid));
+  const [gone, unsure, unaccepted]: [string[], string[], string[]] = [[], [], []];
+  for (const key of kept) {
+    const { uid } = key.ref;
     try {
-      if ((await resources.readLive('ApiKey', { namespace, name })) === undefined) missing.push(uid);
+      const isThere = listed.has(uid) || (await resources.readLive('ApiKey', key.ref))?.metadata.uid === uid;
+      if (!isThere) gone.push(uid);
+      else if (key.unaccepted) unaccepted.push(uid);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       unsure.push(uid);
     }
   }
-  return { missing, unsure };
+  return { missing: [...gone, ...unaccepted], unsure, unaccepted };
+}
+
+/** What earlier looks recorded of those that this one misses. */
+async function knownMissing({ store }: Dependencies, { missing }: MissingLook): Promise<readonly MissingKey[]> {
+  return (await store.listMissing()).filter(({ ref }) => missing.includes(ref.uid));
+}
+
+/** Ends what an ApiKey took over that was not accepted until now. It may have been accepted meanwhile. */
+async function endInherited(deps: Dependencies, { ref }: MissingKey): Promise<boolean> {
+  const { key, versions } = await deps.store.readKey(ref.uid);
+  if (key?.accepted?.period !== neverAccepted.period) return false;
+  deps.assertLeading();
+  const keyIds = versions.map(({ keyId }) => keyId);
+  await deps.store.endVersions(ref.uid, keyIds, 'revoked', deps.clock.now());
+  deps.log.warn('revoked what an ApiKey took over that is not accepted', { apiKey: formatRef(ref) });
+  return true;
 }
 
 async function end(deps: Dependencies, { ref, confirmedBy }: MissingKey): Promise<void> {

@@ -5,7 +5,7 @@ import { holdingAt, openTargets, type Blocker, type Observed } from './observed.
 import { firstStuck } from './rules/minting.ts';
 import { isBehind, isPaced } from './rules/places.ts';
 import { progressRules } from './rules/progress.ts';
-import { safetyRules } from './rules/safety.ts';
+import { endsDue, safetyRules } from './rules/safety.ts';
 import { nextInstant, stalledRetryMs, waitingMs } from './wake.ts';
 
 /** A rule and its name. */
@@ -23,10 +23,10 @@ export const urgentRules: readonly Rule[] = Object.entries(untilTheStore);
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for
  * no reference, permission or valid spec. Pure: the same observation gives the same plan. Tests and {@link urgentRules} leave rules out.
  *
- * Safety: deletion → revoked → compromised → requests → revokedBefore → settings → expiryEdited → retirementDue → retirement →
+ * Safety: takeOver → deletion → revoked → compromised → requests → revokedBefore → settings → expiryEdited → retirementDue → retirement →
  * withdrawals.
- * Progress: paused → namespaceTerminating → finalizing → acceptance → references → validity → ownerBinding → expiryLater → pendingEpoch →
- * nothingLive → compromisedNewest → drift → envelope → rotation → rollouts → steady.
+ * Progress: finalizing → paused → namespaceTerminating → acceptance → references → validity → ownerBinding → expiryLater → pendingEpoch →
+ * nothingLive → compromisedNewest → ownVersion → drift → envelope → rotation → rollouts → steady.
  */
 export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
   for (const [rule, decide] of rules) {
@@ -37,11 +37,13 @@ export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
   return obstacle === undefined ? rest(o, 'steady', undefined) : conclude(o, 'steady', { kind: 'hold', blocker: obstacle });
 }
 
+const clockWrong: Blocker = { kind: 'waiting', reason: 'ClockWrong', message: reasons.ClockWrong };
+
 function conclude(o: Observed, rule: string, decision: Decision): Plan {
   if (decision.kind === 'hold') return rest(o, rule, decision.blocker);
   const { action } = decision;
   if (o.clockWrong !== true || !needsRightClock(action)) return { rule, action };
-  return rest(o, rule, { kind: 'waiting', reason: 'ClockWrong', message: reasons.ClockWrong });
+  return rest(o, rule, clockWrong);
 }
 
 /** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */
@@ -52,7 +54,7 @@ function rest(o: Observed, rule: string, blocker: Blocker | undefined): Plan {
   return { rule, ...(blocker === undefined ? {} : { blocker }), ...(wakeAt === undefined ? {} : { wakeAt }) };
 }
 
-/** What keeps a destination from holding the current version, when everything that could be done is done. */
+/** What is left when everything that could be done is done: mostly what keeps a destination from holding the current version. */
 function obstacleOf(o: Observed): Blocker | undefined {
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
   if (blocked !== undefined) return blocked;
@@ -73,7 +75,7 @@ function obstacleOf(o: Observed): Blocker | undefined {
         message: `${target.name}: ${holding.failure.message}`,
       };
   }
-  return undefined;
+  return o.clockWrong === true && endsDue(o) !== undefined ? clockWrong : undefined;
 }
 
 function earliest(...instants: readonly (Instant | undefined)[]): Instant | undefined {

@@ -101,6 +101,7 @@ async function runSteps(
   for (let step = 0; step < maxSteps; step += 1) {
     const observed = await observe(deps, resource, { sights, workloads, compare, namespace, admission });
     if (last !== undefined) told.push(...tell(deps, first, storyOf({ ...last, after: observed })));
+    last = undefined;
     const decided = plan(observed);
     const { action } = decided;
     if (action === undefined) return { observed, decided, told };

@@ -47,13 +47,14 @@ export class SafetyLane {
 
   /**
    * Takes a watch event of an ApiKey. Returns whether the ApiKey asks for something other than before: then a safety pass is
-   * queued. An ApiKey that is new here needs none: it has nothing yet to take away, or the first full pass finds it.
+   * queued. A new one may have taken the name of an ApiKey whose versions still live. Of those that the first list shows
+   * (`initial`) that is left to the first full pass.
    */
-  hear(key: string, metadata: ObjectMeta): boolean {
+  hear(key: string, metadata: ObjectMeta, initial: boolean): boolean {
     const before = this.#heard.get(key);
     const asks = askedBy(metadata);
     this.#heard.set(key, asks);
-    if (before === undefined || before === asks) return false;
+    if (before === asks || (before === undefined && initial)) return false;
     this.#queue.add(key);
     return true;
   }
@@ -107,7 +108,8 @@ export class SafetyLane {
       if (resource !== undefined) {
         reading.note(resource.metadata);
         const told = await reading.act(() => reconcileSafety({ ...dependencies, store }, resource));
-        if (told.length > 0) this.#told.set(key, [...this.toldOf(key), ...told]);
+        // Unless the ApiKey is gone meanwhile: nothing would ever forget it.
+        if (told.length > 0 && this.#heard.has(key)) this.#told.set(key, [...this.toldOf(key), ...told]);
       }
       return { kind: 'awaitChange' };
     } catch (error) {

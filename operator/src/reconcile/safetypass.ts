@@ -15,7 +15,7 @@ import { plan, urgentRules } from './plan.ts';
 const maxSteps = 20;
 
 /** The steps that take effect in the store alone. */
-const inStoreOnly = ['revokeAll', 'endVersions', 'saveSettings', 'saveHandled', 'setExpiry'] as const;
+const inStoreOnly = ['takeOver', 'revokeAll', 'endVersions', 'saveSettings', 'saveHandled', 'setExpiry'] as const;
 
 /**
  * Writes to the store what an ApiKey, just read live, takes away: it revokes, suspends or narrows the key, or ends versions

@@ -55,6 +55,12 @@ export interface Acceptance {
   readonly period: string;
 }
 
+/**
+ * The acceptance of an ApiKey that took the rows of an earlier one over and was not accepted itself yet: it equals that of no
+ * state and of no period.
+ */
+export const neverAccepted: Acceptance = { generation: -1, requests: '', period: '' };
+
 /** The settings that decide verdicts about an ApiKey. Both `settings` and `proposed` must allow a request. */
 export interface AppliedSettings {
   /** The last settings that were accepted, valid and permitted together. */
@@ -63,7 +69,7 @@ export interface AppliedSettings {
   readonly proposed?: KeySettings;
   /** The namespace, the catalog or the owner has changed and no longer allows `settings`: every request is denied. */
   readonly notPermitted?: true;
-  /** Absent = written by an older program that kept no acceptances. */
+  /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */
   readonly accepted?: Acceptance;
 }
 
@@ -102,6 +108,10 @@ export interface KeyState {
   readonly key: KeyRow | undefined;
   /** All versions that are not ended. */
   readonly versions: readonly Version[];
+  /** The uid of an earlier ApiKey that still has this name: {@link Store.takeOver} comes first. */
+  readonly predecessor?: string;
+  /** The newest version was minted for an earlier ApiKey of this name, and so it is limited to that one's settings. */
+  readonly inherited?: true;
   /** The owner that the newest version is bound to, ended ones included; absent before the first mint. */
   readonly boundOwnerUid?: string;
   /** 0 before the first mint. */
@@ -110,7 +120,7 @@ export interface KeyState {
   readonly attemptsOfHighestEpoch: number;
   /** Newest first, at most 16. */
   readonly revokedKeyIds: readonly string[];
-  /** Of the versions that have ended the newest, if any: what to say when nothing is live. */
+  /** Of the versions that were minted for this ApiKey and have ended, the newest: what to say when nothing is live. */
   readonly lastEnded?: { readonly keyId: string; readonly reason: EndedReason; readonly at: Instant };
   /**
    * The version that ended by compromise and for which none was minted since: the next mint answers it. `newest` = it was the
@@ -219,9 +229,16 @@ export interface RevocationCause {
 /** The result of a revocation without the operator. */
 export type RevocationOutcome = 'revoked' | 'already' | 'unknown';
 
+/** One key that is not released. */
+export interface ListedKey {
+  readonly ref: ApiKeyRef;
+  /** It has live versions of an earlier ApiKey, and was not accepted itself yet. */
+  readonly unaccepted: boolean;
+}
+
 /** Uids of ApiKeys, as one look for their resources found them. */
 export interface MissingLook {
-  /** No resource of their name exists. */
+  /** No resource of their uid exists, or it is {@link ListedKey.unaccepted}. */
   readonly missing: readonly string[];
   /** The API server did not say. */
   readonly unsure: readonly string[];
@@ -343,9 +360,10 @@ export interface Store {
    */
   surveyPrimary(): Promise<PrimarySurvey>;
 
-  readKey(uid: string): Promise<KeyState>;
-  /** Uids of all keys that are not released: for resyncs and sweeps. */
-  listKeys(): Promise<readonly ApiKeyRef[]>;
+  /** Looks for a {@link KeyState.predecessor} only if `name` is given. */
+  readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState>;
+  /** All keys that are not released: for resyncs and sweeps. */
+  listKeys(): Promise<readonly ListedKey[]>;
   /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
   listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
   /**
@@ -433,12 +451,14 @@ export interface Store {
   /** → gone: the location is empty, or not ours any more. */
   finishWithdrawal(uid: string, deliveryId: string, now: Instant): Promise<Transition>;
   /**
-   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction, with its own
-   * settings; versions that have not ended stay limited by the old settings, see {@link KeyRecord.ceilings}. Until then, mint
-   * gives `already`. Call it when {@link readKey} knows no such key; `already` = there is nothing to take over. A location that a
-   * released ApiKey of the same name left behind needs no take-over: claiming it is enough.
+   * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. It gives no
+   * right: the old settings stay in effect, the new ones are `proposed`, and {@link neverAccepted} is the acceptance. The old
+   * settings limit the old versions for good, see {@link KeyRecord.ceilings}; those of a resource that was never accepted do not,
+   * because no version was minted under them. The date of {@link noteMissing} moves along. Until then, mint gives `already`. Call it
+   * when {@link readKey} tells of a predecessor; `already` = there is nothing to take over. A location that a released ApiKey of the
+   * same name left behind needs no take-over: claiming it is enough.
    */
-  takeOver(ref: ApiKeyRef, applied: AppliedSettings, now: Instant): Promise<Transition>;
+  takeOver(ref: ApiKeyRef, proposed: KeySettings, now: Instant): Promise<Transition>;
   /**
    * The resource is gone: its row leaves the names in use, its key ids are unknown from now on, and what is still `live` of
    * its deliveries is withdrawing. Refuses (`already`) while a version is not ended.

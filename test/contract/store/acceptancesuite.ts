@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
+import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
+import { neverAccepted } from '../../../operator/src/store/port.ts';
 import type { AppliedSettings, KeySettings, Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef } from '../../builders/mintrequest.ts';
 import type { StoreDatabase } from './suite.ts';
@@ -81,27 +83,107 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await appliedOf(ref.uid)).toMatchObject({ settings: narrow });
     });
 
-    test('holds versions that a new ApiKey takes over to what applied before, and its own only to itself', async () => {
-      const old = await minted();
-      await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...old.settings, suspended: true } }, later);
-      const next = uniqueRef(old.ref.name);
-      expect(await store.takeOver(next, { settings: wider, accepted }, later)).toBe('done');
-      const record = await store.findByKeyId(old.keyId);
-      expect(record?.key).toEqual({ ref: next, settings: wider, accepted });
-      expect(record?.ceilings).toEqual([old.settings, { ...old.settings, suspended: true }]);
-      const fresh = await minted(next, 2);
-      expect((await store.findByKeyId(fresh.keyId))?.ceilings).toBeUndefined();
-    });
+    describe('a take-over', () => {
+      test('gives no right: what applied goes on, the new settings are proposed, and nothing is accepted', async () => {
+        const old = await minted();
+        await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: wider, notPermitted: true, accepted }, later);
+        const next = uniqueRef(old.ref.name);
+        const narrow = { ...wider, suspended: true };
+        expect(await store.takeOver(next, narrow, later)).toBe('done');
+        expect(await appliedOf(next.uid)).toEqual({
+          ...{ ref: next, settings: old.settings, proposed: narrow, notPermitted: true, accepted: neverAccepted },
+        });
+        const states = [{ uid: next.uid, generation: accepted.generation, requests: accepted.requests }];
+        expect(await store.carryAcceptances('second', states, later)).toBe(0);
+      });
 
-    test('adds a ceiling with each take-over, and one that allows nothing where nothing was permitted', async () => {
-      const old = await minted();
-      const [second, third] = [uniqueRef(old.ref.name), uniqueRef(old.ref.name)];
-      await store.takeOver(second, { settings: wider }, later);
-      await store.saveSettings(second.uid, { settings: wider, notPermitted: true }, later);
-      await store.takeOver(third, { settings: wider }, later);
-      const record = await store.findByKeyId(old.keyId);
-      expect(record?.ceilings).toEqual([old.settings, { ...wider, suspended: true }]);
-      expect(record?.key.notPermitted).toBeUndefined();
+      test('holds the old versions to what applied before, and those of the new ApiKey only to itself', async () => {
+        const old = await minted();
+        await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...old.settings, suspended: true } }, later);
+        const next = uniqueRef(old.ref.name);
+        await store.takeOver(next, wider, later);
+        await store.saveSettings(next.uid, { settings: wider, accepted }, later);
+        const record = await store.findByKeyId(old.keyId);
+        expect(record?.key).toEqual({ ref: next, settings: wider, accepted });
+        expect(record?.ceilings).toEqual([old.settings, { ...old.settings, suspended: true }]);
+        const fresh = await minted(next, 2);
+        expect((await store.findByKeyId(fresh.keyId))?.ceilings).toBeUndefined();
+      });
+
+      test('adds the ceilings of each ApiKey that was accepted, once, and one that allows nothing where nothing was permitted', async () => {
+        const old = await minted();
+        const [second, third, fourth, fifth] = [0, 1, 2, 3].map(() => uniqueRef(old.ref.name)) as [
+          ...[ApiKeyRef, ApiKeyRef, ApiKeyRef, ApiKeyRef],
+        ];
+        await store.takeOver(second, wider, later);
+        await store.saveSettings(second.uid, { settings: wider, accepted, notPermitted: true }, later);
+        await store.takeOver(third, { ...wider, suspended: true }, later);
+        // The third one goes before anybody accepts it.
+        await store.takeOver(fourth, old.settings, later);
+        await store.saveSettings(fourth.uid, { settings: old.settings, accepted }, later);
+        await store.takeOver(fifth, wider, later);
+        const record = await store.findByKeyId(old.keyId);
+        expect(record?.ceilings).toEqual([old.settings, { ...wider, suspended: true }]);
+        expect(record?.key.notPermitted).toBeUndefined();
+        expect((await store.readKey(fifth.uid)).versions).toMatchObject([{ keyId: old.keyId, apiKeyUid: fifth.uid }]);
+      });
+
+      test('is to come for a uid without a row while another one has its name', async () => {
+        const old = await minted();
+        const next = uniqueRef(old.ref.name);
+        const ofNext = async () => (await store.readKey(next.uid, next)).predecessor;
+        expect(await ofNext()).toBe(old.ref.uid);
+        expect((await store.readKey(old.ref.uid, old.ref)).predecessor).toBeUndefined();
+        expect((await store.readKey(next.uid)).predecessor).toBeUndefined();
+        await store.takeOver(next, wider, later);
+        expect(await ofNext()).toBeUndefined();
+        await store.revokeAll(next.uid, { actor: 'operator', detail: 'deleted' }, later);
+        await store.releaseKey(next.uid, later);
+        expect(await ofNext()).toBeUndefined();
+        await minted(uniqueRef(old.ref.name));
+        // It was here before: it takes nothing over from a later one.
+        expect(await ofNext()).toBeUndefined();
+      });
+
+      test('leaves what was minted before as inherited until a version of its own is there, ended ones too', async () => {
+        const old = await minted();
+        const next = uniqueRef(old.ref.name);
+        await store.endVersions(old.ref.uid, [old.keyId], 'expired', later);
+        expect(await store.readKey(old.ref.uid)).toMatchObject({ lastEnded: { keyId: old.keyId } });
+        await store.takeOver(next, wider, later);
+        const inherited = await store.readKey(next.uid);
+        expect(inherited).toMatchObject({ inherited: true, highestEpoch: 1 });
+        expect(inherited.lastEnded).toBeUndefined();
+        const fresh = await minted(next, 2);
+        expect((await store.readKey(next.uid)).inherited).toBeUndefined();
+        await store.endVersions(next.uid, [fresh.keyId], 'expired', later);
+        expect((await store.readKey(next.uid)).lastEnded).toMatchObject({ keyId: fresh.keyId });
+      });
+
+      test('is listed as not accepted while it has live versions and nobody has accepted it', async () => {
+        const [old, other] = [await minted(), await minted()];
+        const [next, second] = [uniqueRef(old.ref.name), uniqueRef(other.ref.name)];
+        const listed = async (uid: string) => (await store.listKeys()).find(({ ref }) => ref.uid === uid);
+        expect(await listed(old.ref.uid)).toEqual({ ref: old.ref, unaccepted: false });
+        await store.takeOver(next, wider, later);
+        await store.takeOver(second, wider, later);
+        expect(await listed(next.uid)).toEqual({ ref: next, unaccepted: true });
+        await store.saveSettings(next.uid, { settings: wider, accepted }, later);
+        await store.endVersions(second.uid, [other.keyId], 'revoked', later);
+        expect(await listed(next.uid)).toMatchObject({ unaccepted: false });
+        expect(await listed(second.uid)).toMatchObject({ unaccepted: false });
+      });
+
+      test('takes along since when the earlier one was missing, and who confirmed it', async () => {
+        const old = await minted();
+        const next = uniqueRef(old.ref.name);
+        await store.noteMissing({ missing: [old.ref.uid], unsure: [] }, later);
+        await store.confirmMissing([old.ref.uid], 'cli:ana');
+        await store.takeOver(next, wider, later + hour);
+        const found = { ref: next, since: later, confirmedBy: 'cli:ana' };
+        expect(await store.listMissing()).toEqual([found]);
+        expect(await store.noteMissing({ missing: [next.uid], unsure: [] }, later + hour)).toEqual([found]);
+      });
     });
 
     test('gives the period that runs while the identity is the same, and another one afterwards, also to another leader', async () => {

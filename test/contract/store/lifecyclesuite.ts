@@ -144,7 +144,7 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         const { ref } = await minted({}, true);
         await store.saveHandled(ref.uid, { rotate: 'x' }, later);
         const next = uniqueRef(ref.name);
-        await store.takeOver(next, { settings: keySettings() }, later);
+        await store.takeOver(next, keySettings(), later);
         expect((await read(next.uid)).key?.handled).toEqual({ rotate: 'x' });
         const other = database.open();
         await other.takeFence();
@@ -370,7 +370,7 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
       test('finds the ApiKey under its new uid after a take-over', async () => {
         const { ref, current } = await rotated();
         const next = uniqueRef(ref.name);
-        await store.takeOver(next, { settings: keySettings() }, later);
+        await store.takeOver(next, keySettings(), later);
         expect(await store.revokeDirect(current, { ...leak, close: true })).toBe('revoked');
         expect((await read(next.uid)).key?.revokedReason).toBe('KeyCompromise');
       });

@@ -473,7 +473,7 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
     describe('a resource that goes and comes', () => {
       test('[S2-16] keeps a name in use until every version has ended, and forgets its key ids with it', async () => {
         const { ref, version } = await minted({ targets: [uniqueTarget()] }, true);
-        expect(await store.listKeys()).toContainEqual(ref);
+        expect(await store.listKeys()).toContainEqual({ ref, unaccepted: false });
         expect(await store.releaseKey(ref.uid, later)).toBe('already');
         await store.revokeAll(ref.uid, { actor: 'operator', detail: 'deleted' }, later);
         expect(await revisionsOf(async () => expect(await store.releaseKey(ref.uid, later)).toBe('done'))).toEqual([ref.uid]);
@@ -511,10 +511,11 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const old = await minted({ targets: [uniqueTarget()] }, true);
         const ref = uniqueRef(old.ref.name);
         expect(await store.mint(mintRequest({ ref }))).toBe('already');
-        expect(
-          await revisionsOf(async () => expect(await store.takeOver(ref, { settings: keySettings() }, later)).toBe('done')),
-        ).toEqual([old.ref.uid, ref.uid]);
-        expect(await store.takeOver(ref, { settings: keySettings() }, later)).toBe('already');
+        expect(await revisionsOf(async () => expect(await store.takeOver(ref, keySettings(), later)).toBe('done'))).toEqual([
+          old.ref.uid,
+          ref.uid,
+        ]);
+        expect(await store.takeOver(ref, keySettings(), later)).toBe('already');
         const state = await store.readKey(ref.uid);
         expect(state.key?.ref).toEqual(ref);
         expect(state.versions).toMatchObject([{ apiKeyUid: ref.uid, keyId: old.version.keyId, state: 'active' }]);
@@ -527,7 +528,7 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         const old = await minted({}, true);
         await store.revokeAll(old.ref.uid, { actor: 'operator', revokedReason: 'Superseded', detail: 'spec' }, later);
         const ref = uniqueRef(old.ref.name);
-        await store.takeOver(ref, { settings: keySettings() }, later);
+        await store.takeOver(ref, keySettings(), later);
         await minted({ ref, version: { epoch: 2 } });
       });
     });

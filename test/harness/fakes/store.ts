@@ -29,7 +29,9 @@ import type {
   HeldValue,
   KeyCounts,
   KeyRecord,
+  KeySettings,
   KeyState,
+  ListedKey,
   MintRequest,
   OwnerRow,
   PruneBefore,
@@ -49,8 +51,8 @@ import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deli
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
 import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
 import { prune } from './store/prune.ts';
-import { countKeys, findByKeyId, readAudit, readKey } from './store/reads.ts';
-import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
+import { countKeys, findByKeyId, listKeys, readAudit, readKey } from './store/reads.ts';
+import { Abandon, MemoryDatabase, canonical, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
 import { recordUse, reportReplica, signOffReplica } from './store/use.ts';
 
@@ -149,15 +151,12 @@ export class MemoryStore implements Store {
     return { hosts: 1, answered: 1, superseded: false, ...age };
   }
 
-  async readKey(uid: string): Promise<KeyState> {
-    return await this.#read('readKey', (rows) => readKey(rows, uid));
+  async readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState> {
+    return await this.#read('readKey', (rows) => readKey(rows, uid, name));
   }
 
-  async listKeys(): Promise<readonly ApiKeyRef[]> {
-    return await this.#read('listKeys', ({ keys }) => {
-      const refs = [...keys.values()].filter((key) => !key.released).map((key) => key.ref);
-      return refs.sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
-    });
+  async listKeys(): Promise<readonly ListedKey[]> {
+    return await this.#read('listKeys', listKeys);
   }
 
   async noteMissing({ missing, unsure }: MissingLook, now: Instant): Promise<readonly MissingKey[]> {
@@ -169,9 +168,9 @@ export class MemoryStore implements Store {
   }
 
   async listMissing(): Promise<readonly MissingKey[]> {
-    const refs = await this.listKeys();
+    const kept = await this.listKeys();
     return await this.#read('listMissing', (rows) =>
-      refs.flatMap((ref) => {
+      kept.flatMap(({ ref }) => {
         const found = rows.missing.get(ref.uid);
         return found === undefined ? [] : [{ ref, ...found }];
       }),
@@ -320,8 +319,8 @@ export class MemoryStore implements Store {
     return await this.#plain('finishWithdrawal', now, (rows) => finishWithdrawal(rows, uid, deliveryId));
   }
 
-  async takeOver(ref: ApiKeyRef, applied: AppliedSettings, now: Instant): Promise<Transition> {
-    return await this.#plain('takeOver', now, (rows) => takeOver(rows, ref, applied));
+  async takeOver(ref: ApiKeyRef, proposed: KeySettings, now: Instant): Promise<Transition> {
+    return await this.#plain('takeOver', now, (rows) => takeOver(rows, ref, proposed));
   }
 
   async releaseKey(uid: string, now: Instant): Promise<Transition> {

@@ -40,8 +40,16 @@ describe('while the clock is wrong', () => {
 
   it('nothing is retired, and nothing expires in the store', () => {
     expect(whileWrong(two)).toBe('ClockWrong');
-    expect(whileWrong({ versions: [{ epoch: 1, state: 'active', expires: '-1s' }] })).toBe('ClockWrong');
+    const expired: ObservedCase = { versions: [{ epoch: 1, state: 'active', expires: '-1s' }] };
+    expect(whileWrong({ ...expired, sights: { vault: 'K1', local: 'K1' } })).toBe('ClockWrong');
     expect(plan(observed(two)).action?.kind).toBe('endVersions');
+  });
+
+  it('a version whose end has come holds up no withdrawal and no copy', () => {
+    const moved: ObservedCase = { ...two, spec: { deliverTo: [{ name: 'vault', destination: 'prod-vault' }] } };
+    expect(whileWrong(moved)).toBe('beginWithdrawal');
+    const lost: ObservedCase = { ...two, compare: 'all', sights: { vault: 'K2', local: 'absent' } };
+    expect(whileWrong(lost)).toBe('copy');
   });
 
   it('a version on its way is not activated', () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ObjectRef } from '../../../operator/src/api/meta.ts';
+import { formatInstant } from '../../../operator/src/domain/time.ts';
 import { transient } from '../../../operator/src/domain/failure.ts';
 import { Controller } from '../../../operator/src/reconcile/controller.ts';
 import type { Dependencies } from '../../../operator/src/reconcile/dependencies.ts';
@@ -222,6 +223,67 @@ describe('what a deleted key left behind', () => {
     run.controller.wake(['KeyDestination/prod-vault']);
     await run.advance(2_000);
     expect([counted, world.vault.paths()]).toEqual([[1, 0], []]);
+  });
+});
+
+describe('a change that comes while a back-off runs', () => {
+  it.each(['before the pass', 'in the middle of the pass'])('is not put off by a conflict %s', async (when) => {
+    const run = await started();
+    const { world } = run;
+    const failures = {
+      count: 9,
+      lastAt: formatInstant(world.clock.now()),
+      retryAt: formatInstant(world.clock.now() + 3_600_000),
+    };
+    world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), failures } }));
+    await run.quiet();
+    expect(world.status().failures).toEqual(failures);
+    const conflict = transient('ConflictRetry', 'somebody else was quicker');
+    let refused = 0;
+    const refuse = (): void => {
+      refused += 1;
+      world.resources.beforeCall = undefined;
+      throw conflict;
+    };
+    if (when === 'before the pass') world.resources.beforeCall = refuse;
+    else
+      world.store.afterEffect = () => {
+        world.store.afterEffect = undefined;
+        refused += 1;
+        throw conflict;
+      };
+    world.resources.update('KeyOwner', { name: 'payments-team' }, (owner) => ({
+      ...owner,
+      spec: { ...owner.spec, allowedNamespaces: { names: ['elsewhere'] } },
+    }));
+    await run.quiet();
+    await run.advance(1_000);
+    expect(refused).toBe(1);
+    expect(world.status().failures).toBeUndefined();
+  });
+});
+
+describe('a dead API server', () => {
+  it('keeps no healed destination from being emptied of what deleted keys left behind', async () => {
+    const run = await started();
+    const { world } = run;
+    createOther(world, 'gone');
+    await run.quiet();
+    world.vault.failNext({ count: 1000 });
+    world.resources.delete('ApiKey', world.name);
+    await run.quiet();
+    await run.advance(world.limits.withdrawDeadlineMs + 60_000);
+    expect([world.key(), world.vault.paths()]).toEqual([undefined, [vaultPath]]);
+    const other = { namespace: 'payments', name: 'gone' };
+    world.resources.update('ApiKey', other, (key) => ({ ...key, metadata: { ...key.metadata, finalizers: [] } }));
+    world.resources.delete('ApiKey', other);
+    await run.quiet();
+    // The look for an orphan is not answered.
+    world.resources.beforeCall = () => new Promise(() => {});
+    world.vault.heal();
+    await run.advance(61_000);
+    await run.advance(61_000);
+    expect(world.vault.paths()).toEqual([]);
   });
 });
 

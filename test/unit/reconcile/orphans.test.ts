@@ -28,7 +28,7 @@ function removeByForce(world: World, name: string): void {
 }
 
 async function liveNames(world: World): Promise<readonly string[]> {
-  return (await world.store.listKeys()).map((ref) => ref.name);
+  return (await world.store.listKeys()).map(({ ref }) => ref.name);
 }
 
 describe('a key whose resource is gone without a deletion', () => {
@@ -82,6 +82,39 @@ describe('a key whose resource is gone without a deletion', () => {
     expect(await liveNames(world)).toEqual(['key-1']);
   });
 
+  it('is revoked in time although an ApiKey without a pass has its name', async () => {
+    const world = await worldOf(1);
+    const orphans = new Orphans();
+    removeByForce(world, 'key-0');
+    await orphans.sweep(world.deps);
+    const spec = keySpec({ deliverTo: [{ name: 'local', secret: { name: 'key-0' } }] });
+    world.resources.create('ApiKey', { metadata: { namespace: 'payments', name: 'key-0' }, spec });
+    await world.clock.advance(goneAfterMs);
+    expect(await orphans.sweep(world.deps)).toBe(1);
+    expect(await liveNames(world)).toEqual([]);
+  });
+
+  it('is not revoked while the clock is wrong, unless somebody confirmed it; the count goes on', async () => {
+    const world = await worldOf(3);
+    const orphans = new Orphans();
+    const said: unknown[] = [];
+    const deps = { ...world.deps, log: { ...world.deps.log, warn: (_: string, fields: unknown) => void said.push(fields) } };
+    removeByForce(world, 'key-0');
+    removeByForce(world, 'key-1');
+    await orphans.sweep(deps);
+    const confirmed = (await world.store.listMissing()).filter(({ ref }) => ref.name === 'key-1');
+    await world.store.confirmMissing(
+      confirmed.map(({ ref }) => ref.uid),
+      'cli:ana',
+    );
+    world.clockIsRight = false;
+    await world.clock.advance(365 * 24 * 3_600_000);
+    expect(await orphans.sweep({ ...deps, clockIsRight: () => false })).toBe(1);
+    expect(await liveNames(world)).toEqual(['key-0', 'key-2']);
+    expect(said).toContainEqual(expect.objectContaining({ reason: 'ClockWrong' }));
+    expect(await orphans.sweep({ ...deps, clockIsRight: () => true })).toBe(1);
+  });
+
   it('begins anew when its resource was seen meanwhile', async () => {
     const world = await worldOf(1);
     const orphans = new Orphans();
@@ -100,9 +133,9 @@ describe('a key whose resource is gone without a deletion', () => {
     await orphans.sweep(world.deps);
     const spec = keySpec({ deliverTo: [{ name: 'local', secret: { name: 'key-0' } }] });
     const again = world.resources.create('ApiKey', { metadata: { namespace: 'payments', name: 'key-0' }, spec });
+    await reconcile(world.deps, again, 'none');
     await world.clock.advance(goneAfterMs);
     expect(await orphans.sweep(world.deps)).toBe(0);
-    await reconcile(world.deps, again, 'none');
     expect((await world.store.readKey(again.metadata.uid)).versions.map((version) => version.state)).toEqual([
       'retiring',
       'active',
@@ -138,7 +171,7 @@ describe('many keys whose resources are gone at once', () => {
     expect(told()).toMatchObject([
       {
         ...{ kind: 'ApiKey', type: 'Warning', count: 1 },
-        message: `gone without a deletion since ${formatInstant(since)}: key-0, key-1, key-10 and 8 more. As 11 of 12 keys are, nothing is revoked and the keys go on working until the ApiKeys are applied again, or "keywright orphans" confirms that they are gone.`,
+        message: `gone without a deletion since ${formatInstant(since)}: key-0, key-1, key-10 and 8 more. As 11 of 12 keys are, nothing is revoked and the keys go on working until the ApiKeys are applied again and accepted, or "keywright orphans" confirms that they are gone.`,
       },
     ]);
     expect(counts).toEqual([
@@ -177,7 +210,8 @@ describe('many keys whose resources are gone at once', () => {
       'cli:ana',
     );
     const spec = keySpec({ deliverTo: [{ name: 'local', secret: { name: 'key-0' } }] });
-    world.resources.create('ApiKey', { metadata: { namespace: 'payments', name: 'key-0' }, spec });
+    const again = world.resources.create('ApiKey', { metadata: { namespace: 'payments', name: 'key-0' }, spec });
+    await reconcile(world.deps, again, 'none');
     expect(await orphans.sweep(deps)).toBe(10);
     expect(await liveNames(world)).toEqual(['key-0', 'key-11']);
   });

@@ -33,7 +33,6 @@ const minting = (cause: Extract<Action, { kind: 'mint' }>['cause']): Action => (
   targets: [],
   lostKeyIds: [],
   applied: { settings: settingsOf(world().resource.spec) },
-  first: false,
   publish: false,
 });
 

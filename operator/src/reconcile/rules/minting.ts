@@ -14,6 +14,7 @@ import {
   liveVersions,
   openTargets,
   pendingVersion,
+  usableVersions,
   type Holding,
   type Observed,
   type OpenTarget,
@@ -124,6 +125,24 @@ export function mintAfterCompromise(o: Observed): Decision {
   return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, 'Compromise', []);
 }
 
+/**
+ * What lives was minted for an earlier ApiKey of this name, and is limited to its settings for good: this one gets a version of its
+ * own at once, but no third one beside two that are of use. Where it cannot be minted now, the living value is kept delivered.
+ */
+export function ownVersion(o: Observed): Decision | undefined {
+  if (!lacksOwnVersion(o) || o.admission.kind === 'notInForce' || o.clockWrong === true) return undefined;
+  return mintOwnVersion(o);
+}
+
+export function lacksOwnVersion(o: Observed): boolean {
+  if (o.store.inherited !== true || pendingVersion(o) !== undefined || activeVersion(o) === undefined) return false;
+  return usableVersions(o).filter(({ lost }) => !lost).length < 2;
+}
+
+export function mintOwnVersion(o: Observed): Decision {
+  return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, 'Initial', []);
+}
+
 /** A new epoch because the delivered value is nowhere any more. */
 export function mintForLostValue(o: Observed): Decision {
   const brakeUntil = lossBrake(o);
@@ -163,7 +182,6 @@ export function mint(o: Observed, epoch: number, cause: MintCause, lostKeyIds: r
     targets,
     lostKeyIds,
     applied: appliedOf(o),
-    first: o.store.key === undefined,
     publish: isForReaders(o, { state: 'pending' }),
     ...(handled === undefined ? {} : { handled }),
   };
@@ -241,7 +259,13 @@ export function nextEpoch(o: Observed): { readonly epoch: number; readonly cause
   const seen = Math.max(0, told, ...marked);
   const behind = highestEpoch > 0 && seen > highestEpoch;
   const cause: MintCause =
-    highestEpoch === 0 ? 'Initial' : behind ? 'StoreBehind' : o.store.lastEnded?.reason === 'expired' ? 'Expired' : 'ValueLost';
+    highestEpoch === 0 || o.store.inherited === true
+      ? 'Initial'
+      : behind
+        ? 'StoreBehind'
+        : o.store.lastEnded?.reason === 'expired'
+          ? 'Expired'
+          : 'ValueLost';
   return { epoch: Math.min(Math.max(seen, highestEpoch) + 1, maxEpoch), cause };
 }
 

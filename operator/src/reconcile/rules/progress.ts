@@ -5,7 +5,7 @@ import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
 import { drift, envelope } from './delivery.ts';
 import { ownerBinding } from './binding.ts';
-import { compromisedNewest, nothingLive, pendingEpoch } from './minting.ts';
+import { compromisedNewest, nothingLive, ownVersion, pendingEpoch } from './minting.ts';
 import { expiryLater, rollouts, rotation } from './rotating.ts';
 
 /** `keywright.dev/paused: "true"`: nothing moves on; the safety rules above ran already. */
@@ -22,9 +22,14 @@ export function namespaceTerminating(o: Observed): Decision | undefined {
     : undefined;
 }
 
-/** Before the first effect, so that no deletion can overtake it. */
+/**
+ * Before the first effect, so that no deletion can overtake it. An ApiKey that gets nothing new needs none, unless it has something
+ * to lose: what it took over, or what it had when its finalizer was taken away.
+ */
 export function finalizing(o: Observed): Decision | undefined {
-  return o.resource.metadata.finalizers?.includes(finalizer) === true ? undefined : act({ kind: 'addFinalizer' });
+  if (o.resource.metadata.finalizers?.includes(finalizer) === true) return undefined;
+  const isIdle = o.store.key === undefined && (paused(o) ?? namespaceTerminating(o)) !== undefined;
+  return isIdle ? undefined : act({ kind: 'addFinalizer' });
 }
 
 /**
@@ -66,9 +71,9 @@ export function validity(o: Observed): Decision | undefined {
 
 /** Every progress rule, in order; the first that speaks decides. */
 export const progressRules = {
+  finalizing,
   paused,
   namespaceTerminating,
-  finalizing,
   acceptance,
   references,
   validity,
@@ -77,6 +82,7 @@ export const progressRules = {
   pendingEpoch,
   nothingLive,
   compromisedNewest,
+  ownVersion,
   drift,
   envelope,
   rotation,

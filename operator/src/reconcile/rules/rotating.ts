@@ -6,11 +6,15 @@ import type { Observed } from '../observed.ts';
 import { expiryEdits } from '../rotation/lifespan.ts';
 import { outlookOf } from '../rotation/outlook.ts';
 import { expiryOf } from '../rotation/policy.ts';
-import { isNewestCompromised, mint, mintAfterCompromise, nextEpoch } from './minting.ts';
+import { isNewestCompromised, lacksOwnVersion, mint, mintAfterCompromise, mintOwnVersion, nextEpoch } from './minting.ts';
 import { unseenTargets } from './places.ts';
 
-/** A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed. */
+/**
+ * A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed, and what was minted for
+ * an earlier ApiKey gets none.
+ */
 export function expiryLater(o: Observed): Decision | undefined {
+  if (o.store.inherited === true) return undefined;
   const { later } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.store.versions, o.now);
   return later.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: later });
 }
@@ -18,6 +22,7 @@ export function expiryLater(o: Observed): Decision | undefined {
 /** A rotation that somebody asked for, or that is due, and that nothing puts off. The old version stays until the new one is everywhere. */
 export function rotation(o: Observed): Decision | undefined {
   if (isNewestCompromised(o)) return mintAfterCompromise(o);
+  if (lacksOwnVersion(o)) return mintOwnVersion(o);
   const { step } = outlookOf(o, evidenceOf(o));
   if (step.kind !== 'begin') return undefined;
   return unseenTargets(o) ?? mint(o, nextEpoch(o).epoch, step.cause, []);

@@ -21,6 +21,17 @@ import { expiryEdits } from '../rotation/lifespan.ts';
 import { requestsOf, retirementsOf } from '../rotation/outlook.ts';
 import { expiryOf } from '../rotation/policy.ts';
 import { parseCompromised } from '../rotation/requests.ts';
+import { settingsOf } from '../settings.ts';
+
+/**
+ * An earlier ApiKey of this name went without a deletion that we saw (its finalizer was taken by force, the cluster was restored).
+ * What it had is taken over before anything else, whatever this ApiKey waits for: only then do its revocation, its suspension and
+ * its deletion reach the old versions.
+ */
+export function takeOver(o: Observed): Decision | undefined {
+  if (o.store.predecessor === undefined) return undefined;
+  return act({ kind: 'takeOver', proposed: settingsOf(o.resource.spec) });
+}
 
 /**
  * The resource is being deleted: revoke everything, empty every location, then let go of the name and the finalizer.
@@ -104,8 +115,16 @@ export function expiryEdited(o: Observed): Decision | undefined {
   return nearer.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: nearer });
 }
 
-/** Versions whose end has come leave the store's live set; they are refused already, by the instants in their rows. */
+/**
+ * Versions whose end has come leave the store's live set; they are refused already, by the instants in their rows. By a wrong
+ * clock nothing ends, and nothing else waits for that.
+ */
 export function retirementDue(o: Observed): Decision | undefined {
+  return o.clockWrong === true ? undefined : endsDue(o);
+}
+
+/** What {@link retirementDue} does by a right clock. */
+export function endsDue(o: Observed): Decision | undefined {
   const expired = o.store.versions.filter((version) => version.expiresAt !== undefined && version.expiresAt <= o.now);
   if (expired.length > 0) return act({ kind: 'endVersions', keyIds: expired.map((version) => version.keyId), reason: 'expired' });
   const retired = o.store.versions.filter((version) => version.notAfter !== undefined && version.notAfter <= o.now);
@@ -135,6 +154,7 @@ export function withdrawals(o: Observed): Decision | undefined {
 
 /** Every safety rule, in order; the first that speaks decides. */
 export const safetyRules = {
+  takeOver,
   deletion,
   revoked,
   compromised,

@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import type { ApiKeyRef } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import { ceilingsOf } from '../ceilings.ts';
-import type { AppliedSettings, ClaimOutcome, HeldValue, MintRequest, RequestedBy, Transition } from '../port.ts';
+import { ceilingsOf, takenOver } from '../ceilings.ts';
+import type { ClaimOutcome, HeldValue, KeySettings, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { claim, lockKey, plain } from './keys.ts';
 import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
 import type { KeyJson } from './rows.ts';
@@ -148,12 +148,7 @@ export async function finishWithdrawal(
 }
 
 /** See {@link Store.takeOver}. */
-export async function takeOver(
-  context: StoreContext,
-  ref: ApiKeyRef,
-  applied: AppliedSettings,
-  now: Instant,
-): Promise<Transition> {
+export async function takeOver(context: StoreContext, ref: ApiKeyRef, proposed: KeySettings, now: Instant): Promise<Transition> {
   const outcome = await transition(context, 'takeOver', now, async (tx) => {
     const { rows } = await sql<{ key: KeyJson }>`
       select ${keyJson} as key from keywright.apikey k
@@ -161,12 +156,20 @@ export async function takeOver(
       for update`.execute(tx);
     const [old] = rows.map(({ key }) => toKeyRow(key));
     if (old === undefined) throw new Abandon('already');
+    // Ended ones too: by its ceilings a version is known as one of an earlier ApiKey. A repeated one would only make verdicts slow.
     await sql`
-      update keywright.version set ceilings = ceilings || ${JSON.stringify(ceilingsOf(old))}::jsonb
-      where apikey_uid = ${old.ref.uid} and state <> 'ended'`.execute(tx);
+      update keywright.version v set ceilings = v.ceilings || coalesce((
+        select jsonb_agg(one) from jsonb_array_elements(${JSON.stringify(ceilingsOf(old))}::jsonb) one
+        where not exists (select from jsonb_array_elements(v.ceilings) known where known = one)), '[]')
+      where v.apikey_uid = ${old.ref.uid}`.execute(tx);
     // Versions and deliveries follow by their foreign keys. A closed old resource does not close the new one.
-    const row = { uid: ref.uid, revoked_reason: null, ...appliedColumns(applied) };
+    const row = { uid: ref.uid, revoked_reason: null, ...appliedColumns(takenOver(old, proposed)) };
     await tx.withSchema('keywright').updateTable('apikey').set(row).where('uid', '=', old.ref.uid).execute();
+    await sql`
+      update keywright.missing_key set apikey_uid = ${ref.uid}
+      where apikey_uid = ${old.ref.uid} and not exists (select from keywright.missing_key where apikey_uid = ${ref.uid})`.execute(
+      tx,
+    );
     const audit = { action: 'take-over', apiKeyUid: ref.uid, detail: { from: old.ref.uid } };
     return { revises: [old.ref.uid, ref.uid], audit: [audit] };
   });

@@ -13,9 +13,11 @@ import type {
   KeyRecord,
   KeySettings,
   KeyState,
+  ListedKey,
   OwnerRow,
   Requester,
 } from '../port.ts';
+import { neverAccepted } from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
 import {
   deliveryJson,
@@ -45,6 +47,8 @@ interface KeyRecordRow {
 interface KeyStateRow {
   readonly key: KeyJson | null;
   readonly versions: readonly VersionJson[] | null;
+  readonly predecessor: string | null;
+  readonly inherited: boolean | null;
   readonly highestEpoch: number;
   readonly boundOwnerUid: string | null;
   readonly attempts: number;
@@ -55,11 +59,19 @@ interface KeyStateRow {
 }
 
 /** See {@link Store.readKey}. One statement, so one snapshot and one round trip. */
-export async function readKey(context: StoreContext, uid: string): Promise<KeyState> {
+export async function readKey(
+  context: StoreContext,
+  uid: string,
+  name?: Pick<ApiKeyRef, 'namespace' | 'name'>,
+): Promise<KeyState> {
   const query = sql<KeyStateRow>`
     select
       (select ${keyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
       (select json_agg(${usedVersionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
+      (select k.uid from keywright.apikey k
+       where k.namespace = ${name?.namespace ?? null} and k.name = ${name?.name ?? null} and k.released_at is null
+         and not exists (select from keywright.apikey own where own.uid = ${uid})) as predecessor,
+      (select v.ceilings <> '[]' from keywright.version v where v.apikey_uid = ${uid} order by v.seq desc limit 1) as inherited,
       coalesce(top.epoch, 0) as "highestEpoch",
       (select v.owner_uid from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch order by v.seq desc limit 1) as "boundOwnerUid",
       (select count(*)::int from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch) as attempts,
@@ -67,7 +79,7 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
          select v.key_id, v.ended_at, v.seq from keywright.version v where v.apikey_uid = ${uid} and v.ended_reason = 'revoked'
          order by v.ended_at desc, v.seq desc limit 16) r) as "revokedKeyIds",
       (select json_build_object('keyId', v.key_id, 'reason', v.ended_reason, 'at', keywright.ms(v.ended_at)) from keywright.version v
-       where v.apikey_uid = ${uid} and v.state = 'ended' order by v.seq desc limit 1) as "lastEnded",
+       where v.apikey_uid = ${uid} and v.state = 'ended' and v.ceilings = '[]' order by v.seq desc limit 1) as "lastEnded",
       (select json_build_object('keyId', v.key_id, 'at', keywright.ms(v.ended_at), 'newest', not exists (
          select from keywright.version w where w.apikey_uid = ${uid} and w.seq > v.seq))
        from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid and k.compromised_key_id = v.key_id
@@ -79,6 +91,8 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
   return {
     key: row.key === null ? undefined : toKeyRow(row.key),
     versions: (row.versions ?? []).map(toVersion),
+    ...present({ predecessor: row.predecessor }),
+    ...(row.inherited === true ? { inherited: true as const } : {}),
     highestEpoch: row.highestEpoch,
     ...(row.boundOwnerUid === null ? {} : { boundOwnerUid: row.boundOwnerUid }),
     attemptsOfHighestEpoch: row.attempts,
@@ -89,10 +103,13 @@ export async function readKey(context: StoreContext, uid: string): Promise<KeySt
 }
 
 /** See {@link Store.listKeys}. */
-export async function listKeys(context: StoreContext): Promise<readonly ApiKeyRef[]> {
-  const keys = context.db.withSchema('keywright').selectFrom('apikey').select(['namespace', 'name', 'uid']);
-  const query = keys.where('released_at', 'is', null).orderBy('namespace').orderBy('name');
-  return await attempt(context, 'listKeys', () => query.execute());
+export async function listKeys(context: StoreContext): Promise<readonly ListedKey[]> {
+  const query = sql<ListedKey>`
+    select json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref,
+      coalesce(k.accepted_period = ${neverAccepted.period}, false)
+        and exists (select from keywright.version v where v.apikey_uid = k.uid and v.state <> 'ended') as unaccepted
+    from keywright.apikey k where k.released_at is null order by k.namespace, k.name`;
+  return (await attempt(context, 'listKeys', () => query.execute(context.db))).rows;
 }
 
 /** See {@link Store.listWithdrawing}. */

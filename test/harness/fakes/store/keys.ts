@@ -1,10 +1,16 @@
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import type { Instant } from '../../../../operator/src/domain/time.ts';
-import { ceilingsOf } from '../../../../operator/src/store/ceilings.ts';
+import { ceilingsOf, takenOver } from '../../../../operator/src/store/ceilings.ts';
 import { appliedChange, handledChange } from '../../../../operator/src/store/changes.ts';
-import type { AcceptedState, AppliedSettings, HandledRequests, MintRequest } from '../../../../operator/src/store/port.ts';
+import type {
+  AcceptedState,
+  AppliedSettings,
+  HandledRequests,
+  KeySettings,
+  MintRequest,
+} from '../../../../operator/src/store/port.ts';
 import { claim, withdraw } from './deliveries.ts';
-import { Abandon, inUse, optional, replace, sameName, versionsOf } from './rows.ts';
+import { Abandon, canonical, inUse, optional, replace, sameName, versionsOf } from './rows.ts';
 import type { Audited, Change, Rows, StoredKey } from './rows.ts';
 
 export function mint(rows: Rows, request: MintRequest): Change {
@@ -107,17 +113,21 @@ export function recordHandled(rows: Rows, uid: string, handled: HandledRequests)
   return [{ action: 'handle', detail }];
 }
 
-export function takeOver(rows: Rows, ref: ApiKeyRef, applied: AppliedSettings): Change {
+export function takeOver(rows: Rows, ref: ApiKeyRef, proposed: KeySettings): Change {
   const old = [...rows.keys.values()].find((key) => !key.released && key.ref.uid !== ref.uid && sameName(key.ref, ref));
   if (old === undefined || rows.keys.has(ref.uid)) throw new Abandon('already');
   const { revokedReason: _, ...kept } = withoutApplied(old);
   rows.keys.delete(old.ref.uid);
-  rows.keys.set(ref.uid, { ...kept, ...applied, ref });
+  rows.keys.set(ref.uid, { ...kept, ...takenOver(old, structuredClone(proposed)), ref });
   for (const one of versionsOf(rows, old.ref.uid)) {
     replace(rows.versions, one, { ...one, apiKeyUid: ref.uid });
-    if (one.state === 'ended') continue;
-    rows.ceilings.set(one.keyId, [...(rows.ceilings.get(one.keyId) ?? []), ...ceilingsOf(old)]);
+    const known = rows.ceilings.get(one.keyId) ?? [];
+    const more = ceilingsOf(old).filter((ceiling) => !known.some((other) => canonical(other) === canonical(ceiling)));
+    rows.ceilings.set(one.keyId, [...known, ...more]);
   }
+  const missing = rows.missing.get(old.ref.uid);
+  if (missing !== undefined) rows.missing.set(ref.uid, missing);
+  rows.missing.delete(old.ref.uid);
   for (const one of rows.deliveries.filter((other) => other.apiKeyUid === old.ref.uid))
     replace(rows.deliveries, one, { ...one, apiKeyUid: ref.uid });
   return { uid: ref.uid, revises: [old.ref.uid, ref.uid], audit: [{ action: 'take-over', detail: { from: old.ref.uid } }] };

@@ -1,10 +1,12 @@
-import type { AuditFilter, AuditRow, KeyCounts, KeyRecord, KeyState } from '../../../../operator/src/store/port.ts';
+import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
+import { neverAccepted } from '../../../../operator/src/store/port.ts';
+import type { AuditFilter, AuditRow, KeyCounts, KeyRecord, KeyState, ListedKey } from '../../../../operator/src/store/port.ts';
 import type { Version } from '../../../../operator/src/domain/version.ts';
 import { inForce } from './cluster.ts';
-import { compare, existing, optional, publicKey, versionsOf } from './rows.ts';
+import { compare, existing, optional, publicKey, sameName, versionsOf } from './rows.ts';
 import type { Rows, StoredKey } from './rows.ts';
 
-export function readKey(rows: Rows, uid: string): KeyState {
+export function readKey(rows: Rows, uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): KeyState {
   const own = versionsOf(rows, uid);
   const highestEpoch = Math.max(0, ...own.map((one) => one.epoch));
   const ended = own
@@ -13,19 +15,34 @@ export function readKey(rows: Rows, uid: string): KeyState {
   const revoked = ended.filter((one) => one.endedReason === 'revoked').slice(0, 16);
   const newest = own.findLast((one) => one.epoch === highestEpoch);
   const key = rows.keys.get(uid);
+  const inherits = (one: Version) => (rows.ceilings.get(one.keyId) ?? []).length > 0;
+  const named = [...rows.keys.values()].find((one) => !one.released && name !== undefined && sameName(one.ref, name));
+  const last = own.at(-1);
   return {
+    ...optional('predecessor', key === undefined ? named?.ref.uid : undefined),
+    ...(last !== undefined && inherits(last) ? { inherited: true as const } : {}),
     key: key === undefined || key.released ? undefined : publicKey(key),
     versions: own.filter((one) => one.state !== 'ended').sort((a, b) => a.epoch - b.epoch),
     highestEpoch,
     ...(newest === undefined ? {} : { boundOwnerUid: newest.ownerUid }),
     attemptsOfHighestEpoch: own.filter((one) => one.epoch === highestEpoch).length,
     revokedKeyIds: revoked.map((one) => one.keyId),
-    ...optional('lastEnded', lastEnded(own.findLast((one) => one.state === 'ended'))),
+    ...optional('lastEnded', lastEnded(own.findLast((one) => one.state === 'ended' && !inherits(one)))),
     ...optional('compromised', compromised(key, own)),
     deliveries: rows.deliveries
       .filter((one) => one.apiKeyUid === uid && one.state !== 'gone')
       .sort((a, b) => compare(a.targetName, b.targetName)),
   };
+}
+
+export function listKeys(rows: Rows): readonly ListedKey[] {
+  const kept = [...rows.keys.values()].filter((key) => !key.released);
+  return kept
+    .map(({ ref, accepted }) => {
+      const lives = versionsOf(rows, ref.uid).some((one) => one.state !== 'ended');
+      return { ref, unaccepted: accepted?.period === neverAccepted.period && lives };
+    })
+    .sort((a, b) => compare(a.ref.namespace, b.ref.namespace) || compare(a.ref.name, b.ref.name));
 }
 
 function lastEnded(version: Version | undefined): KeyState['lastEnded'] {

@@ -124,7 +124,7 @@ export function replace<T>(rows: T[], old: T, next: T): void {
   rows[rows.indexOf(old)] = next;
 }
 
-export function sameName(a: ApiKeyRef, b: ApiKeyRef): boolean {
+export function sameName(a: Pick<ApiKeyRef, 'namespace' | 'name'>, b: Pick<ApiKeyRef, 'namespace' | 'name'>): boolean {
   return a.namespace === b.namespace && a.name === b.name;
 }
 
