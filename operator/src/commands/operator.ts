@@ -153,7 +153,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     onFenceLost: onLost,
   });
   controller.listen();
-  await resources.start(signal);
+  await startWatches(resources, signal);
   readiness.synced = true;
   log.info('synced', { count: resources.list('ApiKey').length });
   try {
@@ -170,6 +170,21 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     metrics.recorder.leading(false);
     await election?.release();
     await destinations.close();
+  }
+}
+
+/** Resolves when everything was listed once. The watches end with the resources: an operator that is stopping still listens. */
+async function startWatches(resources: KubeResources, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const giveUp = new AbortController();
+  const onAbort = (): void => {
+    giveUp.abort(signal.reason);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await resources.start(giveUp.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

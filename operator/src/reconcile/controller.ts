@@ -128,12 +128,19 @@ export class Controller {
     void this.#sweepForEver();
   }
 
-  /** Stops taking work and waits for what is in flight; false when that took longer. */
+  /**
+   * Ends the full passes and sweeps, see {@link WorkQueue.drain}; safety passes go on. False if a full pass did not end in time:
+   * what it leaves is what a crash leaves.
+   */
+  async drainFull(timeoutMs: number, awayMs: number): Promise<boolean> {
+    this.#stop.abort();
+    return await this.#queue.drain(timeoutMs, awayMs);
+  }
+
+  /** Ends the safety passes too; call it after {@link drainFull}. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    this.#stop.abort();
-    const drained = await Promise.all([this.#safety.drain(timeoutMs), this.#queue.drain(timeoutMs)]);
-    return drained.every(Boolean);
+    return await this.#safety.drain(timeoutMs);
   }
 
   /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */

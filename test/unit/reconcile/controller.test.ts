@@ -11,8 +11,12 @@ import { keySpec, policyAway, secretPath, vaultPath, World } from '../../builder
 const running: Controller[] = [];
 
 afterEach(async () => {
-  for (const controller of running.splice(0)) await controller.drain(1000);
+  for (const controller of running.splice(0)) await stopped(controller);
 });
+
+async function stopped(controller: Controller): Promise<boolean> {
+  return (await controller.drainFull(1000, 1000)) && (await controller.drain(1000));
+}
 
 /** A controller over a world, with what it did written down. */
 class Run {
@@ -404,7 +408,7 @@ describe('when something breaks', () => {
 
   it('drains what is in flight, and starts nothing afterwards', async () => {
     const run = await started();
-    expect(await run.controller.drain(1000)).toBe(true);
+    expect(await stopped(run.controller)).toBe(true);
     run.world.updateKey({ suspend: true });
     await run.advance(120_000);
     expect(run.passes).toEqual([]);

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import type { ObjectMeta } from '../../../operator/src/api/meta.ts';
+import { Precedence } from '../../../operator/src/reconcile/precedence.ts';
+import { SafetyLane, refOf } from '../../../operator/src/reconcile/safetylane.ts';
+import { World } from '../../builders/world.ts';
+
+/** A lane over a world, with what it read and what it handed on to full passes, in order. */
+async function laneOver(world: World) {
+  const read: string[] = [];
+  const passed: string[] = [];
+  const resources = Object.create(world.resources, {
+    readLive: {
+      value: async (_kind: string, { name }: { readonly name: string }) => {
+        read.push(name);
+        return undefined;
+      },
+    },
+  }) as World['resources'];
+  const lane = new SafetyLane({
+    dependencies: { ...world.deps, resources },
+    store: world.store,
+    precedence: new Precedence(),
+    onPassed: (key) => passed.push(refOf(key).name),
+    onError: (_key, error) => {
+      throw error;
+    },
+  });
+  const metadata = (name: string, generation: number): ObjectMeta => {
+    return { namespace: 'payments', name, uid: name, resourceVersion: String(generation), generation };
+  };
+  const edit = (name: string, generation = 2): boolean => lane.hear(`payments/${name}`, metadata(name, generation));
+  const change = (name: string): void => {
+    edit(name, 1);
+    expect(edit(name)).toBe(true);
+  };
+  return { lane, read, passed, edit, change };
+}
+
+const named = (prefix: string): readonly string[] => Array.from({ length: 20 }, (_, at) => `${prefix}-${at}`);
+/** Passes that run at a time. */
+const concurrency = 4;
+
+test('a standby that begins to lead puts no fresh change behind those it has heard while another one led', async () => {
+  const world = await World.open();
+  const { lane, read, passed, edit, change } = await laneOver(world);
+  edit('fresh', 1);
+  for (const name of named('old')) change(name);
+  await world.clock.advance(120_000);
+  for (const name of named('recent')) change(name);
+  await world.clock.advance(1_000);
+  lane.start();
+  edit('fresh');
+  await world.clock.advance(0);
+  // Behind those that had begun, and before all others.
+  expect(read.indexOf('fresh')).toBe(concurrency);
+  // In case the leader before did not live to handle them: the newest first.
+  expect(read.filter((name) => name !== 'fresh')).toEqual(named('recent').toReversed());
+  // A full pass finds what is older.
+  expect(new Set(passed)).toEqual(new Set([...named('old'), ...named('recent'), 'fresh']));
+  await lane.drain(1_000);
+});
