@@ -125,14 +125,15 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
-    periodOf: (identity, since) => store.admissionPeriod(identity, since),
+    // Over the connections of safety passes, which wait for a check.
+    periodOf: (identity, since) => safetyStore.admissionPeriod(identity, since),
     onPeriod: async (period) => {
       // Carries over keys that have not changed since their acceptance: the policy has checked those. Changed keys stay behind.
       const live = await resources.listLive('ApiKey');
       const states = live.map((metadata) => {
         return { uid: metadata.uid, generation: metadata.generation ?? 0, requests: requestsText({ metadata }) };
       });
-      await store.carryAcceptances(period, states, clock.now());
+      await safetyStore.carryAcceptances(period, states, clock.now());
     },
     clock,
     log,

@@ -22,6 +22,8 @@ export interface SafetyLaneInit {
 const concurrency = 4;
 /** The pause after a failed pass: the database or the API server did not answer. */
 const retryMs = 1_000;
+/** No rule of a safety pass asks for it, and reading it would wait for the connections of others. */
+const usageHorizon: Dependencies['usageHorizon'] = () => Promise.resolve({ kind: 'unknown', why: 'lagging' });
 /** How far back from its start a lane looks, in milliseconds: longer than a change of leaders takes. */
 const backlogMs = 60_000;
 
@@ -130,7 +132,7 @@ export class SafetyLane {
       const resource = await dependencies.resources.readLive('ApiKey', refOf(key));
       if (resource !== undefined) {
         reading.note(resource.metadata);
-        const told = await reading.act(() => reconcileSafety({ ...dependencies, store }, resource));
+        const told = await reading.act(() => reconcileSafety({ ...dependencies, store, usageHorizon }, resource));
         if (told.length > 0) this.#told.set(key, [...this.toldOf(key), ...told]);
       }
       return { kind: 'awaitChange' };

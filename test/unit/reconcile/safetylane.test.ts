@@ -36,6 +36,36 @@ async function laneOver(world: World) {
   return { lane, read, passed, edit, change };
 }
 
+test('a key is revoked although all other connections to the database hang', async () => {
+  const world = await World.open();
+  world.createKey();
+  await world.pass();
+  const uid = world.key()?.metadata.uid ?? '';
+  const hanging = (): Promise<never> => new Promise(() => {});
+  const lane = new SafetyLane({
+    dependencies: {
+      ...world.deps,
+      store: new Proxy(world.store, { get: () => hanging }),
+      usageHorizon: hanging,
+      destinations: { open: hanging, close: () => Promise.resolve() },
+    },
+    store: world.store,
+    precedence: new Precedence(),
+    onPassed: () => {},
+    onError: () => {},
+  });
+  lane.start();
+  const hear = (): void => {
+    const metadata = world.key()?.metadata;
+    if (metadata !== undefined) lane.hear('payments/billing', metadata);
+  };
+  hear();
+  world.updateKey({ revoked: { reason: 'KeyCompromise' } });
+  hear();
+  for (let turn = 0; turn < 200 && !lane.idle(); turn += 1) await world.clock.advance(0);
+  expect((await world.store.readKey(uid)).versions).toEqual([]);
+});
+
 const named = (prefix: string): readonly string[] => Array.from({ length: 20 }, (_, at) => `${prefix}-${at}`);
 /** Passes that run at a time. */
 const concurrency = 4;
