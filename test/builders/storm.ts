@@ -604,7 +604,7 @@ export class Storm {
 
   #newProcess(): Process {
     const { clock } = this.world;
-    const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4 });
+    const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4, assertLeading: () => {} });
     const deps = this.#mortalDeps();
     const withdrawals = new Withdrawals({ ...deps, destinations: traffic.guard(deps.destinations) });
     return { traffic, withdrawals, precedence: new Precedence(), isPassing: false };

@@ -93,7 +93,7 @@ export class Controller {
     this.#defects = new Defects(this.#deps.log, init.onFenceLost);
     const { clock } = this.#deps;
     const { concurrency, outages = new Outages(clock) } = init;
-    this.#traffic = new Traffic({ clock, outages, concurrency });
+    this.#traffic = new Traffic({ clock, outages, concurrency, assertLeading: this.#deps.assertLeading });
     this.#traffic.onRoom((key) => {
       this.#changed.add(key);
       this.#queue.resume(key);
