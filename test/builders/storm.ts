@@ -7,9 +7,10 @@ import { isLive, type Delivery, type Version } from '../../operator/src/domain/v
 import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { Outages } from '../../operator/src/reconcile/outages.ts';
-import { askedBy, Precedence } from '../../operator/src/reconcile/precedence.ts';
+import { Precedence } from '../../operator/src/reconcile/precedence.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { reconcileSafety } from '../../operator/src/reconcile/safetypass.ts';
+import { askedBy } from '../../operator/src/reconcile/signatures.ts';
 import { Withdrawals } from '../../operator/src/reconcile/sweep.ts';
 import { Traffic } from '../../operator/src/reconcile/traffic.ts';
 import type { KeyRow } from '../../operator/src/store/port.ts';

@@ -1,4 +1,3 @@
-import type { ObjectMeta } from '../api/meta.ts';
 import type { ApiKey } from '../api/kinds.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Reason } from '../domain/reason.ts';
@@ -19,6 +18,7 @@ import { Precedence, type Reading } from './precedence.ts';
 import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { SafetyLane, refOf } from './safetylane.ts';
+import { signatureOf } from './signatures.ts';
 import { Withdrawals } from './sweep.ts';
 import { Crowded, Traffic } from './traffic.ts';
 
@@ -417,20 +417,6 @@ function nameOf(metadata: { readonly namespace?: string; readonly name: string }
 
 function priorityOf(event: ResourceEvent): Priority {
   return event.initial ? 'low' : 'high';
-}
-
-/** What of an object's metadata matters: everything but what its status changes. */
-export function signatureOf(kind: string, metadata: ObjectMeta): string {
-  // A Secret and a Namespace have no generation that counts every change.
-  const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
-  return JSON.stringify([
-    metadata.uid,
-    version,
-    metadata.deletionTimestamp ?? '',
-    metadata.finalizers ?? [],
-    metadata.labels ?? {},
-    metadata.annotations ?? {},
-  ]);
 }
 
 function dependenciesOf(resource: ApiKey): readonly Dependency[] {

@@ -4,8 +4,9 @@ import { WorkQueue, type Next } from '../queue/queue.ts';
 import type { Store } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Story } from './events.ts';
-import { askedBy, type Precedence } from './precedence.ts';
+import type { Precedence } from './precedence.ts';
 import { reconcileSafety } from './safetypass.ts';
+import { askedBy } from './signatures.ts';
 
 /** What a {@link SafetyLane} needs. */
 export interface SafetyLaneInit {

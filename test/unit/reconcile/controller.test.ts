@@ -272,7 +272,7 @@ describe('a back-off in the status', () => {
     const world = await failing();
     const run = new Run(world);
     await run.start();
-    world.resources.annotate('ApiKey', world.name, { note: 'please look' });
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': 'false' });
     await run.quiet();
     expect(world.condition('Ready')).toBe('True Available');
   });

@@ -1,12 +1,12 @@
 import { Failure } from '../../domain/failure.ts';
 import { WorkQueue, type Next, type Priority } from '../../queue/queue.ts';
 import type { ResourceEvent } from '../../resources/port.ts';
-import { signatureOf } from '../controller.ts';
 import { Defects } from '../defects.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import type { References } from '../references.ts';
 import { retryAt } from '../retry.ts';
+import { signatureOf } from '../signatures.ts';
 import { Counts } from './counts.ts';
 import { InForce } from './inforce.ts';
 import { passOver, type ClusterDependencies, type ClusterKind } from './pass.ts';
