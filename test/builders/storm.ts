@@ -10,9 +10,10 @@ import type { Next } from '../../operator/src/queue/queue.ts';
 import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts';
 import { Orphans } from '../../operator/src/reconcile/orphans.ts';
 import { Outages } from '../../operator/src/reconcile/outages.ts';
-import { askedBy, Precedence } from '../../operator/src/reconcile/precedence.ts';
+import { Precedence } from '../../operator/src/reconcile/precedence.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import { reconcileSafety } from '../../operator/src/reconcile/safetypass.ts';
+import { askedBy } from '../../operator/src/reconcile/signatures.ts';
 import { Withdrawals } from '../../operator/src/reconcile/sweep.ts';
 import { Traffic } from '../../operator/src/reconcile/traffic.ts';
 import type { KeyRow } from '../../operator/src/store/port.ts';
@@ -636,7 +637,7 @@ export class Storm {
 
   #newProcess(): Process {
     const { clock } = this.world;
-    const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4 });
+    const traffic = new Traffic({ clock, outages: new Outages(clock), concurrency: 4, assertLeading: () => {} });
     const deps = this.#mortalDeps();
     const withdrawals = new Withdrawals({ ...deps, destinations: traffic.guard(deps.destinations) });
     return { traffic, withdrawals, orphans: new Orphans(), precedence: new Precedence(), isPassing: false };

@@ -13,6 +13,8 @@ const scene = new Scene(plane.kube);
 const names = Array.from({ length: 60 }, (_, at) => `key-${at}`);
 
 let operator: Program;
+let standby: Program | undefined;
+let options: Parameters<typeof startOperator>[0];
 let vault: FaultProxy;
 let database: pg.Client;
 let namespace: string;
@@ -57,12 +59,13 @@ beforeAll(async () => {
   const { url } = await postgres.createDatabase();
   database = new pg.Client({ connectionString: url });
   await database.connect();
-  operator = await startOperator({
+  options = {
     databaseUrl: url,
     peppersFile: makePeppersFile(),
     kubeconfig: plane.kube.kubeconfig(),
-    env: { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: namespace },
-  });
+    env: { KEYWRIGHT_NAMESPACES: namespace },
+  };
+  operator = await startOperator(options);
   for (const name of names) await scene.createKey(namespace, name, [{ name: 'vault', destination: 'slow-vault' }]);
   await until(async () => (await Promise.all(names.map((name) => scene.isReady(namespace, name)))).every(Boolean), {
     what: 'all keys Ready',
@@ -73,6 +76,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await operator.stop();
+  await standby?.stop();
   await database.end();
   await vault.stop();
   await plane.kube.close();
@@ -84,11 +88,7 @@ describe('a Vault that answers reads and hangs on writes, with sixty keys on it'
     '[S4-10] holds up no revocation, of a key that hangs in it or of another: all are committed while the same calls still hang',
     { timeout: 120_000 },
     async () => {
-      await vault.become({ kind: 'silent' }, ({ method, path: at }) => method !== 'GET' && at.startsWith('/v1/secret/'));
-      // These are rotated, and hang in the writes of their new versions.
-      await Promise.all(names.slice(0, 48).map((name) => scene.annotate(namespace, name, { 'keywright.dev/rotate': 'now' })));
-      // As many as KEYWRIGHT_CONCURRENCY lets call one destination.
-      await until(() => vault.hanging.length >= 8, { what: 'writes that hang', deadlineMs: 30_000, everyMs: 5 });
+      await hangInWrites(names.slice(0, 48));
       const before = vault.hanging;
       // Of the first keys of the queue, which hang, and of the last, which nobody works on.
       const picked = [...names.slice(0, 6), ...names.slice(-6)];
@@ -127,7 +127,45 @@ describe('a Vault that answers reads and hangs on writes, with sixty keys on it'
       });
     },
   );
+
+  it(
+    'holds up no revocation while an operator with calls that hang ends, and the next one begins to lead',
+    { timeout: 120_000 },
+    async () => {
+      const others = names.slice(6, 54);
+      await until(async () => (await Promise.all(others.map((name) => scene.isReady(namespace, name)))).every(Boolean), {
+        what: 'all other keys Ready',
+        deadlineMs: 60_000,
+        everyMs: 500,
+      });
+      standby = await startOperator(options);
+      const [draining = '', between = ''] = others;
+      // These have not been rotated lately.
+      await hangInWrites(others.slice(-6));
+      operator.signal('SIGTERM');
+      await revoke(draining, 3_000);
+      expect(operator.log()).not.toMatch(/drained/);
+      await until(() => operator.log().includes('not drained in time'), { what: 'the end', deadlineMs: 5_000, everyMs: 5 });
+      // The next one looks every two seconds whether somebody leads.
+      await revoke(between, 6_000);
+    },
+  );
 });
+
+/** Rotates keys, which then hang in the writes of their new versions. */
+async function hangInWrites(rotated: readonly string[]): Promise<void> {
+  await vault.become({ kind: 'silent' }, ({ method, path: at }) => method !== 'GET' && at.startsWith('/v1/secret/'));
+  await Promise.all(rotated.map((name) => scene.annotate(namespace, name, { 'keywright.dev/rotate': 'now' })));
+  // As many as KEYWRIGHT_CONCURRENCY lets call one destination.
+  const hanging = Math.min(rotated.length, 8);
+  await until(() => vault.hanging.length >= hanging, { what: 'writes that hang', deadlineMs: 30_000, everyMs: 5 });
+}
+
+/** Revokes a key, and waits for the commit. */
+async function revoke(name: string, deadlineMs: number): Promise<void> {
+  await scene.changeKey(namespace, name, { revoked: { reason: 'KeyCompromise' } });
+  await until(async () => (await committed(name))?.live === 0, { what: `the revocation of ${name}`, deadlineMs, everyMs: 5 });
+}
 
 function fail(): never {
   throw new Error('there is no such way');

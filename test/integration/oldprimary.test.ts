@@ -11,7 +11,7 @@ import { mintToken } from '../../operator/src/keys/mint.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import type { HeartbeatRule } from '../../operator/src/store/primary.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
-import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
+import { openPostgresStore, openPostgresStores } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { authRequest } from '../builders/authrequest.ts';
@@ -84,6 +84,7 @@ const roads = {
   operator: [await Road.to(old), await Road.to(fresh)],
   authorizer: [await Road.to(old), await Road.to(fresh)],
   reaching: [await Road.to(old), await Road.to(fresh)],
+  successor: [await Road.to(old), await Road.to(fresh)],
 } as const;
 const catalog = catalogRow();
 const owner = ownerRow();
@@ -95,13 +96,13 @@ function urlOver(hosts: readonly string[]): string {
   return `postgres://postgres:${old.postgres.password}@${hosts.join(',')}/postgres`;
 }
 
+function optionsOver(hosts: readonly string[]) {
+  const limits = { lockMs: 1_000, statementMs: 1_000, idleInTransactionMs: 1_000, connectMs: 1_000 };
+  return { url: urlOver(hosts), clock: systemClock, log: silentLog, limits };
+}
+
 function open(hosts: readonly string[]): Store {
-  return openPostgresStore({
-    url: urlOver(hosts),
-    clock: systemClock,
-    log: silentLog,
-    limits: { lockMs: 1_000, statementMs: 1_000, idleInTransactionMs: 1_000, connectMs: 1_000 },
-  });
+  return openPostgresStore(optionsOver(hosts));
 }
 
 interface Authorizer {
@@ -111,6 +112,7 @@ interface Authorizer {
 }
 
 const authorizers: Authorizer[] = [];
+const successors: Store[] = [];
 
 /** As `keywright authorizer` puts it together. */
 async function authorizerOver(roadsOf: readonly Road[], rule: HeartbeatRule): Promise<Authorizer> {
@@ -168,6 +170,7 @@ beforeAll(async () => {
 afterAll(async () => {
   stop.abort();
   for (const { store } of authorizers) await store.close();
+  for (const store of successors) await store.close();
   await operator.close();
   for (const road of Object.values(roads).flat()) road.close();
   await fresh.stop();
@@ -178,7 +181,7 @@ const [toOld, toFresh] = roads.authorizer;
 
 /** All of it is one story: a promotion cannot be taken back. */
 test(
-  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, and an operator that is down stops nobody',
+  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, an operator that is down stops nobody, and the safety passes of one that reaches both move with it',
   { timeout: 180_000 },
   async () => {
     const key = await issue();
@@ -186,6 +189,9 @@ test(
     const reaching = await authorizerOver(roads.reaching, 'auto');
     const trusting = await authorizerOver([toOld], 'auto');
     const single = await authorizerOver([toOld], 'on');
+    const successor = openPostgresStores(optionsOver(roads.successor.map((road) => road.host)));
+    successors.push(successor.store, successor.apart);
+    for (const store of [successor.store, successor.apart]) expect((await store.readKey(key.uid)).versions).toHaveLength(1);
 
     // The operator is down: most hosts answer, and none of them was promoted.
     beats = false;
@@ -227,6 +233,14 @@ test(
     // And who was cut off comes back.
     toFresh.mend();
     await until(async () => (await key.ask(isolated)) === 'key_invalid', { what: 'the return', deadlineMs: 30_000 });
-    expect(await (await issue()).ask(isolated)).toBe('allowed');
+    const last = await issue();
+    expect(await last.ask(isolated)).toBe('allowed');
+
+    // An operator that reaches both has kept its connections to the old one, those of its safety passes too.
+    expect(await successor.apart.readKey(last.uid)).toMatchObject({ versions: [] });
+    await successor.store.surveyPrimary();
+    await successor.store.takeFence();
+    await successor.apart.revokeAll(last.uid, cause, systemClock.now());
+    expect(await last.ask(isolated)).toBe('key_invalid');
   },
 );

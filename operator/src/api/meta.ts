@@ -15,6 +15,19 @@ export const annotations = {
   confirm: `${group}/confirm`,
 } as const;
 
+/**
+ * Those of {@link annotations} that an object has, always in the same order. What reacts to annotations, or remembers them, looks
+ * at no others: whoever may write an object may put as much as he likes there, and needs no right of ours for it.
+ */
+export function ownAnnotations(given: ObjectMeta['annotations'] = {}): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.values(annotations).flatMap((name) => {
+      const value = given[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+}
+
 /** The annotation in which kubectl and Argo CD keep the manifest that their next client-side apply compares with. */
 export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 /** The label of a Secret that a KeyDestination may log in with; its value says for which login: see `destinations/credential`. */

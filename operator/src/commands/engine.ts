@@ -33,8 +33,19 @@ export interface EngineParts {
   readonly onFenceLost: () => void;
 }
 
+/** How long a drain waits for calls to destinations, in milliseconds: a revocation must not wait for them. */
+const awayMs = 2_000;
+/** How long it then waits for safety passes and the like, which wait for nothing but the database and the API server. */
+const lastMs = 5_000;
+
 /** The reconcilers of all kinds as one: see {@link Controller}, whose words these are. */
-export type Engine = Pick<Controller, 'listen' | 'start' | 'drain' | 'idle' | 'depth' | 'inFlight' | 'nextAt'>;
+export interface Engine extends Pick<Controller, 'listen' | 'start' | 'idle' | 'depth' | 'inFlight' | 'nextAt'> {
+  /**
+   * Ends all work; false if something did not end in time. First the full passes, for `timeoutMs` at most, or 2 s if they only wait
+   * for destinations: until then, revocations and other changes in the store go on. Call it once.
+   */
+  drain(timeoutMs: number): Promise<boolean>;
+}
 
 /** The reconcilers over these parts: the same in a cluster and standalone. */
 export function createController(context: CommandContext, parts: EngineParts): Engine {
@@ -143,8 +154,9 @@ function together(cluster: ClusterController, keys: Controller, { feed, gates, r
       gates.stop();
       retention.stop();
       heartbeat.stop();
-      const drained = await Promise.all([cluster.drain(timeoutMs), keys.drain(timeoutMs)]);
-      return drained.every(Boolean);
+      const calling = await Promise.all([cluster.drainProbes(awayMs), keys.drainFull(timeoutMs, awayMs)]);
+      const rest = await Promise.all([cluster.drain(lastMs), keys.drain(lastMs)]);
+      return [...calling, ...rest].every(Boolean);
     },
     idle: () => cluster.idle() && keys.idle(),
     nextAt: () => keys.nextAt(),

@@ -125,14 +125,15 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
-    periodOf: (identity, since) => store.admissionPeriod(identity, since),
+    // Over the connections of safety passes, which wait for a check.
+    periodOf: (identity, since) => safetyStore.admissionPeriod(identity, since),
     onPeriod: async (period) => {
       // Carries over keys that have not changed since their acceptance: the policy has checked those. Changed keys stay behind.
       const live = await resources.listLive('ApiKey');
       const states = live.map((metadata) => {
         return { uid: metadata.uid, generation: metadata.generation ?? 0, requests: requestsText({ metadata }) };
       });
-      await store.carryAcceptances(period, states, clock.now());
+      await safetyStore.carryAcceptances(period, states, clock.now());
     },
     clock,
     log,
@@ -153,7 +154,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     onFenceLost: onLost,
   });
   controller.listen();
-  await resources.start(signal);
+  await startWatches(resources, signal);
   readiness.synced = true;
   log.info('synced', { count: resources.list('ApiKey').length });
   try {
@@ -170,6 +171,21 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     metrics.recorder.leading(false);
     await election?.release();
     await destinations.close();
+  }
+}
+
+/** Resolves when everything was listed once. The watches end with the resources: an operator that is stopping still listens. */
+async function startWatches(resources: KubeResources, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const giveUp = new AbortController();
+  const onAbort = (): void => {
+    giveUp.abort(signal.reason);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await resources.start(giveUp.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -12,12 +12,6 @@ export type Priority = 'high' | 'low';
 export type Next =
   { readonly kind: 'awaitChange' } | { readonly kind: 'at'; readonly at: Instant } | { readonly kind: 'conflict' };
 
-interface Taken<K> {
-  readonly key: K;
-  /** When it became ready, by the monotonic clock. */
-  readonly since: number;
-}
-
 /** What a {@link WorkQueue} is made of. */
 export interface WorkQueueInit<K> {
   readonly clock: Clock;
@@ -29,8 +23,6 @@ export interface WorkQueueInit<K> {
   /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
   readonly handle: (key: K, worker: Worker) => Promise<Next>;
   readonly onError: (key: K, error: unknown) => void;
-  /** For metrics: how long a key was ready before its turn, in milliseconds. */
-  readonly onStart?: (key: K, waitedMs: number) => void;
 }
 
 /** A ready key of low priority counts as one of high priority after this time. */
@@ -62,19 +54,19 @@ export class WorkQueue<K> {
   /** Added while running: the priority to run again with. */
   readonly #again = new Map<K, Priority>();
   readonly #conflicts = new Map<K, number>();
-  readonly #abort = new AbortController();
   #started = false;
   #draining = false;
   #sleep: { readonly untilMs: number; readonly abort: AbortController } | undefined;
-  #whenDrained: (() => void) | undefined;
+  /** Called at each step towards the end of a drain. */
+  #onDrainStep: (() => void) | undefined;
 
   constructor(init: WorkQueueInit<K>) {
     this.#init = init;
     this.#workers = new Workers({
       count: init.concurrency,
-      signal: this.#abort.signal,
       onFree: () => {
         this.#turn();
+        this.#onDrainStep?.();
       },
     });
   }
@@ -103,16 +95,6 @@ export class WorkQueue<K> {
     this.#turn();
   }
 
-  /** Forgets a key that is not in flight: nothing is left to do for it, ever. */
-  forget(key: K): void {
-    this.#ready.high.delete(key);
-    this.#ready.low.delete(key);
-    this.#resumed.delete(key);
-    this.#again.delete(key);
-    this.#conflicts.delete(key);
-    this.#dropDelays(key);
-  }
-
   /** Before it keys are only collected. */
   start(): void {
     this.#started = true;
@@ -120,27 +102,34 @@ export class WorkQueue<K> {
   }
 
   /**
-   * Starts nothing new and waits for what is in flight; after `timeoutMs` its signal is aborted and `false` is the
-   * answer.
+   * Starts nothing new and waits for what is in flight: for `timeoutMs` at most, and for keys that are {@link Worker.away} only
+   * for `awayMs`. Returns false if something was still in flight then.
    */
-  async drain(timeoutMs: number): Promise<boolean> {
+  async drain(timeoutMs: number, awayMs = timeoutMs): Promise<boolean> {
     this.#draining = true;
     this.#sleep?.abort.abort();
-    if (this.#running.size === 0) return true;
-    const drained = new Promise<true>((resolve) => {
-      this.#whenDrained = () => {
-        resolve(true);
-      };
+    const { clock } = this.#init;
+    const { promise: over, resolve: end } = Promise.withResolvers<undefined>();
+    let waitsForAway = true;
+    this.#onDrainStep = () => {
+      if (this.#running.size === 0 || (!waitsForAway && this.#workers.areIdle())) end(undefined);
+    };
+    const ended = new AbortController();
+    const after = (ms: number, act: () => void): void => {
+      // Aborted = the drain is over.
+      clock.sleep(ms, ended.signal).then(act, () => undefined);
+    };
+    after(timeoutMs, () => {
+      end(undefined);
     });
-    const giveUp = new AbortController();
-    const late = this.#init.clock.sleep(timeoutMs, giveUp.signal).then(
-      () => false as const,
-      () => true as const,
-    );
-    const inTime = await Promise.race([drained, late]);
-    if (inTime) giveUp.abort();
-    else this.#abort.abort();
-    return inTime;
+    after(awayMs, () => {
+      waitsForAway = false;
+      this.#onDrainStep?.();
+    });
+    this.#onDrainStep();
+    await over;
+    ended.abort();
+    return this.#running.size === 0;
   }
 
   /** Nothing is ready and nothing in flight; keys may still wait for an instant or a back-off. */
@@ -155,11 +144,6 @@ export class WorkQueue<K> {
 
   inFlight(): number {
     return this.#running.size;
-  }
-
-  /** Keys that wait for an instant or a back-off. */
-  delayed(): number {
-    return this.#instants.size + this.#backOffs.size;
   }
 
   /** When the next waiting key is due, by the wall clock. */
@@ -203,11 +187,11 @@ export class WorkQueue<K> {
     ) {
       this.#addReady(key, 'high');
     }
-    for (let head = this.#takeReady(); head !== undefined; head = this.#takeReady()) void this.#run(head);
+    for (let key = this.#takeReady(); key !== undefined; key = this.#takeReady()) void this.#run(key);
     this.#sleepUntilNext();
   }
 
-  #takeReady(): Taken<K> | undefined {
+  #takeReady(): K | undefined {
     if (!this.#workers.isFree()) return undefined;
     const others = this.#longestWaiting();
     const resumed = this.#resumed.entries().next().value;
@@ -215,9 +199,9 @@ export class WorkQueue<K> {
     this.#tookResumed = isResumed;
     const [from, head] = isResumed ? [this.#resumed, resumed] : [others?.from, others?.head];
     if (head === undefined) return undefined;
-    const [key, since] = head;
+    const [key] = head;
     from?.delete(key);
-    return { key, since };
+    return key;
   }
 
   /** The key that has waited longest; a low-priority key counts as if it had arrived {@link promotedAfterMs} later. */
@@ -229,13 +213,12 @@ export class WorkQueue<K> {
     return { from: this.#ready.high, head: high };
   }
 
-  async #run({ key, since }: Taken<K>): Promise<void> {
-    const { clock, handle, onError, onStart } = this.#init;
+  async #run(key: K): Promise<void> {
+    const { handle, onError } = this.#init;
     const worker = this.#workers.take();
     this.#running.add(key);
     // What the key waited for is looked at now; the answer says anew what it waits for.
     this.#dropDelays(key);
-    onStart?.(key, clock.monotonicMs() - since);
     let next: Next;
     try {
       next = await handle(key, worker);
@@ -245,9 +228,9 @@ export class WorkQueue<K> {
     }
     this.#running.delete(key);
     this.#settle(key, next);
-    if (this.#draining && this.#running.size === 0) this.#whenDrained?.();
     worker.end();
     this.#turn();
+    this.#onDrainStep?.();
   }
 
   #settle(key: K, next: Next): void {

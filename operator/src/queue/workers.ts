@@ -1,7 +1,5 @@
 /** The worker that handles a key. */
 export interface Worker {
-  /** Aborted when a drain gives up. */
-  readonly signal: AbortSignal;
   /**
    * Runs `work`, which waits for something else, and lends the worker to other keys meanwhile. The key still counts as in flight.
    * When it comes back, it goes before keys that have not begun. Several calls at once are one absence.
@@ -13,7 +11,6 @@ export interface Worker {
 export interface WorkersInit {
   /** Workers in all, from 1. */
   readonly count: number;
-  readonly signal: AbortSignal;
   /** Called when a worker is free and no returning key waits for it. */
   readonly onFree: () => void;
 }
@@ -35,6 +32,11 @@ export class Workers {
     this.#init = init;
   }
 
+  /** Whether nobody works: all work in flight, if there is any, is away. */
+  areIdle(): boolean {
+    return this.#busy === 0;
+  }
+
   /** Whether work may begin now. */
   isFree(): boolean {
     return this.#busy < this.#init.count;
@@ -47,7 +49,6 @@ export class Workers {
     let hasEnded = false;
     let comingBack: Promise<void> | undefined;
     return {
-      signal: this.#init.signal,
       away: async (work) => {
         // Another call of the same key is already waiting to get a worker back: wait for it.
         while (comingBack !== undefined) await comingBack;

@@ -1,4 +1,3 @@
-import type { ObjectMeta } from '../api/meta.ts';
 import type { ApiKey } from '../api/kinds.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Reason } from '../domain/reason.ts';
@@ -19,6 +18,7 @@ import { Precedence, type Reading } from './precedence.ts';
 import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { SafetyLane, refOf } from './safetylane.ts';
+import { signatureOf } from './signatures.ts';
 import { Withdrawals } from './sweep.ts';
 import { Crowded, Traffic } from './traffic.ts';
 
@@ -93,7 +93,7 @@ export class Controller {
     this.#defects = new Defects(this.#deps.log, init.onFenceLost);
     const { clock } = this.#deps;
     const { concurrency, outages = new Outages(clock) } = init;
-    this.#traffic = new Traffic({ clock, outages, concurrency });
+    this.#traffic = new Traffic({ clock, outages, concurrency, assertLeading: this.#deps.assertLeading });
     this.#traffic.onRoom((key) => {
       this.#changed.add(key);
       this.#queue.resume(key);
@@ -128,12 +128,19 @@ export class Controller {
     void this.#sweepForEver();
   }
 
-  /** Stops taking work and waits for what is in flight; false when that took longer. */
+  /**
+   * Ends the full passes and sweeps, see {@link WorkQueue.drain}; safety passes go on. False if a full pass did not end in time:
+   * what it leaves is what a crash leaves.
+   */
+  async drainFull(timeoutMs: number, awayMs: number): Promise<boolean> {
+    this.#stop.abort();
+    return await this.#queue.drain(timeoutMs, awayMs);
+  }
+
+  /** Ends the safety passes too; call it after {@link drainFull}. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    this.#stop.abort();
-    const drained = await Promise.all([this.#safety.drain(timeoutMs), this.#queue.drain(timeoutMs)]);
-    return drained.every(Boolean);
+    return await this.#safety.drain(timeoutMs);
   }
 
   /** What is in force changed: who named it is looked at. A destination that heals is not met by all its keys at once. */
@@ -429,20 +436,6 @@ function nameOf(metadata: { readonly namespace?: string; readonly name: string }
 
 function priorityOf(event: ResourceEvent): Priority {
   return event.initial ? 'low' : 'high';
-}
-
-/** What of an object's metadata matters: everything but what its status changes. */
-export function signatureOf(kind: string, metadata: ObjectMeta): string {
-  // A Secret and a Namespace have no generation that counts every change.
-  const version = kind === 'Secret' ? metadata.resourceVersion : (metadata.generation ?? 0);
-  return JSON.stringify([
-    metadata.uid,
-    version,
-    metadata.deletionTimestamp ?? '',
-    metadata.finalizers ?? [],
-    metadata.labels ?? {},
-    metadata.annotations ?? {},
-  ]);
 }
 
 function dependenciesOf(resource: ApiKey): readonly Dependency[] {

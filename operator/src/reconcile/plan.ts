@@ -14,10 +14,13 @@ export type Rule = readonly [name: string, decide: (o: Observed) => Decision | u
 /** Safety before progress; the first that speaks decides. */
 export const everyRule: readonly Rule[] = [...Object.entries(safetyRules), ...Object.entries(progressRules)];
 
-const { retirement: _retirement, withdrawals: _withdrawals, ...untilTheStore } = safetyRules;
+const { retirementDue: _due, retirement: _retirement, withdrawals: _withdrawals, ...takingAway } = safetyRules;
 
-/** The rules that remove something in the store at once: they read no destination and no workload. */
-export const urgentRules: readonly Rule[] = Object.entries(untilTheStore);
+/**
+ * The rules that take something away in the store at once: they need no destination, no workload and no record of use. Not those of
+ * retirement: a version whose end has come is refused already, and the record of use tells why it ended.
+ */
+export const urgentRules: readonly Rule[] = Object.entries(takingAway);
 
 /**
  * What is to be done next for one ApiKey. Two ordered lists, first match wins, safety before progress: safety waits for

@@ -1,6 +1,7 @@
 import type { ObjectMeta } from '../api/meta.ts';
 import { transient } from '../domain/failure.ts';
 import type { Store } from '../store/port.ts';
+import { askedBy } from './signatures.ts';
 
 /**
  * Two passes may work on one ApiKey at the same time: a full pass, which may hang in a call to a destination, and a safety pass,
@@ -121,8 +122,3 @@ const transitions = [
   ...(['mint', 'intend', 'activate', 'bringForward', 'setExpiry', 'endVersions', 'saveHandled', 'revokeAll'] as const),
   ...(['saveSettings', 'beginWithdrawal', 'takeOver', 'releaseKey'] as const),
 ] as const satisfies readonly (keyof Store)[];
-
-/** What an ApiKey asks for: everything that a decision may depend on, so not its status, labels and finalizers. */
-export function askedBy({ uid, generation, deletionTimestamp, annotations }: ObjectMeta): string {
-  return JSON.stringify([uid, generation ?? 0, deletionTimestamp ?? '', Object.entries(annotations ?? {}).sort()]);
-}

@@ -4,8 +4,9 @@ import { WorkQueue, type Next } from '../queue/queue.ts';
 import type { Store } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Story } from './events.ts';
-import { askedBy, type Precedence } from './precedence.ts';
+import type { Precedence } from './precedence.ts';
 import { reconcileSafety } from './safetypass.ts';
+import { askedBy } from './signatures.ts';
 
 /** What a {@link SafetyLane} needs. */
 export interface SafetyLaneInit {
@@ -13,7 +14,7 @@ export interface SafetyLaneInit {
   /** The store, with its own connections. */
   readonly store: Store;
   readonly precedence: Precedence;
-  /** Called after a safety pass, whether it succeeded or not: a full pass must follow. */
+  /** Called after a safety pass, whether it succeeded or not, or instead of one: a full pass must follow. */
   readonly onPassed: (key: string) => void;
   readonly onError: (key: string, error: unknown) => void;
 }
@@ -22,6 +23,10 @@ export interface SafetyLaneInit {
 const concurrency = 4;
 /** The pause after a failed pass: the database or the API server did not answer. */
 const retryMs = 1_000;
+/** No rule of a safety pass asks for it, and reading it would wait for the connections of others. */
+const usageHorizon: Dependencies['usageHorizon'] = () => Promise.resolve({ kind: 'unknown', why: 'lagging' });
+/** How far back from its start a lane looks, in milliseconds: longer than a change of leaders takes. */
+const backlogMs = 60_000;
 
 /**
  * The queue of ApiKeys that somebody has just changed. Each gets a safety pass ({@link reconcileSafety}) before anything else,
@@ -33,6 +38,9 @@ export class SafetyLane {
   readonly #queue: WorkQueue<string>;
   /** What each ApiKey asked for at its last watch event. */
   readonly #heard = new Map<string, string>();
+  /** What was heard before the start, and when by the monotonic clock, the last one last. */
+  readonly #backlog = new Map<string, number>();
+  #started = false;
   /** Events recorded since the last status write. */
   readonly #told = new Map<string, Story>();
 
@@ -55,12 +63,30 @@ export class SafetyLane {
     const asks = askedBy(metadata);
     this.#heard.set(key, asks);
     if (before === asks || (before === undefined && initial)) return false;
-    this.#queue.add(key);
+    if (this.#started) this.#queue.add(key);
+    else this.#collect(key);
     return true;
   }
 
+  /**
+   * Begins to work. What came before goes behind what comes from now on: a standby has heard all changes since it started, and
+   * the leader before it has handled them. Only the last minute gets safety passes, the newest change first, in case that leader
+   * did not live to handle them; the first full passes find what is older.
+   */
   start(): void {
+    const since = this.#init.dependencies.clock.monotonicMs() - backlogMs;
+    for (const [key, heardMs] of [...this.#backlog].reverse()) {
+      if (heardMs >= since) this.#queue.add(key, { priority: 'low' });
+      else this.#init.onPassed(key);
+    }
+    this.#backlog.clear();
+    this.#started = true;
     this.#queue.start();
+  }
+
+  #collect(key: string): void {
+    this.#backlog.delete(key);
+    this.#backlog.set(key, this.#init.dependencies.clock.monotonicMs());
   }
 
   /** See {@link WorkQueue.drain}. */
@@ -97,6 +123,7 @@ export class SafetyLane {
   /** The ApiKey is gone. */
   forget(key: string): void {
     this.#heard.delete(key);
+    this.#backlog.delete(key);
     this.#told.delete(key);
   }
 
@@ -107,7 +134,7 @@ export class SafetyLane {
       const resource = await dependencies.resources.readLive('ApiKey', refOf(key));
       if (resource !== undefined) {
         reading.note(resource.metadata);
-        const told = await reading.act(() => reconcileSafety({ ...dependencies, store }, resource));
+        const told = await reading.act(() => reconcileSafety({ ...dependencies, store, usageHorizon }, resource));
         // Unless the ApiKey is gone meanwhile: nothing would ever forget it.
         if (told.length > 0 && this.#heard.has(key)) this.#told.set(key, [...this.toldOf(key), ...told]);
       }

@@ -11,6 +11,8 @@ export interface TrafficInit {
   readonly outages: Outages;
   /** How many calls go to each destination at a time, from 1. */
   readonly concurrency: number;
+  /** Throws if the lease may have run out: called right before each write, which may have waited for its turn for long. */
+  readonly assertLeading: () => void;
 }
 
 /**
@@ -185,8 +187,9 @@ export class Traffic {
     if (!visit.known.has(name)) {
       const { inside, parked, invited } = this.#laneOf(name);
       const isInvited = invited.delete(visit.key);
-      parked.delete(visit.key);
       if (!isInvited && inside.size + invited.size >= this.#init.concurrency + mostWaiting) throw new Crowded(name);
+      // Only now: a key that was set aside and tries in between keeps its place.
+      parked.delete(visit.key);
       visit.known.add(name);
     }
     this.#moveHome(visit, name);
@@ -212,6 +215,7 @@ export class Traffic {
     try {
       if (this.#occupied.has(place))
         throw waiting('DestinationUnavailable', 'an earlier call to this location has not ended yet');
+      if (kind === 'write') this.#init.assertLeading();
       return await outages.judge(uid, kind, () => {
         this.#occupied.add(place);
         const made = make().finally(() => this.#occupied.delete(place));

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 
 import { StandaloneFault, systemCode } from './fault.ts';
 
@@ -48,11 +47,6 @@ export async function findOwner(folder: string): Promise<Identity | undefined> {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/** Who we are, for messages. */
-export function currentUserName(): string {
-  return userInfo().username;
 }
 
 /** Runs a short command, as another user where `identity` says so, and tells whether it succeeded within 20 s. */

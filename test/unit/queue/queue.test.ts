@@ -6,7 +6,6 @@ import { FakeClock } from '../../harness/fakes/clock.ts';
 
 interface Run {
   readonly key: string;
-  readonly signal: AbortSignal;
   readonly finish: (next?: Next) => Promise<void>;
 }
 
@@ -19,13 +18,13 @@ function manualQueue(concurrency = 1) {
     clock,
     concurrency,
     onError: (_key, error) => errors.push(error),
-    handle: (key, { signal }) => {
+    handle: (key) => {
       const { promise, resolve } = Promise.withResolvers<Next>();
       const finish = async (next: Next = { kind: 'awaitChange' }) => {
         resolve(next);
         await clock.advance(0);
       };
-      runs.push({ key, signal, finish });
+      runs.push({ key, finish });
       return promise;
     },
   });
@@ -250,17 +249,49 @@ describe('the work queue', () => {
     queue.add('c');
     await clock.advance(60_000);
     expect(keys()).toEqual(['a']);
-    expect(runs[0]?.signal.aborted).toBe(false);
   });
 
-  it('aborts what is still in flight when the time to drain is over', async () => {
-    const { queue, clock, runs } = manualQueue();
+  it('gives up what is still in flight when the time to drain is over', async () => {
+    const { queue, clock } = manualQueue();
     queue.start();
     queue.add('a');
     const drained = queue.drain(10_000);
-    await clock.advance(10_000);
+    await clock.advance(9_999);
+    expect(queue.inFlight()).toBe(1);
+    await clock.advance(1);
     expect(await drained).toBe(false);
-    expect(runs[0]?.signal.aborted).toBe(true);
+    expect(clock.sleepers()).toBe(0);
+  });
+
+  it('gives up keys that are away sooner, but not those that work, nor those that came back', async () => {
+    const clock = new FakeClock();
+    const gates = new Map<string, () => void>();
+    const outside = (name: string) => new Promise<void>((resolve) => gates.set(name, resolve));
+    const queue = new WorkQueue<string>({
+      clock,
+      concurrency: 2,
+      onError: () => {},
+      handle: async (key, worker) => {
+        if (key !== 'works') await worker.away(() => outside(key));
+        if (key !== 'hangs') await outside(`${key} on`);
+        return { kind: 'awaitChange' };
+      },
+    });
+    queue.start();
+    for (const key of ['hangs', 'returns', 'works']) queue.add(key);
+    await clock.advance(0);
+    let drained: boolean | undefined;
+    void queue.drain(10_000, 2_000).then((all) => (drained = all));
+    await clock.advance(1_000);
+    gates.get('returns')?.();
+    await clock.advance(2_000);
+    gates.get('works on')?.();
+    await clock.advance(1_000);
+    expect(drained).toBeUndefined();
+    gates.get('returns on')?.();
+    await clock.advance(0);
+    expect(drained).toBe(false);
+    expect(queue.inFlight()).toBe(1);
   });
 
   it('loses no key, runs none twice at once, and keeps to its concurrency, whatever the order of events', async () => {
@@ -317,7 +348,7 @@ describe('the work queue', () => {
         expect(violations).toEqual([]);
         expect([...owed]).toEqual([]);
         expect(queue.idle()).toBe(true);
-        expect(queue.delayed()).toBe(0);
+        expect(queue.nextAt()).toBeUndefined();
       }),
       { numRuns: 150 },
     );

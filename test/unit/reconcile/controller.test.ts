@@ -12,8 +12,12 @@ import { keySpec, policyAway, secretPath, vaultPath, World } from '../../builder
 const running: Controller[] = [];
 
 afterEach(async () => {
-  for (const controller of running.splice(0)) await controller.drain(1000);
+  for (const controller of running.splice(0)) await stopped(controller);
 });
+
+async function stopped(controller: Controller): Promise<boolean> {
+  return (await controller.drainFull(1000, 1000)) && (await controller.drain(1000));
+}
 
 /** A controller over a world, with what it did written down. */
 class Run {
@@ -330,7 +334,7 @@ describe('a back-off in the status', () => {
     const world = await failing();
     const run = new Run(world);
     await run.start();
-    world.resources.annotate('ApiKey', world.name, { note: 'please look' });
+    world.resources.annotate('ApiKey', world.name, { 'keywright.dev/paused': 'false' });
     await run.quiet();
     expect(world.condition('Ready')).toBe('True Available');
   });
@@ -466,7 +470,7 @@ describe('when something breaks', () => {
 
   it('drains what is in flight, and starts nothing afterwards', async () => {
     const run = await started();
-    expect(await run.controller.drain(1000)).toBe(true);
+    expect(await stopped(run.controller)).toBe(true);
     run.world.updateKey({ suspend: true });
     await run.advance(120_000);
     expect(run.passes).toEqual([]);

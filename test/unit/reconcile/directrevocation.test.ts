@@ -36,6 +36,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   feed.stop();
+  await controller.drainFull(1_000, 1_000);
   await controller.drain(1_000);
 });
 

@@ -1,9 +1,97 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
+import type { ObjectMeta } from '../../../operator/src/api/meta.ts';
 import { Precedence } from '../../../operator/src/reconcile/precedence.ts';
-import { SafetyLane } from '../../../operator/src/reconcile/safetylane.ts';
+import { SafetyLane, refOf } from '../../../operator/src/reconcile/safetylane.ts';
 import { World } from '../../builders/world.ts';
 
-it('the safety lane remembers nothing of an ApiKey that goes during its pass', async () => {
+/** A lane over a world, with what it read and what it handed on to full passes, in order. */
+async function laneOver(world: World) {
+  const read: string[] = [];
+  const passed: string[] = [];
+  const resources = Object.create(world.resources, {
+    readLive: {
+      value: async (_kind: string, { name }: { readonly name: string }) => {
+        read.push(name);
+        return undefined;
+      },
+    },
+  }) as World['resources'];
+  const lane = new SafetyLane({
+    dependencies: { ...world.deps, resources },
+    store: world.store,
+    precedence: new Precedence(),
+    onPassed: (key) => passed.push(refOf(key).name),
+    onError: (_key, error) => {
+      throw error;
+    },
+  });
+  const metadata = (name: string, generation: number): ObjectMeta => {
+    return { namespace: 'payments', name, uid: name, resourceVersion: String(generation), generation };
+  };
+  const edit = (name: string, generation = 2): boolean =>
+    lane.hear(`payments/${name}`, metadata(name, generation), generation === 1);
+  const change = (name: string): void => {
+    edit(name, 1);
+    expect(edit(name)).toBe(true);
+  };
+  return { lane, read, passed, edit, change };
+}
+
+test('a key is revoked although all other connections to the database hang', async () => {
+  const world = await World.open();
+  world.createKey();
+  await world.pass();
+  const uid = world.key()?.metadata.uid ?? '';
+  const hanging = (): Promise<never> => new Promise(() => {});
+  const lane = new SafetyLane({
+    dependencies: {
+      ...world.deps,
+      store: new Proxy(world.store, { get: () => hanging }),
+      usageHorizon: hanging,
+      destinations: { open: hanging, close: () => Promise.resolve() },
+    },
+    store: world.store,
+    precedence: new Precedence(),
+    onPassed: () => {},
+    onError: () => {},
+  });
+  lane.start();
+  const hear = (): void => {
+    const metadata = world.key()?.metadata;
+    if (metadata !== undefined) lane.hear('payments/billing', metadata, world.key()?.spec.revoked === undefined);
+  };
+  hear();
+  world.updateKey({ revoked: { reason: 'KeyCompromise' } });
+  hear();
+  for (let turn = 0; turn < 200 && !lane.idle(); turn += 1) await world.clock.advance(0);
+  expect((await world.store.readKey(uid)).versions).toEqual([]);
+});
+
+const named = (prefix: string): readonly string[] => Array.from({ length: 20 }, (_, at) => `${prefix}-${at}`);
+/** Passes that run at a time. */
+const concurrency = 4;
+
+test('a standby that begins to lead puts no fresh change behind those it has heard while another one led', async () => {
+  const world = await World.open();
+  const { lane, read, passed, edit, change } = await laneOver(world);
+  edit('fresh', 1);
+  for (const name of named('old')) change(name);
+  await world.clock.advance(120_000);
+  for (const name of named('recent')) change(name);
+  await world.clock.advance(1_000);
+  lane.start();
+  edit('fresh');
+  await world.clock.advance(0);
+  // Behind those that had begun, and before all others.
+  expect(read.indexOf('fresh')).toBe(concurrency);
+  // In case the leader before did not live to handle them: the newest first.
+  expect(read.filter((name) => name !== 'fresh')).toEqual(named('recent').toReversed());
+  // A full pass finds what is older.
+  expect(new Set(passed)).toEqual(new Set([...named('old'), ...named('recent'), 'fresh']));
+  await lane.drain(1_000);
+});
+
+test('the safety lane remembers nothing of an ApiKey that goes during its pass', async () => {
   const world = await World.open();
   world.createKey();
   await world.pass();

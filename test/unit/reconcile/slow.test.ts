@@ -202,6 +202,47 @@ describe('[S4-10] what takes a right away, while every worker hangs in a write o
   });
 });
 
+describe('an operator that stops while a destination hangs', () => {
+  it('commits what takes rights away until its last pass, and gives the hanging calls two seconds', async () => {
+    const realm = await hangingOnWrites(['hangs-0', 'hangs-1', 'other']);
+    let drained: boolean | undefined;
+    void realm.engine.drain(20_000).then((all) => (drained = all));
+    for (const name of ['hangs-0', 'other']) edit(realm, name, { revoked: { reason: 'KeyCompromise' } });
+    realm.world.resources.update('KeyOwner', { name: 'payments-team' }, (owner) => ({
+      ...owner,
+      spec: ownerSpec({ disabled: true }),
+    }));
+    await settle();
+    for (const name of ['hangs-0', 'other']) expect(committed(realm, name).live).toEqual([]);
+    expect([...realm.world.store.database.rows.owners.values()].map(({ row }) => row.disabled)).toEqual([true]);
+    await realm.world.clock.advance(1_999);
+    expect(drained).toBeUndefined();
+    await realm.world.clock.advance(1);
+    await settle();
+    expect(drained).toBe(false);
+    // The next leader's.
+    edit(realm, 'hangs-1', { revoked: { reason: 'KeyCompromise' } });
+    await settle();
+    expect(committed(realm, 'hangs-1').live).not.toEqual([]);
+  });
+
+  it('waits no longer for probes of KeyDestinations', async () => {
+    const realm = await opened();
+    const hanging = new FakeDestination();
+    hanging.hang();
+    realm.world.others.set('slow', hanging);
+    realm.world.resources.create('KeyDestination', {
+      metadata: { name: 'slow', uid: 'slow', finalizers: [finalizer] },
+      spec: destinationSpec(),
+    });
+    await settle();
+    expect(hanging.pending).toBe(1);
+    const drained = realm.engine.drain(20_000);
+    await realm.world.clock.advance(2_000);
+    expect(await drained).toBe(false);
+  });
+});
+
 describe('a destination that hangs', () => {
   const many = Array.from({ length: 200 }, (_, at) => `key-${at}`);
 

@@ -1,12 +1,12 @@
 import { Failure } from '../../domain/failure.ts';
 import { WorkQueue, type Next, type Priority } from '../../queue/queue.ts';
 import type { ResourceEvent } from '../../resources/port.ts';
-import { signatureOf } from '../controller.ts';
 import { Defects } from '../defects.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import type { References } from '../references.ts';
 import { retryAt } from '../retry.ts';
+import { signatureOf } from '../signatures.ts';
 import { Counts } from './counts.ts';
 import { InForce } from './inforce.ts';
 import { passOver, type ClusterDependencies, type ClusterKind } from './pass.ts';
@@ -115,11 +115,15 @@ export class ClusterController {
     if (this.#deps.counts.note(apiKey, found)) this.#queue.add(counting, { at: this.#deps.counts.nextAt(), priority: 'low' });
   }
 
-  /** Stops taking work and waits for what is in flight; false when that took longer. */
+  /** Ends the probes: false if one did not end in time. Catalogs, owners and groups are still brought into force. */
+  drainProbes(timeoutMs: number): Promise<boolean> {
+    return this.#probes.drain(timeoutMs);
+  }
+
+  /** Ends all other work; call it after {@link drainProbes}. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    const drained = await Promise.all([this.#queue.drain(timeoutMs), this.#probes.drain(timeoutMs)]);
-    return drained.every(Boolean);
+    return await this.#queue.drain(timeoutMs);
   }
 
   idle(): boolean {

@@ -12,6 +12,8 @@ export interface Endpoint {
   readonly isPartial: boolean;
   /** What is watched of it; everything when absent. */
   readonly labelSelector?: string;
+  /** Something selects its objects by their labels, so that the cache keeps these. */
+  readonly hasSelectedLabels?: boolean;
 }
 
 const ours = { apiVersion, prefix: `/apis/${group}/${version}`, isPartial: false } as const;
@@ -19,7 +21,7 @@ const core = { apiVersion: 'v1', prefix: '/api/v1' } as const;
 
 /** The kinds that are watched, in the order of their first use: what others refer to comes first. */
 export const endpoints: Readonly<Record<WatchedKind | 'Secret', Endpoint>> = {
-  Namespace: { ...core, plural: 'namespaces', isNamespaced: false, isPartial: false },
+  Namespace: { ...core, plural: 'namespaces', isNamespaced: false, isPartial: false, hasSelectedLabels: true },
   ApiCatalog: { ...ours, plural: 'apicatalogs', isNamespaced: false },
   KeyOwnerGroup: { ...ours, plural: 'keyownergroups', isNamespaced: false },
   KeyOwner: { ...ours, plural: 'keyowners', isNamespaced: false },

@@ -1,4 +1,4 @@
-import { lastApplied, type KubeObject, type ObjectMeta } from '../../api/meta.ts';
+import { ownAnnotations, type KubeObject, type ObjectMeta } from '../../api/meta.ts';
 import type { KubeClient } from './client.ts';
 import { collectionPath, partialList, partialObject } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -8,7 +8,8 @@ import type { Page, WatchMessage, WatchQuery, WatchSource } from './reflector.ts
 /** What the cache keeps: the object, or of a partial kind its metadata. */
 export type Kept = KubeObject | { readonly metadata: ObjectMeta };
 
-const defaultPageSize = 500;
+/** Fewer than client-go's 500: with all the annotations that one may have, an object takes 256 KiB until it is trimmed. */
+const defaultPageSize = 100;
 const listTimeoutMs = 60_000;
 
 interface RawObject {
@@ -27,7 +28,7 @@ export interface Scope {
   readonly endpoint: Endpoint;
   /** Absent = all. */
   readonly namespace: string | undefined;
-  /** Objects in one page of a list; client-go's 500 when absent. */
+  /** Objects in one page of a list; 100 when absent. */
   readonly pageSize?: number;
 }
 
@@ -98,13 +99,17 @@ function faultIn(status: RawObject): KubeFault {
 
 function keep(object: RawObject, endpoint: Endpoint): Kept {
   if (object.metadata === undefined) throw new KubeFault('broken');
-  const metadata = trimMetadata(object.metadata);
+  const metadata = trimMetadata(object.metadata, endpoint);
   return endpoint.isPartial ? { metadata } : { ...object, metadata };
 }
 
-/** Without what only bookkeeping needs: it is most of an object's size. */
-function trimMetadata(metadata: RawMeta): ObjectMeta {
-  const { managedFields: _dropped, annotations, ...rest } = metadata;
-  if (annotations === undefined) return rest;
-  return { ...rest, annotations: Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== lastApplied)) };
+/** Without what nothing here reads: it is most of an object's size, and without bounds where anybody may write it. */
+function trimMetadata(metadata: RawMeta, { hasSelectedLabels }: Endpoint): ObjectMeta {
+  const { managedFields: _dropped, annotations, labels, ...rest } = metadata;
+  const kept = ownAnnotations(annotations);
+  return {
+    ...rest,
+    ...(hasSelectedLabels === true && labels !== undefined ? { labels } : {}),
+    ...(Object.keys(kept).length === 0 ? {} : { annotations: kept }),
+  };
 }

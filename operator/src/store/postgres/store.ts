@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
+import type { PrimarySurvey } from '../primary.ts';
 import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
@@ -55,13 +56,24 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 /** How many connections {@link openPostgresStores} reserves for the store `apart`. */
 const apartSize = 4;
 
-/** The store twice, under one fence: `apart` has its own connections, so that its callers wait for nobody else. Close both. */
+/**
+ * The store twice, under one fence: `apart` has its own connections, so that its callers wait for nobody else. A survey through
+ * either surveys the connections of both, so that neither stays with an old primary. Close both.
+ */
 export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
   const fence: Fence = { current: undefined };
+  const main = contextOf(options, fence);
+  const other = contextOf({ ...options, poolSize: apartSize }, fence);
   return {
-    store: storeOver(contextOf(options, fence)),
-    apart: storeOver(contextOf({ ...options, poolSize: apartSize }, fence)),
+    store: { ...storeOver(main), surveyPrimary: () => surveyBoth(main, other) },
+    apart: { ...storeOver(other), surveyPrimary: () => surveyBoth(other, main) },
   };
+}
+
+/** What the first one's survey says; the second one leaves an old primary, too. */
+async function surveyBoth(one: FencedContext, other: FencedContext): Promise<PrimarySurvey> {
+  const [survey] = await Promise.all([one.pool.survey(), other.pool.survey()]);
+  return survey;
 }
 
 /** The fence, shared by several stores: a fence taken through one counts for all. */
