@@ -27,6 +27,7 @@ import type {
   GroupRow,
   HandledRequests,
   HeldValue,
+  InForceRow,
   KeyCounts,
   KeyRecord,
   KeyState,
@@ -37,11 +38,13 @@ import type {
   RequestedBy,
   RevocationCause,
   RevocationOutcome,
+  RightsKind,
   Store,
   Transition,
   UsedVersion,
   VersionEnd,
   VersionExpiry,
+  WrittenRow,
 } from '../../../operator/src/store/port.ts';
 import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
@@ -90,6 +93,7 @@ export class MemoryStore implements Store {
   readonly #actor: Actor;
   readonly #failures: Error[] = [];
   #fence: number | undefined;
+  #written: WrittenRow | undefined;
   /** How many transitions have changed something: for "a resync writes nothing". */
   writes = 0;
   /** How many calls were made, by operation. */
@@ -352,6 +356,16 @@ export class MemoryStore implements Store {
     return await this.#plain('deleteGroup', now, (rows) => remove(rows.groups, uid, groups));
   }
 
+  async listInForce(kind: RightsKind, name?: string): Promise<readonly InForceRow[]> {
+    return await this.#read('listInForce', (rows) => {
+      const all = { ApiCatalog: rows.catalogs, KeyOwner: rows.owners, KeyOwnerGroup: rows.groups }[kind];
+      return inForce<InForceRow>(all)
+        .filter((row) => name === undefined || row.name === name)
+        .map((row) => ({ uid: row.uid, name: row.name }))
+        .sort((a, b) => compare(a.name, b.name));
+    });
+  }
+
   async countKeys(): Promise<KeyCounts> {
     return await this.#read('countKeys', countKeys);
   }
@@ -408,6 +422,10 @@ export class MemoryStore implements Store {
 
   async latestRevision(): Promise<number> {
     return await this.#read('latestRevision', ({ feed }) => feed.at(-1)?.rev ?? 0);
+  }
+
+  lastWritten(): WrittenRow | undefined {
+    return this.#written;
   }
 
   async readFeed(from: number, limit: number): Promise<readonly FeedRow[]> {
@@ -478,6 +496,9 @@ export class MemoryStore implements Store {
       if (error instanceof Abandon) return error.outcome;
       throw error;
     }
+    const last = rows.feed.at(-1);
+    const isNew = rows.feed.length > this.database.rows.feed.length;
+    if (fence !== undefined && last !== undefined && isNew) this.#written = { rev: last.rev, id: last.id };
     this.database.rows = rows;
     this.writes += 1;
     this.afterEffect?.(operation);

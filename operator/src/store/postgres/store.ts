@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { Actor, Store } from '../port.ts';
+import type { Actor, Store, WrittenRow } from '../port.ts';
 import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
@@ -22,6 +22,7 @@ import {
   findCatalog,
   findCatalogs,
   latestRevision,
+  listInForce,
   listKeys,
   listWithdrawing,
   readAudit,
@@ -49,7 +50,7 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
-  return storeOver(contextOf(options, { current: undefined }));
+  return storeOver(contextOf(options, { current: undefined, written: undefined }));
 }
 
 /** How many connections {@link openPostgresStores} reserves for the store `apart`. */
@@ -57,16 +58,17 @@ const apartSize = 4;
 
 /** The store twice, under one fence: `apart` has its own connections, so that its callers wait for nobody else. Close both. */
 export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
-  const fence: Fence = { current: undefined };
+  const fence: Fence = { current: undefined, written: undefined };
   return {
     store: storeOver(contextOf(options, fence)),
     apart: storeOver(contextOf({ ...options, poolSize: apartSize }, fence)),
   };
 }
 
-/** The fence, shared by several stores: a fence taken through one counts for all. */
+/** The fence, shared by several stores: a fence taken through one counts for all, and so does what is written under it. */
 interface Fence {
   current: number | undefined;
+  written: WrittenRow | undefined;
 }
 
 interface FencedContext extends StoreContext {
@@ -79,7 +81,11 @@ function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const pool = new WritablePool({ address, limits, size: poolSize, log });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, taken: fence };
+  // Also a lower revision than before: a failover may have lost some.
+  const onWritten = (row: WrittenRow): void => {
+    fence.written = row;
+  };
+  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, onWritten, taken: fence };
 }
 
 function storeOver(context: FencedContext): Store {
@@ -123,6 +129,7 @@ function storeOver(context: FencedContext): Store {
     deleteOwner: (uid, now) => deleteOwner(context, uid, now),
     saveGroup: (row, now, by) => saveGroup(context, row, now, by),
     deleteGroup: (uid, now) => deleteGroup(context, uid, now),
+    listInForce: (kind, name) => listInForce(context, kind, name),
     countKeys: () => countKeys(context),
     findCatalog: (by) => findCatalog(context, by),
     findCatalogs: (by) => findCatalogs(context, by),
@@ -133,6 +140,7 @@ function storeOver(context: FencedContext): Store {
     findByKeyId: (keyId) => findByKeyId(context, keyId),
     findByKeyIds: (keyIds) => findByKeyIds(context, keyIds),
     latestRevision: () => latestRevision(context),
+    lastWritten: () => context.taken.written,
     readFeed: (from, limit) => readFeed(context, from, limit),
     prune: (before, after) => prune(context, before, after),
     readAudit: (filter, limit) => readAudit(context, filter, limit),
