@@ -55,6 +55,7 @@ export const reasons = {
   OrphansHeld: 'Many ApiKeys are gone at once without a deletion: their keys go on working until somebody confirms.',
   StoreBehind: 'The store is older than a location or the status says: it was restored.',
   HostConflict: 'Another catalog has the host, or is to get it.',
+  NotEnforced: 'A member of the specification is set that this version does not enforce.',
   UnknownName: 'Something that is named does not exist; it grants nothing.',
 
   Withdrawn: 'A value was removed from a location.',

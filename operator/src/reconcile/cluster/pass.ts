@@ -7,6 +7,7 @@ import type { Next } from '../../queue/queue.ts';
 import type { Kinds } from '../../resources/port.ts';
 import type { Dependency } from '../dependents.ts';
 import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outages.ts';
+import { enforcedOf } from '../enforcement.ts';
 import { sameStatus } from '../reconciler.ts';
 import { specRequester } from '../requester.ts';
 import { conditionsOf } from '../status.ts';
@@ -105,7 +106,7 @@ async function writeStatus(
   const { ready } = plan;
   const previous = resource.status as { readonly conditions?: readonly Condition[] } | undefined;
   const before = previous?.conditions?.find(({ type }) => type === 'Ready');
-  const statements = { Ready: ready, ...progressOf(plan) };
+  const statements = { Ready: ready, ...enforcedOf(kind, resource.spec), ...progressOf(plan) };
   const conditions = conditionsOf(statements, previous?.conditions ?? [], deps.clock.now(), metadata.generation);
   const generation = metadata.generation === undefined ? {} : { observedGeneration: metadata.generation };
   const status = { ...generation, conditions, ...extra };
