@@ -148,7 +148,7 @@ function changeRows(): readonly (readonly [string, string])[] {
       `\`delete\`, and \`${revoke.verb}\` or \`update\` on \`${qualified('apikeys/finalizers')}\``,
     ],
     [
-      `which manager owns a field of spec or status (\`metadata.managedFields\`), the annotation \`${lastApplied}\`, while the spec stays the same`,
+      `which manager owns a field of spec or status, or an annotation of ours (\`metadata.managedFields\`), unless the change of that field needs a right of its own; the annotation \`${lastApplied}\``,
       code([own.verb]),
     ],
     [`any other annotation or label under \`${group}/\`, added or changed`, 'refused'],

@@ -3,6 +3,7 @@ import type { ApiKind, KindEntry } from '../operator/src/api/kinds.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { apiVersion } from '../operator/src/api/meta.ts';
 import type { CelValidation } from '../operator/src/api/rule.ts';
+import { unenforced } from '../operator/src/reconcile/enforcement.ts';
 import type { Schema } from '../operator/src/api/structural.ts';
 import { toStructural } from '../operator/src/api/structural.ts';
 import { reasons } from '../operator/src/domain/reason.ts';
@@ -24,6 +25,7 @@ export function kindPage(kind: ApiKind): string {
     ...(rules.length === 0
       ? []
       : ['', '## Rules', '', 'Beyond the fields one by one, the API server and the standalone mode hold these:', '', ...rules]),
+    ...unenforcedIn(kind),
     '',
     '## status',
     '',
@@ -32,6 +34,15 @@ export function kindPage(kind: ApiKind): string {
     ...fieldTable(toStructural(entry.status), 'status'),
     '',
   ].join('\n');
+}
+
+/** What of the spec has no effect, if anything. */
+function unenforcedIn(kind: ApiKind): readonly string[] {
+  const list = unenforced[kind].map(({ field, instead }) => `- \`${field}\`: ${instead}.`);
+  if (list.length === 0) return [];
+  const said =
+    'This version accepts these fields and does not enforce them. The condition `Enforced` says so where somebody set one; a default is not told.';
+  return ['', '## Not enforced', '', said, '', ...list];
 }
 
 /** The page of conditions and reasons, in Markdown. */

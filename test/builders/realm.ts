@@ -15,25 +15,33 @@ import { World } from './world.ts';
 
 type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
 
+/** What a test sets of the program's configuration. */
+interface RealmConfig {
+  /** Absent = the change feed is not polled. */
+  readonly feedPollMs?: number;
+}
+
 /** A {@link World} that the program's own reconcilers work in, wired as the commands wire them. */
 export class Realm {
   readonly world: World;
   engine: Engine;
   fenceLost = 0;
+  readonly #config: RealmConfig;
 
-  private constructor(world: World) {
+  private constructor(world: World, config: RealmConfig) {
     this.world = world;
+    this.#config = config;
     this.engine = this.#createEngine();
   }
 
   /** Everything that the world has at the start is worked off. */
-  static async open(options: Parameters<typeof World.open>[0] = {}): Promise<Realm> {
-    return Realm.over(await World.open(options));
+  static async open(options: Parameters<typeof World.open>[0] = {}, config: RealmConfig = {}): Promise<Realm> {
+    return Realm.over(await World.open(options), config);
   }
 
   /** The same over a world that a test has prepared. */
-  static async over(world: World): Promise<Realm> {
-    const realm = new Realm(world);
+  static async over(world: World, config: RealmConfig = {}): Promise<Realm> {
+    const realm = new Realm(world, config);
     await realm.start();
     return realm;
   }
@@ -144,7 +152,11 @@ export class Realm {
 
   #createEngine(): Engine {
     const { deps, clock, limits } = this.world;
-    const context = { config: { ...limits, concurrency: 2 }, clock, log: silentLog } as unknown as CommandContext;
+    const context = {
+      config: { ...limits, ...this.#config, concurrency: 2 },
+      clock,
+      log: silentLog,
+    } as unknown as CommandContext;
     const { resources, store, destinations, peppers, installationId } = deps;
     return createController(context, {
       resources,

@@ -435,4 +435,11 @@ export const metadataRows: readonly MetadataRow[] = [
   metadata('ownerReferences', 'refused', 'life', [ghost]),
   metadata('managedFields', 'refused', 'tools', [{}], 'all taken away'),
   metadata('managedFields', 'refused', 'tools', manager({ 'f:spec': { 'f:scopes': {} } }), 'of a spec'),
+  metadata(
+    'managedFields',
+    'refused',
+    'tools',
+    manager({ 'f:metadata': { 'f:annotations': { 'f:keywright.dev/paused': {} } } }),
+    'of an annotation of ours',
+  ),
 ];

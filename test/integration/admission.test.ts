@@ -388,6 +388,14 @@ describe('a new ApiKey', () => {
     expectAllowed(await patch('all', 'full', { spec: other }));
     expectAllowed(await patch('nobody', 'full', { metadata: { labels: { a: 'b' } } }));
     expectRefused(await patch('nobody', 'full', { spec: { channels: names(199, long) } }), refusals.grant);
+    // The API server merges the two oldest managers, of which one owns all of it.
+    expectAllowed(await create('admin', manifest('full-crowded', full), '&fieldManager=a-first'));
+    for (let at = 0; at < 9; at += 1) {
+      const label = { metadata: { labels: { [`label-${at}`]: 'x' } } };
+      expectAllowed(await patch('nobody', 'full-crowded', label, `&fieldManager=manager-${at}`));
+    }
+    const revoked = { spec: { revoked: { reason: 'KeyCompromise' } } };
+    expectAllowed(await patch('without-own', 'full-crowded', revoked, '&fieldManager=responder'));
   });
 });
 
@@ -546,6 +554,64 @@ describe('what decides how an ApiKey is changed by others', () => {
     for (const right of allRights) {
       if (right !== 'own') expectAllowed(await patch(`without-${right}`, name, body, dryRun));
     }
+  });
+
+  it.each<[string, Json, Json]>([
+    ['rotate', {}, { annotations: { [annotations.rotate]: 'now' } }],
+    ['compromised', {}, { annotations: { [annotations.compromised]: 'all' } }],
+    ['suspend', { suspend: true }, {}],
+    ['revoke', { revoked: { reason: 'Superseded' } }, {}],
+  ])(
+    'whoever uses the right to %s owns what that changes, and no right of the author beside it',
+    async (what, spec, metadata) => {
+      const name = `beside-${what}`;
+      const scoped = { scopes: ['a', 'b'] };
+      expectAllowed(await apply('admin', 'gitops', name, manifest(name, scoped)));
+      const whole = manifest(name, { ...scoped, ...spec }, metadata);
+      expectRefused(await apply('without-own', 'mallory', name, whole), refusals.own, 'to change which manager owns a field');
+      const part = { apiVersion, kind: 'ApiKey', metadata: { name, namespace, ...metadata }, spec };
+      expectAllowed(await apply('without-own', 'responder', name, part));
+      expectAllowed(await apply('admin', 'gitops', name, manifest(name, { scopes: ['a'], ...spec })));
+      expect(((await kube.request('GET', path(name))).body as { spec: Json }).spec['scopes']).toEqual(['a']);
+    },
+  );
+
+  it('nobody without "own" keeps an annotation of ours alive that its author takes out of his manifest', async () => {
+    const name = 'co-paused';
+    const paused = { annotations: { [annotations.paused]: 'true' } };
+    expectAllowed(await apply('admin', 'gitops', name, manifest(name, {}, paused)));
+    const part = { apiVersion, kind: 'ApiKey', metadata: { name, namespace, ...paused } };
+    expectRefused(await apply('nobody', 'mallory', name, part), refusals.own);
+    const foreign = { ...part, metadata: { name, namespace, annotations: { 'example.com/note': 'x' } } };
+    expectAllowed(await apply('nobody', 'mallory', name, foreign));
+    expectAllowed(await apply('admin', 'gitops', name, manifest(name)));
+    const { metadata } = (await kube.request('GET', path(name))).body as { metadata: { annotations: Json } };
+    expect(metadata.annotations).toEqual({ 'example.com/note': 'x' });
+  });
+
+  it.each([
+    ['what kubectl apply compares with', { annotations: { [lastApplied]: '{}' } }],
+    [
+      'an owner that nothing was merged into',
+      {
+        managedFields: [
+          {
+            ...{ manager: 'gitops', operation: 'Apply', apiVersion, fieldsType: 'FieldsV1' },
+            fieldsV1: { 'f:spec': { 'f:scopes': {} } },
+          },
+          {
+            ...{ manager: 'ancient-changes', operation: 'Update', apiVersion, fieldsType: 'FieldsV1' },
+            fieldsV1: { 'f:spec': { 'f:displayName': {} } },
+          },
+        ],
+      },
+    ],
+  ])('the right to rotate is none to change, in the same write, %s', async (title, metadata) => {
+    const name = `with-rotate-${title.split(' ')[1] ?? ''}`;
+    expectAllowed(await apply('admin', 'gitops', name, manifest(name, { scopes: ['a'] })));
+    const given = 'annotations' in metadata ? metadata.annotations : {};
+    const body = { metadata: { ...metadata, annotations: { ...given, [annotations.rotate]: 'now' } } };
+    expectRefused(await patch('without-own', name, body, dryRun), refusals.own);
   });
 
   it('labels need nothing: by any number of managers that apply, and by ten that update', async () => {

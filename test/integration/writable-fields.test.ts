@@ -3,8 +3,9 @@ import { fieldRoles, type FieldRole } from '../../operator/src/api/admission/per
 import { operatorServiceAccountName } from '../../operator/src/api/admission/roles.ts';
 import { apiKinds, kindTable, type ApiKeySpec, type ApiKind } from '../../operator/src/api/kinds.ts';
 import { annotations, apiVersion, finalizer } from '../../operator/src/api/meta.ts';
-import { toStructural, type Schema } from '../../operator/src/api/structural.ts';
+import { toStructural } from '../../operator/src/api/structural.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
+import { leavesOf } from '../builders/schemaleaves.ts';
 import {
   fieldRows,
   metadataRows,
@@ -68,15 +69,6 @@ interface LiveObject {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly spec: Patch;
   readonly status?: unknown;
-}
-
-/** The fields that a structural schema has, down to the last. */
-function leavesOf(schema: Schema, at: string): readonly string[] {
-  const members = Object.entries((schema['properties'] ?? {}) as Readonly<Record<string, Schema>>);
-  if (members.length > 0) return members.flatMap(([name, member]) => leavesOf(member, `${at}.${name}`));
-  if (schema['items'] !== undefined) return leavesOf(schema['items'] as Schema, `${at}[]`);
-  if (typeof schema['additionalProperties'] === 'object') return leavesOf(schema['additionalProperties'] as Schema, `${at}{}`);
-  return [at];
 }
 
 type Tree = Record<string, unknown>;

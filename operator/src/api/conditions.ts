@@ -12,6 +12,7 @@ export const conditionTypes = {
   Rotating: 'A newer version replaces the current one.',
   Expiring: 'The key will expire, and no rotation comes first.',
   Expired: 'The key has expired.',
+  Enforced: 'Every member that is set has its effect; only there, as False, while one has none.',
   Reconciling: 'Work towards the declared state is under way.',
   Stalled: 'Nothing moves until a person acts.',
 } as const satisfies Record<string, string>;

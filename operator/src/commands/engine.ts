@@ -91,6 +91,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeUid(uid);
     },
     onBreak: () => {
+      cluster.wakeAll();
       keys.wakeAll();
     },
   });

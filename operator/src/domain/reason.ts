@@ -54,7 +54,8 @@ export const reasons = {
   DestinationDrift: 'A location was changed or lost outside Keywright.',
   OrphansHeld: 'Many ApiKeys are gone at once without a deletion: their keys go on working until somebody confirms.',
   StoreBehind: 'The store is older than a location or the status says: it was restored.',
-  HostConflict: 'Another catalog claims the host.',
+  HostConflict: 'Another catalog has the host, or is to get it.',
+  NotEnforced: 'A member of the specification is set that this version does not enforce.',
   UnknownName: 'Something that is named does not exist; it grants nothing.',
 
   Withdrawn: 'A value was removed from a location.',

@@ -1,11 +1,11 @@
 import { Failure } from '../domain/failure.ts';
 import type { Clock } from '../domain/time.ts';
-import type { FeedRow, Store } from '../store/port.ts';
+import type { FeedRow, Store, WrittenRow } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 
 /** What {@link FeedFollower} needs. */
 export interface FeedFollowerInit {
-  readonly store: Pick<Store, 'latestRevision' | 'readFeed'>;
+  readonly store: Pick<Store, 'latestRevision' | 'readFeed' | 'lastWritten'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Time between two polls, in milliseconds. */
@@ -22,14 +22,17 @@ const retryMs = 5_000;
 
 /**
  * Follows the change feed for what others than operators wrote: a direct revocation. What operators wrote is known here, or
- * was before this one led. The first row of each poll must be the row that was read last, by its random id; another one means
- * another history (a restored backup, a failover that lost its tail).
+ * was before this one led. The first row of each poll must be the row that was read last, by its random id, and the feed must have
+ * the row that this operator wrote last, which may be newer; anything else means another history (a restored backup, a failover
+ * that lost its tail).
  */
 export class FeedFollower {
   readonly #init: FeedFollowerInit;
   readonly #stop = new AbortController();
   /** The row read last; absent before the first one of an empty feed. */
-  #last: Pick<FeedRow, 'rev' | 'id'> | undefined;
+  #last: WrittenRow | undefined;
+  /** The row of ours that a break lost: it will not be found again. */
+  #lost: WrittenRow | undefined;
   readonly #opened: Promise<void>;
   #open: () => void = () => {};
   #answers = true;
@@ -92,13 +95,17 @@ export class FeedFollower {
   }
 
   async #poll(): Promise<void> {
+    const { store, log } = this.#init;
     for (;;) {
-      const rows = await this.#init.store.readFeed(this.#last?.rev ?? 0, pageSize);
+      // Before the rows are read, so that they must have it.
+      const written = store.lastWritten();
+      const rows = await store.readFeed(this.#last?.rev ?? 0, pageSize);
       if (this.#stop.signal.aborted) return;
       const fresh = this.#following(rows);
-      if (fresh === undefined) {
-        this.#init.log.warn('the feed is another one: every key is looked at');
+      if (fresh === undefined || this.#lacks(rows, written)) {
+        log.warn('the feed is another one: everything is looked at');
         await this.#moveToEnd();
+        this.#lost = written;
         this.#init.onBreak();
         return;
       }
@@ -108,6 +115,13 @@ export class FeedFollower {
       this.#last = fresh.at(-1) ?? this.#last;
       if (rows.length < pageSize) return;
     }
+  }
+
+  /** Whether a row that this operator wrote should be among these, which begin with the one read last, and is not. */
+  #lacks(rows: readonly FeedRow[], written: WrittenRow | undefined): boolean {
+    if (written === undefined || written.id === this.#lost?.id || written.rev < (this.#last?.rev ?? 0)) return false;
+    const isInPage = rows.length < pageSize || written.rev <= (rows.at(-1)?.rev ?? 0);
+    return isInPage && !rows.some(({ rev, id }) => rev === written.rev && id === written.id);
   }
 
   /** The rows after the last one; `undefined` when they do not go on from it without a gap. */

@@ -52,7 +52,6 @@ export async function reconcile(
   const started = deps.clock.monotonicMs();
   try {
     const { observed, decided, told } = await runSteps(deps, resource, compare);
-    await dropLostOwner(deps, observed);
     const toldAt = await writeStatus(deps, observed, decided, [...toldBefore, ...told]);
     const { blocker } = decided;
     deps.metrics.reconciled({
@@ -130,19 +129,6 @@ async function runSteps(
     admission = undefined;
   }
   throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
-}
-
-/**
- * An owner whose finalizer was taken away by force while no operator ran is still in the store, and its keys would still
- * be allowed. Looked at once, when the key first finds it missing.
- */
-async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
-  const bound = o.store.boundOwnerUid;
-  const told = o.resource.status?.conditions.find(({ type }) => type === 'OwnerActive')?.reason;
-  if (o.owner !== undefined || bound === undefined || told === 'OwnerNotFound') return;
-  if ((await deps.resources.readLive('KeyOwner', { name: o.resource.spec.owner })) !== undefined) return;
-  deps.assertLeading();
-  await deps.store.deleteOwner(bound, o.now);
 }
 
 /** Writes the status when it says something new; a resource on its last step has none any more. Gives the version that it made. */

@@ -4,6 +4,7 @@ import { parseInstant } from '../domain/time.ts';
 import type { KeySettings, RequestedBy } from '../store/port.ts';
 import type { Action } from './action.ts';
 import type { Observed } from './observed.ts';
+import { sameData } from './settings.ts';
 
 const spec: FieldPath = ['spec'];
 const rotateRequest: FieldPath = ['metadata', 'annotations', annotations.rotate];
@@ -84,7 +85,5 @@ function changedMembers(from: KeySettings | undefined, to: KeySettings): readonl
     return { ...rest, ...selections, suspend: suspended };
   });
   const names = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})]);
-  return [...names]
-    .filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]))
-    .map((name) => ['spec', name]);
+  return [...names].filter((name) => !sameData(before?.[name], after?.[name])).map((name) => ['spec', name]);
 }

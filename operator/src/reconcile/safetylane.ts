@@ -63,7 +63,8 @@ export class SafetyLane {
     const asks = askedBy(metadata);
     this.#heard.set(key, asks);
     if (before === asks || (before === undefined && initial)) return false;
-    if (this.#started) this.#queue.add(key);
+    // A new one most often has nothing to take away: thousands at once go behind a revocation.
+    if (this.#started) this.#queue.add(key, { priority: before === undefined ? 'low' : 'high' });
     else this.#collect(key);
     return true;
   }

@@ -5,6 +5,7 @@ import { type Version } from '../domain/version.ts';
 import { effectiveOf } from '../domain/grants.ts';
 import type { Plan } from './action.ts';
 import { appliedOf, layersOf } from './applied.ts';
+import { enforcedOf } from './enforcement.ts';
 import { activeVersion, deliveryAt, pendingVersion, type Observed, type Target } from './observed.ts';
 import { handledRequests } from './rotation/outlook.ts';
 import { namesOfUsers } from './rotation/statements.ts';
@@ -38,6 +39,7 @@ export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
     Delivered: deliveredOf(o),
     OwnerActive: owner,
     ...succession,
+    ...enforcedOf('ApiKey', o.resource.spec),
     Reconciling: reconciling,
     Stalled: stalled,
   };

@@ -23,6 +23,7 @@ const requestSchema = z.strictObject({
   attributes: z.array(text).optional(),
   sourceIp: text.optional(),
   userAgent: text.optional(),
+  upgrade: z.boolean().optional(),
 });
 
 /** Wrapped at the door: from here on the value can neither be printed nor serialised. */
@@ -46,6 +47,7 @@ const verifySchema = z
     attributes: request.attributes,
     sourceIp: request.sourceIp,
     userAgent: request.userAgent,
+    ...(request.upgrade === undefined ? {} : { upgrade: request.upgrade }),
   }));
 
 const batchSchema = z.strictObject({ requests: z.array(verifySchema).min(1).max(batchMaxLength) });

@@ -262,6 +262,15 @@ export interface DirectRevocation {
   readonly close: boolean;
 }
 
+/** The kinds whose objects give rights; a key has only what they give. */
+export type RightsKind = Exclude<FeedRow['kind'], 'ApiKey'>;
+
+/** A catalog, owner or group that is in force. */
+export type InForceRow = Pick<CatalogRow, 'uid' | 'name'>;
+
+/** The feed row that one store wrote last. */
+export type WrittenRow = Pick<FeedRow, 'rev' | 'id'>;
+
 /** Numbers of keys that are not released; what is 0 is absent. */
 export interface KeyCounts {
   /** By the catalog's name. */
@@ -478,11 +487,13 @@ export interface Store {
   deleteOwner(uid: string, now: Instant): Promise<Transition>;
   saveGroup(row: GroupRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   deleteGroup(uid: string, now: Instant): Promise<Transition>;
+  /** The catalogs, owners or groups in force, whether or not a resource declares them; with `name` only the one of that name. */
+  listInForce(kind: RightsKind, name?: string): Promise<readonly InForceRow[]>;
   /** How many keys that are not released name each catalog, owner and destination: for status counts. */
   countKeys(): Promise<KeyCounts>;
-  /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the elder. */
+  /** The catalog in force of this name, or whose `requests.hosts` has this host; of two that have it, the one saved first. */
   findCatalog(by: { readonly host: string } | { readonly name: string }): Promise<CatalogRow | undefined>;
-  /** Every catalog in force that has one of these names or hosts, the oldest first, in one query. */
+  /** Every catalog in force that has one of these names or hosts, in the order in which they were first saved, in one query. */
   findCatalogs(by: { readonly hosts: readonly string[]; readonly names: readonly string[] }): Promise<readonly CatalogRow[]>;
   /**
    * Sets first use once, last use if later, and who it was (the newest eight). Needs no fence: authorizers call it. Unknown ids
@@ -502,6 +513,8 @@ export interface Store {
   findByKeyIds(keyIds: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>>;
   /** The newest revision; 0 = nothing was ever changed. */
   latestRevision(): Promise<number>;
+  /** The feed row that this instance, or one that shares its fence, committed last; `undefined` = none. */
+  lastWritten(): WrittenRow | undefined;
   /** Feed rows with `rev >= from`, in order, at most `limit`. */
   readFeed(from: number, limit: number): Promise<readonly FeedRow[]>;
   /**

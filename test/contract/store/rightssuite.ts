@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import { FenceLost } from '../../../operator/src/store/port.ts';
-import type { CatalogRow, GroupRow, OwnerRow, Store, Transition } from '../../../operator/src/store/port.ts';
+import type { CatalogRow, GroupRow, OwnerRow, RightsKind, Store, Transition } from '../../../operator/src/store/port.ts';
 import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../../builders/mintrequest.ts';
 import type { MintRequestChanges } from '../../builders/mintrequest.ts';
@@ -15,7 +15,7 @@ const unique = (name: string) => `${name}-${randomUUID().slice(0, 8)}`;
 /** One of the three cluster kinds, so that each promise is kept by all of them. */
 interface Kind {
   readonly title: string;
-  readonly feedKind: string;
+  readonly feedKind: RightsKind;
   row(name: string, uid: string): CatalogRow | OwnerRow | GroupRow;
   /** The same resource with other content. */
   edited(name: string, uid: string): CatalogRow | OwnerRow | GroupRow;
@@ -130,6 +130,30 @@ export function rightsSuite(name: string, createDatabase: () => Promise<StoreDat
         expect(await kind.save(store, kind.edited(name, old))).toBe('already');
         expect(await store.readAudit({ subjectUid: old }, 1)).toMatchObject([{ action: 'delete' }]);
         expect(await kind.remove(store, next)).toBe('done');
+      });
+
+      test('is listed with its uid while it is in force, and only it under its name', async () => {
+        const [name, uid] = [unique('row'), randomUUID()];
+        await kind.save(store, kind.row(unique('row'), randomUUID()));
+        expect(await store.listInForce(kind.feedKind, name)).toEqual([]);
+        await kind.save(store, kind.row(name, uid));
+        expect(await store.listInForce(kind.feedKind, name)).toEqual([{ uid, name }]);
+        expect(await store.listInForce(kind.feedKind)).toContainEqual({ uid, name });
+        await kind.remove(store, uid);
+        expect(await store.listInForce(kind.feedKind, name)).toEqual([]);
+        expect(await store.listInForce(kind.feedKind)).not.toContainEqual({ uid, name });
+      });
+
+      test('names the row that it wrote to the feed', async () => {
+        const [name, uid] = [unique('row'), randomUUID()];
+        await kind.save(store, kind.row(name, uid));
+        const { rev = 0, id } = store.lastWritten() ?? {};
+        expect(await store.readFeed(rev, 1)).toMatchObject([{ rev, id, kind: kind.feedKind, subjectUid: uid }]);
+        // What changes nothing writes nothing.
+        await kind.save(store, kind.row(name, uid));
+        expect(store.lastWritten()).toEqual({ rev, id });
+        await kind.remove(store, uid);
+        expect(store.lastWritten()?.rev).toBeGreaterThan(rev);
       });
 
       test('is changed by nobody who has not the fence', async () => {

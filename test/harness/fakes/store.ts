@@ -27,6 +27,7 @@ import type {
   GroupRow,
   HandledRequests,
   HeldValue,
+  InForceRow,
   KeyCounts,
   KeyRecord,
   KeySettings,
@@ -39,11 +40,13 @@ import type {
   RequestedBy,
   RevocationCause,
   RevocationOutcome,
+  RightsKind,
   Store,
   Transition,
   UsedVersion,
   VersionEnd,
   VersionExpiry,
+  WrittenRow,
 } from '../../../operator/src/store/port.ts';
 import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
@@ -52,7 +55,7 @@ import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from '.
 import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
 import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, listKeys, readAudit, readKey } from './store/reads.ts';
-import { Abandon, MemoryDatabase, canonical, existing, optional } from './store/rows.ts';
+import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
 import { recordUse, reportReplica, signOffReplica } from './store/use.ts';
 
@@ -92,6 +95,7 @@ export class MemoryStore implements Store {
   readonly #actor: Actor;
   readonly #failures: Error[] = [];
   #fence: number | undefined;
+  #written: WrittenRow | undefined;
   /** How many transitions have changed something: for "a resync writes nothing". */
   writes = 0;
   /** How many calls were made, by operation. */
@@ -351,6 +355,16 @@ export class MemoryStore implements Store {
     return await this.#plain('deleteGroup', now, (rows) => remove(rows.groups, uid, groups));
   }
 
+  async listInForce(kind: RightsKind, name?: string): Promise<readonly InForceRow[]> {
+    return await this.#read('listInForce', (rows) => {
+      const all = { ApiCatalog: rows.catalogs, KeyOwner: rows.owners, KeyOwnerGroup: rows.groups }[kind];
+      return inForce<InForceRow>(all)
+        .filter((row) => name === undefined || row.name === name)
+        .map((row) => ({ uid: row.uid, name: row.name }))
+        .sort((a, b) => compare(a.name, b.name));
+    });
+  }
+
   async countKeys(): Promise<KeyCounts> {
     return await this.#read('countKeys', countKeys);
   }
@@ -407,6 +421,10 @@ export class MemoryStore implements Store {
 
   async latestRevision(): Promise<number> {
     return await this.#read('latestRevision', ({ feed }) => feed.at(-1)?.rev ?? 0);
+  }
+
+  lastWritten(): WrittenRow | undefined {
+    return this.#written;
   }
 
   async readFeed(from: number, limit: number): Promise<readonly FeedRow[]> {
@@ -477,6 +495,9 @@ export class MemoryStore implements Store {
       if (error instanceof Abandon) return error.outcome;
       throw error;
     }
+    const last = rows.feed.at(-1);
+    const isNew = rows.feed.length > this.database.rows.feed.length;
+    if (fence !== undefined && last !== undefined && isNew) this.#written = { rev: last.rev, id: last.id };
     this.database.rows = rows;
     this.writes += 1;
     this.afterEffect?.(operation);

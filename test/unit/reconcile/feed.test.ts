@@ -112,6 +112,28 @@ describe('the feed', () => {
     expect([foreign, breaks, keyId.length]).toEqual([[uid], 1, 12]);
   });
 
+  test.each([
+    ['that this operator wrote after the last poll', 0],
+    ['that was written again by somebody else', 1],
+  ])('that lost a row %s wakes everybody once', async (_, others) => {
+    await minted();
+    await opened();
+    const before = structuredClone(store.database.rows);
+    await minted();
+    store.database.rows = before;
+    for (let count = 0; count < others; count += 1)
+      before.feed.push({ rev: (before.feed.at(-1)?.rev ?? 0) + 1, id: randomUUID(), kind: 'ApiKey', subjectUid: 'x', fence: 1 });
+    await clock.advance(5_000);
+    expect(breaks).toBe(1);
+    // What is written from then on counts again.
+    await minted();
+    await clock.advance(5_000);
+    expect(breaks).toBe(1);
+    store.database.rows = structuredClone(before);
+    await clock.advance(5_000);
+    expect(breaks).toBe(2);
+  });
+
   test('is read again after a failure of the database, and nothing is missed', async () => {
     store.failNext();
     follower.start();

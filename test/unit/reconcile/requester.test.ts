@@ -14,7 +14,9 @@ function entry(manager: string, fieldsV1: object, time = '2026-01-01T00:00:00Z')
 }
 
 const managedFields = [
-  entry('argocd-controller', { 'f:spec': { 'f:owner': {}, 'f:scopes': {}, 'f:deliverTo': {}, 'f:expiry': {}, 'f:revoked': {} } }),
+  entry('argocd-controller', {
+    'f:spec': { 'f:owner': {}, 'f:scopes': {}, 'f:rateLimit': {}, 'f:deliverTo': {}, 'f:expiry': {}, 'f:revoked': {} },
+  }),
   entry('ana', { 'f:spec': { 'f:suspend': {} } }),
   entry('ben', { 'f:metadata': { 'f:annotations': { [`f:${annotations.rotate}`]: {} } } }),
   entry('cleo', { 'f:metadata': { 'f:annotations': { [`f:${annotations.compromised}`]: {} } } }),
@@ -40,6 +42,14 @@ function saving(change: Partial<ReturnType<typeof settingsOf>>): Action {
   return { kind: 'saveSettings', applied: { settings: { ...settingsOf(world().resource.spec), ...change } } };
 }
 
+/** The same data with the members of every object in the other order. */
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed);
+  if (value === null || typeof value !== 'object') return value;
+  const members = Object.entries(value).map(([name, member]) => [name, reversed(member)]);
+  return Object.fromEntries(members.reverse()) as unknown;
+}
+
 describe('who asked for a step', () => {
   test.each<readonly [string, Action, string]>([
     ['a suspension', saving({ suspended: true }), 'ana'],
@@ -62,6 +72,29 @@ describe('who asked for a step', () => {
     ['the end of a release', { kind: 'releaseKey' }],
   ])('%s: the operator itself', (_title, action) => {
     expect(requesterOf(world(), action)).toBe('operator');
+  });
+
+  describe('when the database returns members in another order', () => {
+    /** A key with a rate limit, as PostgreSQL's jsonb gives it back. */
+    function stored(): Observed {
+      const o = world();
+      const resource = { ...o.resource, spec: { ...o.resource.spec, rateLimit: { requests: 60, per: '60s' } } };
+      const settings = reversed(settingsOf(resource.spec)) as ReturnType<typeof settingsOf>;
+      if (o.store.key === undefined) throw new Error('the sample has no key');
+      return { ...o, resource, store: { ...o.store, key: { ...o.store.key, settings } } };
+    }
+
+    test('a change of one field is asked for by its manager alone', () => {
+      const o = stored();
+      const settings = { ...settingsOf(o.resource.spec), suspended: true };
+      expect(requesterOf(o, { kind: 'saveSettings', applied: { settings } })).toEqual({ manager: 'ana', at });
+    });
+
+    test('what follows from a change outside of the ApiKey is asked for by the operator', () => {
+      const o = stored();
+      const applied = { settings: settingsOf(o.resource.spec), notPermitted: true as const };
+      expect(requesterOf(o, { kind: 'saveSettings', applied })).toBe('operator');
+    });
   });
 
   test('a deletion: the API server does not say', () => {

@@ -136,6 +136,7 @@ describe('POST /v1/verify', () => {
       'The API key may not be used from this address.',
     ],
     ['endpoint_not_allowed', 403, {}, { path: '/v1/subscribers/' }, 'The API key does not give access to this endpoint.'],
+    ['endpoint_not_allowed', 403, {}, { upgrade: true }, 'The API key does not give access to this endpoint.'],
     [
       'application_not_allowed',
       403,

@@ -81,7 +81,7 @@ export const checks: readonly Check[] = [
   ours(permissions.own, {
     when: 'variables.bookkeeping',
     name: 'object.spec.owner',
-    purpose: 'change which manager owns a field of spec or status, and what kubectl apply compares with',
+    purpose: 'change which manager owns a field of spec or status or an annotation of ours, and what kubectl apply compares with',
   }),
 ];
 

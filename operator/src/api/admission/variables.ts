@@ -1,33 +1,16 @@
-import { annotations, group, lastApplied } from '../meta.ts';
+import { annotations, group } from '../meta.ts';
+import { annotationChanged, changed, listOf, type Variable } from './cel.ts';
+import { ownership } from './ownership.ts';
 import { fieldsOf } from './permissions.ts';
-
-/** A named CEL expression that others use as `variables.<name>`; evaluated once, when first asked for. */
-export interface Variable {
-  readonly name: string;
-  readonly expression: string;
-}
 
 /** An ApiKey may have any label, except labels under our group: none of those has a meaning. */
 const knownLabels: readonly string[] = [];
-
-const changed = (field: string) => `object.spec.?${field} != oldObject.spec.?${field}`;
-const annotationChanged = (name: string) => `variables.annotations[?'${name}'] != variables.oldAnnotations[?'${name}']`;
-const listOf = (object: 'object' | 'oldObject', member: string) => `${object}.metadata.?${member}.orValue([])`;
 
 /** A map of the metadata, of the new or the old object; empty if there is none. */
 const mapOf = (object: 'object' | 'oldObject', member: string) => {
   const isThere = `has(${object}.metadata.${member})`;
   return `${object === 'object' ? isThere : `!variables.isCreate && ${isThere}`} ? ${object}.metadata.${member} : {}`;
 };
-
-/**
- * Which manager owns which fields of spec and status (`metadata.managedFields`). A server-side apply that leaves out a field
- * removes it only if nobody else owns it: a second owner could keep a right alive that its author removed.
- */
-const ownersOf = (object: 'object' | 'oldObject') =>
-  listOf(object, 'managedFields') +
-  ".filter(m, has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1))" +
-  ".map(m, [dyn(m.?manager), dyn(m.?operation), dyn(m.?subresource), dyn(m.fieldsV1[?'f:spec']), dyn(m.fieldsV1[?'f:status'])])";
 
 /** New or changed names under our own group that have no meaning here. */
 const unknownOf = (map: string, old: string, known: readonly string[]) =>
@@ -95,15 +78,7 @@ export const variables: readonly Variable[] = [
     name: 'owners',
     expression: `${listOf('object', 'ownerReferences')} != (variables.isCreate ? [] : ${listOf('oldObject', 'ownerReferences')})`,
   },
-  { name: 'fieldOwners', expression: ownersOf('object') },
-  { name: 'oldFieldOwners', expression: `variables.isCreate ? [] : ${ownersOf('oldObject')}` },
-  {
-    name: 'bookkeeping',
-    // A change that needs another right also changes these fields: that right suffices.
-    expression:
-      '!(variables.contents || variables.revokes || variables.rotates || variables.finalizers || variables.owners) && ' +
-      `(${annotationChanged(lastApplied)} || variables.fieldOwners.exists(o, !(o in variables.oldFieldOwners)) || variables.oldFieldOwners.exists(o, !(o in variables.fieldOwners)))`,
-  },
+  ...ownership,
   {
     name: 'unknown',
     expression: `${unknownOf('variables.annotations', 'variables.oldAnnotations', Object.values(annotations))} + ${unknownOf('variables.labels', 'variables.oldLabels', knownLabels)}`,

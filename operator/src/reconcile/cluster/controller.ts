@@ -5,11 +5,13 @@ import { Defects } from '../defects.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import type { References } from '../references.ts';
+import type { RightsKind } from '../../store/port.ts';
 import { retryAt } from '../retry.ts';
 import { signatureOf } from '../signatures.ts';
 import { Counts } from './counts.ts';
+import type { ClusterDependencies, ClusterKind } from './handling.ts';
 import { InForce } from './inforce.ts';
-import { passOver, type ClusterDependencies, type ClusterKind } from './pass.ts';
+import { passOver } from './pass.ts';
 
 /** What a {@link ClusterController} is made of besides its ports. */
 export interface ClusterControllerInit {
@@ -24,7 +26,9 @@ export interface ClusterControllerInit {
 const kinds: readonly ClusterKind[] = ['ApiCatalog', 'KeyOwnerGroup', 'KeyOwner', 'KeyDestination'];
 /** Not an object: the counting of keys, at most once a minute. */
 const counting = 'counts';
-/** Not an object: the search for catalogs in the store that went while nobody looked. */
+/** Of these the store has rows. */
+const rightsKinds = ['ApiCatalog', 'KeyOwnerGroup', 'KeyOwner'] as const satisfies readonly RightsKind[];
+/** Not an object: the search for rows in the store whose object went while nobody looked. */
 const strays = 'strays';
 const concurrency = 4;
 /**
@@ -45,6 +49,8 @@ export class ClusterController {
   readonly #init: ClusterControllerInit;
   readonly #deps: ClusterDependencies;
   readonly #queue: WorkQueue<string>;
+  /** The queue of ApiCatalogs, one at a time: two must not take one host. */
+  readonly #catalogs: WorkQueue<string>;
   /** The queue of KeyDestinations: their passes call servers that may hang. */
   readonly #probes: WorkQueue<string>;
   readonly #signatures = new Map<string, string>();
@@ -74,6 +80,7 @@ export class ClusterController {
       },
     };
     this.#queue = new WorkQueue<string>({ ...work, concurrency });
+    this.#catalogs = new WorkQueue<string>({ ...work, concurrency: 1 });
     this.#probes = new WorkQueue<string>({ ...work, concurrency: probeConcurrency });
   }
 
@@ -101,8 +108,13 @@ export class ClusterController {
     }
     if (this.#outstanding.size === 0) this.#settle();
     this.#queue.add(strays, { priority: 'low' });
-    this.#queue.start();
-    this.#probes.start();
+    for (const queue of this.#queues()) queue.start();
+  }
+
+  /** The store may be an older one: what is declared is written again, and what nobody declares is taken out. */
+  wakeAll(): void {
+    for (const kind of rightsKinds) for (const { name } of this.#deps.resources.list(kind)) this.#add(`${kind}/${name}`);
+    this.#queue.add(strays);
   }
 
   /** Everything that was there at the start was looked at, with a database that answered. */
@@ -123,23 +135,30 @@ export class ClusterController {
   /** Ends all other work; call it after {@link drainProbes}. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    return await this.#queue.drain(timeoutMs);
+    const drained = await Promise.all(this.#queues().map((queue) => queue.drain(timeoutMs)));
+    return drained.every(Boolean);
   }
 
   idle(): boolean {
-    return this.#queue.idle() && this.#probes.idle();
+    return this.#queues().every((queue) => queue.idle());
   }
 
   depth(): number {
-    return this.#queue.depth() + this.#probes.depth();
+    return this.#queues().reduce((sum, queue) => sum + queue.depth(), 0);
   }
 
   inFlight(): number {
-    return this.#queue.inFlight() + this.#probes.inFlight();
+    return this.#queues().reduce((sum, queue) => sum + queue.inFlight(), 0);
   }
 
   #add(item: string, options: Parameters<WorkQueue<string>['add']>[1] = {}): void {
-    (item.startsWith('KeyDestination/') ? this.#probes : this.#queue).add(item, options);
+    const [kind] = item.split('/');
+    const queue = kind === 'KeyDestination' ? this.#probes : kind === 'ApiCatalog' ? this.#catalogs : this.#queue;
+    queue.add(item, options);
+  }
+
+  #queues(): readonly WorkQueue<string>[] {
+    return [this.#queue, this.#catalogs, this.#probes];
   }
 
   #destinationName(uid: string): string | undefined {
@@ -232,15 +251,15 @@ export class ClusterController {
     const members = kind === 'KeyOwnerGroup' ? this.#deps.inForce.membersOf(name) : [];
     this.#init.onChanged([...changed, ...members.map((owner): Dependency => `KeyOwner/${owner}`)]);
     // What is in force is another than when they were looked at.
-    for (const other of this.#concerned(kind, name)) this.#queue.add(other, { priority: 'low' });
+    for (const other of this.#concerned(kind, name)) this.#add(other, { priority: 'low' });
   }
 
-  /** A catalog whose finalizer was taken away by force while no operator ran is still in the store. */
+  /** What was taken away by force while no operator ran, or came back with an older database, is still in the store. */
   async #findStrays(): Promise<Next> {
-    const { counts, resources } = this.#deps;
-    const declared = new Set(resources.list('ApiCatalog').map(({ name }) => name));
-    for (const name of (await counts.current()).byCatalog.keys()) {
-      if (!declared.has(name)) this.#queue.add(`ApiCatalog/${name}`, { priority: 'low' });
+    const { store, resources } = this.#deps;
+    for (const kind of rightsKinds) {
+      const declared = new Set(resources.list(kind).map(({ name }) => name));
+      for (const { name } of await store.listInForce(kind)) if (!declared.has(name)) this.#add(`${kind}/${name}`);
     }
     return { kind: 'awaitChange' };
   }

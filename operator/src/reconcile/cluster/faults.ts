@@ -108,20 +108,45 @@ export interface Claim {
   readonly hosts: readonly string[];
 }
 
-/** The elder of two catalogs has a host: by its creation, and of two that came in one second, by the uid. */
+/** Who has a host in force; without an entry nobody. */
+export type HostHolders = ReadonlyMap<string, { readonly uid: string; readonly name: string }>;
+
+/** A host that a catalog cannot have, where it claims it, and whose it is. */
+export interface HostConflict {
+  readonly host: string;
+  readonly at: number;
+  readonly by: string;
+  /** `inForce`: the other one has it. `elder`: nobody has it yet, and the other one claims it and is older. */
+  readonly why: 'inForce' | 'elder';
+}
+
+/** The elder of two catalogs gets a free host: by its creation, and of two that came in one second, by the uid. */
 export function isElder(a: ApiCatalog['metadata'], b: ApiCatalog['metadata']): boolean {
   const [one, other] = [a.creationTimestamp ?? '', b.creationTimestamp ?? ''];
   return one === other ? a.uid < b.uid : one < other;
 }
 
-/** The first host of `own` that an elder catalog claims, and who that is. */
-export function hostConflict(
-  own: Claim,
-  others: readonly Claim[],
-): { readonly host: string; readonly at: number; readonly by: string } | undefined {
+/**
+ * The first host of `own` that it cannot have. A host stays with the catalog that has it in force, whoever is older: otherwise the
+ * writer of an old catalog could take the host of any other product. A free one goes to the elder of those that can have all
+ * that they claim.
+ */
+export function hostConflict(own: Claim, others: readonly Claim[], holders: HostHolders): HostConflict | undefined {
+  const rivals = others.filter((other) => isElder(other.metadata, own.metadata) && heldElsewhere(other, holders) === undefined);
+  const elsewhere = heldElsewhere(own, holders);
   for (const [at, host] of own.hosts.entries()) {
-    const elder = others.find((other) => isElder(other.metadata, own.metadata) && other.hosts.includes(host));
-    if (elder !== undefined) return { host, at, by: elder.metadata.name };
+    if (elsewhere?.at === at) return elsewhere;
+    const elder = holders.has(host) ? undefined : rivals.find((other) => other.hosts.includes(host));
+    if (elder !== undefined) return { host, at, by: elder.metadata.name, why: 'elder' };
+  }
+  return undefined;
+}
+
+/** The first of these hosts that another catalog has in force. */
+export function heldElsewhere({ metadata, hosts }: Claim, holders: HostHolders): HostConflict | undefined {
+  for (const [at, host] of hosts.entries()) {
+    const holder = holders.get(host);
+    if (holder !== undefined && holder.uid !== metadata.uid) return { host, at, by: holder.name, why: 'inForce' };
   }
   return undefined;
 }

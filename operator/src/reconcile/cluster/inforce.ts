@@ -13,6 +13,10 @@ export class InForce implements References {
     return this.#catalogs.get(name);
   }
 
+  catalogs(): readonly CatalogInForce[] {
+    return [...this.#catalogs.values()];
+  }
+
   owner(name: string): KeyOwner | undefined {
     return this.#owners.get(name);
   }

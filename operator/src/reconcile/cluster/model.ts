@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ApiCatalog, ApiCatalogSpec, Grant, KeyOwner, KeyOwnerGroup } from '../../api/kinds.ts';
+import { canonicalJson } from '../../domain/canonical.ts';
 import type { AccessType, ApplicationPlace, CatalogModel, GrantRule } from '../../domain/catalog.ts';
 import type { CatalogRow, GroupRow, OwnerRow } from '../../store/port.ts';
 
@@ -80,7 +81,7 @@ export function toCatalogRow(catalog: ApiCatalog): CatalogRow {
 
 /** SHA-256 in hex of the model with its members in one order: equal models have equal digests. */
 export function digestOf(model: CatalogModel): string {
-  return createHash('sha256').update(canonical(model)).digest('hex');
+  return createHash('sha256').update(canonicalJson(model)).digest('hex');
 }
 
 /** What the store is to know of an owner. */
@@ -96,12 +97,4 @@ export function toGroupRow({ metadata, spec }: KeyOwnerGroup): GroupRow {
 
 function toRule({ catalog, admin, accessTypes, scopes, endpoints, applications, channels, attributes }: Grant): GrantRule {
   return { catalog, admin, accessTypes, scopes, endpoints, applications, channels, attributes };
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) =>
-    member !== null && typeof member === 'object' && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
 }

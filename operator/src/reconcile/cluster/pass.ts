@@ -5,40 +5,18 @@ import { Failure, transient } from '../../domain/failure.ts';
 import { formatInstant, parseInstant } from '../../domain/time.ts';
 import type { Next } from '../../queue/queue.ts';
 import type { Kinds } from '../../resources/port.ts';
-import type { Dependencies } from '../dependencies.ts';
 import type { Dependency } from '../dependents.ts';
 import { probeEveryMs, retryEveryMs, type Outages, type Probed } from '../outages.ts';
+import { enforcedOf } from '../enforcement.ts';
 import { sameStatus } from '../reconciler.ts';
 import { specRequester } from '../requester.ts';
 import { conditionsOf } from '../status.ts';
 import { withinHardDeadline } from '../traffic.ts';
-import type { Counts } from './counts.ts';
-import { catalogFaults, type Claim } from './faults.ts';
-import type { InForce } from './inforce.ts';
-import { toCatalogModel, toCatalogRow, toCatalogSpec, toGroupRow, toOwnerRow } from './model.ts';
-import {
-  planCatalog,
-  planDestination,
-  planGroup,
-  planOwner,
-  progressOf,
-  type ClusterPlan,
-  type Names,
-  type ToldPlan,
-} from './plan.ts';
-
-/** The kinds that belong to no namespace and have a status of ours. */
-export type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
-
-/** What a pass over an object of a cluster kind may touch. */
-export interface ClusterDependencies extends Pick<
-  Dependencies,
-  'resources' | 'store' | 'destinations' | 'clock' | 'log' | 'assertLeading'
-> {
-  readonly inForce: InForce;
-  readonly counts: Counts;
-  readonly outages: Outages;
-}
+import { catalogs } from './catalogs.ts';
+import { catalogFaults } from './faults.ts';
+import { markOf, type ClusterDependencies, type ClusterKind, type Handling } from './handling.ts';
+import { toCatalogModel, toGroupRow, toOwnerRow } from './model.ts';
+import { planDestination, planGroup, planOwner, progressOf, type ClusterPlan, type Names, type ToldPlan } from './plan.ts';
 
 /** What came of one pass. */
 export interface ClusterPass {
@@ -48,22 +26,6 @@ export interface ClusterPass {
 }
 
 const maxSteps = 4;
-
-/** What of one kind differs: how it is planned, and how it comes into force and out of it. */
-interface Handling<K extends ClusterKind> {
-  /** Of this name, in force or in the store now; absent = none is known. */
-  uidInForce(name: string): Promise<string | undefined>;
-  plan(resource: Kinds[K]): Promise<ClusterPlan>;
-  /** Into the store, and in force. */
-  save(resource: Kinds[K]): Promise<void>;
-  /** Out of force, and out of the store. */
-  remove(uid: string, name: string): Promise<void>;
-  /** What tells one declaration in force from another; absent = nothing is in force. */
-  mark(name: string): string | undefined;
-  /** Besides the conditions. */
-  status(resource: Kinds[K], plan: ClusterPlan): Promise<object>;
-  next(plan: ClusterPlan, resource: Kinds[K]): Next;
-}
 
 /** One object of a cluster kind, one pass: plan, then the store, then what is in force, then the status. */
 export async function passOver(deps: ClusterDependencies, kind: ClusterKind, name: string): Promise<ClusterPass> {
@@ -86,17 +48,18 @@ async function run<K extends ClusterKind>(
   handling: Handling<K>,
 ): Promise<ClusterPass> {
   const before = handling.mark(name);
+  let removed = false;
   const passed = (next: Next): ClusterPass => ({
     next,
-    changed: handling.mark(name) === before ? [] : [`${kind}/${name}`],
+    changed: handling.mark(name) === before && !removed ? [] : [`${kind}/${name}`],
   });
   for (let step = 0; step < maxSteps; step += 1) {
     const resource = await deps.resources.readLive(kind, { name });
     if (resource === undefined) {
-      // Taken away by force: what it gave goes all the same.
+      // Taken away by force, or deleted before the database was restored: what it gave goes all the same.
       const uid = await handling.uidInForce(name);
       deps.assertLeading();
-      if (uid !== undefined) await handling.remove(uid, name);
+      removed = (await handling.remove(uid, name)) === 'done';
       return passed({ kind: 'awaitChange' });
     }
     const plan = await handling.plan(resource);
@@ -107,7 +70,8 @@ async function run<K extends ClusterKind>(
     deps.assertLeading();
     const { uid } = resource.metadata;
     if (plan.kind === 'save') await handling.save(resource);
-    if (plan.kind === 'withdraw' || plan.kind === 'remove') await handling.remove(uid, name);
+    if (plan.kind === 'keep') await handling.keep(name);
+    if (plan.kind === 'withdraw' || plan.kind === 'remove') removed = (await handling.remove(uid, name)) === 'done';
     if (plan.kind === 'remove') {
       if (resource.metadata.finalizers?.includes(finalizer) === true)
         await setFinalizers(deps, kind, resource, (given) => given.filter((one) => one !== finalizer));
@@ -142,7 +106,7 @@ async function writeStatus(
   const { ready } = plan;
   const previous = resource.status as { readonly conditions?: readonly Condition[] } | undefined;
   const before = previous?.conditions?.find(({ type }) => type === 'Ready');
-  const statements = { Ready: ready, ...progressOf(plan) };
+  const statements = { Ready: ready, ...enforcedOf(kind, resource.spec), ...progressOf(plan) };
   const conditions = conditionsOf(statements, previous?.conditions ?? [], deps.clock.now(), metadata.generation);
   const generation = metadata.generation === undefined ? {} : { observedGeneration: metadata.generation };
   const status = { ...generation, conditions, ...extra };
@@ -154,77 +118,20 @@ async function writeStatus(
   await deps.resources.applyStatus(kind, metadata, status);
 }
 
-function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
-  const { store, clock, inForce, counts } = deps;
-  return {
-    uidInForce: async (name) => inForce.catalog(name)?.catalog.metadata.uid ?? (await store.findCatalog({ name }))?.uid,
-    plan: async (resource) => {
-      await recallCatalog(deps, resource);
-      const { name, uid } = resource.metadata;
-      return planCatalog({ resource, inForce: inForce.catalog(name), others: claimsBeside(deps, uid) });
-    },
-    save: async (catalog) => {
-      const row = toCatalogRow(catalog);
-      await store.saveCatalog(row, clock.now(), specRequester(catalog.metadata));
-      inForce.setCatalog(row.name, { catalog, model: row.model });
-    },
-    remove: async (uid, name) => {
-      await store.deleteCatalog(uid, clock.now());
-      inForce.setCatalog(name, undefined);
-    },
-    mark: (name) => markOf(inForce.catalog(name)?.catalog),
-    status: async ({ metadata }) => {
-      const found = inForce.catalog(metadata.name);
-      const keys = (await counts.current()).byCatalog.get(metadata.name) ?? 0;
-      return { keys, ...(found === undefined ? {} : { digest: toCatalogRow(found.catalog).digest }) };
-    },
-    next: () => ({ kind: 'awaitChange' }),
-  };
-}
-
-/**
- * After a start the last valid specification is in the store only. A catalog of this name with another uid is an earlier
- * one that was taken away by force: nothing of it stays.
- */
-async function recallCatalog(deps: ClusterDependencies, resource: Kinds['ApiCatalog']): Promise<void> {
-  const { store, inForce, clock, assertLeading } = deps;
-  const { name, uid } = resource.metadata;
-  if (inForce.catalog(name)?.catalog.metadata.uid === uid) return;
-  const row = await store.findCatalog({ name });
-  inForce.setCatalog(name, undefined);
-  if (row === undefined) return;
-  if (row.uid !== uid) {
-    assertLeading();
-    await store.deleteCatalog(row.uid, clock.now());
-    return;
-  }
-  const spec = toCatalogSpec(row.model);
-  if (spec !== undefined) inForce.setCatalog(name, { catalog: { ...resource, spec }, model: row.model });
-}
-
-/** An invalid edit claims nothing; what is in force still does. */
-function claimsBeside({ resources, inForce }: ClusterDependencies, uid: string): readonly Claim[] {
-  return resources.list('ApiCatalog').flatMap((metadata): readonly Claim[] => {
-    if (metadata.uid === uid || metadata.deletionTimestamp !== undefined) return [];
-    const spec = resources.get('ApiCatalog', metadata)?.spec;
-    if (spec !== undefined && catalogFaults(spec).length === 0) return [{ metadata, hosts: spec.requests.hosts }];
-    const found = inForce.catalog(metadata.name);
-    return found === undefined ? [] : [{ metadata, hosts: found.model.requests.hosts }];
-  });
-}
-
 function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
   const { store, clock, inForce, counts } = deps;
   return {
-    uidInForce: async (name) => inForce.owner(name)?.metadata.uid,
+    uidInForce: async (name) => (await store.listInForce('KeyOwner', name))[0]?.uid,
     plan: async (resource) => planOwner(resource, toOwnerRow(resource).rules, namesOf(deps)),
     save: async (owner) => {
       await store.saveOwner(toOwnerRow(owner), clock.now(), specRequester(owner.metadata));
       inForce.setOwner(owner.metadata.name, owner);
     },
+    keep: async () => {},
     remove: async (uid, name) => {
-      await store.deleteOwner(uid, clock.now());
+      const outcome = uid === undefined ? 'already' : await store.deleteOwner(uid, clock.now());
       inForce.setOwner(name, undefined);
+      return outcome;
     },
     mark: (name) => markOf(inForce.owner(name)),
     status: async ({ metadata, status }) => {
@@ -239,15 +146,17 @@ function owners(deps: ClusterDependencies): Handling<'KeyOwner'> {
 function groups(deps: ClusterDependencies): Handling<'KeyOwnerGroup'> {
   const { store, clock, inForce, counts } = deps;
   return {
-    uidInForce: async (name) => inForce.group(name)?.metadata.uid,
+    uidInForce: async (name) => (await store.listInForce('KeyOwnerGroup', name))[0]?.uid,
     plan: async (resource) => planGroup(resource, toGroupRow(resource).rules, namesOf(deps)),
     save: async (group) => {
       await store.saveGroup(toGroupRow(group), clock.now(), specRequester(group.metadata));
       inForce.setGroup(group.metadata.name, group);
     },
+    keep: async () => {},
     remove: async (uid, name) => {
-      await store.deleteGroup(uid, clock.now());
+      const outcome = uid === undefined ? 'already' : await store.deleteGroup(uid, clock.now());
       inForce.setGroup(name, undefined);
+      return outcome;
     },
     mark: (name) => markOf(inForce.group(name)),
     status: async ({ metadata, status }) => {
@@ -285,8 +194,10 @@ function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
       return planDestination(resource, { keys, failure });
     },
     save: async () => {},
+    keep: async () => {},
     remove: async (uid) => {
-      outages.forget(uid);
+      if (uid !== undefined) outages.forget(uid);
+      return 'already';
     },
     // One that answers again wakes the keys that wait for it.
     mark: () => (healed ? 'healed' : undefined),
@@ -367,8 +278,4 @@ function namesOf({ resources, inForce }: ClusterDependencies): Names {
       return group !== undefined && group.metadata.deletionTimestamp === undefined;
     },
   };
-}
-
-function markOf(object: KubeObject | undefined): string | undefined {
-  return object === undefined ? undefined : `${object.metadata.uid} ${object.metadata.generation ?? 0}`;
 }

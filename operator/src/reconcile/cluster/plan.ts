@@ -4,7 +4,7 @@ import type { CatalogModel, GrantRule } from '../../domain/catalog.ts';
 import type { Failure } from '../../domain/failure.ts';
 import type { CatalogInForce } from '../references.ts';
 import { no, yes, type Statement } from '../verdict.ts';
-import { catalogFaults, formatFault, hostConflict, unknownNames, type Claim } from './faults.ts';
+import { catalogFaults, formatFault, heldElsewhere, hostConflict, unknownNames, type Claim, type HostHolders } from './faults.ts';
 
 /** Faults told at once; the rest is counted. */
 const mostTold = 10;
@@ -31,26 +31,28 @@ export interface CatalogObserved {
   readonly inForce: CatalogInForce | undefined;
   /** The other catalogs and the hosts that they claim. */
   readonly others: readonly Claim[];
+  readonly holders: HostHolders;
 }
 
 /**
- * Valid as a whole, or nothing of the edit counts. The younger of two catalogs that claim a host serves nothing, unless
- * the claim came with an edit: then that edit does not count.
+ * Valid as a whole, or nothing of the edit counts. A catalog that claims a host of another one serves nothing, unless the claim
+ * came with an edit: then that edit does not count.
  */
-export function planCatalog({ resource, inForce, others }: CatalogObserved): ClusterPlan {
+export function planCatalog({ resource, inForce, others, holders }: CatalogObserved): ClusterPlan {
   const early = beginning(resource.metadata);
   if (early !== undefined) return early;
   const { metadata } = resource;
-  const standing = inForce === undefined ? undefined : hostConflict({ metadata, hosts: inForce.model.requests.hosts }, others);
+  const standing = inForce === undefined ? undefined : heldElsewhere({ metadata, hosts: inForce.model.requests.hosts }, holders);
   const faults = catalogFaults(resource.spec);
   if (faults.length > 0) {
     const before = inForce === undefined || standing !== undefined ? '' : '; the last valid specification stays in force';
     const ready = no('InvalidSpec', `${listed(faults.map(formatFault))}${before}`);
     return { kind: standing === undefined ? 'keep' : 'withdraw', ready };
   }
-  const conflict = hostConflict({ metadata, hosts: resource.spec.requests.hosts }, others);
+  const conflict = hostConflict({ metadata, hosts: resource.spec.requests.hosts }, others, holders);
   if (conflict === undefined) return { kind: 'save', ready: yes('Available', 'Valid and in force.') };
-  const claim = `spec.requests.hosts[${conflict.at}]: ${conflict.host} belongs to ApiCatalog ${conflict.by}, which is older`;
+  const why = conflict.why === 'inForce' ? 'has it in force' : 'claims it too and is older';
+  const claim = `spec.requests.hosts[${conflict.at}]: ${conflict.host} belongs to ApiCatalog ${conflict.by}, which ${why}`;
   return inForce === undefined || standing !== undefined
     ? { kind: 'withdraw', ready: no('HostConflict', `${claim}; nothing of this catalog is served`) }
     : { kind: 'keep', ready: no('HostConflict', `${claim}; the last valid specification stays in force`) };

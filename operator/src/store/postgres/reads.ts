@@ -9,6 +9,7 @@ import type {
   CatalogRow,
   FeedRow,
   GroupRow,
+  InForceRow,
   KeyCounts,
   KeyRecord,
   KeySettings,
@@ -16,6 +17,7 @@ import type {
   ListedKey,
   OwnerRow,
   Requester,
+  RightsKind,
 } from '../port.ts';
 import { neverAccepted } from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
@@ -189,6 +191,21 @@ export async function findCatalogs(
   const { rows } = await attempt(context, 'findCatalogs', () => query.execute(context.db));
   for (const row of rows) catalog.learn(row.catalog);
   return rows.map((row) => catalog.complete(row.catalog));
+}
+
+const rightsTables: Readonly<Record<RightsKind, string>> = {
+  ApiCatalog: 'keywright.catalog',
+  KeyOwner: 'keywright.owner',
+  KeyOwnerGroup: 'keywright.owner_group',
+};
+
+/** See {@link Store.listInForce}. */
+export async function listInForce(context: StoreContext, kind: RightsKind, name?: string): Promise<readonly InForceRow[]> {
+  const only = name ?? null;
+  const query = sql<InForceRow>`
+    select uid, name from ${sql.table(rightsTables[kind])}
+    where deleted_at is null and (${only}::text is null or name = ${only}) order by name`;
+  return (await attempt(context, 'listInForce', () => query.execute(context.db))).rows;
 }
 
 /** See {@link Store.countKeys}. One statement, so one snapshot. */

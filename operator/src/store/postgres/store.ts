@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { Actor, Store } from '../port.ts';
+import type { Actor, Store, WrittenRow } from '../port.ts';
 import type { PrimarySurvey } from '../primary.ts';
 import { admissionPeriod, carryAcceptances } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
@@ -23,6 +23,7 @@ import {
   findCatalog,
   findCatalogs,
   latestRevision,
+  listInForce,
   listKeys,
   listWithdrawing,
   readAudit,
@@ -50,7 +51,7 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
-  return storeOver(contextOf(options, { current: undefined }));
+  return storeOver(contextOf(options, { current: undefined, written: undefined }));
 }
 
 /** How many connections {@link openPostgresStores} reserves for the store `apart`. */
@@ -61,7 +62,7 @@ const apartSize = 4;
  * either surveys the connections of both, so that neither stays with an old primary. Close both.
  */
 export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
-  const fence: Fence = { current: undefined };
+  const fence: Fence = { current: undefined, written: undefined };
   const main = contextOf(options, fence);
   const other = contextOf({ ...options, poolSize: apartSize }, fence);
   return {
@@ -76,9 +77,10 @@ async function surveyBoth(one: FencedContext, other: FencedContext): Promise<Pri
   return survey;
 }
 
-/** The fence, shared by several stores: a fence taken through one counts for all. */
+/** The fence, shared by several stores: a fence taken through one counts for all, and so does what is written under it. */
 interface Fence {
   current: number | undefined;
+  written: WrittenRow | undefined;
 }
 
 interface FencedContext extends StoreContext {
@@ -91,7 +93,11 @@ function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
   const pool = new WritablePool({ address, limits, size: poolSize, log });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, taken: fence };
+  // Also a lower revision than before: a failover may have lost some.
+  const onWritten = (row: WrittenRow): void => {
+    fence.written = row;
+  };
+  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, onWritten, taken: fence };
 }
 
 function storeOver(context: FencedContext): Store {
@@ -135,6 +141,7 @@ function storeOver(context: FencedContext): Store {
     deleteOwner: (uid, now) => deleteOwner(context, uid, now),
     saveGroup: (row, now, by) => saveGroup(context, row, now, by),
     deleteGroup: (uid, now) => deleteGroup(context, uid, now),
+    listInForce: (kind, name) => listInForce(context, kind, name),
     countKeys: () => countKeys(context),
     findCatalog: (by) => findCatalog(context, by),
     findCatalogs: (by) => findCatalogs(context, by),
@@ -145,6 +152,7 @@ function storeOver(context: FencedContext): Store {
     findByKeyId: (keyId) => findByKeyId(context, keyId),
     findByKeyIds: (keyIds) => findByKeyIds(context, keyIds),
     latestRevision: () => latestRevision(context),
+    lastWritten: () => context.taken.written,
     readFeed: (from, limit) => readFeed(context, from, limit),
     prune: (before, after) => prune(context, before, after),
     readAudit: (filter, limit) => readAudit(context, filter, limit),

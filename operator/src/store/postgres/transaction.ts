@@ -3,7 +3,7 @@ import type { Kysely, Transaction } from 'kysely';
 
 import type { Clock, Instant } from '../../domain/time.ts';
 import { FenceLost } from '../port.ts';
-import type { Actor, AuditRow, ClaimOutcome, FeedRow, RequestedBy } from '../port.ts';
+import type { Actor, AuditRow, ClaimOutcome, FeedRow, RequestedBy, WrittenRow } from '../port.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
 import type { CatalogModels } from './models.ts';
 import { at, optionalAt } from './tables.ts';
@@ -21,6 +21,8 @@ export interface StoreContext {
   readonly actor: Actor;
   /** The fence that this instance took; `undefined` = it never led, and may not change anything. */
   readonly fence: () => number | undefined;
+  /** Called after each commit that took a revision, with the last of its feed rows. */
+  readonly onWritten: (row: WrittenRow) => void;
 }
 
 /** Leaves a transaction without a trace, with an outcome for the caller. */
@@ -93,17 +95,20 @@ export async function transition(
   const fence = context.fence();
   if (fence === undefined) throw new FenceLost();
   let begun = false;
-  const run = async (tx: Tx): Promise<void> => {
+  const run = async (tx: Tx): Promise<WrittenRow | undefined> => {
     begun = true;
     const change = await body(tx);
     await writeAudit(tx, context.actor, now, change);
     if (change.revises.length === 0) await checkFence(tx, fence);
-    for (const uid of change.revises) await takeRevision(tx, fence, change.kind ?? 'ApiKey', uid, now);
+    let written: WrittenRow | undefined;
+    for (const uid of change.revises) written = await takeRevision(tx, fence, change.kind ?? 'ApiKey', uid, now);
+    return written;
   };
   return await attempt(context, operation, async (): Promise<ClaimOutcome> => {
     begun = false;
     try {
-      await context.db.transaction().setIsolationLevel('read committed').execute(run);
+      const written = await context.db.transaction().setIsolationLevel('read committed').execute(run);
+      if (written !== undefined) context.onWritten(written);
       return 'done';
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
@@ -147,12 +152,14 @@ async function checkFence(tx: Tx, fence: number): Promise<void> {
  * Takes the next revision under the fence and writes its feed row. A weaker `synchronous_commit` than `on`, which a role
  * or database may have as its default, is lifted for this commit: a verdict that was taken away must not come back.
  */
-async function takeRevision(tx: Tx, fence: number, kind: FeedRow['kind'], subjectUid: string, now: Instant): Promise<void> {
-  const taken = await sql`
+async function takeRevision(tx: Tx, fence: number, kind: FeedRow['kind'], subjectUid: string, now: Instant): Promise<WrittenRow> {
+  const taken = await sql<WrittenRow>`
     with head as (update keywright.feed_head set rev = rev + 1 where fence = ${fence} returning rev)
     insert into keywright.feed (rev, kind, subject_uid, at, fence)
     select rev, ${kind}, ${subjectUid}, ${at(now)}, ${fence} from head
-    returning case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
+    returning rev::float8 as rev, id::text as id, case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
       then set_config('synchronous_commit', 'on', true) end`.execute(tx);
-  if (taken.rows.length !== 1) throw new FenceLost();
+  const [row] = taken.rows;
+  if (row === undefined) throw new FenceLost();
+  return { rev: row.rev, id: row.id };
 }

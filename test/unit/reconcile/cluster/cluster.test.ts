@@ -120,6 +120,94 @@ describe('a catalog', () => {
     expect(realm.ready('ApiCatalog', 'younger')).toBe('True Available');
   });
 
+  it('keeps its host when an older catalog claims it, also across a restart, until it gives the host up', async () => {
+    const realm = await ready();
+    await realm.world.clock.advance(5000);
+    const { key, accessTypes } = {
+      key: { prefix: 'other', environment: 'live' },
+      accessTypes: [{ name: 'Any', endpoints: 'All' }],
+    };
+    await realm.create('ApiCatalog', 'younger', { key, accessTypes, requests: { hosts: ['young.example.com'] } });
+    const claim = { requests: { hosts: ['api.example.com', 'young.example.com'], application: { pathParam: 'app' } } };
+    await realm.edit('ApiCatalog', 'default', claim);
+    const both = async () => [
+      realm.ready('ApiCatalog', 'younger'),
+      realm.ready('ApiCatalog', 'default'),
+      (await realm.world.store.findCatalogs({ hosts: ['young.example.com'], names: [] })).map(({ name }) => name),
+    ];
+    expect(await both()).toEqual(['True Available', 'False HostConflict', ['younger']]);
+    expect(realm.kstatus('ApiCatalog', 'default')).toBe('Failed');
+    expect(realm.message('ApiCatalog', 'default')).toBe(
+      'spec.requests.hosts[1]: young.example.com belongs to ApiCatalog younger, which has it in force; the last valid specification stays in force',
+    );
+    await realm.restart();
+    expect(await both()).toEqual(['True Available', 'False HostConflict', ['younger']]);
+    expect((await realm.world.store.findCatalog({ host: 'api.example.com' }))?.name).toBe('default');
+    await realm.edit('ApiCatalog', 'younger', { requests: { hosts: ['other.example.com'] } });
+    expect(await both()).toEqual(['True Available', 'True Available', ['default']]);
+  });
+
+  it('has its host alone when several claim one at once', async () => {
+    const realm = await Realm.open({ without: ['catalog'] });
+    running.push(realm);
+    const spec = { key: { prefix: 'acme', environment: 'live' }, ...rich };
+    const names = ['one', 'two', 'three', 'four'];
+    for (const name of names) realm.world.resources.create('ApiCatalog', { metadata: { name }, spec: catalogSpec(spec) });
+    await realm.quiet();
+    const held = async () => await realm.world.store.findCatalogs({ hosts: ['api.example.com'], names: [] });
+    const [holder] = await held();
+    expect(await held()).toHaveLength(1);
+    const available = names.filter((name) => realm.ready('ApiCatalog', name) === 'True Available');
+    expect(available).toEqual([holder?.name]);
+    // The next one gets it.
+    await realm.remove('ApiCatalog', holder?.name ?? '');
+    expect(await held()).toHaveLength(1);
+    expect(await held()).not.toEqual([holder]);
+  });
+
+  it('takes no host that another one is about to have', async () => {
+    const realm = await ready();
+    const { store } = realm.world;
+    await realm.world.clock.advance(5000);
+    const save = store.saveCatalog.bind(store);
+    let edited = false;
+    store.saveCatalog = async (...given) => {
+      if (!edited) {
+        edited = true;
+        // The elder claims it too, after the younger one was found to be alone.
+        realm.world.resources.update('ApiCatalog', { name: 'default' }, (object) => ({
+          ...object,
+          spec: { ...(object.spec as object), requests: { hosts: ['new.example.com'] } },
+        }));
+        for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+      return await save(...given);
+    };
+    await realm.create('ApiCatalog', 'younger', {
+      ...{ key: { prefix: 'other', environment: 'live' }, accessTypes: [{ name: 'Any', endpoints: 'All' }] },
+      requests: { hosts: ['new.example.com'] },
+    });
+    expect((await store.findCatalogs({ hosts: ['new.example.com'], names: [] })).map(({ name }) => name)).toEqual(['younger']);
+    expect(realm.ready('ApiCatalog', 'default')).toBe('False HostConflict');
+  });
+
+  it('that was taken away by force keeps no host from another one', async () => {
+    const realm = await ready();
+    await realm.engine.drain(1000);
+    const { resources } = realm.world;
+    resources.update('ApiCatalog', { name: 'default' }, (object) => ({
+      ...object,
+      metadata: { ...object.metadata, finalizers: [] },
+    }));
+    resources.delete('ApiCatalog', { name: 'default' });
+    // With its finalizer, so that nothing but the other one's end wakes it.
+    const metadata = { name: 'next', finalizers: ['keywright.dev/finalizer'] };
+    resources.create('ApiCatalog', { metadata, spec: catalogSpec({ requests: { hosts: ['api.example.com'] } }) });
+    await realm.restart();
+    expect(realm.ready('ApiCatalog', 'next')).toBe('True Available');
+    expect((await realm.world.store.findCatalog({ host: 'api.example.com' }))?.name).toBe('next');
+  });
+
   it('is out of the store before its finalizer goes, and its keys are unknown from then on', async () => {
     const realm = await ready();
     const order: string[] = [];

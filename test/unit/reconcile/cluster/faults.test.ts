@@ -124,14 +124,31 @@ describe('two catalogs that claim one host', () => {
     claim('younger', '2026-01-02T00:00:00Z', ['c.example', 'b.example']),
   ];
 
-  it('leave it to the elder', () => {
-    expect(hostConflict(younger, [elder])).toEqual({ host: 'b.example', at: 1, by: 'elder' });
-    expect(hostConflict(elder, [younger])).toBeUndefined();
+  const nobody = new Map<string, { readonly uid: string; readonly name: string }>();
+  const held = (host: string, by: { readonly metadata: { readonly uid: string; readonly name: string } }) =>
+    new Map([[host, by.metadata]]);
+
+  it('leave a free one to the elder', () => {
+    expect(hostConflict(younger, [elder], nobody)).toEqual({ host: 'b.example', at: 1, by: 'elder', why: 'elder' });
+    expect(hostConflict(elder, [younger], nobody)).toBeUndefined();
+  });
+
+  it('leave one in force to the catalog that has it, whoever is older', () => {
+    const holders = held('b.example', younger);
+    expect(hostConflict(elder, [younger], holders)).toEqual({ host: 'b.example', at: 1, by: 'younger', why: 'inForce' });
+    expect(hostConflict(younger, [elder], holders)).toBeUndefined();
+  });
+
+  it('are not kept from a free one by an elder that cannot have all that it claims', () => {
+    const holders = held('a.example', claim('third', '2026-01-03T00:00:00Z', ['a.example']));
+    expect(hostConflict(elder, [younger], holders)).toMatchObject({ host: 'a.example', by: 'third', why: 'inForce' });
+    expect(hostConflict(younger, [elder], holders)).toBeUndefined();
   });
 
   it('are told apart also when they came in one second', () => {
     const twin = claim('twin', '2026-01-01T00:00:00Z', ['a.example']);
-    expect([hostConflict(twin, [elder]), hostConflict(elder, [twin])].filter((one) => one !== undefined)).toHaveLength(1);
+    const conflicts = [hostConflict(twin, [elder], nobody), hostConflict(elder, [twin], nobody)];
+    expect(conflicts.filter((one) => one !== undefined)).toHaveLength(1);
   });
 });
 

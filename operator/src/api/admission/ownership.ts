@@ -1,0 +1,87 @@
+import { annotations, lastApplied } from '../meta.ts';
+import { annotationChanged, changed, listOf, type Variable } from './cel.ts';
+
+/** The field manager that the API server itself makes: beyond ten that update, it throws the oldest ones together. */
+const ancient = '[dyn("ancient-changes"), dyn("Update"), dyn("")]';
+
+const list = (names: readonly string[]) => `[${names.map((name) => `'${name}'`).join(', ')}]`;
+/** Annotations with a meaning, as managers own them. */
+const ours = list(Object.values(annotations).map((name) => `f:${name}`));
+
+/**
+ * Which manager owns which fields of the spec, the status and our annotations (`metadata.managedFields`). A server-side apply
+ * that leaves out a field removes it only if nobody else owns it: a second owner could keep a right, or a pause, alive that its
+ * author removed.
+ */
+const ownersOf = (object: 'object' | 'oldObject') =>
+  listOf(object, 'managedFields') +
+  ".filter(m, has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1 || 'f:metadata' in m.fieldsV1))" +
+  `.map(m, {
+    'id': dyn([dyn(m.?manager.orValue('')), dyn(m.?operation.orValue('')), dyn(m.?subresource.orValue(''))]),
+    'spec': dyn(dyn(m.fieldsV1)[?'f:spec'].orValue({})),
+    'annotations': dyn(dyn(m.fieldsV1)[?'f:metadata'][?'f:annotations'].orValue({})),
+    'status': dyn(dyn(m.fieldsV1)[?'f:status'].orValue({}))
+  })`.replaceAll(/\n */g, ' ') +
+  `.filter(o, o.spec.size() > 0 || o.status.size() > 0 || o.annotations.exists(k, k in ${ours}))`;
+
+/** An annotation whose owner does not matter: one of others, or one that this request changes, under another right. */
+const isPassed = (key: string) => `(!(${key} in ${ours}) || ${key} in variables.changedFields)`;
+
+/** Whether this owner has nothing that matters. */
+const isBare = (o: string) =>
+  `(${o}.status.size() == 0 && ${o}.spec.all(k, k in variables.changedFields) && ${o}.annotations.all(k, ${isPassed('k')}))`;
+
+/** Whether two are one manager with the same fields, as far as they matter. */
+const isSame = (a: string, b: string) =>
+  [
+    `${a}.id == ${b}.id && ${a}.status == ${b}.status`,
+    `${a}.spec.all(k, k in variables.changedFields || (k in ${b}.spec && ${b}.spec[k] == ${a}.spec[k]))`,
+    `${b}.spec.all(k, k in variables.changedFields || k in ${a}.spec)`,
+    `${a}.annotations.all(k, ${isPassed('k')} || k in ${b}.annotations)`,
+    `${b}.annotations.all(k, ${isPassed('k')} || k in ${a}.annotations)`,
+  ].join(' && ');
+
+/** Whether the API server may have thrown this one together from those that are gone: it has nothing that none of them had. */
+const isMerged = (n: string) =>
+  [
+    `variables.isUsed && ${n}.id == ${ancient}`,
+    `(${n}.status.size() == 0 || variables.goneOwners.exists(g, g.status == ${n}.status))`,
+    `${n}.annotations.all(k, ${isPassed('k')} || variables.goneOwners.exists(g, k in g.annotations))`,
+    `${n}.spec.all(k, k in variables.changedFields || variables.goneOwners.exists(g, k in g.spec && g.spec[k] == ${n}.spec[k])` +
+      ` || (${n}.spec[k].size() > 0 && ${n}.spec[k].all(x, variables.goneOwners.exists(g, k in g.spec && x in g.spec[k] && g.spec[k][x] == ${n}.spec[k][x]))))`,
+  ].join(' && ');
+
+/** Whether this old one may have gone into that. */
+const isMergedAway = (o: string) =>
+  `variables.isUsed && ${o} in variables.goneOwners && variables.fieldOwners.exists(n, n.id == ${ancient}` +
+  ` && ${o}.spec.all(k, k in variables.changedFields || k in n.spec) && ${o}.annotations.all(k, ${isPassed('k')} || k in n.annotations))`;
+
+/** What decides whether a request keeps a right alive, or takes it for another manager; `bookkeeping` is the answer. */
+export const ownership: readonly Variable[] = [
+  {
+    name: 'changedFields',
+    // Whoever changes these needs the right to; so he may own them, and another one lose them.
+    expression: [
+      `(${changed('suspend')} ? ['f:suspend'] : [])`,
+      `(${changed('revoked')} ? ['f:revoked'] : [])`,
+      `${list(Object.values(annotations))}.filter(name, variables.annotations[?name] != variables.oldAnnotations[?name]).map(name, 'f:' + name)`,
+    ].join(' + '),
+  },
+  { name: 'isUsed', expression: 'variables.revokes || variables.rotates || variables.finalizers || variables.owners' },
+  { name: 'fieldOwners', expression: ownersOf('object') },
+  { name: 'oldFieldOwners', expression: ownersOf('oldObject') },
+  {
+    name: 'goneOwners',
+    expression: `variables.oldFieldOwners.filter(o, o.id[1] == 'Update' && (o.id == ${ancient} || !variables.fieldOwners.exists(n, n.id == o.id)))`,
+  },
+  {
+    name: 'bookkeeping',
+    // Who may change the contents needs "own" anyway. Any other right covers only the fields that it is needed for: whoever may
+    // rotate could else apply the whole spec in the same write. When a right is used, the API server's own merging of the
+    // oldest managers is let through: otherwise ten labels would keep a responder from a revocation.
+    expression:
+      `!variables.contents && (${annotationChanged(lastApplied)}` +
+      ` || variables.fieldOwners.exists(n, !${isBare('n')} && !variables.oldFieldOwners.exists(o, ${isSame('n', 'o')}) && !(${isMerged('n')}))` +
+      ` || variables.oldFieldOwners.exists(o, !${isBare('o')} && !variables.fieldOwners.exists(n, ${isSame('o', 'n')}) && !(${isMergedAway('o')})))`,
+  },
+];
