@@ -134,12 +134,13 @@ async function runSteps(
 
 /**
  * An owner whose finalizer was taken away by force while no operator ran is still in the store, and its keys would still
- * be allowed. Looked at once, when the key first finds it missing.
+ * be allowed. Looked at once, when the key first finds it missing. What an earlier ApiKey of this name was bound to may have another
+ * name, and says nothing about it.
  */
 async function dropLostOwner(deps: Dependencies, o: Observed): Promise<void> {
   const bound = o.store.boundOwnerUid;
   const told = o.resource.status?.conditions.find(({ type }) => type === 'OwnerActive')?.reason;
-  if (o.owner !== undefined || bound === undefined || told === 'OwnerNotFound') return;
+  if (o.owner !== undefined || bound === undefined || o.store.inherited === true || told === 'OwnerNotFound') return;
   if ((await deps.resources.readLive('KeyOwner', { name: o.resource.spec.owner })) !== undefined) return;
   deps.assertLeading();
   await deps.store.deleteOwner(bound, o.now);
