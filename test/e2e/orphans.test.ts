@@ -120,6 +120,33 @@ describe('an ApiKey whose finalizer was taken away and which was deleted', () =>
   );
 });
 
+describe('the value of an ApiKey whose finalizer was taken away and which was deleted', () => {
+  it.each([
+    ['as revoked', 'again-revoked', { revoked: { reason: 'KeyCompromise' } }],
+    [
+      'as revoked, for an owner that does not exist',
+      'again-ownerless',
+      { revoked: { reason: 'KeyCompromise' }, owner: 'nobody' },
+    ],
+    ['as suspended, with a spec that is not valid', 'again-invalid', { suspend: true, accessType: 'NoSuchType' }],
+  ])('is refused within seconds when its name comes back %s', { timeout: 200_000 }, async (_, name, spec) => {
+    const deliverTo = [{ name: 'local', secret: { name } }];
+    await scene.createKey(namespace, name, deliverTo);
+    await until(() => scene.isReady(namespace, name), { what: `${name} Ready`, ...comes });
+    values.set(name, (await scene.readSecret(namespace, name))?.['api-key'] ?? '');
+    await strip(name);
+    expect(await codeOf(name)).toBe('endpoint_not_allowed');
+    await scene.createKey(namespace, name, deliverTo, spec);
+    // The operator looks for orphans by the minute, and revokes none of them sooner than ten seconds after its first look.
+    await until(async () => (await codeOf(name)) !== 'endpoint_not_allowed', {
+      what: 'the refusal',
+      deadlineMs: 5_000,
+      everyMs: 50,
+    });
+    expect(['key_invalid', 'key_suspended', 'key_not_permitted']).toContain(await codeOf(name));
+  });
+});
+
 async function metric(name: string): Promise<number | undefined> {
   const page = await (await request(`${operator.healthUrl}/metrics`)).body.text();
   const line = page.split('\n').find((one) => one.startsWith(`${name} `));

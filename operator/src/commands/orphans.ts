@@ -19,7 +19,7 @@ export interface OrphansOptions {
 /**
  * `keywright orphans`: lists the keys whose ApiKey is gone without a deletion, and says which of them are held because too many
  * vanished at once. `--confirm` states that exactly the listed keys are gone on purpose: the operator revokes and withdraws them
- * at its next sweep, unless their ApiKey exists again by then. Needs only the database. Throws {@link CommandFault} for a
+ * at its next sweep, unless their ApiKey exists again and is accepted by then. Needs only the database. Throws {@link CommandFault} for a
  * malformed digest; exit code 1 if the list is not the confirmed one.
  */
 export async function runOrphans(context: CommandContext, options: OrphansOptions): Promise<ExitCode> {
@@ -60,8 +60,8 @@ function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }
       confirmedBy !== undefined
         ? `confirmed by ${confirmedBy}, revoked within a minute`
         : held.has(one)
-          ? 'held until it is confirmed, or its ApiKey is there again'
-          : `revoked after ${formatInstant(since + afterMs)}, unless its ApiKey is there by then`;
+          ? 'held until it is confirmed, or its ApiKey is there again and accepted'
+          : `revoked after ${formatInstant(since + afterMs)}, unless its ApiKey is there and accepted by then`;
     return `${formatRef(ref)}  gone since ${formatInstant(since)}  ${what}`;
   });
   const open = listed.filter(({ confirmedBy }) => confirmedBy === undefined);
@@ -90,6 +90,8 @@ async function confirmAll(
   }
   const uids = open.map(({ ref }) => ref.uid);
   const count = await store.confirmMissing(uids, actorOfCommand());
-  print(`${count} confirmed: the operator revokes and withdraws them within a minute, unless their ApiKey is there by then\n`);
+  print(
+    `${count} confirmed: the operator revokes and withdraws them within a minute, unless their ApiKey is there and accepted by then\n`,
+  );
   return exitCodes.stopped;
 }

@@ -19,6 +19,7 @@ const reconciler = 'unit/reconcile/reconciler.test.ts';
 const invariants = 'unit/reconcile/invariants.test.ts';
 const storms = 'unit/reconcile/storms.test.ts';
 const orphans = 'unit/reconcile/orphans.test.ts';
+const takeover = 'unit/reconcile/takeover.test.ts';
 const crashes = [invariants, 'breaks no invariant, and heals: $name'] as const;
 
 /** Where each row of the table "found | done" is proved, in its order. */
@@ -108,8 +109,20 @@ const proofsOfFinds: readonly Proof[] = [
   },
   {
     row: 'a resource of this name with another uid',
-    goldens: ['nothingLive/mints-above-an-earlier-resource', 'drift/repairs-an-earlier-resources-mark'],
-    tests: [[recovery, 'takes over what the earlier one had: its old version ends after the overlap, its locations are its own']],
+    goldens: [
+      'takeOver/all-there',
+      'takeOver/held',
+      'takeOver/while-paused',
+      'ownVersion/mints-beside-an-earlier-version',
+      'nothingLive/mints-above-an-earlier-resource',
+      'drift/repairs-an-earlier-resources-mark',
+    ],
+    tests: [
+      [takeover, 'revokes the old value when it is created as revoked'],
+      [takeover, 'gains nothing, and loses what the later one does not ask for, while that one is held'],
+      [takeover, 'is not prolonged by the expiry of the later one'],
+      [recovery, 'takes over what the earlier one had: its old version ends after the overlap, its locations are its own'],
+    ],
   },
   {
     row: 'the owner was deleted',
@@ -144,6 +157,7 @@ const proofsOfFinds: readonly Proof[] = [
     row: 'live versions whose resource is gone',
     tests: [
       [orphans, 'is revoked and withdrawn after two live reads eight minutes apart, and not before'],
+      [takeover, 'keeps the old value alive for no moment longer, however often'],
       [
         orphans,
         'are not revoked, then it may be the list that is wrong: a metric, the log and an event in the namespace say so, once',
@@ -158,6 +172,14 @@ const proofsOfFinds: readonly Proof[] = [
 
 /** The same for the table "killed after": the plan that the next pass makes, and the runs that crash there and go on. */
 const proofsOfCrashes: readonly Proof[] = [
+  {
+    row: 'the take-over, before the mint',
+    goldens: ['ownVersion/mints-beside-an-earlier-version'],
+    tests: [
+      crashes,
+      [takeover, 'is told as the current key, and ends, when the operator crashes between the take-over and the mint'],
+    ],
+  },
   { row: "the mint's transaction", goldens: ['pendingEpoch/another-attempt-when-no-location-holds-it'], tests: [crashes] },
   { row: 'some of the writes', goldens: ['pendingEpoch/copies-from-a-to-b'], tests: [crashes] },
   { row: 'all writes, before they were recorded', goldens: ['pendingEpoch/confirms-what-is-held'], tests: [crashes] },

@@ -186,6 +186,17 @@ describe('an old value after its ApiKey was created again', () => {
     expect(found.world.store.database.rows.versions.map((one) => one.expiresAt)).toEqual([expiresAt]);
   });
 
+  it('leaves its owner in force when the later one names an owner that does not exist', async () => {
+    const found = await live();
+    await strip(found);
+    await createAgain(found, { owner: 'nobody' });
+    expect(found.world.condition('OwnerActive')).toBe('False OwnerNotFound');
+    await strip(found);
+    await createAgain(found, {});
+    expect(found.world.condition('Ready')).toBe('True Available');
+    expect(await found.realm.ask(found.world.vault.value(vaultPath))).toBe('allowed');
+  });
+
   it('goes from one ApiKey to the next, whatever each of them waits for', async () => {
     const found = await live({ endpoints: ['list-things'] });
     const { world, realm, value } = found;
