@@ -8,7 +8,7 @@ import { createAuthorize } from '../../operator/src/authorize/authorize.ts';
 import type { AuthRequest } from '../../operator/src/authorize/request.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
-import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { silentMetrics, type Metrics } from '../../operator/src/telemetry/metrics.ts';
 import { kstatusOf, type KStatus } from '../harness/kstatus.ts';
 import { authRequest } from './authrequest.ts';
 import { World } from './world.ts';
@@ -20,9 +20,11 @@ export class Realm {
   readonly world: World;
   engine: Engine;
   fenceLost = 0;
+  readonly #metrics: Metrics;
 
-  private constructor(world: World) {
+  private constructor(world: World, metrics: Metrics) {
     this.world = world;
+    this.#metrics = metrics;
     this.engine = this.#createEngine();
   }
 
@@ -32,8 +34,8 @@ export class Realm {
   }
 
   /** The same over a world that a test has prepared. */
-  static async over(world: World): Promise<Realm> {
-    const realm = new Realm(world);
+  static async over(world: World, metrics: Metrics = silentMetrics): Promise<Realm> {
+    const realm = new Realm(world, metrics);
     await realm.start();
     return realm;
   }
@@ -151,7 +153,7 @@ export class Realm {
       store,
       destinations,
       peppers,
-      metrics: silentMetrics,
+      metrics: this.#metrics,
       installationId,
       admission: deps.admission,
       clockIsRight: () => true,
