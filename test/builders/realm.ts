@@ -8,17 +8,19 @@ import { createAuthorize } from '../../operator/src/authorize/authorize.ts';
 import type { AuthRequest } from '../../operator/src/authorize/request.ts';
 import { Plaintext } from '../../operator/src/domain/plaintext.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
-import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
+import { silentMetrics, type Metrics } from '../../operator/src/telemetry/metrics.ts';
 import { kstatusOf, type KStatus } from '../harness/kstatus.ts';
 import { authRequest } from './authrequest.ts';
 import { World } from './world.ts';
 
 type ClusterKind = 'ApiCatalog' | 'KeyOwner' | 'KeyOwnerGroup' | 'KeyDestination';
 
-/** What a test sets of the program's configuration. */
+/** What a test sets of the program's configuration and surroundings. */
 interface RealmConfig {
   /** Absent = the change feed is not polled. */
   readonly feedPollMs?: number;
+  /** Absent = nobody counts. */
+  readonly metrics?: Metrics;
 }
 
 /** A {@link World} that the program's own reconcilers work in, wired as the commands wire them. */
@@ -163,7 +165,7 @@ export class Realm {
       store,
       destinations,
       peppers,
-      metrics: silentMetrics,
+      metrics: this.#config.metrics ?? silentMetrics,
       installationId,
       admission: deps.admission,
       clockIsRight: () => true,

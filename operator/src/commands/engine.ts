@@ -85,6 +85,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       if (expiresAt !== undefined) parts.metrics.keyExpires({ namespace, name }, expiresAt);
     },
   });
+  parts.metrics.backlogIs(() => keys.backlog());
   const feed = new FeedFollower({
     ...{ store: parts.store, clock, log, pollMs: config.feedPollMs },
     onForeignChange: (uid) => {

@@ -76,7 +76,7 @@ export function requestsText({ metadata }: Pick<ApiKey, 'metadata'>): string {
   const compromised = given[annotations.compromised];
   const reported = compromised === undefined ? undefined : rememberedForm(compromised).slice(0, longestCompromisedRequest + 1);
   const entries = [rotate ?? null, reported ?? null, given[annotations.paused] ?? null];
-  return entries.every((entry) => entry === null) ? '' : JSON.stringify(entries).slice(0, 2_048);
+  return entries.every((entry) => entry === null) ? '' : JSON.stringify(entries).slice(0, 2_048).toWellFormed();
 }
 
 function notInForceMessage({ since, why }: Extract<AdmissionState, { kind: 'notInForce' }>): string {

@@ -6,6 +6,7 @@ import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { Worker } from '../queue/workers.ts';
 import type { ResourceEvent } from '../resources/port.ts';
 import type { Store } from '../store/port.ts';
+import type { Backlog } from '../telemetry/metrics.ts';
 import { Comparisons } from './comparisons.ts';
 import { Defects } from './defects.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -198,6 +199,11 @@ export class Controller {
   /** ApiKeys that wait for their turn now. */
   depth(): number {
     return this.#queue.depth() + this.#safety.depth();
+  }
+
+  /** The same by what they wait for. */
+  backlog(): Backlog {
+    return { full: this.#queue.depth(), safety: this.#safety.depth(), setAside: this.#traffic.parked() };
   }
 
   /** When the next of the ApiKeys that wait for an instant is due; `undefined` = none waits for one. */

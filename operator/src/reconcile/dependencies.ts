@@ -31,7 +31,7 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing' | 'safetyPassed'>;
   readonly limits: Limits;
   /** How long a key lives on after its resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
   readonly orphanAfterMs?: number;

@@ -41,6 +41,8 @@ export class SafetyLane {
   /** What was heard before the start, and when by the monotonic clock, the last one last. */
   readonly #backlog = new Map<string, number>();
   #started = false;
+  /** Since when changes wait for a safety pass to succeed, by the monotonic clock. */
+  readonly #waiting = new Map<string, number>();
   /** Events recorded since the last status write. */
   readonly #told = new Map<string, Story>();
 
@@ -63,9 +65,14 @@ export class SafetyLane {
     const asks = askedBy(metadata);
     this.#heard.set(key, asks);
     if (before === asks || (before === undefined && initial)) return false;
-    // A new one most often has nothing to take away: thousands at once go behind a revocation.
-    if (this.#started) this.#queue.add(key, { priority: before === undefined ? 'low' : 'high' });
-    else this.#collect(key);
+    if (!this.#started) this.#collect(key);
+    else if (before === undefined) {
+      // It most often has nothing to take away: thousands at once go behind a revocation.
+      this.#queue.add(key, { priority: 'low' });
+    } else {
+      this.#waits(key, this.#init.dependencies.clock.monotonicMs());
+      this.#queue.add(key);
+    }
     return true;
   }
 
@@ -83,6 +90,10 @@ export class SafetyLane {
     this.#backlog.clear();
     this.#started = true;
     this.#queue.start();
+  }
+
+  #waits(key: string, sinceMs: number): void {
+    this.#waiting.set(key, Math.min(sinceMs, this.#waiting.get(key) ?? sinceMs));
   }
 
   #collect(key: string): void {
@@ -125,12 +136,17 @@ export class SafetyLane {
   forget(key: string): void {
     this.#heard.delete(key);
     this.#backlog.delete(key);
+    this.#waiting.delete(key);
     this.#told.delete(key);
   }
 
   async #handle(key: string): Promise<Next> {
     const { dependencies, store, precedence, onPassed } = this.#init;
+    const { clock, log, metrics } = dependencies;
     const reading = precedence.begin(key);
+    // Taken before the read: a change that comes later waits for another pass.
+    const sinceMs = this.#waiting.get(key);
+    this.#waiting.delete(key);
     try {
       const resource = await dependencies.resources.readLive('ApiKey', refOf(key));
       if (resource !== undefined) {
@@ -139,11 +155,12 @@ export class SafetyLane {
         // Unless the ApiKey is gone meanwhile: nothing would ever forget it.
         if (told.length > 0 && this.#heard.has(key)) this.#told.set(key, [...this.toldOf(key), ...told]);
       }
+      if (sinceMs !== undefined) metrics.safetyPassed(clock.monotonicMs() - sinceMs);
       return { kind: 'awaitChange' };
     } catch (error) {
+      if (sinceMs !== undefined) this.#waits(key, sinceMs);
       if (!(error instanceof Failure)) throw error;
       if (error.reason === 'ConflictRetry') return { kind: 'conflict' };
-      const { clock, log } = dependencies;
       log.warn('safety pass not finished', { apiKey: key, reason: error.reason, message: error.message });
       return { kind: 'at', at: clock.now() + retryMs };
     } finally {

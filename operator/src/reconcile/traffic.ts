@@ -93,6 +93,11 @@ export class Traffic {
     this.#onRoom = listener;
   }
 
+  /** How many keys are set aside. */
+  parked(): number {
+    return [...this.#lanes.values()].reduce((sum, { parked }) => sum + parked.size, 0);
+  }
+
   /** Sets a key aside until the destination has room again. */
   park(key: string, { destination }: Crowded): void {
     this.#laneOf(destination).parked.add(key);

@@ -44,6 +44,9 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
   const { address, protection, authorize, clock, log, metrics, maxConnections } = input;
   const open = isLocalAddress(address);
   const { keyPair, callerTokens } = protection;
+  // Handshakes are told apart by the addresses of their two ends, and on a Unix socket there are none.
+  if (address.kind === 'unix' && keyPair !== undefined)
+    throw new ServerFault(`${formatAddress(address)} is a Unix socket, which needs no TLS: set no TLS key for it`);
   // A local listener requires no certificate.
   const clientCa = open ? undefined : protection.clientCa;
   if (!open && callerTokens === undefined && clientCa === undefined) {

@@ -35,8 +35,10 @@ export interface ObjectName {
  */
 export interface Metrics {
   reconciled(sample: { readonly outcome: ReconcileOutcome; readonly reason: Reason; readonly durationMs: number }): void;
-  /** Keys that wait to be reconciled now. */
-  queueDepth(depth: number): void;
+  /** How to count the ApiKeys that wait: called at each scrape. */
+  backlogIs(count: () => Backlog): void;
+  /** A change of an ApiKey had its safety pass, so long after it was heard: what it took away is committed. */
+  safetyPassed(durationMs: number): void;
   /** `operation` is a method name of the store's port. */
   storeCalled(sample: { readonly operation: string; readonly outcome: CallOutcome; readonly durationMs: number }): void;
   /** `operation` is a method name of the destination's port. */
@@ -76,6 +78,16 @@ export interface Metrics {
   pruned(rows: Readonly<Record<string, number>>): void;
 }
 
+/** ApiKeys that wait. */
+export interface Backlog {
+  /** For a full pass. */
+  readonly full: number;
+  /** For a safety pass. */
+  readonly safety: number;
+  /** For room at a destination that has too many calls. */
+  readonly setAside: number;
+}
+
 /** The listener of a sample. */
 export type ListenerName = 'verify' | 'health';
 
@@ -98,6 +110,8 @@ export interface MetricsRegistry {
 }
 
 const callBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10];
+/** The promise is 1 s for 99 of 100, and 3 s for all. */
+const safetyBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 10, 60];
 const verifyBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1, 2.5];
 
 /** A registry of its own for each call: two programs in one test do not count into each other. */
@@ -172,7 +186,26 @@ function workMetrics(registry: Registry): WorkMetrics {
     callBuckets,
   );
   const reasons = counter(registry, 'keywright_reconciles_total', 'Reconciles by outcome and reason.', ['outcome', 'reason']);
-  const depth = gauge(registry, 'keywright_queue_depth', 'ApiKeys that wait to be reconciled.');
+  let countBacklog = (): Backlog => ({ full: 0, safety: 0, setAside: 0 });
+  new Gauge({
+    name: 'keywright_queue_depth',
+    help: 'ApiKeys that wait: full, safety = for such a pass; set_aside = for room at a destination.',
+    labelNames: ['queue'],
+    registers: [registry],
+    collect() {
+      const { full, safety, setAside } = countBacklog();
+      this.set({ queue: 'full' }, full);
+      this.set({ queue: 'safety' }, safety);
+      this.set({ queue: 'set_aside' }, setAside);
+    },
+  });
+  const safetyPasses = histogram(
+    registry,
+    'keywright_safety_pass_duration_seconds',
+    'Time from the news of a change of an ApiKey to the commit of what it takes away, retries included.',
+    [],
+    safetyBuckets,
+  );
   const minted = counter(registry, 'keywright_versions_minted_total', 'Versions minted, by cause.', ['cause']);
   const restarted = counter(registry, 'keywright_consumer_restarts_total', 'Restarts of consumers, by kind and outcome.', [
     'kind',
@@ -200,8 +233,11 @@ function workMetrics(registry: Registry): WorkMetrics {
       reconcile.observe({ outcome }, durationMs / 1000);
       reasons.inc({ outcome, reason });
     },
-    queueDepth: (count) => {
-      depth.set(count);
+    backlogIs: (count) => {
+      countBacklog = count;
+    },
+    safetyPassed: (durationMs) => {
+      safetyPasses.observe(durationMs / 1000);
     },
     minted: (cause) => {
       minted.inc({ cause });
@@ -312,7 +348,8 @@ function histogram<L extends string>(
 /** Counts nothing: for tests and one-shot commands. */
 export const silentMetrics: Metrics = {
   reconciled: () => {},
-  queueDepth: () => {},
+  backlogIs: () => {},
+  safetyPassed: () => {},
   storeCalled: () => {},
   destinationCalled: () => {},
   apiCalled: () => {},

@@ -67,6 +67,34 @@ test('a key is revoked although all other connections to the database hang', asy
   expect((await world.store.readKey(uid)).versions).toEqual([]);
 });
 
+test('how long a change took is counted from its news to the pass that succeeds', async () => {
+  const world = await World.open();
+  const took: number[] = [];
+  const metrics = { ...world.deps.metrics, safetyPassed: (ms: number) => took.push(ms) };
+  world.createKey();
+  const lane = new SafetyLane({
+    dependencies: { ...world.deps, metrics },
+    store: world.store,
+    precedence: new Precedence(),
+    onPassed: () => {},
+    onError: () => {},
+  });
+  lane.start();
+  const hear = (generation: number): void => {
+    const metadata = world.key()?.metadata;
+    if (metadata !== undefined) lane.hear('payments/billing', { ...metadata, generation }, generation === 1);
+  };
+  hear(1);
+  world.store.failNext(2);
+  hear(2);
+  await world.clock.advance(500);
+  hear(3);
+  await world.clock.advance(2_500);
+  // The second failure, and the second change, came at 500 ms.
+  expect(took).toEqual([1_500]);
+  await lane.drain(1_000);
+});
+
 const named = (prefix: string): readonly string[] => Array.from({ length: 20 }, (_, at) => `${prefix}-${at}`);
 /** Passes that run at a time. */
 const concurrency = 4;

@@ -4,8 +4,9 @@ import { Failure } from '../../../operator/src/domain/failure.ts';
 import { formatInstant } from '../../../operator/src/domain/time.ts';
 import { isLive } from '../../../operator/src/domain/version.ts';
 import { hardDeadlineMs } from '../../../operator/src/reconcile/traffic.ts';
+import { createMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { Realm } from '../../builders/realm.ts';
-import { destinationSpec, keySpec, ownerSpec } from '../../builders/world.ts';
+import { destinationSpec, keySpec, ownerSpec, World } from '../../builders/world.ts';
 import { FakeDestination } from '../../harness/fakes/destination.ts';
 
 const namespace = 'payments';
@@ -254,6 +255,21 @@ describe('a destination that hangs', () => {
     await settle();
     expect(realm.world.vault.pending).toBe(concurrency);
     expect(readyOf(realm, 'elsewhere')).toBe('True Available');
+  });
+
+  it('shows in the metrics how many keys wait, and for what', async () => {
+    const world = await World.open();
+    const metrics = createMetrics();
+    const realm = await Realm.over(world, { metrics: metrics.recorder });
+    running.push(realm);
+    realm.world.vault.hang(['readMark']);
+    for (const name of many) create(realm, name);
+    await settle();
+    const { body } = await metrics.render();
+    // All but those that call and those that wait at the destination.
+    expect(body.split('\n')).toContain(`keywright_queue_depth{queue="set_aside"} ${many.length - concurrency - 32}`);
+    expect(body.split('\n')).toContain('keywright_queue_depth{queue="full"} 0');
+    expect(body.split('\n')).toContain('keywright_queue_depth{queue="safety"} 0');
   });
 
   it('has the keys that it kept waiting, those put aside too, delivered as soon as it answers', async () => {

@@ -120,6 +120,23 @@ describe('caller tokens', () => {
   });
 });
 
+test('a listener on a Unix socket does not start with a TLS key', async () => {
+  const { cert, key } = certificate('server');
+  const tlsCertFile = await file('unix.crt', cert);
+  const protection = await openProtection({ ...noFiles, tlsCertFile, tlsKeyFile: await file('unix.key', key) });
+  const address = { kind: 'unix', path: join(folder, 'verify.sock') } as const;
+  const input = {
+    address,
+    protection,
+    authorize,
+    clock: systemClock,
+    log: silentLog,
+    metrics: silentMetrics,
+    maxConnections: 64,
+  };
+  await expect(startVerifyServer(input)).rejects.toThrow('is a Unix socket, which needs no TLS: set no TLS key for it');
+});
+
 describe('a listener that strangers can reach', () => {
   test('does not start without a way to prove callers', async () => {
     await expect(start(noProtection)).rejects.toThrow('0.0.0.0:0 is reachable from outside');

@@ -6,7 +6,8 @@ describe('metrics', () => {
   test('show everything that is recorded, with units in their names', async () => {
     const { recorder, render } = createMetrics();
     recorder.reconciled({ outcome: 'waiting', reason: 'StoreUnavailable', durationMs: 1_500 });
-    recorder.queueDepth(7);
+    recorder.backlogIs(() => ({ full: 7, safety: 2, setAside: 3 }));
+    recorder.safetyPassed(40);
     recorder.storeCalled({ operation: 'mint', outcome: 'ok', durationMs: 20 });
     recorder.destinationCalled({ destination: 'vault', operation: 'write', outcome: 'lost', durationMs: 30 });
     recorder.apiCalled({ operation: 'apply', outcome: 'timeout', durationMs: 10_000 });
@@ -28,7 +29,10 @@ describe('metrics', () => {
     for (const line of [
       'keywright_reconcile_duration_seconds_sum{outcome="waiting"} 1.5',
       'keywright_reconciles_total{outcome="waiting",reason="StoreUnavailable"} 1',
-      'keywright_queue_depth 7',
+      'keywright_queue_depth{queue="full"} 7',
+      'keywright_queue_depth{queue="safety"} 2',
+      'keywright_queue_depth{queue="set_aside"} 3',
+      'keywright_safety_pass_duration_seconds_sum 0.04',
       'keywright_store_call_duration_seconds_sum{operation="mint",outcome="ok"} 0.02',
       'keywright_destination_call_duration_seconds_count{destination="vault",operation="write",outcome="lost"} 1',
       'keywright_api_call_duration_seconds_sum{operation="apply",outcome="timeout"} 10',

@@ -141,16 +141,16 @@ export class KubeClient {
       ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
     };
     const access: Access = { ...ours, headers: { authorization: `Bearer ${bearer}` }, tls };
-    const { calls, watches } = openConnections(access);
+    const connections = openConnections(access);
     try {
       const signal = AbortSignal.timeout(request.timeoutMs ?? this.#init.timeoutMs ?? defaultTimeoutMs);
-      const answer = await calls.request({ ...this.#options(access, request), signal });
+      const answer = await connections.calls.request({ ...this.#options(access, request), signal });
       await answer.body.dump();
       return answer.statusCode;
     } catch (error) {
       throw faultOf(error);
     } finally {
-      await Promise.all([calls.destroy(), watches.destroy()]);
+      await destroyAll(connections);
     }
   }
 
@@ -186,8 +186,7 @@ export class KubeClient {
     this.#isClosed = true;
     const connections = this.#connections;
     this.#connections = undefined;
-    const all = connections === undefined ? [] : [connections.calls, connections.secrets, connections.watches];
-    await Promise.all(all.map((one) => one.destroy()));
+    if (connections !== undefined) await destroyAll(connections);
   }
 
   async #once(request: KubeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<KubeAnswer> {
@@ -285,6 +284,10 @@ function openConnections(access: Access): Connections {
     secrets: new Agent({ ...calls, ...(connect === undefined ? {} : { connect }) }),
     watches: new Agent({ allowH2: false, ...(connect === undefined ? {} : { connect }) }),
   };
+}
+
+async function destroyAll({ calls, secrets, watches }: Connections): Promise<void> {
+  await Promise.all([calls, secrets, watches].map((one) => one.destroy()));
 }
 
 function isSuccess(status: number): boolean {
