@@ -47,11 +47,11 @@ export interface KeySettings {
  * interruption when it was written.
  */
 export interface Acceptance {
-  /** `metadata.generation`. */
+  /** `metadata.generation`; 0 = nothing was accepted. */
   readonly generation: number;
   /** The request annotations as one text, without entries that may be a key; ≤ 2,048 characters. */
   readonly requests: string;
-  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required. */
+  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required, `none` = before all periods. */
   readonly period: string;
 }
 
@@ -421,6 +421,10 @@ export interface Store {
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
+  /** The keys whose rows an earlier program wrote, which kept no acceptances; released ones left out. */
+  keysWithoutAcceptance(): Promise<readonly KeyRow[]>;
+  /** Gives keys that have no acceptance these. */
+  fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void>;
   /** Carries the acceptances of these states over into another period. Returns how many keys were in that state. */
   carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
   /**

@@ -116,6 +116,21 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       await other.close();
     });
 
+    test('gives an acceptance to keys without one, and to no other', async () => {
+      const [earlier, known, released] = await Promise.all([minted(), minted(), minted()]);
+      await store.saveSettings(known.ref.uid, { settings: known.settings, accepted }, later);
+      await store.revokeAll(released.ref.uid, { actor: 'operator', detail: 'x' }, later);
+      await store.releaseKey(released.ref.uid, later);
+      const without = (await store.keysWithoutAcceptance()).map(({ ref }) => ref.uid);
+      expect(without).toContain(earlier.ref.uid);
+      for (const other of [known, released]) expect(without).not.toContain(other.ref.uid);
+      const none = { generation: 0, requests: '', period: 'none' };
+      const given = [earlier, known, { ref: { uid: 'nobody' } }].map(({ ref }) => ({ uid: ref.uid, ...none }));
+      expect(await revisionsOf(() => store.fillAcceptances(given, later))).toBe(0);
+      expect(await appliedOf(earlier.ref.uid)).toMatchObject({ accepted: none });
+      expect(await appliedOf(known.ref.uid)).toMatchObject({ accepted });
+    });
+
     test('carries acceptances of the very same state over into another period, and no other', async () => {
       const [same, edited, asked] = await Promise.all([minted(), minted(), minted()]);
       for (const one of [same, edited, asked]) await store.saveSettings(one.ref.uid, { settings: one.settings, accepted }, later);

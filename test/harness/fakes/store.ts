@@ -12,6 +12,7 @@ import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
+  Acceptance,
   AcceptedState,
   MissingKey,
   MissingLook,
@@ -29,6 +30,7 @@ import type {
   HeldValue,
   KeyCounts,
   KeyRecord,
+  KeyRow,
   KeyState,
   MintRequest,
   OwnerRow,
@@ -47,7 +49,17 @@ import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
-import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
+import {
+  activate,
+  carryAcceptances,
+  fillAcceptances,
+  keysWithoutAcceptance,
+  mint,
+  releaseKey,
+  saveHandled,
+  saveSettings,
+  takeOver,
+} from './store/keys.ts';
 import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
@@ -285,6 +297,17 @@ export class MemoryStore implements Store {
 
   async saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
     return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, applied), requestedBy }));
+  }
+
+  async keysWithoutAcceptance(): Promise<readonly KeyRow[]> {
+    return await this.#read('keysWithoutAcceptance', keysWithoutAcceptance);
+  }
+
+  async fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void> {
+    await this.#plain('fillAcceptances', now, (rows) => {
+      fillAcceptances(rows, accepted);
+      return { revises: [], audit: [] };
+    });
   }
 
   async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {

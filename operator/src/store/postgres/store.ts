@@ -3,7 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
-import { admissionPeriod, carryAcceptances } from './admission.ts';
+import { admissionPeriod, carryAcceptances, fillAcceptances, keysWithoutAcceptance } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { confirmMissing, listMissing, noteMissing } from './missing.ts';
@@ -111,6 +111,8 @@ function storeOver(context: FencedContext): Store {
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
     revokeProven: (keyId, proof, reason) => revokeProven(context, keyId, proof, reason),
     saveSettings: (uid, applied, now, by) => saveSettings(context, uid, applied, now, by),
+    keysWithoutAcceptance: () => keysWithoutAcceptance(context),
+    fillAcceptances: (accepted, now) => fillAcceptances(context, accepted, now),
     carryAcceptances: (period, accepted, now) => carryAcceptances(context, period, accepted, now),
     admissionPeriod: (identity, since) => admissionPeriod(context, identity, since),
     beginWithdrawal: (uid, deliveryIds, now, by) => beginWithdrawal(context, uid, deliveryIds, now, by),
