@@ -126,10 +126,8 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
-    periodOf: (identity, since) => store.admissionPeriod(identity, since),
-    onPeriod: (period) => carryOver(acceptances, period),
-    clock,
-    log,
+    carryOver: (period) => carryOver(acceptances, period),
+    ...{ store, newId: systemId, onFenceLost: onLost, metrics: metrics.recorder, clock, log },
   });
   const installationId = await whenReachable(context, () => store.installationId());
   const controller = createController(context, {

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
-import type { AppliedSettings, KeySettings, Store } from '../../../operator/src/store/port.ts';
+import { FenceLost, type AppliedSettings, type KeySettings, type Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef } from '../../builders/mintrequest.ts';
 import type { StoreDatabase } from './suite.ts';
 
@@ -104,15 +105,32 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(record?.key.notPermitted).toBeUndefined();
     });
 
-    test('gives the period that runs while the identity is the same, and another one afterwards, also to another leader', async () => {
-      const first = await store.admissionPeriod('policy-1', later);
-      expect(first.since).toBe(later);
+    test('keeps the last period of the admission policy, also for another leader', async () => {
+      const first = { id: randomUUID(), since: later, identity: 'policy:1:binding:1' };
+      await store.saveAdmission(first, later);
       const other = database.open();
       await other.takeFence();
-      expect(await other.admissionPeriod('policy-1', later + hour)).toEqual(first);
-      const second = await other.admissionPeriod('policy-2', later + hour);
-      expect(second).toMatchObject({ since: later + hour });
-      expect((await other.admissionPeriod('policy-1', later + 2 * hour)).id).not.toBe(first.id);
+      expect(await other.readAdmission()).toEqual(first);
+      const second = { id: randomUUID(), since: later + hour, identity: 'policy:2:binding:1' };
+      await other.saveAdmission(second, later);
+      expect(await other.readAdmission()).toEqual(second);
+      await other.close();
+    });
+
+    test('begins a period and changes acceptances for the leader alone', async () => {
+      const { ref } = await minted();
+      const other = database.open();
+      await other.takeFence();
+      const period = { id: randomUUID(), since: later, identity: 'policy:9:binding:1' };
+      const state = { uid: ref.uid, ...accepted };
+      for (const one of [store, database.open()]) {
+        await expect(one.saveAdmission(period, later)).rejects.toThrow(FenceLost);
+        await expect(one.carryAcceptances('second', [state], later)).rejects.toThrow(FenceLost);
+        await expect(one.fillAcceptances([state], later)).rejects.toThrow(FenceLost);
+        if (one !== store) await one.close();
+      }
+      expect(await other.readAdmission()).not.toEqual(period);
+      expect((await other.readKey(ref.uid)).key?.accepted).toBeUndefined();
       await other.close();
     });
 

@@ -319,11 +319,14 @@ export class MemoryStore implements Store {
     return carried;
   }
 
-  async admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod> {
-    return await this.#read('admissionPeriod', () => {
-      if (this.database.admission?.identity !== identity)
-        this.database.admission = { identity, period: { id: randomUUID(), since } };
-      return this.database.admission.period;
+  async readAdmission(): Promise<AdmissionPeriod | undefined> {
+    return await this.#read('readAdmission', ({ admission }) => admission);
+  }
+
+  async saveAdmission(period: AdmissionPeriod, now: Instant): Promise<void> {
+    await this.#plain('saveAdmission', now, (rows) => {
+      rows.admission = { ...period };
+      return { revises: [], audit: [] };
     });
   }
 

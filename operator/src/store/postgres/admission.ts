@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-
 import { sql } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
@@ -9,22 +7,23 @@ import { at } from './tables.ts';
 import { attempt, transition } from './transaction.ts';
 import type { StoreContext, Tx } from './transaction.ts';
 
-/** See {@link Store.admissionPeriod}. */
-export async function admissionPeriod(context: StoreContext, identity: string, since: Instant): Promise<AdmissionPeriod> {
-  let found: AdmissionPeriod | undefined;
-  await transition(context, 'admissionPeriod', since, async (tx) => {
-    const { rows } = await sql<{ id: string; since: Instant }>`
-      insert into keywright.admission as a (identity, period, since) values (${identity}, ${randomUUID()}, ${at(since)})
-      on conflict (only_row) do update set
-        identity = excluded.identity,
-        period = case when a.identity = excluded.identity then a.period else excluded.period end,
-        since = case when a.identity = excluded.identity then a.since else excluded.since end
-      returning period as id, keywright.ms(since) as since`.execute(tx);
-    found = rows.map((row) => ({ id: row.id, since: Number(row.since) }))[0];
+/** See {@link Store.readAdmission}. */
+export async function readAdmission(context: StoreContext): Promise<AdmissionPeriod | undefined> {
+  const query = sql<AdmissionPeriod>`select period as id, keywright.ms(since) as since, identity from keywright.admission`;
+  const { rows } = await attempt(context, 'readAdmission', () => query.execute(context.db));
+  return rows.map((row) => ({ ...row, since: Number(row.since) }))[0];
+}
+
+/** See {@link Store.saveAdmission}. */
+export async function saveAdmission(context: StoreContext, period: AdmissionPeriod, now: Instant): Promise<void> {
+  await transition(context, 'saveAdmission', now, async (tx) => {
+    await sql`
+      insert into keywright.admission (identity, period, since) values (${period.identity}, ${period.id}, ${at(period.since)})
+      on conflict (only_row) do update set identity = excluded.identity, period = excluded.period, since = excluded.since`.execute(
+      tx,
+    );
     return { revises: [], audit: [] };
   });
-  if (found === undefined) throw new TypeError('an upsert without a row');
-  return found;
 }
 
 /** How many rows one statement updates. */

@@ -3,7 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store } from '../port.ts';
-import { admissionPeriod, carryAcceptances, fillAcceptances, keysWithoutAcceptance } from './admission.ts';
+import { carryAcceptances, fillAcceptances, keysWithoutAcceptance, readAdmission, saveAdmission } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { confirmMissing, listMissing, noteMissing } from './missing.ts';
@@ -114,7 +114,8 @@ function storeOver(context: FencedContext): Store {
     keysWithoutAcceptance: () => keysWithoutAcceptance(context),
     fillAcceptances: (accepted, now) => fillAcceptances(context, accepted, now),
     carryAcceptances: (period, accepted, now) => carryAcceptances(context, period, accepted, now),
-    admissionPeriod: (identity, since) => admissionPeriod(context, identity, since),
+    readAdmission: () => readAdmission(context),
+    saveAdmission: (period, now) => saveAdmission(context, period, now),
     beginWithdrawal: (uid, deliveryIds, now, by) => beginWithdrawal(context, uid, deliveryIds, now, by),
     finishWithdrawal: (uid, deliveryId, now) => finishWithdrawal(context, uid, deliveryId, now),
     takeOver: (ref, applied, now) => takeOver(context, ref, applied, now),
