@@ -21,7 +21,8 @@ export const nothingAccepted: Acceptance = { generation: 0, requests: '', period
 
 /** Whether the present state of the resource may take effect. */
 export type AcceptanceState =
-  | { readonly kind: 'accepted'; readonly acceptance: Acceptance }
+  /** `confirmed` = only because somebody confirmed it. */
+  | { readonly kind: 'accepted'; readonly acceptance: Acceptance; readonly confirmed?: true }
   /** Only a check that begins after the read of the resource can prove that the policy was in force until then. */
   | { readonly kind: 'unchecked' }
   /** It narrows the key and has no other effect. */
@@ -57,9 +58,10 @@ export function acceptanceOf({ resource, key, admission, checked, confirmIn }: A
   if (admission.kind === 'notInForce') return { kind: 'held', message: notInForceMessage(admission) };
   // A key without an acceptance is one that an earlier program minted, and that `acceptedBefore` did not accept.
   const isJudged = key === undefined ? isNewer(resource, admission.since) : known?.period === admission.period;
+  const acceptance = { ...state, period: admission.period };
+  if (isJudged) return { kind: 'accepted', acceptance };
   const confirm = confirmIn(admission.period);
-  const isConfirmed = resource.metadata.annotations?.[annotations.confirm] === confirm;
-  if (isJudged || isConfirmed) return { kind: 'accepted', acceptance: { ...state, period: admission.period } };
+  if (resource.metadata.annotations?.[annotations.confirm] === confirm) return { kind: 'accepted', acceptance, confirmed: true };
   return { kind: 'held', message: heldMessage(resource.metadata, admission.since, confirm) };
 }
 
