@@ -20,6 +20,8 @@ export class Realm {
   readonly world: World;
   engine: Engine;
   fenceLost = 0;
+  /** The metric of held ApiKeys. */
+  held = 0;
 
   private constructor(world: World) {
     this.world = world;
@@ -151,7 +153,12 @@ export class Realm {
       store,
       destinations,
       peppers,
-      metrics: silentMetrics,
+      metrics: {
+        ...silentMetrics,
+        held: (count) => {
+          this.held = count;
+        },
+      },
       installationId,
       admission: deps.admission,
       clockIsRight: () => true,

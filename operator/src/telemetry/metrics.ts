@@ -57,6 +57,8 @@ export interface Metrics {
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** What the leader found of the admission policy: `awaySince` = since when it is not in force; absent = it is. */
   admission(awaySince: Instant | undefined): void;
+  /** How many ApiKeys have a change that was not accepted. */
+  held(count: number): void;
   /** A consumer was to be restarted: with what outcome. */
   restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
@@ -119,7 +121,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof AdmissionMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
 type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing'>;
-type AdmissionMetrics = Pick<Metrics, 'admission'>;
+type AdmissionMetrics = Pick<Metrics, 'admission' | 'held'>;
 type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
 /**
@@ -179,8 +181,12 @@ function admissionMetrics(registry: Registry): AdmissionMetrics {
     'keywright_admission_away_since_timestamp_seconds',
     'Since when the admission policy is not in force, in seconds since 1970; 0 = it is.',
   );
+  const heldBack = gauge(registry, 'keywright_apikeys_held', 'ApiKeys with a change that the admission policy did not check.');
   inForce.set(1);
   return {
+    held: (count) => {
+      heldBack.set(count);
+    },
     admission: (since) => {
       inForce.set(since === undefined ? 1 : 0);
       awaySince.set((since ?? 0) / 1000);
@@ -346,6 +352,7 @@ export const silentMetrics: Metrics = {
   withdrawing: () => {},
   missing: () => {},
   admission: () => {},
+  held: () => {},
   restarted: () => {},
   verified: () => {},
   verifyShed: () => {},

@@ -65,8 +65,10 @@ describe('what is written while the admission policy is not in force', () => {
     expect(found.world.condition('Ready')).toBe('False AdmissionPolicyMissing');
     expect(found.world.condition('Stalled')).toBe('True AdmissionPolicyMissing');
     expect([await allowsOthers(found), await found.realm.ask(found.value)]).toEqual(['endpoint_not_allowed', 'allowed']);
+    expect(found.realm.held).toBe(1);
     await confirm(found);
     expect([await allowsOthers(found), found.world.condition('Ready')]).toEqual(['allowed', 'True Available']);
+    expect(found.realm.held).toBe(0);
   });
 
   it('narrows at once, and the status shows what is left', async () => {

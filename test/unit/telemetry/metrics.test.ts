@@ -23,6 +23,7 @@ describe('metrics', () => {
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, 'never');
     recorder.missing({ waiting: 1, held: 12, heldSince: 1_800_000_000_000 });
     recorder.admission(1_800_000_000_000);
+    recorder.held(4);
     recorder.withdrawing(new Map([['mended', 1]]));
     recorder.withdrawing(new Map([['prod-vault', 3]]));
     const { body } = await render();
@@ -48,6 +49,7 @@ describe('metrics', () => {
       'keywright_orphans{state="held"} 12',
       'keywright_orphans_held_since_timestamp_seconds 1800000000',
       'keywright_admission_in_force 0',
+      'keywright_apikeys_held 4',
       'keywright_admission_away_since_timestamp_seconds 1800000000',
     ]) {
       expect(body.split('\n')).toContain(line);
