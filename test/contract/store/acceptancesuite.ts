@@ -43,7 +43,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
 
     test('keeps proposed settings, a lost permission and the acceptance beside what applies, and lets go of them', async () => {
       const { ref, keyId, settings } = await minted();
-      const held: AppliedSettings = { settings, proposed: wider, notPermitted: true, accepted };
+      const held: AppliedSettings = { settings, proposed: { ...wider, suspended: true }, notPermitted: true, accepted };
       expect(await store.saveSettings(ref.uid, held, later)).toBe('done');
       expect(await appliedOf(ref.uid)).toEqual({ ref, ...held });
       expect((await store.findByKeyId(keyId))?.key).toEqual({ ref, ...held });
