@@ -16,7 +16,7 @@ import { formatLocation, secretDestinationUid, type Location } from '../../opera
 import type { Reason } from '../../operator/src/domain/reason.ts';
 import { formatInstant, type Instant } from '../../operator/src/domain/time.ts';
 import type { Delivery, EndedReason, Mark, MintCause, Version, VersionState } from '../../operator/src/domain/version.ts';
-import { requestsText, type AdmissionState } from '../../operator/src/reconcile/acceptance.ts';
+import { acceptanceOf, requestsText, type AdmissionState } from '../../operator/src/reconcile/acceptance.ts';
 import type { Action, Plan } from '../../operator/src/reconcile/action.ts';
 import { workloadName } from '../../operator/src/reconcile/consuming.ts';
 import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
@@ -167,6 +167,13 @@ export function observed(given: ObservedCase): Observed {
     { at: 'local', holds: 'K1' },
   ];
   const rows = given.deliveries ?? (given.fresh === true ? [] : ready);
+  const store = stateOf(
+    given,
+    resource,
+    versions,
+    rows.map((row) => deliveryOf(row, digests)),
+  );
+  const admission = admissionOf(given);
   return {
     now,
     installationId,
@@ -183,12 +190,7 @@ export function observed(given: ObservedCase): Observed {
       { name: 'payments', labels: {} },
       { findDestination: () => (isMissing('destination') ? undefined : destination) },
     ),
-    store: stateOf(
-      given,
-      resource,
-      versions,
-      rows.map((row) => deliveryOf(row, digests)),
-    ),
+    store,
     horizon: given.horizon ?? { kind: 'unknown', why: 'no replica' },
     ...(given.workloads === undefined ? {} : { workloads: workloadsOf(given.workloads) }),
     sights: new Map(
@@ -196,9 +198,12 @@ export function observed(given: ObservedCase): Observed {
     ),
     envelopes: isMissing('catalog') ? new Map() : digests,
     compare: given.compare ?? 'none',
-    admission: admissionOf(given),
-    admissionChecked: given.admissionUnchecked !== true,
-    confirmations: new Map([['present', 'confirm-it']]),
+    admission,
+    acceptance: acceptanceOf({
+      ...{ resource, key: store.key, admission },
+      checked: given.admissionUnchecked !== true,
+      confirmIn: () => 'confirm-it',
+    }),
     limits: testLimits,
   };
 }

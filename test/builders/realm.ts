@@ -28,6 +28,8 @@ export class Realm {
   readonly world: World;
   engine: Engine;
   fenceLost = 0;
+  /** The metric of held ApiKeys. */
+  held = 0;
   readonly #config: RealmConfig;
 
   private constructor(world: World, config: RealmConfig) {
@@ -165,7 +167,12 @@ export class Realm {
       store,
       destinations,
       peppers,
-      metrics: this.#config.metrics ?? silentMetrics,
+      metrics: {
+        ...(this.#config.metrics ?? silentMetrics),
+        held: (count) => {
+          this.held = count;
+        },
+      },
       installationId,
       admission: deps.admission,
       clockIsRight: () => true,

@@ -148,6 +148,8 @@ export class World {
   );
   limits: Limits = testLimits;
   admission: AdmissionState = { kind: 'notRequired' };
+  /** Whether a check of it ever ends. */
+  admissionAnswers = true;
   /** How often it was checked. */
   admissionChecks = 0;
   clockIsRight = true;
@@ -219,7 +221,7 @@ export class World {
         state: () => this.admission,
         check: () => {
           this.admissionChecks += 1;
-          return Promise.resolve(this.admission);
+          return this.admissionAnswers ? Promise.resolve(this.admission) : new Promise(() => {});
         },
       },
       clockIsRight: () => this.clockIsRight,

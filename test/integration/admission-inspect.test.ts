@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { inspectAdmission } from '../../operator/src/api/admission/inspect.ts';
+import { inspectAdmission, isContinuation } from '../../operator/src/api/admission/inspect.ts';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
 import { ownControlPlane } from '../harness/parts.ts';
 import { applyAll } from '../harness/permissions.ts';
@@ -82,6 +82,24 @@ describe('the admission policy on the API server', () => {
     await put(unedited);
     await note();
     expect(identities.size).toBe(2);
+    const [before = '', after = ''] = identities;
+    expect([isContinuation(before, before), isContinuation(before, after)]).toEqual([true, false]);
+  });
+
+  it.each(kinds)('has a generation of its %s that each write of the spec raises by one, and nothing else', async (which) => {
+    const generation = async () => Number((await read(which))?.metadata['generation']);
+    await put(unedited);
+    const first = await generation();
+    const contentType = 'application/merge-patch+json';
+    const patch = async (body: object) =>
+      expect((await kube.request('PATCH', paths[which], { body, contentType })).status).toBe(200);
+    await patch({ metadata: { labels: { team: 'a' }, annotations: { note: 'b' }, finalizers: [] } });
+    await patch({ metadata: { generation: first + 7 } });
+    expect(await generation()).toBe(first);
+    await patch(which === 'policy' ? { spec: { failurePolicy: 'Ignore' } } : { spec: { validationActions: ['Audit'] } });
+    expect(await generation()).toBe(first + 1);
+    await put({ edit: (pair) => Object.assign(pair[which].metadata, { labels: { team: 'c' } }) });
+    expect(await generation()).toBe(first + 2);
   });
 
   it.each(kinds)('has another identity after the %s was made anew, and is not in force without it', async (which) => {

@@ -54,6 +54,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, secretNamespaces, orphanAfterMs } = config;
   const shared = { ...ports, random: systemRandom, clock, log };
   const outages = new Outages(clock);
+  const held = new Set<string>();
   const cluster = new ClusterController({
     dependencies: { ...shared, outages },
     onChanged: (dependencies) => {
@@ -80,6 +81,9 @@ export function createController(context: CommandContext, parts: EngineParts): E
     },
     onPass: (apiKey, found) => {
       cluster.noteKey(apiKey, found);
+      if (found?.held === true) held.add(apiKey);
+      else if (found === undefined || found.held === false) held.delete(apiKey);
+      parts.metrics.held(held.size);
       const [namespace = '', name = ''] = apiKey.split('/');
       const expiresAt = found === undefined ? 'never' : found.expiresAt;
       if (expiresAt !== undefined) parts.metrics.keyExpires({ namespace, name }, expiresAt);

@@ -9,9 +9,9 @@ import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStores, whenReachable } from './database.ts';
-import { requestsText } from '../reconcile/acceptance.ts';
 import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController } from './engine.ts';
+import { acceptEarlierKeys, carryOver } from './acceptances.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
 import { openCountedConsumers } from './consumers.ts';
@@ -122,21 +122,12 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     aws: context.environment.aws,
     measure: watchDestinations(context, metrics.recorder),
   });
+  const acceptances = { resources, store, clock };
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
-    // Over the connections of safety passes, which wait for a check.
-    periodOf: (identity, since) => safetyStore.admissionPeriod(identity, since),
-    onPeriod: async (period) => {
-      // Carries over keys that have not changed since their acceptance: the policy has checked those. Changed keys stay behind.
-      const live = await resources.listLive('ApiKey');
-      const states = live.map((metadata) => {
-        return { uid: metadata.uid, generation: metadata.generation ?? 0, requests: requestsText({ metadata }) };
-      });
-      await safetyStore.carryAcceptances(period, states, clock.now());
-    },
-    clock,
-    log,
+    carryOver: (period) => carryOver(acceptances, period),
+    ...{ store, newId: systemId, onFenceLost: onLost, metrics: metrics.recorder, clock, log },
   });
   const installationId = await whenReachable(context, () => store.installationId());
   const controller = createController(context, {
@@ -160,6 +151,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   try {
     await election?.acquire(signal);
     await whenReachable(context, () => store.takeFence());
+    if (config.admission === 'required') await whenReachable(context, () => acceptEarlierKeys(acceptances));
     await admission.start(signal);
     metrics.recorder.leading(true);
     controller.start();

@@ -31,7 +31,8 @@ export const reasons = {
   Compromised: 'The key was reported as compromised.',
   StoreUnavailable: 'The database does not answer.',
   ClockWrong: 'The clocks of this machine and of the database are more than a minute apart: nothing is minted or retired.',
-  AdmissionPolicyMissing: 'The admission policy is not in force, or was not when this was written: it only narrows the key.',
+  AdmissionPolicyMissing:
+    'The admission policy is not in force, or nothing proves that it was when this was written: it only narrows the key.',
 
   NotSeenYet: 'The current version has not been seen in use.',
   UsageUnknown: 'Not every authorizer has reported its usage.',

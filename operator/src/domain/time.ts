@@ -22,6 +22,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** What the work gives, or `undefined` if that takes longer; the work goes on. */
+export async function within<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T | undefined> {
+  const done = new AbortController();
+  const late = clock.sleep(ms, done.signal).then(
+    () => undefined,
+    () => undefined,
+  );
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    done.abort();
+  }
+}
+
 /** RFC 3339 in whole seconds and UTC, as Kubernetes writes a `Time`. Fractions are cut off. */
 export function formatInstant(at: Instant): string {
   return `${new Date(at).toISOString().slice(0, 19)}Z`;

@@ -1,8 +1,7 @@
 import type { ApiKey } from '../api/kinds.ts';
 import { annotations } from '../api/meta.ts';
-import { formatInstant, parseInstant, type Instant } from '../domain/time.ts';
-import { neverAccepted, type Acceptance } from '../store/port.ts';
-import type { Observed } from './observed.ts';
+import { floorToSecond, formatInstant, parseInstant, type Instant } from '../domain/time.ts';
+import { neverAccepted, type Acceptance, type KeyRow } from '../store/port.ts';
 import { longestCompromisedRequest, longestRotateRequest, rememberedForm } from './rotation/requests.ts';
 
 /** Whether the admission policy checks writes to ApiKeys. */
@@ -17,13 +16,29 @@ export type AdmissionState =
 /** The period of an installation without a required policy. */
 export const periodOfNoPolicy = 'off';
 
+/** Of a key whose present and earlier states nothing proves: the API server counts generations from 1. */
+export const nothingAccepted: Acceptance = { generation: 0, requests: '', period: 'none' };
+
 /** Whether the present state of the resource may take effect. */
 export type AcceptanceState =
-  | { readonly kind: 'accepted'; readonly acceptance: Acceptance }
+  /** `confirmed` = only because somebody confirmed it. */
+  | { readonly kind: 'accepted'; readonly acceptance: Acceptance; readonly confirmed?: true }
   /** Only a check that begins after the read of the resource can prove that the policy was in force until then. */
   | { readonly kind: 'unchecked' }
-  /** It narrows the key and has no other effect. `confirm` = the value of the annotation that confirms it. */
-  | { readonly kind: 'held'; readonly message: string; readonly confirm?: string };
+  /** It narrows the key and has no other effect. */
+  | { readonly kind: 'held'; readonly message: string };
+
+/** What {@link acceptanceOf} judges by. */
+export interface AcceptanceInput {
+  readonly resource: Pick<ApiKey, 'metadata'>;
+  /** The key's row in the store; absent before the first mint. */
+  readonly key: Pick<KeyRow, 'accepted'> | undefined;
+  readonly admission: AdmissionState;
+  /** Whether `admission` was checked after the read of the resource. */
+  readonly checked: boolean;
+  /** The value of {@link annotations.confirm} that confirms the present state in this period. */
+  readonly confirmIn: (period: string) => string;
+}
 
 /**
  * Whether the policy has checked the present state of the resource. It has if nothing changed since the last acceptance, or if
@@ -32,38 +47,48 @@ export type AcceptanceState =
  * {@link annotations.confirm}, the policy requires all rights of a create, and nobody knows its value before the policy is in
  * force again.
  */
-export function acceptanceOf(o: Observed): AcceptanceState {
-  const { admission, resource } = o;
-  const known = o.store.key?.accepted;
+export function acceptanceOf({ resource, key, admission, checked, confirmIn }: AcceptanceInput): AcceptanceState {
+  const known = key?.accepted;
   const state = { generation: resource.metadata.generation ?? 0, requests: requestsText(resource) };
   if (admission.kind === 'notRequired') return { kind: 'accepted', acceptance: { ...state, period: periodOfNoPolicy } };
   const isUnchanged = known?.generation === state.generation && known.requests === state.requests;
-  if (admission.kind === 'notInForce') {
-    if (isUnchanged) return { kind: 'accepted', acceptance: known };
-    return o.admissionChecked ? { kind: 'held', message: notInForceMessage(admission) } : { kind: 'unchecked' };
-  }
-  const acceptance = { ...state, period: admission.period };
-  if (known?.period === admission.period && isUnchanged) return { kind: 'accepted', acceptance };
-  // Needed also to carry an acceptance over into this period: the resource may have changed after the read and before the period
-  // began.
-  if (!o.admissionChecked) return isUnchanged ? { kind: 'accepted', acceptance: known } : { kind: 'unchecked' };
-  const isFirst = known === undefined || known.period === neverAccepted.period;
-  const wasJudged = isFirst ? isNewer(o, admission.since) : known.period === admission.period;
-  if (wasJudged) return { kind: 'accepted', acceptance };
-  const confirm = o.confirmations.get(admission.period);
-  const said = resource.metadata.annotations?.[annotations.confirm];
-  if (confirm !== undefined && said === confirm) return { kind: 'accepted', acceptance };
+  // Keeps its period: the resource may change between the read and the beginning of the present period.
   if (isUnchanged) return { kind: 'accepted', acceptance: known };
-  return { kind: 'held', message: heldMessage(confirm), ...(confirm === undefined ? {} : { confirm }) };
+  if (!checked) return { kind: 'unchecked' };
+  if (admission.kind === 'notInForce') return { kind: 'held', message: notInForceMessage(admission) };
+  // A row without an acceptance is one that an earlier program minted, and that `acceptedBefore` did not accept.
+  const isFirst = key === undefined || known?.period === neverAccepted.period;
+  const isJudged = isFirst ? isNewer(resource, admission.since) : known?.period === admission.period;
+  const acceptance = { ...state, period: admission.period };
+  if (isJudged) return { kind: 'accepted', acceptance };
+  const confirm = confirmIn(admission.period);
+  if (resource.metadata.annotations?.[annotations.confirm] === confirm) return { kind: 'accepted', acceptance, confirmed: true };
+  return { kind: 'held', message: heldMessage(resource.metadata, admission.since, confirm) };
 }
 
-/** Created after the period began, or observed by an older program that kept no acceptances. */
-function isNewer({ resource, store }: Observed, since: Instant): boolean {
-  const { creationTimestamp, generation } = resource.metadata;
-  if (store.key !== undefined && store.key.accepted === undefined) return resource.status?.observedGeneration === generation;
-  const created = parseInstant(creationTimestamp ?? '');
+/** Created after the period began. */
+function isNewer({ metadata }: Pick<ApiKey, 'metadata'>, since: Instant): boolean {
+  const created = parseInstant(metadata.creationTimestamp ?? '');
   // The API server writes whole seconds: a creation in the same second as the begin of the period may have come before it.
-  return created !== undefined && created > Math.floor(since / 1_000) * 1_000;
+  return created !== undefined && created > floorToSecond(since);
+}
+
+/**
+ * What an earlier program acted on of a key whose row has no acceptance: it accepted everything that it saw. Nothing, if the
+ * resource was edited since, or asks for something that was not done yet. Ask it only before this program writes a status of the
+ * key: otherwise its own status of a held edit would be the proof for the edit.
+ */
+export function acceptedBefore({ metadata, status }: ApiKey, { handled = {} }: Pick<KeyRow, 'handled'>): Acceptance {
+  if (status?.observedGeneration !== metadata.generation || status?.failures !== undefined) return nothingAccepted;
+  if (status === undefined || status.conditions.some(({ reason }) => reason === 'AdmissionPolicyMissing')) return nothingAccepted;
+  const isAnswered = ([name, value]: readonly [string, string]): boolean => {
+    if (name === annotations.rotate) return value === (handled.rotate ?? status.lastHandledRotation);
+    if (name === annotations.compromised) return rememberedForm(value) === (handled.compromised ?? status.lastHandledCompromise);
+    return true;
+  };
+  const answered = Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(isAnswered));
+  const requests = requestsText({ metadata: { ...metadata, annotations: answered } });
+  return { generation: metadata.generation ?? 0, requests, period: nothingAccepted.period };
 }
 
 /**
@@ -88,10 +113,8 @@ export function noMintMessage({ since, why }: Extract<AdmissionState, { kind: 'n
   return `the admission policy has not been in force since ${formatInstant(since)} (${why}): nothing new is minted until it is`;
 }
 
-function heldMessage(confirm: string | undefined): string {
-  const how =
-    confirm === undefined
-      ? `somebody sets the annotation ${annotations.confirm}`
-      : `somebody with all rights of the key sets the annotation ${annotations.confirm}=${confirm}`;
-  return `written while the admission policy was not in force, and so it only narrows the key; it takes effect when ${how}`;
+function heldMessage({ namespace, name }: ApiKey['metadata'], since: Instant, confirm: string): string {
+  const place = namespace === undefined ? '' : ` -n ${namespace}`;
+  const how = `kubectl annotate apikey ${name}${place} --overwrite ${annotations.confirm}=${confirm}`;
+  return `nothing proves that the admission policy checked this, because it has been in force without interruption only since ${formatInstant(since)}; so it only narrows the key, until somebody with all rights of the key confirms it: ${how}`;
 }

@@ -1,5 +1,4 @@
 import type { AppliedSettings, KeySettings } from '../store/port.ts';
-import { acceptanceOf } from './acceptance.ts';
 import type { Observed } from './observed.ts';
 import { sameData, settingsOf } from './settings.ts';
 import { namespaceFault, validate, validatePermission } from './validate.ts';
@@ -11,10 +10,10 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
  */
 export function appliedOf(o: Observed): AppliedSettings {
   const wanted = settingsOf(o.resource.spec);
-  const state = acceptanceOf(o);
+  const { acceptance } = o;
   const { key } = o.store;
-  const accepted = state.kind === 'accepted' ? state.acceptance : key?.accepted;
-  const isEffective = state.kind === 'accepted' && validate(o) === undefined && validatePermission(o) === undefined;
+  const accepted = acceptance.kind === 'accepted' ? acceptance.acceptance : key?.accepted;
+  const isEffective = acceptance.kind === 'accepted' && validate(o) === undefined && validatePermission(o) === undefined;
   const settings = isEffective || key === undefined ? wanted : key.settings;
   return {
     settings,

@@ -24,7 +24,7 @@ import { Withdrawals } from './sweep.ts';
 import { Crowded, Traffic } from './traffic.ts';
 
 /** What a pass found of one ApiKey. */
-export interface Found extends Pick<Pass, 'ready' | 'expiresAt'> {
+export interface Found extends Pick<Pass, 'ready' | 'held' | 'expiresAt'> {
   readonly owner: string;
 }
 

@@ -7,7 +7,7 @@ import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts'
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
-import { requestsText, type AdmissionState } from './acceptance.ts';
+import { acceptanceOf, requestsText, type AdmissionState } from './acceptance.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
@@ -40,7 +40,6 @@ export async function observe(
   const ref = refOf(resource);
   const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
-  const admissionChecked = checked !== undefined;
   const { resources } = deps;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -77,9 +76,11 @@ export async function observe(
     envelopes: envelopesOf(catalog, store.versions),
     compare,
     admission,
-    admissionChecked,
-    confirmations:
-      admission.kind === 'inForce' ? new Map([[admission.period, confirmationOf(resource, admission.period)]]) : new Map(),
+    acceptance: acceptanceOf({
+      ...{ resource, key: store.key, admission },
+      checked: checked !== undefined,
+      confirmIn: (period) => confirmationOf(resource, period),
+    }),
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };

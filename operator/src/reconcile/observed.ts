@@ -9,7 +9,7 @@ import type { Instant } from '../domain/time.ts';
 import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
 import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
-import type { AdmissionState } from './acceptance.ts';
+import type { AcceptanceState, AdmissionState } from './acceptance.ts';
 
 /** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
 export interface Blocker {
@@ -109,10 +109,8 @@ export interface Observed {
   readonly envelopes: ReadonlyMap<string, string>;
   readonly compare: Comparison;
   readonly admission: AdmissionState;
-  /** Whether this pass checked {@link admission} after it read the resource. */
-  readonly admissionChecked: boolean;
-  /** By period: the value of the annotation `keywright.dev/confirm` that confirms this state of the resource. */
-  readonly confirmations: ReadonlyMap<string, string>;
+  /** Whether the resource as read may take effect. */
+  readonly acceptance: AcceptanceState;
   /** The time is not known well enough: nothing is minted or retired by it. */
   readonly clockWrong?: true;
   readonly limits: Limits;

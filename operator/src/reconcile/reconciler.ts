@@ -33,6 +33,8 @@ export interface Pass {
   readonly ready: boolean;
   /** When the newest version expires or has expired; `never` also when it was revoked, absent = it is not known. */
   readonly expiresAt?: Instant | 'never';
+  /** A change of the ApiKey is not accepted; absent = it is not known. */
+  readonly held?: boolean;
   /** What it waits for, if it does. */
   readonly waitsFor?: Reason;
   /** The resourceVersion of the status that it wrote; absent = it wrote none. */
@@ -65,7 +67,16 @@ export async function reconcile(
     );
     const ready = readyOf(observed, decided).status === 'True';
     const expiresAt = newestExpiry(observed);
-    return { next, compared, ready, expiresAt, toldAt, ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}) };
+    const held = observed.acceptance.kind === 'held';
+    return {
+      next,
+      compared,
+      ready,
+      held,
+      expiresAt,
+      toldAt,
+      ...(blocker?.kind === 'waiting' ? { waitsFor: blocker.reason } : {}),
+    };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.reason === 'ConflictRetry') return conflict;

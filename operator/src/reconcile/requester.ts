@@ -39,18 +39,18 @@ export function requesterOf(o: Observed, action: Action): RequestedBy {
 }
 
 /**
- * The writer of the changed fields of the spec; if only the confirmation is new, who confirmed; otherwise something outside the
- * ApiKey changed.
+ * The writer of the changed fields of the spec; who confirmed what was only proposed; or, if it is accepted only now, who wrote it.
+ * Otherwise something outside the ApiKey changed.
  */
 function editorOf(o: Observed, { applied }: Extract<Action, { kind: 'saveSettings' }>): RequestedBy {
   const { key } = o.store;
   const { metadata } = o.resource;
   const changed = changedMembers(key?.proposed ?? key?.settings, applied.proposed ?? applied.settings);
   if (changed.length > 0) return managerOf(metadata, changed);
-  const isConfirmed = key?.proposed !== undefined && applied.proposed === undefined;
-  return isConfirmed && metadata.annotations?.[annotations.confirm] !== undefined
-    ? managerOf(metadata, [confirmation])
-    : 'operator';
+  if (o.acceptance.kind === 'accepted' && o.acceptance.confirmed === true) return managerOf(metadata, [confirmation]);
+  const isAccepted = applied.accepted?.generation !== key?.accepted?.generation;
+  const took = isAccepted ? changedMembers(key?.settings, applied.settings) : [];
+  return took.length > 0 ? managerOf(metadata, took) : 'operator';
 }
 
 /** Who last wrote the spec of a catalog, owner or group. */

@@ -1,6 +1,7 @@
 import type { ApiKey } from '../api/kinds.ts';
 import { transient } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
+import { within, type Instant } from '../domain/time.ts';
 import type { EventRecord } from '../resources/port.ts';
 import type { AdmissionState } from './acceptance.ts';
 import type { Action } from './action.ts';
@@ -13,6 +14,13 @@ import { plan, urgentRules } from './plan.ts';
 
 /** More steps than all safety rules together need. */
 const maxSteps = 20;
+
+/** How long a check of the admission policy may hold up what an edit takes away, and the lane. */
+const checkWithinMs = 300;
+
+function unanswered(since: Instant): AdmissionState {
+  return { kind: 'notInForce', since, why: 'it is still being checked' };
+}
 
 /** The steps that take effect in the store alone. */
 const inStoreOnly = ['takeOver', 'revokeAll', 'endVersions', 'saveSettings', 'saveHandled', 'setExpiry'] as const;
@@ -35,8 +43,8 @@ export async function reconcileSafety(deps: Dependencies, resource: ApiKey): Pro
     }
     const { action, rule } = plan(observed, urgentRules);
     if (action?.kind === 'checkAdmission') {
-      // The check is bounded, and shared with other callers; without an answer, narrowing continues.
-      admission = await deps.admission.check();
+      // No answer counts as a no: what narrows is saved now, and the full pass accepts the rest.
+      admission = (await within(deps.clock, checkWithinMs, deps.admission.check())) ?? unanswered(deps.clock.now());
       last = undefined;
       continue;
     }

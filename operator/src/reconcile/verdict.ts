@@ -1,6 +1,5 @@
 import { annotations } from '../api/meta.ts';
 import { holdsAccessType } from '../domain/grants.ts';
-import { acceptanceOf } from './acceptance.ts';
 import { formatLocation, type Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
@@ -98,8 +97,7 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   const { blocker } = plan;
   const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound'];
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
-  const acceptance = acceptanceOf(o);
-  if (acceptance.kind === 'held') return no('AdmissionPolicyMissing', acceptance.message);
+  if (o.acceptance.kind === 'held') return no('AdmissionPolicyMissing', o.acceptance.message);
   // What is delivered goes on.
   if (blocker !== undefined && keepsBack(blocker) && usableVersions(o).length === 0) return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);

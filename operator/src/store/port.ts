@@ -47,11 +47,11 @@ export interface KeySettings {
  * interruption when it was written.
  */
 export interface Acceptance {
-  /** `metadata.generation`. */
+  /** `metadata.generation`; 0 = nothing was accepted. */
   readonly generation: number;
   /** The request annotations as one text, without entries that may be a key; ≤ 2,048 characters. */
   readonly requests: string;
-  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required. */
+  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required, `none` = before all periods. */
   readonly period: string;
 }
 
@@ -79,6 +79,8 @@ export interface AdmissionPeriod {
   readonly id: string;
   /** Since when the policy was certainly in force, by the API server's clock. */
   readonly since: Instant;
+  /** The policy and its binding as they were last found in force, see `inspectAdmission`. */
+  readonly identity: string;
 }
 
 /** An accepted state of one ApiKey, as a live read found it. */
@@ -448,13 +450,16 @@ export interface Store {
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
+  /** The keys whose rows an earlier program wrote, which kept no acceptances; released ones left out. */
+  keysWithoutAcceptance(): Promise<readonly KeyRow[]>;
+  /** Gives keys that have no acceptance these. */
+  fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void>;
   /** Carries the acceptances of these states over into another period. Returns how many keys were in that state. */
   carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
-  /**
-   * The period of the admission policy with this identity: the present one if the identity is still the same, else a new one that
-   * begins at `since`.
-   */
-  admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod>;
+  /** The last period of the admission policy; `undefined` = there was none. */
+  readAdmission(): Promise<AdmissionPeriod | undefined>;
+  /** Replaces the last period. */
+  saveAdmission(period: AdmissionPeriod, now: Instant): Promise<void>;
   /** live → withdrawing. */
   beginWithdrawal(uid: string, deliveryIds: readonly string[], now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** → gone: the location is empty, or not ours any more. */

@@ -57,6 +57,10 @@ export interface Metrics {
   withdrawing(counts: ReadonlyMap<string, number>): void;
   /** Keys whose ApiKey is gone without a deletion: `waiting` = soon to be revoked, `held` = waiting for a confirmation. */
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
+  /** What the leader found of the admission policy: `awaySince` = since when it is not in force; absent = it is. */
+  admission(awaySince: Instant | undefined): void;
+  /** How many ApiKeys have a change that was not accepted. */
+  held(count: number): void;
   /** A consumer was to be restarted: with what outcome. */
   restarted(sample: { readonly kind: ConsumerKind; readonly outcome: RestartSampleOutcome }): void;
   /** `code` is `allowed`, or why not. */
@@ -121,15 +125,17 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const recorder: Metrics = {
     ...workMetrics(registry),
     ...keyMetrics(registry),
+    ...admissionMetrics(registry),
     ...callMetrics(registry),
     ...serverMetrics(registry),
   };
   return { recorder, render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }) };
 }
 
-type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof ServerMetrics>;
+type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof AdmissionMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
 type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing'>;
+type AdmissionMetrics = Pick<Metrics, 'admission' | 'held'>;
 type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
 /**
@@ -173,6 +179,31 @@ function keyMetrics(registry: Registry): KeyMetrics {
     withdrawing: (counts) => {
       left.reset();
       for (const [destination, count] of counts) left.set({ destination }, count);
+    },
+  };
+}
+
+/** In force until the leader finds otherwise: other processes do not look, and must raise no alarm. */
+function admissionMetrics(registry: Registry): AdmissionMetrics {
+  const inForce = gauge(
+    registry,
+    'keywright_admission_in_force',
+    '0 while the leader finds that the admission policy is required and not in force, else 1.',
+  );
+  const awaySince = gauge(
+    registry,
+    'keywright_admission_away_since_timestamp_seconds',
+    'Since when the admission policy is not in force, in seconds since 1970; 0 = it is.',
+  );
+  const heldBack = gauge(registry, 'keywright_apikeys_held', 'ApiKeys with a change that the admission policy did not check.');
+  inForce.set(1);
+  return {
+    held: (count) => {
+      heldBack.set(count);
+    },
+    admission: (since) => {
+      inForce.set(since === undefined ? 1 : 0);
+      awaySince.set((since ?? 0) / 1000);
     },
   };
 }
@@ -357,6 +388,8 @@ export const silentMetrics: Metrics = {
   keyExpires: () => {},
   withdrawing: () => {},
   missing: () => {},
+  admission: () => {},
+  held: () => {},
   restarted: () => {},
   verified: () => {},
   verifyShed: () => {},

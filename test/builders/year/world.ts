@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -7,6 +7,7 @@ import { annotations, type ObjectMeta } from '../../../operator/src/api/meta.ts'
 import type { Condition } from '../../../operator/src/api/kinds.ts';
 import { createAuthorize, type Authorize } from '../../../operator/src/authorize/authorize.ts';
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
+import { carryOver } from '../../../operator/src/commands/acceptances.ts';
 import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
 import { createController, type Engine } from '../../../operator/src/commands/engine.ts';
 import { readConfig } from '../../../operator/src/config.ts';
@@ -16,7 +17,6 @@ import { formatLocation, secretDestinationUid, type Location } from '../../../op
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import { formatInstant, type Instant } from '../../../operator/src/domain/time.ts';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
-import { requestsText } from '../../../operator/src/reconcile/acceptance.ts';
 import type { EventRecord } from '../../../operator/src/resources/port.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
@@ -323,14 +323,13 @@ export class YearWorld {
     return new AdmissionGate({
       mode: 'required',
       lookUp: () => Promise.resolve(this.#policy),
-      periodOf: (identity, since) => store.admissionPeriod(identity, since),
-      onPeriod: async (period) => {
-        const states = this.resources.list('ApiKey').map((metadata) => {
-          const { uid, generation = 0 } = metadata;
-          return { uid, generation, requests: requestsText({ metadata }) };
-        });
-        await store.carryAcceptances(period, states, clock.now());
+      carryOver: (period) => carryOver({ resources: this.resources, store, clock }, period),
+      newId: randomUUID,
+      onFenceLost: () => {
+        this.faults.push('the fence was lost');
       },
+      metrics: silentMetrics,
+      store,
       clock,
       log: silentLog,
     });

@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
-import { neverAccepted } from '../../../operator/src/store/port.ts';
+import { FenceLost, neverAccepted } from '../../../operator/src/store/port.ts';
 import type { AppliedSettings, KeySettings, Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef } from '../../builders/mintrequest.ts';
 import type { StoreDatabase } from './suite.ts';
@@ -44,7 +45,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
 
     test('keeps proposed settings, a lost permission and the acceptance beside what applies, and lets go of them', async () => {
       const { ref, keyId, settings } = await minted();
-      const held: AppliedSettings = { settings, proposed: wider, notPermitted: true, accepted };
+      const held: AppliedSettings = { settings, proposed: { ...wider, suspended: true }, notPermitted: true, accepted };
       expect(await store.saveSettings(ref.uid, held, later)).toBe('done');
       expect(await appliedOf(ref.uid)).toEqual({ ref, ...held });
       expect((await store.findByKeyId(keyId))?.key).toEqual({ ref, ...held });
@@ -186,16 +187,48 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       });
     });
 
-    test('gives the period that runs while the identity is the same, and another one afterwards, also to another leader', async () => {
-      const first = await store.admissionPeriod('policy-1', later);
-      expect(first.since).toBe(later);
+    test('keeps the last period of the admission policy, also for another leader', async () => {
+      const first = { id: randomUUID(), since: later, identity: 'policy:1:binding:1' };
+      await store.saveAdmission(first, later);
       const other = database.open();
       await other.takeFence();
-      expect(await other.admissionPeriod('policy-1', later + hour)).toEqual(first);
-      const second = await other.admissionPeriod('policy-2', later + hour);
-      expect(second).toMatchObject({ since: later + hour });
-      expect((await other.admissionPeriod('policy-1', later + 2 * hour)).id).not.toBe(first.id);
+      expect(await other.readAdmission()).toEqual(first);
+      const second = { id: randomUUID(), since: later + hour, identity: 'policy:2:binding:1' };
+      await other.saveAdmission(second, later);
+      expect(await other.readAdmission()).toEqual(second);
       await other.close();
+    });
+
+    test('begins a period and changes acceptances for the leader alone', async () => {
+      const { ref } = await minted();
+      const other = database.open();
+      await other.takeFence();
+      const period = { id: randomUUID(), since: later, identity: 'policy:9:binding:1' };
+      const state = { uid: ref.uid, ...accepted };
+      for (const one of [store, database.open()]) {
+        await expect(one.saveAdmission(period, later)).rejects.toThrow(FenceLost);
+        await expect(one.carryAcceptances('second', [state], later)).rejects.toThrow(FenceLost);
+        await expect(one.fillAcceptances([state], later)).rejects.toThrow(FenceLost);
+        if (one !== store) await one.close();
+      }
+      expect(await other.readAdmission()).not.toEqual(period);
+      expect((await other.readKey(ref.uid)).key?.accepted).toBeUndefined();
+      await other.close();
+    });
+
+    test('gives an acceptance to keys without one, and to no other', async () => {
+      const [earlier, known, released] = await Promise.all([minted(), minted(), minted()]);
+      await store.saveSettings(known.ref.uid, { settings: known.settings, accepted }, later);
+      await store.revokeAll(released.ref.uid, { actor: 'operator', detail: 'x' }, later);
+      await store.releaseKey(released.ref.uid, later);
+      const without = (await store.keysWithoutAcceptance()).map(({ ref }) => ref.uid);
+      expect(without).toContain(earlier.ref.uid);
+      for (const other of [known, released]) expect(without).not.toContain(other.ref.uid);
+      const none = { generation: 0, requests: '', period: 'none' };
+      const given = [earlier, known, { ref: { uid: 'nobody' } }].map(({ ref }) => ({ uid: ref.uid, ...none }));
+      expect(await revisionsOf(() => store.fillAcceptances(given, later))).toBe(0);
+      expect(await appliedOf(earlier.ref.uid)).toMatchObject({ accepted: none });
+      expect(await appliedOf(known.ref.uid)).toMatchObject({ accepted });
     });
 
     test('carries acceptances of the very same state over into another period, and no other', async () => {

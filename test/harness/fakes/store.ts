@@ -12,6 +12,7 @@ import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
+  Acceptance,
   AcceptedState,
   MissingKey,
   MissingLook,
@@ -31,6 +32,7 @@ import type {
   KeyCounts,
   KeyRecord,
   KeySettings,
+  KeyRow,
   KeyState,
   ListedKey,
   MintRequest,
@@ -52,7 +54,17 @@ import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
-import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
+import {
+  activate,
+  carryAcceptances,
+  fillAcceptances,
+  keysWithoutAcceptance,
+  mint,
+  releaseKey,
+  saveHandled,
+  saveSettings,
+  takeOver,
+} from './store/keys.ts';
 import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, listKeys, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
@@ -290,6 +302,17 @@ export class MemoryStore implements Store {
     return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, applied), requestedBy }));
   }
 
+  async keysWithoutAcceptance(): Promise<readonly KeyRow[]> {
+    return await this.#read('keysWithoutAcceptance', keysWithoutAcceptance);
+  }
+
+  async fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void> {
+    await this.#plain('fillAcceptances', now, (rows) => {
+      fillAcceptances(rows, accepted);
+      return { revises: [], audit: [] };
+    });
+  }
+
   async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {
     let carried = 0;
     await this.#plain('carryAcceptances', now, (rows) => {
@@ -299,11 +322,14 @@ export class MemoryStore implements Store {
     return carried;
   }
 
-  async admissionPeriod(identity: string, since: Instant): Promise<AdmissionPeriod> {
-    return await this.#read('admissionPeriod', () => {
-      if (this.database.admission?.identity !== identity)
-        this.database.admission = { identity, period: { id: randomUUID(), since } };
-      return this.database.admission.period;
+  async readAdmission(): Promise<AdmissionPeriod | undefined> {
+    return await this.#read('readAdmission', ({ admission }) => admission);
+  }
+
+  async saveAdmission(period: AdmissionPeriod, now: Instant): Promise<void> {
+    await this.#plain('saveAdmission', now, (rows) => {
+      rows.admission = { ...period };
+      return { revises: [], audit: [] };
     });
   }
 

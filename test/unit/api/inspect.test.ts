@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inspectAdmission } from '../../../operator/src/api/admission/inspect.ts';
+import { inspectAdmission, isContinuation } from '../../../operator/src/api/admission/inspect.ts';
 import { livePair, spelledOut, weakenings } from './weakenings.ts';
 
 describe('the admission policy', () => {
@@ -49,5 +49,22 @@ describe('the admission policy', () => {
       kind: 'notInForce',
       why: expect.stringContaining('is being deleted') as string,
     });
+  });
+});
+
+describe('an identity of the admission policy', () => {
+  it.each([
+    ['itself', 'p:4:b:2', true],
+    ['one write of the policy', 'p:5:b:2', true],
+    ['one write of the binding', 'p:4:b:3', true],
+    ['one write of each', 'p:5:b:3', true],
+    ['two writes of the policy', 'p:6:b:2', false],
+    ['two writes of the binding', 'p:4:b:4', false],
+    ['an earlier state', 'p:3:b:2', false],
+    ['another policy', 'q:5:b:2', false],
+    ['another binding', 'p:4:c:3', false],
+    ['what is no identity', 'p:5', false],
+  ])('is continued by %s: %s %s', (_title, after, outcome) => {
+    expect(isContinuation('p:4:b:2', after)).toBe(outcome);
   });
 });

@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
 import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
 import { transient } from '../../../operator/src/domain/failure.ts';
-import { parseInstant } from '../../../operator/src/domain/time.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { formatInstant, parseInstant } from '../../../operator/src/domain/time.ts';
+import { silentLog, type LogFields } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryStore } from '../../harness/fakes/store.ts';
 
@@ -17,45 +18,90 @@ const asServed = (object: object, uid: string, generation = 1) => ({
   ...object,
   metadata: { name: 'keywright', uid, generation, creationTimestamp: created },
 });
-const inForce = (uid = 'policy-1', generation = 1): AdmissionObjects => ({
+const createdAt = (object: unknown, at: number) => {
+  const served = object as ReturnType<typeof asServed>;
+  return { ...served, metadata: { ...served.metadata, creationTimestamp: formatInstant(at) } };
+};
+/** Both objects; those of a test that counts generations begin with the seventh of the binding. */
+const inForce = (
+  uid = 'policy-1',
+  generation = 1,
+  bindingUid = 'binding-1',
+  bindingGeneration = generation === 1 ? 1 : 7,
+): AdmissionObjects => ({
   policy: asServed(admissionPolicy(), uid, generation),
-  binding: asServed(admissionPolicyBinding(), 'binding-1'),
-  serverTime: parseInstant('2026-02-01T00:00:00Z'),
+  binding: asServed(admissionPolicyBinding(), bindingUid, bindingGeneration),
+  serverTime: undefined,
 });
 const absent: AdmissionObjects = { policy: undefined, binding: undefined, serverTime: undefined };
 
-/** What the API server answers; a test changes it. */
-interface Answers {
+/** What the API server answers, and what is in the store; a test changes it. */
+interface Given {
   now: AdmissionObjects | Error;
+  store?: MemoryStore;
+  carryOver?: (period: string) => Promise<void>;
 }
 
-async function gate(answers: Answers, mode: 'required' | 'off' = 'required') {
-  const clock = new FakeClock();
-  const store = new MemoryStore({ clock });
+let clock: FakeClock;
+beforeEach(() => {
+  clock = new FakeClock(parseInstant('2026-02-01T00:00:00Z'));
+});
+
+async function gate(given: Given, mode: 'required' | 'off' = 'required') {
+  const store = given.store ?? new MemoryStore({ clock });
+  await store.takeFence();
   const logged: string[] = [];
   const periods: string[] = [];
+  const away: (number | undefined)[] = [];
   let looks = 0;
+  let lost = 0;
   const opened = new AdmissionGate({
     mode,
     lookUp: () => {
       looks += 1;
-      return answers.now instanceof Error ? Promise.reject(answers.now) : Promise.resolve(answers.now);
+      const { now } = given;
+      return now instanceof Error ? Promise.reject(now) : Promise.resolve({ ...now, serverTime: clock.now() });
     },
-    periodOf: (identity, since) => store.admissionPeriod(identity, since),
-    onPeriod: (period) => {
+    store,
+    carryOver: (period) => {
       periods.push(period);
-      return Promise.resolve();
+      return given.carryOver?.(period) ?? Promise.resolve();
+    },
+    newId: () => randomUUID(),
+    onFenceLost: () => {
+      lost += 1;
+    },
+    metrics: {
+      admission: (since) => {
+        away.push(since);
+      },
     },
     clock,
-    log: { ...silentLog, error: (event: string) => logged.push(event), info: (event: string) => logged.push(event) },
+    log: {
+      ...silentLog,
+      error: (event: string) => logged.push(event),
+      warn: (event: string) => logged.push(event),
+      info: (event: string, { message }: LogFields = {}) => logged.push(`${event}${message === undefined ? '' : ' yet'}`),
+    },
   });
   const ended = new AbortController();
   stop.push(ended);
-  await opened.start(ended.signal);
-  return { opened, clock, store, logged, periods, looks: () => looks };
+  const started = opened.start(ended.signal);
+  await clock.advance(0);
+  await started;
+  return { opened, store, logged, periods, away, looks: () => looks, lost: () => lost };
 }
 
-const kindOf = ({ opened }: Awaited<ReturnType<typeof gate>>) => opened.state().kind;
+type Found = Awaited<ReturnType<typeof gate>>;
+const kindOf = ({ opened }: Found) => opened.state().kind;
+const whyOf = ({ opened }: Found) => {
+  const state = opened.state();
+  return state.kind === 'notInForce' ? state.why : state.kind;
+};
+const periodOf = ({ opened }: Found) => {
+  const state = opened.state();
+  return state.kind === 'inForce' ? state.period : state.kind;
+};
 
 describe('the admission gate', () => {
   it('asks nobody where no policy is required', async () => {
@@ -65,67 +111,162 @@ describe('the admission gate', () => {
   });
 
   it('finds a policy that appears within seconds, and logs each change once', async () => {
-    const answers: Answers = { now: absent };
-    const found = await gate(answers);
-    await found.clock.advance(20_000);
+    const given: Given = { now: absent };
+    const found = await gate(given);
+    await clock.advance(20_000);
     expect([kindOf(found), found.logged]).toEqual(['notInForce', ['admission policy not in force']]);
-    answers.now = inForce();
-    await found.clock.advance(5_000);
-    expect([kindOf(found), found.logged.slice(1)]).toEqual(['inForce', ['admission policy in force']]);
+    given.now = inForce();
+    await clock.advance(5_000);
+    expect([kindOf(found), found.logged.at(-1)]).toEqual(['inForce', 'admission policy in force']);
   });
 
-  it('says since when the policy is not in force, and why', async () => {
-    const answers: Answers = { now: inForce() };
-    const { opened, clock } = await gate(answers);
-    answers.now = {
+  it('says since when the policy is not in force, and why, and repeats it hourly', async () => {
+    const given: Given = { now: inForce() };
+    const found = await gate(given);
+    given.now = {
       ...inForce(),
       binding: { ...asServed(admissionPolicyBinding(), 'binding-1'), spec: { policyName: 'keywright' } },
     };
     await clock.advance(60_000);
     const since = clock.now();
     await clock.advance(30_000);
-    expect(opened.state()).toMatchObject({
+    expect(found.opened.state()).toMatchObject({
       kind: 'notInForce',
       since,
       why: expect.stringContaining('validationActions') as string,
     });
+    expect(found.away.at(-1)).toBe(since);
+    const count = () => found.logged.filter((event) => event === 'admission policy not in force').length;
+    expect(count()).toBe(1);
+    await clock.advance(2.5 * 3_600_000);
+    expect(count()).toBe(3);
+    given.now = inForce();
+    await found.opened.check();
+    expect(found.away.at(-1)).toBeUndefined();
   });
 
   it.each([
     ['a refusal', transient('NotPermitted', 'the API server refuses: get ValidatingAdmissionPolicy')],
     ['no answer', transient('InternalError', 'no answer')],
   ])('fails closed at %s, however often the policy was seen before', async (_, failure) => {
-    const answers: Answers = { now: inForce() };
-    const found = await gate(answers);
-    answers.now = failure;
+    const given: Given = { now: inForce() };
+    const found = await gate(given);
+    const period = periodOf(found);
+    given.now = failure;
     for (let times = 0; times < 10; times += 1) expect((await found.opened.check()).kind).toBe('notInForce');
-    answers.now = inForce();
-    expect((await found.opened.check()).kind).toBe('inForce');
+    given.now = inForce();
+    await found.opened.check();
     // Neither object was touched meanwhile, so the policy was in force all the time.
-    expect(found.periods).toHaveLength(1);
+    expect(periodOf(found)).toBe(period);
   });
 
-  it('begins another period when the policy was re-created or edited, though it is the same again', async () => {
-    const answers: Answers = { now: inForce() };
-    const { opened, periods } = await gate(answers);
-    answers.now = inForce('policy-2');
-    await opened.check();
-    answers.now = inForce('policy-2', 3);
-    await opened.check();
-    expect(new Set(periods).size).toBe(3);
+  it('counts a policy that was never edited from a few seconds after its creation, and waits for nothing', async () => {
+    const found = await gate({ now: inForce() });
+    expect(found.opened.state()).toMatchObject({ kind: 'inForce', since: (parseInstant(created) ?? 0) + 5_000 });
   });
 
-  it('goes on in the period of the operator before it when nothing was touched', async () => {
+  it('relies on a policy that is new, or was edited, only when it has certainly taken effect', async () => {
+    const fresh = (generation: number): AdmissionObjects => {
+      const { policy, binding } = inForce('policy-1', generation);
+      return { policy, binding: createdAt(binding, clock.now() - 2_000), serverTime: undefined };
+    };
+    for (const [objects, waitMs] of [
+      [fresh(1), 3_000],
+      [fresh(4), 5_000],
+    ] as const) {
+      const found = await gate({ now: objects });
+      const since = clock.now() + waitMs;
+      expect(whyOf(found)).toBe(`it took effect just now, and is relied on from ${formatInstant(since + 1_000)} on`);
+      await clock.advance(waitMs);
+      expect([kindOf(found), found.periods, await found.store.readAdmission()]).toEqual(['notInForce', [], undefined]);
+      await clock.advance(1_000);
+      expect(found.opened.state()).toMatchObject({ kind: 'inForce', since });
+    }
+  });
+
+  it('begins to wait anew when the policy is edited once more meanwhile', async () => {
+    const given: Given = { now: inForce('policy-1', 4) };
+    const found = await gate(given);
+    await clock.advance(4_000);
+    given.now = inForce('policy-1', 5);
+    await clock.advance(5_000);
+    expect(kindOf(found)).toBe('notInForce');
+    await clock.advance(2_000);
+    expect(kindOf(found)).toBe('inForce');
+  });
+
+  it.each([
+    ['no object was touched', inForce('policy-1', 3), 'the same'],
+    ['one write changed the policy', inForce('policy-1', 4), 'the same'],
+    ['one write changed each of them', inForce('policy-1', 4, 'binding-1', 8), 'the same'],
+    ['two writes changed the policy', inForce('policy-1', 5), 'another'],
+    ['two writes changed the binding', inForce('policy-1', 3, 'binding-1', 9), 'another'],
+    ['the policy was created anew', inForce('policy-2', 4), 'another'],
+    ['the binding was created anew', inForce('policy-1', 3, 'binding-2', 8), 'another'],
+    ['etcd went back to before', inForce('policy-1', 2), 'another'],
+  ])('has the period go on only if no other text can have been between: %s', async (_, after, outcome) => {
+    // In the same process, and in the one after it.
+    for (const isRestarted of [false, true]) {
+      const given: Given = { now: inForce('policy-1', 3) };
+      const first = await gate(given);
+      await clock.advance(7_000);
+      const known = await first.store.readAdmission();
+      expect(known).toMatchObject({ id: periodOf(first), identity: 'policy-1:3:binding-1:7' });
+      given.now = after;
+      if (!isRestarted) await first.opened.check();
+      const found = isRestarted ? await gate({ now: after, store: first.store }) : first;
+      if (outcome === 'the same') expect(found.opened.state()).toMatchObject({ period: known?.id, since: known?.since });
+      else expect(kindOf(found)).toBe('notInForce');
+      await clock.advance(7_000);
+      expect(periodOf(found) === known?.id).toBe(outcome === 'the same');
+      expect((await found.store.readAdmission())?.id).toBe(periodOf(found));
+    }
+  });
+
+  it('has the period go on over an upgrade in which the operator before it finds a text that it does not know', async () => {
+    const given: Given = { now: inForce('policy-1', 3) };
+    const before = await gate(given);
+    await clock.advance(7_000);
+    const period = periodOf(before);
+    const { binding, policy } = inForce('policy-1', 4);
+    given.now = { binding, policy: { ...(policy as object), spec: {} }, serverTime: undefined };
+    expect((await before.opened.check()).kind).toBe('notInForce');
+    const after = await gate({ now: inForce('policy-1', 4), store: before.store });
+    expect(periodOf(after)).toBe(period);
+  });
+
+  it('carries acceptances over before anybody hears of a new period, and does not let anybody wait for that', async () => {
+    let carried: () => void = () => {};
+    const given: Given = { now: absent };
+    const found = await gate(given);
+    given.carryOver = () => new Promise((resolve) => (carried = resolve));
+    given.now = inForce();
+    await found.opened.check();
+    await found.opened.check();
+    expect([kindOf(found), found.periods.length, await found.store.readAdmission()]).toEqual(['notInForce', 1, undefined]);
+    expect(whyOf(found)).toContain('carried over');
+    carried();
+    await clock.advance(0);
+    expect([periodOf(found), (await found.store.readAdmission())?.id]).toEqual([found.periods[0], found.periods[0]]);
+  });
+
+  it('carries acceptances over once more after a restart, while the period goes on', async () => {
     const first = await gate({ now: inForce() });
-    const known = await first.store.admissionPeriod('policy-1:1:binding-1:1', 0);
-    expect(first.opened.state()).toMatchObject({ period: known.id, since: known.since });
+    const again = await gate({ now: inForce(), store: first.store, carryOver: () => new Promise(() => {}) });
+    expect([periodOf(again), again.periods]).toEqual([periodOf(first), [periodOf(first)]]);
   });
 
-  it('counts a policy that was never edited from its creation, and one that was from now', async () => {
-    const untouched = await gate({ now: inForce() });
-    expect(untouched.opened.state()).toMatchObject({ since: (parseInstant(created) ?? 0) + 1_000 });
-    const edited = await gate({ now: inForce('policy-1', 2) });
-    expect(edited.opened.state()).toMatchObject({ since: (parseInstant('2026-02-01T00:00:00Z') ?? 0) + 1_000 });
+  it('tries again when the carry fails', async () => {
+    let failures = 2;
+    const carryOver = () => {
+      failures -= 1;
+      return failures < 0 ? Promise.resolve() : Promise.reject(transient('StoreUnavailable', 'no answer'));
+    };
+    const found = await gate({ now: inForce(), carryOver });
+    expect(kindOf(found)).toBe('notInForce');
+    expect(found.logged).toContain('acceptances not carried over');
+    await clock.advance(2_000);
+    expect([kindOf(found), found.periods.length, new Set(found.periods).size]).toEqual(['inForce', 3, 1]);
   });
 
   it('lets callers that come during a check share one that begins after they came', async () => {
@@ -135,11 +276,20 @@ describe('the admission gate', () => {
     expect(looks() - before).toBe(2);
   });
 
-  it('carries acceptances over before anybody hears of the new period', async () => {
-    const answers: Answers = { now: absent };
-    const found = await gate(answers);
-    answers.now = inForce();
-    const state = await found.opened.check();
-    expect(state).toMatchObject({ kind: 'inForce', period: found.periods[0] });
+  it('ends the process when another one leads, and goes on after a defect', async () => {
+    const given: Given = { now: inForce() };
+    const found = await gate(given);
+    await new MemoryStore({ clock, database: found.store.database }).takeFence();
+    given.now = inForce('policy-1', 2, 'binding-1', 1);
+    await clock.advance(60_000);
+    expect([found.lost(), found.logged.at(-1)]).toEqual([1, 'leadership lost in the store']);
+    const other: Given = { now: absent };
+    const defective = await gate(other);
+    other.now = new TypeError('a defect');
+    await clock.advance(5_000);
+    expect(defective.logged.at(-1)).toBe('defect');
+    other.now = inForce();
+    await clock.advance(5_000);
+    expect(kindOf(defective)).toBe('inForce');
   });
 });

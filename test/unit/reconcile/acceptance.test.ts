@@ -65,8 +65,10 @@ describe('what is written while the admission policy is not in force', () => {
     expect(found.world.condition('Ready')).toBe('False AdmissionPolicyMissing');
     expect(found.world.condition('Stalled')).toBe('True AdmissionPolicyMissing');
     expect([await allowsOthers(found), await found.realm.ask(found.value)]).toEqual(['endpoint_not_allowed', 'allowed']);
+    expect(found.realm.held).toBe(1);
     await confirm(found);
     expect([await allowsOthers(found), found.world.condition('Ready')]).toEqual(['allowed', 'True Available']);
+    expect(found.realm.held).toBe(0);
   });
 
   it('narrows at once, and the status shows what is left', async () => {
@@ -196,6 +198,57 @@ describe('a change under a policy that is in force', () => {
     const state = { uid: metadata?.uid ?? '', generation: metadata?.generation ?? 0, requests: '' };
     expect(await world.store.carryAcceptances('second', [state], world.clock.now())).toBe(1);
     await edit(found, { endpoints: ['list-others'] });
+    expect(await allowsOthers(found)).toBe('allowed');
+  });
+});
+
+describe('a check of the policy that does not end', () => {
+  /** Five Ready keys and their values, the first with the usual name; then the checks hang. */
+  async function hanging() {
+    const found = await guarded();
+    const names = ['a', 'b', 'c', 'd'];
+    for (const name of names) {
+      const spec = keySpec({ deliverTo: [{ name: 'local', secret: { name } }] });
+      found.world.resources.create('ApiKey', { metadata: { namespace: 'payments', name }, spec });
+    }
+    await found.realm.quiet();
+    found.world.admissionAnswers = false;
+    const values = names.map((name) => found.world.secret.value(`payments/${name}`));
+    return { ...found, names, values };
+  }
+
+  const change = ({ world }: Guarded, name: string, changes: Partial<ApiKeySpec>) =>
+    world.resources.update('ApiKey', { ...key, name }, (one) => ({ ...one, spec: { ...one.spec, ...changes } }));
+
+  it('holds up no suspension and no nearer expiry, and widens nothing meanwhile', async () => {
+    const found = await hanging();
+    const { world, realm, names, values } = found;
+    for (const name of names) change(found, name, { suspend: true, channels: [], expiry: { at: '2026-01-01T01:00:00Z' } });
+    await world.clock.advance(300);
+    for (const value of values) expect(await realm.ask(value)).toBe('key_suspended');
+    change(found, 'a', { suspend: false, expiry: { at: '2027-01-01T00:00:00Z' } });
+    await world.clock.advance(300);
+    expect(await realm.ask(values[0])).toBe('allowed');
+    const record = await world.store.findByKeyId(/_([0-9A-Za-z]{12})/.exec(values[0] ?? '')?.[1] ?? '');
+    expect(record?.version.expiresAt).toBe(Date.parse('2026-01-01T01:00:00Z'));
+  });
+
+  it('holds up no revocation, although each worker of the lane waits for one', async () => {
+    const found = await hanging();
+    for (const name of found.names) change(found, name, { suspend: true });
+    change(found, 'billing', { revoked: { reason: 'KeyCompromise' } });
+    await found.world.clock.advance(300);
+    expect(await found.realm.ask(found.value)).toBe('key_invalid');
+  });
+
+  it('is followed by a full pass that accepts the edit', async () => {
+    const found = await guarded({ endpoints: ['list-things'] });
+    found.world.admissionAnswers = false;
+    change(found, 'billing', { endpoints: ['list-things', 'list-others'] });
+    await found.world.clock.advance(250);
+    found.world.admissionAnswers = true;
+    await found.world.clock.advance(50);
+    await found.realm.quiet();
     expect(await allowsOthers(found)).toBe('allowed');
   });
 });

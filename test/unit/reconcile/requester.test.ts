@@ -19,6 +19,7 @@ const managedFields = [
   }),
   entry('ana', { 'f:spec': { 'f:suspend': {} } }),
   entry('ben', { 'f:metadata': { 'f:annotations': { [`f:${annotations.rotate}`]: {} } } }),
+  entry('dora', { 'f:metadata': { 'f:annotations': { [`f:${annotations.confirm}`]: {} } } }),
   entry('cleo', { 'f:metadata': { 'f:annotations': { [`f:${annotations.compromised}`]: {} } } }),
 ];
 
@@ -95,6 +96,29 @@ describe('who asked for a step', () => {
       const applied = { settings: settingsOf(o.resource.spec), notPermitted: true as const };
       expect(requesterOf(o, { kind: 'saveSettings', applied })).toBe('operator');
     });
+  });
+
+  /** What was proposed takes effect. */
+  function accepting(changes: Parameters<typeof observed>[0]): ReturnType<typeof requesterOf> {
+    const o = world({ settingsDiffer: 'proposed', admission: 'inForce', generation: 2, ...changes });
+    const accepted = o.acceptance.kind === 'accepted' ? { accepted: o.acceptance.acceptance } : {};
+    return requesterOf(o, { kind: 'saveSettings', applied: { settings: settingsOf(o.resource.spec), ...accepted } });
+  }
+
+  test.each<readonly [string, Parameters<typeof observed>[0], unknown]>([
+    [
+      'what was held, and is confirmed: who confirmed it',
+      { accepted: { generation: 1, period: 'before' }, annotations: { [annotations.confirm]: 'confirm-it' } },
+      { manager: 'dora', at },
+    ],
+    [
+      'what was saved before it was checked: who wrote it, whatever was confirmed before',
+      { accepted: { generation: 1, period: 'present' }, annotations: { [annotations.confirm]: 'an earlier value' } },
+      { manager: 'argocd-controller', at },
+    ],
+    ['what was not valid, and is now: the operator itself', { accepted: { generation: 2 } }, 'operator'],
+  ])('%s', (_title, changes, requester) => {
+    expect(accepting({ storedSettings: { owner: 'another' }, ...changes })).toEqual(requester);
   });
 
   test('a deletion: the API server does not say', () => {

@@ -23,6 +23,8 @@ describe('metrics', () => {
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, Date.parse('2027-01-01T00:00:00Z'));
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, 'never');
     recorder.missing({ waiting: 1, held: 12, heldSince: 1_800_000_000_000 });
+    recorder.admission(1_800_000_000_000);
+    recorder.held(4);
     recorder.withdrawing(new Map([['mended', 1]]));
     recorder.withdrawing(new Map([['prod-vault', 3]]));
     const { body } = await render();
@@ -50,6 +52,9 @@ describe('metrics', () => {
       'keywright_orphans{state="waiting"} 1',
       'keywright_orphans{state="held"} 12',
       'keywright_orphans_held_since_timestamp_seconds 1800000000',
+      'keywright_admission_in_force 0',
+      'keywright_apikeys_held 4',
+      'keywright_admission_away_since_timestamp_seconds 1800000000',
     ]) {
       expect(body.split('\n')).toContain(line);
     }
@@ -61,7 +66,10 @@ describe('metrics', () => {
     const first = createMetrics();
     const second = createMetrics({ processMetrics: true });
     first.recorder.minted('Initial');
+    first.recorder.admission(1_800_000_000_000);
     expect((await second.render()).body).not.toContain('cause="Initial"');
+    // Nobody looks but the leader.
+    expect((await second.render()).body).toContain('keywright_admission_in_force 1');
     expect((await second.render()).body).toContain('process_cpu_seconds_total');
   });
 });

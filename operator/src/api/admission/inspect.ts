@@ -33,6 +33,21 @@ export function inspectAdmission(policy: unknown, binding: unknown): AdmissionIn
   return { kind: 'inForce', identity: seen.flatMap((one) => ('identity' in one ? [one.identity] : [])).join(':') };
 }
 
+const identityPattern = /^([^:]+):([0-9]+):([^:]+):([0-9]+)$/;
+
+/**
+ * Whether the policy was in force all the time between two identities that were each found in force. The API server sets uid and
+ * generation, keeps the uid until the object is deleted, and adds exactly one to the generation with each change of the spec. So an
+ * object of the same uid whose generation is the same, or greater by one, has had no other spec than the two that were judged:
+ * from the first one to the second there was one write, which replaced the one by the other.
+ */
+export function isContinuation(before: string, after: string): boolean {
+  const [old, next] = [before, after].map((identity) => identityPattern.exec(identity));
+  if (old === undefined || next === undefined || old === null || next === null) return false;
+  const hasOneStep = (at: 1 | 3): boolean => old[at] === next[at] && [0, 1].includes(Number(next[at + 1]) - Number(old[at + 1]));
+  return hasOneStep(1) && hasOneStep(3);
+}
+
 type Deviation = (spec: unknown) => string | undefined;
 
 function inspectObject(

@@ -1,5 +1,4 @@
 import { annotations, finalizer } from '../../api/meta.ts';
-import { acceptanceOf } from '../acceptance.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
@@ -37,14 +36,13 @@ export function finalizing(o: Observed): Decision | undefined {
  * policy is not in force, the key waits for it; afterwards a person must act.
  */
 export function acceptance(o: Observed): Decision | undefined {
-  const state = acceptanceOf(o);
-  switch (state.kind) {
+  switch (o.acceptance.kind) {
     case 'accepted':
       return undefined;
     case 'unchecked':
       return act({ kind: 'checkAdmission' });
     case 'held':
-      return hold(o.admission.kind === 'notInForce' ? 'waiting' : 'stalled', 'AdmissionPolicyMissing', state.message);
+      return hold(o.admission.kind === 'notInForce' ? 'waiting' : 'stalled', 'AdmissionPolicyMissing', o.acceptance.message);
   }
 }
 

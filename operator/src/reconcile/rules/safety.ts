@@ -1,7 +1,6 @@
 import { finalizer } from '../../api/meta.ts';
 import type { Location } from '../../domain/key.ts';
 import type { Delivery } from '../../domain/version.ts';
-import { acceptanceOf } from '../acceptance.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { appliedOf, isApplied } from '../applied.ts';
 import {
@@ -104,7 +103,7 @@ export function revokedBefore(o: Observed): Decision | undefined {
  */
 export function settings(o: Observed): Decision | undefined {
   if (o.store.key === undefined) return undefined;
-  if (acceptanceOf(o).kind === 'unchecked') return act({ kind: 'checkAdmission' });
+  if (o.acceptance.kind === 'unchecked') return act({ kind: 'checkAdmission' });
   const applied = appliedOf(o);
   return isApplied(o, applied) ? undefined : act({ kind: 'saveSettings', applied });
 }

@@ -6,6 +6,7 @@ import { lifecycle } from './0003-lifecycle.ts';
 import { trust } from './0004-trust.ts';
 import { acceptance } from './0005-acceptance.ts';
 import { orphans } from './0006-orphans.ts';
+import { suspension } from './0007-suspension.ts';
 
 /**
  * All migrations by name; the number in front is the schema's version. Rules: never edit one that was released, only
@@ -18,6 +19,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-trust': trust,
   '0005-acceptance': acceptance,
   '0006-orphans': orphans,
+  '0007-suspension': suspension,
 };
 
 /** The number in front of a migration's name; 0 for a name without one. */

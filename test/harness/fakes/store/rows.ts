@@ -43,6 +43,8 @@ export interface Rows {
   /** Without `at`: written past the store. */
   feed: (FeedRow & { readonly at?: Instant })[];
   audit: AuditRow[];
+  /** The last period of the admission policy. */
+  admission: AdmissionPeriod | undefined;
 }
 
 /** What a transition changed, told to feed and audit. */
@@ -74,8 +76,6 @@ export class MemoryDatabase {
   fence = 0;
   heartbeatAt: Instant | undefined;
   readonly peppers: Map<string, Uint8Array> = new Map();
-  /** The period of the admission policy that runs. */
-  admission: { readonly identity: string; readonly period: AdmissionPeriod } | undefined;
   /** By id. */
   readonly replicas: Map<string, ReplicaRow & { readonly dropped: number }> = new Map();
   /** Revocations by proof, of one minute since 1970. */
@@ -92,6 +92,7 @@ export class MemoryDatabase {
     groups: new Map(),
     feed: [],
     audit: [],
+    admission: undefined,
   };
 }
 
