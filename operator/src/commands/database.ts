@@ -108,8 +108,8 @@ export async function openPeppers(context: CommandContext, store: Store, path: s
 }
 
 /**
- * Repeats a call until the database, or the API server, answers: for ever, or for `giveUpAfterMs`, after which the last failure is
- * thrown.
+ * Repeats a call until the database, or the API server, answers: each second, or as rarely as the failure asks; for ever, or for
+ * `giveUpAfterMs`, after which the last failure is thrown.
  */
 export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>, giveUpAfterMs?: number): Promise<T> {
   const { clock, log, signal } = context;
@@ -120,8 +120,9 @@ export async function whenReachable<T>(context: CommandContext, call: () => Prom
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === 'stalled') throw error;
       if (giveUpAfterMs !== undefined && clock.monotonicMs() - startedMs >= giveUpAfterMs) throw error;
-      log.warn('waiting', { reason: error.reason, message: error.message });
-      await clock.sleep(retryMs, signal);
+      const retryInMs = Math.max(retryMs, error.retryAfterMs ?? 0);
+      log.warn('waiting', { reason: error.reason, message: error.message, retryInMs });
+      await clock.sleep(retryInMs, signal);
     }
   }
 }
