@@ -128,7 +128,7 @@ async function runSteps(
     // The resource may have changed after the check.
     admission = undefined;
   }
-  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+  throw transient('InternalError', `not finished after ${maxSteps} steps; will retry`);
 }
 
 /**
