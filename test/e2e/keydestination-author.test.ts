@@ -243,8 +243,8 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
     await declareAsAuthor('role', awsAt({ stsEndpoint: evil.address, auth: { roleArn: 'arn:aws:iam::666666666666:role/evil' } }));
     await declareAsAuthor('manager', awsAt({ endpoint: evil.address }));
     expect(await said('sts')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is not an AWS endpoint for eu-west-1; to permit it/);
-    expect(await said('role')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is no endpoint of AWS/);
-    expect(await said('manager')).toMatch(/^InvalidSpec: spec\.aws\.endpoint is no endpoint of AWS/);
+    expect(await said('role')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is not an AWS endpoint/);
+    expect(await said('manager')).toMatch(/^InvalidSpec: spec\.aws\.endpoint is not an AWS endpoint/);
     expect(evil.received).toEqual([]);
   });
 
