@@ -153,7 +153,8 @@ function defaultOf(schema: Schema): string {
 function* rulesIn(schema: Schema, path: string): Generator<string> {
   const rules = (schema['x-kubernetes-validations'] as readonly CelValidation[] | undefined) ?? [];
   // A list's entries and a text's own bounds are told in the field's row.
-  if (schema['type'] === 'object') for (const { message } of rules) yield `- \`${path}\`: ${message}.`;
+  if (schema['type'] === 'object')
+    for (const { message, fieldPath = '' } of rules) yield `- \`${path}${fieldPath}\`: ${message}.`;
   for (const [name, member] of Object.entries(membersOf(schema))) yield* rulesIn(member, `${path}.${name}`);
   const items = schema['items'] as Schema | undefined;
   if (items !== undefined) yield* rulesIn(items, `${path}[]`);

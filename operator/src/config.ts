@@ -40,7 +40,7 @@ const duration = z
   .transform(durationMs);
 const nameList = commaList(namePattern);
 /** `none` is a name that no list needs: nothing at all is not a list of nothing. */
-const originsForm = '`none`, or origins separated by commas, such as `https://vault.example.com:8200`';
+const originsForm = (example: string) => `\`none\`, or origins separated by commas, such as \`${example}\``;
 const originsOrNone = z.union([
   z.literal('none').transform((): readonly string[] => []),
   commaList(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/).transform((urls, context) =>
@@ -57,7 +57,7 @@ const namesOrNone = z.union([z.literal('none').transform((): readonly string[] =
 const variables = {
   databaseUrl: inUse(
     'KEYWRIGHT_DATABASE_URL',
-    'The PostgreSQL database. Several hosts may be given, separated by commas; the one that can be written to is used.',
+    'The PostgreSQL database. Several hosts may be given, separated by commas; the most recently promoted one is used.',
     '`postgres://user@host[:port][,host[:port]]/database`',
     databaseUrl,
   ),
@@ -93,22 +93,22 @@ const variables = {
   ),
   vaultAddresses: defaulted(
     'KEYWRIGHT_VAULT_ADDRESSES',
-    'The Vault servers that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation `keywright.dev/vault-address`.',
-    originsForm,
+    'The Vault servers that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation `keywright.dev/vault-address`.',
+    originsForm('https://vault.example.com:8200'),
     'none',
     originsOrNone,
   ),
   awsEndpoints: defaulted(
     'KEYWRIGHT_AWS_ENDPOINTS',
     'What `endpoint` and `stsEndpoint` of a KeyDestination may name besides the endpoints of AWS itself.',
-    originsForm,
+    originsForm('https://vpce-1.sts.eu-west-1.vpce.amazonaws.com'),
     'none',
     originsOrNone,
   ),
   insecureDestinations: defaulted(
     'KEYWRIGHT_INSECURE_DESTINATIONS',
     'The servers that a KeyDestination may name with plain `http:`, and, in a Pod, on loopback.',
-    originsForm,
+    originsForm('http://vault.vault:8200'),
     'none',
     originsOrNone,
   ),
@@ -163,7 +163,7 @@ const variables = {
   ),
   orphanAfterMs: defaulted(
     'KEYWRIGHT_ORPHAN_AFTER',
-    'How long a key lives on whose ApiKey is gone without a deletion (its finalizer was taken away). A minute is added at most.',
+    'How long a key lives on after its ApiKey vanished without a deletion (for example, its finalizer was removed). Up to a minute is added.',
     'a duration, 10s to 24h',
     '8m',
     between(10_000, 86_400_000),
@@ -184,21 +184,21 @@ const variables = {
   ),
   feedRetentionMs: defaulted(
     'KEYWRIGHT_FEED_RETENTION',
-    'How long the operator keeps rows of the change feed. Who was away for longer looks at everything.',
+    'How long the operator keeps rows of the change feed. A follower that was away for longer reads everything.',
     'a duration, at least 1h',
     '24h',
     between(3_600_000, Infinity),
   ),
   auditRetentionMs: defaulted(
     'KEYWRIGHT_AUDIT_RETENTION',
-    'How long the operator keeps audit rows. The database removes none that is younger than 720h.',
+    'How long the operator keeps audit rows. The database never removes rows younger than 720h.',
     'a duration, at least 720h',
     '9600h',
     between(720 * 3_600_000, Infinity),
   ),
   versionRetentionMs: defaulted(
     'KEYWRIGHT_VERSION_RETENTION',
-    'How long the operator keeps versions that were retired, revoked or abandoned, and rows of resources that were deleted. Expired versions stay as long as their ApiKey.',
+    'How long the operator keeps ended versions, and rows of resources that were deleted. It keeps the newest ended ones as long as their ApiKey.',
     'a duration, at least 24h',
     '720h',
     between(24 * 3_600_000, Infinity),
@@ -226,7 +226,7 @@ const variables = {
   ),
   refusalsPerSecond: defaulted(
     'KEYWRIGHT_REFUSALS_PER_SECOND',
-    'How many refusals of a well-formed key (`key_invalid`) one client network (/24, /64) hears in a second in the long run, and ten times that at once; then `rate_limited`.',
+    'How many refusals (`key_invalid`) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then `rate_limited`.',
     'a whole number, 1 to 100000',
     '10',
     wholeNumber(1, 100_000),
@@ -240,7 +240,7 @@ const variables = {
   ),
   requireHeartbeat: defaulted(
     'KEYWRIGHT_REQUIRE_HEARTBEAT',
-    "What that proof is. `auto`: the operator's heartbeat, or answers of most hosts of a URL with several; a single host is believed. `on`: the heartbeat alone, so that an operator that is down for longer stops the verify API. `off`: none.",
+    "What proves the primary (see `KEYWRIGHT_MAX_STALENESS`). `auto`: the operator's heartbeat, or answers of most hosts of a URL with several; a single host is believed. `on`: the heartbeat alone, so that an operator that is down for longer stops the verify API. `off`: none.",
     '`auto`, `on` or `off`',
     'auto',
     z.enum(['auto', 'on', 'off']),
@@ -261,7 +261,7 @@ const variables = {
   ),
   maxConnections: defaulted(
     'KEYWRIGHT_MAX_CONNECTIONS',
-    'How many connections the verify listener keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address.',
+    'How many connections the verify listener keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total.',
     'a whole number, 64 to 65536',
     '1024',
     wholeNumber(64, 65_536),

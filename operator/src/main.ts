@@ -74,14 +74,14 @@ function program(signal: AbortSignal): Command {
   command.command('authorizer').description('answer /v1/verify from the store').action(run(runAuthorizer, serviceNeeds));
   command
     .command('migrate')
-    .description('bring the database to this version')
+    .description('upgrade the database schema, and make logins if asked')
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
     .option('--operator-password-file <file>', 'make the account keywright_operator_login with this password')
     .option('--authorizer-password-file <file>', 'make the account keywright_authorizer_login with this password')
     .action(run(runMigrate, ['databaseUrl']));
   command
     .command('revoke')
-    .description('revoke a key in the store at once, also with the operator and the API server down')
+    .description('revoke a key in the store at once, even with the operator and the API server down')
     .requiredOption('--direct <keyId>', 'the key id, or its display form: what a log line or a status shows, never the value')
     .option('--reason <reason>', `why: ${revocationReasons.join(', ')}`, 'Unspecified')
     .option(
@@ -98,15 +98,15 @@ function program(signal: AbortSignal): Command {
     .action(run(runOrphans, ['databaseUrl']));
   command
     .command('release')
-    .description('let go of what an operator that is gone left in the cluster: nothing is revoked, values stay where they are')
+    .description('remove finalizers and owner references that a removed operator left; revokes nothing')
     .option('--namespace <namespace>', 'only the ApiKeys of this namespace')
     .option('--operator-namespace <namespace>', 'where the operator ran', defaultNamespace)
-    .option('--dry-run', 'only say what would be let go', false)
+    .option('--dry-run', 'only show what would be released', false)
     .action(run(runRelease));
   command.command('crds').description('print the CustomResourceDefinitions').action(run(runCrds));
   command
     .command('policies')
-    .description('print the admission policy, its binding, the roles and the ServiceAccount that logs in to Vault')
+    .description('print the admission policies, their bindings, the roles and the ServiceAccount that logs in to Vault')
     .action(run(runPolicies));
   command
     .command('up')

@@ -146,8 +146,8 @@ async function readText(path: string): Promise<string> {
 const openFaults: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   ENOTDIR: 'there is no such file',
-  EACCES: 'this user may not',
-  EPERM: 'this user may not',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
   ELOOP: 'its links lead in a circle',
 };
 

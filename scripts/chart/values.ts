@@ -105,6 +105,21 @@ const operator = z
     ),
     deliverDeadline: duration('1h').describe('How long a new version waits for a destination that does not answer.'),
     driftInterval: duration('6h').describe('How often a destination is looked at for changes by others.'),
+    orphanAfter: duration('8m').describe(
+      'How long a key lives on after its ApiKey vanished without a deletion (for example, its finalizer was removed), 10s to 24h. Up to a minute is added.',
+    ),
+    feedPoll: duration('1s').describe('How often it looks for direct revocations in the database, 1s to 1m.'),
+    retention: z
+      .strictObject({
+        feed: duration('24h').describe(
+          'Of rows of the change feed, at least 1h. A follower that was away for longer reads everything.',
+        ),
+        versions: duration('720h').describe('Of ended versions, and of rows of deleted resources, at least 24h.'),
+        deliveries: duration('24h').describe('Of rows of locations that were emptied, at least 1h.'),
+        audit: duration('9600h').describe('Of the audit, at least 720h: the database never removes younger rows.'),
+      })
+      .prefault({})
+      .describe('How long it keeps old rows in the database.'),
   })
   .prefault({});
 
@@ -120,7 +135,15 @@ const authorizer = z
       .max(65_536)
       .default(1_024)
       .describe(
-        'How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above.',
+        'How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. 1024 of the most expensive ones fit into the memory above.',
+      ),
+    refusalsPerSecond: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(10)
+      .describe(
+        'How many refusals (key_invalid) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then rate_limited.',
       ),
     maxStaleness: duration('60s').describe(
       'How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale.',
@@ -129,7 +152,7 @@ const authorizer = z
       .enum(['auto', 'on', 'off'])
       .default('auto')
       .describe(
-        "What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none.",
+        "What proves the primary (see maxStaleness). auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none.",
       ),
     callers: z
       .strictObject({
@@ -190,6 +213,8 @@ const database = z
           'A Secret with the URL of the database user that owns the schema. An init container of the operator migrates with it, and the operator itself can log in as a member of the role keywright_operator. Empty = the operator migrates.',
         ),
         existingSecretKey: entryName('url').describe('Its entry.'),
+        passwordSecret: optionalName().describe('A Secret with the password of that user, where its URL has none.'),
+        passwordSecretKey: entryName('password').describe('Its entry.'),
       })
       .prefault({})
       .describe('The database login of migrations.'),
@@ -224,12 +249,12 @@ const origins = () =>
 const destinations = z
   .strictObject({
     vaultAddresses: origins().describe(
-      'Vault servers, such as https://vault.example.com:8200, that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation keywright.dev/vault-address.',
+      'Vault servers, such as https://vault.example.com:8200, that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation keywright.dev/vault-address.',
     ),
     awsEndpoints: origins().describe(
       'What endpoint and stsEndpoint may name besides the endpoints of AWS itself: VPC endpoints without private DNS, test servers.',
     ),
-    insecure: origins().describe('Servers that may be named with plain http, or on the loopback of the Pod: sidecars.'),
+    insecure: origins().describe("Servers that may use plain http, or be on the Pod's loopback (sidecars)."),
   })
   .prefault({});
 
@@ -249,7 +274,7 @@ const networkPolicy = z
       'Who reaches the verify API, as `from` in a NetworkPolicy: your gateways and services. Nothing = the Pods of the release namespace alone.',
     ),
     scrapers: kubernetesList().describe(
-      'Who reaches metrics and health, likewise: your Prometheus. The probes of a kubelet always do.',
+      "Who reaches metrics and health, likewise: your Prometheus. A kubelet's probes always can.",
     ),
     egress: kubernetesList().describe(
       'Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS.',
@@ -281,7 +306,7 @@ export const chartValues = z.strictObject({
         .enum(['required', 'off'])
         .default('required')
         .describe(
-          'required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes.',
+          'required = while the policy is not in force, or has changed, a change of an ApiKey can only narrow the key, until somebody with all the rights that creating it needs confirms it; off = anybody who can write an ApiKey can put any right into it.',
         ),
     })
     .prefault({})
@@ -331,7 +356,7 @@ export const chartValues = z.strictObject({
     .describe(
       'ServiceAccounts of the release namespace that KeyDestinations log in to Vault with (serviceAccountRef), besides keywright-vault. Give them no rights in the cluster.',
     ),
-  destinations: destinations.describe('Which servers whoever writes KeyDestinations may name, beyond the default.'),
+  destinations: destinations.describe('Servers that authors of KeyDestinations may use beyond the default.'),
   database: database.describe(
     'The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled.',
   ),

@@ -242,9 +242,9 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
     await declareAsAuthor('sts', awsAt({ stsEndpoint: evil.address }));
     await declareAsAuthor('role', awsAt({ stsEndpoint: evil.address, auth: { roleArn: 'arn:aws:iam::666666666666:role/evil' } }));
     await declareAsAuthor('manager', awsAt({ endpoint: evil.address }));
-    expect(await said('sts')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is no endpoint of AWS for eu-west-1; to permit it/);
-    expect(await said('role')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is no endpoint of AWS/);
-    expect(await said('manager')).toMatch(/^InvalidSpec: spec\.aws\.endpoint is no endpoint of AWS/);
+    expect(await said('sts')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is not an AWS endpoint for eu-west-1; to permit it/);
+    expect(await said('role')).toMatch(/^InvalidSpec: spec\.aws\.stsEndpoint is not an AWS endpoint/);
+    expect(await said('manager')).toMatch(/^InvalidSpec: spec\.aws\.endpoint is not an AWS endpoint/);
     expect(evil.received).toEqual([]);
   });
 
@@ -329,7 +329,7 @@ describe('an installation that trusts a server with any audience', () => {
     expect(outcome).toMatchObject({
       kind: 'stalled',
       reason: 'InvalidSpec',
-      message: `no login with spec.vault.auth.kubernetes: the API server of the cluster itself accepts tokens for the audience ${issuer}, so none is sent anywhere; use an audience that is the Vault server's alone`,
+      message: `no login with spec.vault.auth.kubernetes: the API server of the cluster itself accepts tokens for the audience ${issuer}, so the operator sends none; use an audience that only the Vault server accepts`,
     });
     expect(evil.received).toEqual([]);
   });

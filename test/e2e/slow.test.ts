@@ -111,7 +111,9 @@ describe('a Vault that answers reads and hangs on writes, with sixty keys on it'
       // And what hung is given up, told, and delivered or emptied when the server answers again.
       await until(
         async () =>
-          (await scene.destinationStatus('slow-vault')).conditions?.some((one) => one.message.includes('writes get no answer')),
+          (await scene.destinationStatus('slow-vault')).conditions?.some((one) =>
+            one.message.includes('writes have had no answer'),
+          ),
         {
           what: 'a KeyDestination that says so',
           deadlineMs: 45_000,

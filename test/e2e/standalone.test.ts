@@ -245,7 +245,7 @@ describe('npm start, live', () => {
     const value = key('billing-api-key');
     edit('billing-sync.yaml', 'accessType: Integrations', 'accessType: [Integrations');
     await program.says('! billing-sync.yaml:');
-    expect(program.output()).toMatch(/^! billing-sync\.yaml:\d+ is no valid YAML/m);
+    expect(program.output()).toMatch(/^! billing-sync\.yaml:\d+ is not valid YAML/m);
     expect(await verify(url, value)).toMatchObject({ code: 'endpoint_not_allowed' });
     edit('billing-sync.yaml', 'accessType: [Integrations', 'accessType: Integrations');
     await program.says('settled: ! billing-sync.yaml:');
@@ -272,7 +272,7 @@ describe('npm start, live', () => {
     const value = key('billing-api-key');
     cpSync(join(place.manifests, 'billing-sync.yaml'), join(place.manifests, 'copy.yaml'));
     await program.says(
-      '! copy.yaml:3 ApiKey default/billing-sync is already declared in billing-sync.yaml:3, which counts; this one is ignored',
+      '! copy.yaml:3 ApiKey default/billing-sync is already declared in billing-sync.yaml:3; this one is ignored',
     );
     rmSync(join(place.manifests, 'copy.yaml'));
     edit('newsletter-tests.yaml', /^ {2}suspend: false$/m, '  suspended: false');

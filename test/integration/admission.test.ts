@@ -648,7 +648,7 @@ describe('what decides how an ApiKey is changed by others', () => {
       expect([answer.status, messageOf(answer)]).toEqual([
         403,
         expect.stringContaining(
-          `"${name}" means nothing on an ApiKey: the annotations under keywright.dev/ are keywright.dev/rotate`,
+          `"${name}" means nothing on an ApiKey: the only annotations under keywright.dev/ on an ApiKey are keywright.dev/rotate`,
         ),
       ]);
     }

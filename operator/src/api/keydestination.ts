@@ -43,7 +43,7 @@ const vaultAuth = withRules(
         audience: word(200)
           .exactOptional()
           .describe(
-            'The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists.',
+            'The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses.',
           ),
         mount: locationPath(5)
           .default('kubernetes')
@@ -135,12 +135,12 @@ const aws = z.strictObject({
   endpoint: url()
     .exactOptional()
     .describe(
-      'Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation.',
+      'Another URL of the service, at most 500 characters; default: that of the region; immutable. An endpoint outside AWS must be listed in destinations.awsEndpoints.',
     ),
   stsEndpoint: url()
     .exactOptional()
     .describe(
-      'Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation.',
+      'Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. An endpoint outside AWS must be listed in destinations.awsEndpoints.',
     ),
   tags: z
     .record(z.string(), z.string().max(256))

@@ -44,7 +44,7 @@ function hasEnded({ version, key }: KeyRecord, now: Instant): boolean {
   return version.notAfter !== undefined && now >= version.notAfter;
 }
 
-/** An expired version stays known as long as its ApiKey exists, so that its client hears what to do. */
+/** Recently expired versions stay known as long as their ApiKey exists, so that their clients hear what to do. */
 function isExpired({ version }: KeyRecord, now: Instant): boolean {
   return version.state === 'ended' || (version.expiresAt !== undefined && now >= version.expiresAt);
 }

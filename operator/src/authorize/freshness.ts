@@ -19,7 +19,7 @@ const everyMs = 5_000;
 
 const unproven: Failure = waiting(
   'StoreUnavailable',
-  'it is not certain that this is the primary of the database: the operator does not write to it, and most hosts do not answer',
+  'this may not be the primary of the database: the operator does not write to it, and most hosts do not answer',
 );
 
 /**
@@ -31,6 +31,8 @@ export class Freshness {
   readonly #init: FreshnessInit;
   /** On the monotonic clock. */
   #provenUntilMs = Number.NEGATIVE_INFINITY;
+  #wasProven = false;
+  #reachesFew = false;
   #isTold = false;
 
   constructor(init: FreshnessInit) {
@@ -48,8 +50,16 @@ export class Freshness {
     return this.#leftMs() > 0 ? undefined : unproven;
   }
 
-  /** False after half of the time until {@link blocked}: traffic goes elsewhere before this process refuses it. */
+  /**
+   * False before the first proof. Later, false after half of the time until {@link blocked}, if this process reaches some hosts but
+   * not most: others may reach the rest, and traffic goes there before this process refuses it. What keeps the proof from all
+   * authorizers alike (no host answers, no operator leads) takes none of them out of service.
+   */
   isReady(): boolean {
+    return this.#wasProven && (!this.#reachesFew || this.#isFresh());
+  }
+
+  #isFresh(): boolean {
     return this.#leftMs() > this.#init.maxStalenessMs / 2;
   }
 
@@ -67,6 +77,8 @@ export class Freshness {
     }
     const provenMs = provenForMs(survey, rule, maxStalenessMs);
     if (provenMs !== undefined) this.#provenUntilMs = Math.max(this.#provenUntilMs, askedMs + provenMs);
+    this.#wasProven ||= provenMs !== undefined;
+    this.#reachesFew = survey.answered > 0 && survey.answered * 2 <= survey.hosts;
     this.#tell();
   }
 
@@ -86,7 +98,7 @@ export class Freshness {
 
   #tell(): void {
     const { log } = this.#init;
-    const isUnproven = !this.isReady();
+    const isUnproven = !this.#isFresh();
     if (isUnproven === this.#isTold) return;
     this.#isTold = isUnproven;
     if (isUnproven) log.warn('the primary of the database is not proven', { reason: unproven.reason, message: unproven.message });

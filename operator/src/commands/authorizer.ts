@@ -2,24 +2,25 @@ import { createAuthorize } from '../authorize/authorize.ts';
 import type { Freshness } from '../authorize/freshness.ts';
 import { openProtection } from '../server/protection.ts';
 import { listening, startHealthServer, startVerifyServer } from '../server/start.ts';
-import { programSchemaVersion } from '../store/migrations/index.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { aborted, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
-import { openFreshness, openPeppers, openSharedClock, openStore, openUsage } from './database.ts';
+import { openFreshness, openPeppers, openSharedClock, openStore, openUsage, schemaThere } from './database.ts';
 import { reloadOnChange } from './reload.ts';
-import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 10_000;
 /** Longer than a busy gateway leaves a connection alone, so that it hears of the end by an answer. */
 const lingerMs = 1_000;
 
-/** What the health endpoint reports: the one thing that changes here. */
+/**
+ * What the health endpoint reports. Once this process decides, nothing that all authorizers share takes it out of service: the
+ * gateways would find no authorizer at all, instead of a 503 with Retry-After, or of the verdicts that a slow database still gives.
+ */
 interface Readiness {
+  /** The database has our schema. */
+  schema: boolean;
   reporting: boolean;
   /** Absent = not checked yet. */
   freshness?: Freshness;
-  /** Absent = not compared yet. */
-  time?: SharedClock;
 }
 
 /** `keywright authorizer`: answers `/v1/verify` from the store. It never migrates; several may run side by side. */
@@ -35,10 +36,7 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   reloadOnChange(context, metrics.recorder, protection.files);
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const store = openStore(context, database);
-  // Its own connection: probes must not wait for verdicts, nor verdicts for probes.
-  const probed = openStore(context, { ...database, poolSize: 1 });
-  const readiness: Readiness = { reporting: false };
-  const isWell = async (): Promise<boolean> => (await probed.schemaVersion()) >= programSchemaVersion;
+  const readiness: Readiness = { schema: false, reporting: false };
   const health = await startHealthServer({
     address: config.metricsAddress,
     clock,
@@ -46,16 +44,16 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
     metrics,
     live: [],
     ready: [
-      { name: 'store', isWell },
+      { name: 'store', isWell: () => readiness.schema },
       { name: 'usage', isWell: () => readiness.reporting },
       { name: 'primary', isWell: () => readiness.freshness?.isReady() === true },
-      { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });
   try {
+    await schemaThere(context, store);
+    readiness.schema = true;
     const peppers = await openPeppers(context, store, peppersFile, metrics.recorder);
     const time = await openSharedClock(context, store, metrics.recorder);
-    readiness.time = time;
     const freshness = await openFreshness(context, store);
     readiness.freshness = freshness;
     const usage = await openUsage(context, store, metrics.recorder);
@@ -83,7 +81,6 @@ export async function runAuthorizer(outer: CommandContext): Promise<ExitCode> {
   } finally {
     ended.abort();
     await health.close(0);
-    await probed.close();
     await store.close();
   }
 }

@@ -1,7 +1,8 @@
 import { Freshness } from '../authorize/freshness.ts';
 import { Usage } from '../authorize/usage.ts';
-import { Failure } from '../domain/failure.ts';
+import { Failure, waiting } from '../domain/failure.ts';
 import { PepperFile } from '../keys/pepperfile.ts';
+import { programSchemaVersion } from '../store/migrations/index.ts';
 import type { Store } from '../store/port.ts';
 import type { LoginPasswords } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
@@ -19,8 +20,6 @@ export interface DatabaseInput {
   readonly url: string;
   readonly passwordFile?: string | undefined;
   readonly metrics: Metrics;
-  /** The most connections; absent = the store's default. */
-  readonly poolSize?: number;
 }
 
 /**
@@ -47,11 +46,20 @@ export function openStore(context: CommandContext, input: DatabaseInput): Store 
   return countedStore(context, input, openPostgresStore(optionsOf(context, input)));
 }
 
-function optionsOf({ clock, log }: CommandContext, { url, passwordFile, poolSize }: DatabaseInput): PostgresStoreOptions {
+/** Waits for the schema that this program needs: another process migrates. */
+export async function schemaThere(context: CommandContext, store: Store): Promise<void> {
+  await whenReachable(context, async () => {
+    const found = await store.schemaVersion();
+    if (found >= programSchemaVersion) return;
+    const versions = `version ${String(found)}, and this program needs version ${String(programSchemaVersion)}`;
+    throw waiting('StoreUnavailable', `the database schema has ${versions}: the operator upgrades it at its start`);
+  });
+}
+
+function optionsOf({ clock, log }: CommandContext, { url, passwordFile }: DatabaseInput): PostgresStoreOptions {
   return {
     ...{ url, clock, log },
     ...(passwordFile === undefined ? {} : { passwordFile }),
-    ...(poolSize === undefined ? {} : { poolSize }),
   };
 }
 
@@ -108,8 +116,8 @@ export async function openPeppers(context: CommandContext, store: Store, path: s
 }
 
 /**
- * Repeats a call until the database, or the API server, answers: for ever, or for `giveUpAfterMs`, after which the last failure is
- * thrown.
+ * Repeats a call until the database, or the API server, answers: each second, or as rarely as the failure asks; for ever, or for
+ * `giveUpAfterMs`, after which the last failure is thrown.
  */
 export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>, giveUpAfterMs?: number): Promise<T> {
   const { clock, log, signal } = context;
@@ -120,8 +128,9 @@ export async function whenReachable<T>(context: CommandContext, call: () => Prom
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === 'stalled') throw error;
       if (giveUpAfterMs !== undefined && clock.monotonicMs() - startedMs >= giveUpAfterMs) throw error;
-      log.warn('waiting', { reason: error.reason, message: error.message });
-      await clock.sleep(retryMs, signal);
+      const retryInMs = Math.max(retryMs, error.retryAfterMs ?? 0);
+      log.warn('waiting', { reason: error.reason, message: error.message, retryInMs });
+      await clock.sleep(retryInMs, signal);
     }
   }
 }

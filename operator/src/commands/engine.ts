@@ -114,7 +114,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const { store, assertLeading } = parts;
   const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost });
   const retention = new Retention({
-    ...{ store: parts.store, clock, log, metrics: parts.metrics },
+    ...{ store: parts.store, clock, log, metrics: parts.metrics, clockIsRight: parts.clockIsRight },
     limits: {
       feedMs: config.feedRetentionMs,
       auditMs: config.auditRetentionMs,

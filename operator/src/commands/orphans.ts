@@ -58,9 +58,9 @@ function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }
     const { ref, since, confirmedBy } = one;
     const what =
       confirmedBy !== undefined
-        ? `confirmed by ${confirmedBy}, revoked within a minute`
+        ? `confirmed by ${confirmedBy}, will be revoked within a minute`
         : held.has(one)
-          ? 'held until it is confirmed, or its ApiKey is there again and accepted'
+          ? 'held until it is confirmed, or its ApiKey exists again and is accepted'
           : `revoked after ${formatInstant(since + afterMs)}, unless its ApiKey is there and accepted by then`;
     return `${formatRef(ref)}  gone since ${formatInstant(since)}  ${what}`;
   });
@@ -68,7 +68,7 @@ function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }
   if (held.size > 0)
     lines.push(
       '',
-      `${held.size} of ${total} keys lack their ApiKey: so many at once may be an accident, and are not revoked by themselves.`,
+      `${held.size} of ${total} keys lost their ApiKey: so many at once may be an accident, and are not revoked automatically.`,
     );
   if (open.length > 0) {
     const scope = namespace === undefined ? '' : ` --namespace ${namespace}`;
@@ -85,7 +85,7 @@ async function confirmAll(
 ): Promise<ExitCode> {
   const open = listed.filter(({ confirmedBy }) => confirmedBy === undefined);
   if (open.length === 0 || digestOf(open) !== confirm) {
-    print('the list is not the one that was confirmed: look at it again; nothing was changed\n');
+    print('the list has changed since you saw it; nothing was changed. Run keywright orphans again\n');
     return exitCodes.failed;
   }
   const uids = open.map(({ ref }) => ref.uid);

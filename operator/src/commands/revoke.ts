@@ -36,7 +36,8 @@ export async function runRevoke(context: CommandContext, options: RevokeOptions)
     return outcome === 'unknown' ? exitCodes.failed : exitCodes.stopped;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    print(`not known whether ${keyId} was revoked: ${error.message}; run this again\n`);
+    if (error.kind === 'stalled') print(`${keyId} was not revoked: ${error.message}\n`);
+    else print(`could not tell whether ${keyId} was revoked: ${error.message}; run this again\n`);
     return exitCodes.failed;
   } finally {
     await store.close();

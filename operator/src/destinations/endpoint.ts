@@ -114,7 +114,7 @@ export function permitAwsEndpoint(
   if (origin !== undefined && !own.includes(origin) && !rules.awsEndpoints.includes(origin)) {
     throw stalled(
       'InvalidSpec',
-      `${field} is no endpoint of AWS for ${region}; to permit it, list ${origin} in KEYWRIGHT_AWS_ENDPOINTS (chart: destinations.awsEndpoints)`,
+      `${field} is not an AWS endpoint for ${region}; to permit it, list ${origin} in KEYWRIGHT_AWS_ENDPOINTS (chart: destinations.awsEndpoints)`,
     );
   }
   return permitEndpoint(url, field, rules);

@@ -11,7 +11,7 @@ export const reasons = {
   Steady: 'Nothing is left to do.',
   Progressing: 'Work towards the declared state is under way.',
 
-  Pending: 'The resource has not been looked at yet.',
+  Pending: 'The operator has not processed the resource yet.',
   Minting: 'A version is being minted.',
   Delivering: 'A version is being written to its destinations.',
   OwnerNotFound: 'The owner does not exist yet.',
@@ -21,8 +21,8 @@ export const reasons = {
   DestinationNotFound: 'A destination does not exist yet.',
   InvalidSpec: 'The specification contradicts itself or the catalog.',
   NotPermitted: 'The owner, the access type or a destination is not allowed here, or a consumer is not open to the operator.',
-  DestinationUnavailable: 'A destination does not answer, or refuses us.',
-  ForeignValue: 'The location holds a value that is not ours; it is never overwritten.',
+  DestinationUnavailable: 'A destination does not answer, or refuses the operator.',
+  ForeignValue: 'The location holds a value that Keywright did not write; Keywright never overwrites it.',
   LocationTaken: 'Another ApiKey delivers to this location.',
   Expiring: 'The key will expire, and no rotation comes first.',
   Expired: 'The key has expired.',
@@ -32,7 +32,7 @@ export const reasons = {
   StoreUnavailable: 'The database does not answer.',
   ClockWrong: 'The clocks of this machine and of the database are more than a minute apart: nothing is minted or retired.',
   AdmissionPolicyMissing:
-    'The admission policy is not in force, or nothing proves that it was when this was written: it only narrows the key.',
+    'The admission policy is not in force, or nothing proves that it was when this ApiKey was written: the change can only narrow the key.',
 
   NotSeenYet: 'The current version has not been seen in use.',
   UsageUnknown: 'Not every authorizer has reported its usage.',
@@ -53,15 +53,15 @@ export const reasons = {
   OverlapRunning: 'A rotation waits until the old version has ended.',
   OutsideWindow: 'A rotation waits for its window.',
   DestinationDrift: 'A location was changed or lost outside Keywright.',
-  OrphansHeld: 'Many ApiKeys are gone at once without a deletion: their keys go on working until somebody confirms.',
+  OrphansHeld: 'Many ApiKeys vanished at once without being deleted. Their keys keep working until somebody confirms.',
   StoreBehind: 'The store is older than a location or the status says: it was restored.',
   HostConflict: 'Another catalog has the host, or is to get it.',
   NotEnforced: 'A member of the specification is set that this version does not enforce.',
-  UnknownName: 'Something that is named does not exist; it grants nothing.',
+  UnknownName: 'A named object does not exist; it grants nothing.',
 
   Withdrawn: 'A value was removed from a location.',
   Retired: 'An old version has ended.',
-  ConflictRetry: 'Another writer was quicker; looked at again.',
+  ConflictRetry: 'Another writer was faster; will retry.',
   InternalError: 'A defect in Keywright; the log has the details.',
 } as const satisfies Record<string, string>;
 

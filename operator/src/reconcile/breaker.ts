@@ -30,8 +30,8 @@ export class Breaker {
   /** Callers refused since the last try. */
   #refused = 0;
 
-  /** The failure that tripped it, and since when; `undefined` = calls go through. */
-  get shut(): Pick<Shut, 'failure' | 'since'> | undefined {
+  /** The failure that tripped it, since when, and when it tries next; `undefined` = calls go through. */
+  get shut(): Pick<Shut, 'failure' | 'since' | 'tryAt'> | undefined {
     return this.#shut;
   }
 

@@ -99,7 +99,7 @@ function done(_transition: Transition): SightChanges {
 
 async function setFinalizers(deps: Dependencies, o: Observed, finalizers: readonly string[]): Promise<SightChanges> {
   const outcome = await deps.resources.setFinalizers('ApiKey', o.resource.metadata, finalizers);
-  if (outcome === 'lost') throw transient('ConflictRetry', 'the resource was changed by somebody else; looked at again');
+  if (outcome === 'lost') throw transient('ConflictRetry', 'the resource was changed by somebody else; will retry');
   return nothingSeen;
 }
 

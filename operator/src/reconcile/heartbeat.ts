@@ -15,6 +15,8 @@ export interface HeartbeatInit {
 
 /** Time between two heartbeats, in milliseconds: a third of the smallest `KEYWRIGHT_MAX_STALENESS`. */
 const everyMs = 5_000;
+/** From here on it is told: half of the default `KEYWRIGHT_MAX_STALENESS`, after which authorizers stop deciding. */
+const tellAfterMs = 30_000;
 
 /**
  * Shows authorizers that they read the database that the operator writes to. Only the leader writes it: the Lease lives outside
@@ -24,6 +26,9 @@ const everyMs = 5_000;
 export class Heartbeat {
   readonly #init: HeartbeatInit;
   readonly #stop = new AbortController();
+  /** When the first heartbeat in a row failed, on the monotonic clock. */
+  #failingSinceMs: number | undefined;
+  #isTold = false;
 
   constructor(init: HeartbeatInit) {
     this.#init = init;
@@ -55,12 +60,26 @@ export class Heartbeat {
     try {
       assertLeading();
       await store.beat();
+      if (this.#isTold) log.info('heartbeat again');
+      this.#isTold = false;
+      this.#failingSinceMs = undefined;
     } catch (error) {
       // A heartbeat that was under way when the leader stopped does not matter.
       if (error instanceof FenceLost && !this.#stop.signal.aborted) onFenceLost();
-      // Other users of the database report that it does not answer.
-      else if (error instanceof Failure) log.debug('no heartbeat', { reason: error.reason, message: error.message });
+      else if (error instanceof Failure) this.#noteFailure(error);
       else log.error('no heartbeat', { reason: 'InternalError', failure: error instanceof Error ? error.name : 'unknown' });
+    }
+  }
+
+  /** Other users of the database report at once that it does not answer; that authorizers will stop deciding is told here, once. */
+  #noteFailure({ reason, message }: Failure): void {
+    const { clock, log } = this.#init;
+    this.#failingSinceMs ??= clock.monotonicMs();
+    const durationMs = clock.monotonicMs() - this.#failingSinceMs;
+    if (durationMs < tellAfterMs || this.#isTold) log.debug('no heartbeat', { reason, message });
+    else {
+      this.#isTold = true;
+      log.warn('no heartbeat for a while', { reason, message, durationMs });
     }
   }
 }

@@ -15,6 +15,9 @@ export const goneAfterMs = 8 * 60_000;
 const heldAbove = { count: 10, share: 0.2 };
 /** Held keys are reported again after this time, in milliseconds: events expire after an hour. */
 const tellAgainMs = 55 * 60_000;
+/** Follows the number of keys, in the log and in the event. */
+const heldOutcome: string =
+  'lost their ApiKey, so nothing is revoked. The keys keep working until the ApiKeys are applied again and accepted, or somebody confirms with "keywright orphans".';
 const namesTold = 3;
 
 /** The missing keys that wait for a confirmation; `total` = all keys of the store. */
@@ -85,16 +88,16 @@ export class Orphans {
     this.#told = { digest, at: now };
     if (held.length === 0) return;
     const most = `${held.length} of ${total} keys`;
-    deps.log.error('too many keys without a resource: nothing is revoked', {
+    deps.log.error('too many keys lost their ApiKey: nothing is revoked', {
       count: held.length,
-      message: `${most} lack their ApiKey; they go on working until the ApiKeys are there again and accepted, or "keywright orphans" confirms that they are gone`,
+      message: `${most} ${heldOutcome}`,
     });
     for (const [namespace, keys] of byNamespace(held)) {
       const [first] = keys;
       if (first === undefined) continue;
       const names = keys.slice(0, namesTold).map(({ ref }) => ref.name);
       const rest = keys.length > names.length ? ` and ${keys.length - names.length} more` : '';
-      const message = `gone without a deletion since ${formatInstant(first.since)}: ${names.join(', ')}${rest}. As ${most} are, nothing is revoked and the keys go on working until the ApiKeys are applied again and accepted, or "keywright orphans" confirms that they are gone.`;
+      const message = `gone without a deletion since ${formatInstant(first.since)}: ${names.join(', ')}${rest}. ${most} ${heldOutcome}`;
       const metadata = { namespace, name: first.ref.name, uid: first.ref.uid, resourceVersion: '' };
       deps.resources.recordEvent('ApiKey', metadata, { type: 'Warning', reason: 'OrphansHeld', message });
     }

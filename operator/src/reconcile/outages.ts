@@ -116,7 +116,8 @@ export class Outages {
       const shut = this.#breakers.get(`${kind} ${destinationUid}`)?.shut;
       if (shut === undefined) continue;
       const { reason, message } = shut.failure;
-      return waiting(reason, `${kind}s get no answer since ${formatInstant(shut.since)}: ${message}`);
+      const when = `since ${formatInstant(shut.since)}, the next one is tried at ${formatInstant(shut.tryAt)}`;
+      return waiting(reason, `${kind}s have had no answer ${when}: ${message}`);
     }
     return undefined;
   }

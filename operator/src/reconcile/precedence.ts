@@ -87,7 +87,7 @@ export class Reading {
   assertCurrent(): void {
     const { acted } = this.#known;
     if (acted !== undefined && acted.order > this.#order && acted.signature !== this.#signature)
-      throw transient('ConflictRetry', 'the ApiKey was changed meanwhile; looked at again');
+      throw transient('ConflictRetry', 'the ApiKey was changed meanwhile; will retry');
   }
 
   /** The store, guarded so that this pass changes nothing once its read is outdated. */

@@ -139,7 +139,7 @@ async function runSteps(
     // The resource may have changed after the check.
     admission = undefined;
   }
-  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+  throw transient('InternalError', `not finished after ${maxSteps} steps; will retry`);
 }
 
 /** Writes the status when it says something new; a resource on its last step has none any more. Gives the version that it made. */

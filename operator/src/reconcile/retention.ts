@@ -1,5 +1,5 @@
-import { Failure } from '../domain/failure.ts';
-import type { Clock } from '../domain/time.ts';
+import { Failure, waiting } from '../domain/failure.ts';
+import type { Clock, Instant } from '../domain/time.ts';
 import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -20,6 +20,8 @@ export interface RetentionInit {
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'pruned'>;
   readonly limits: RetentionLimits;
+  /** Whether the time is known: a wrong clock calls every row old. */
+  readonly clockIsRight: () => boolean;
 }
 
 /** Not at once: a start has more urgent work. */
@@ -27,11 +29,14 @@ const firstAfterMs = 60_000;
 const everyMs = 3_600_000;
 /** The pause between two calls, so that others get their turn. */
 const pauseMs = 50;
+/** A jump of the clock by less than this is not worth a line. */
+const jumpMs = 60_000;
 
 /** Removes old rows from the store, hourly and in small calls. Only the leading operator does this. */
 export class Retention {
   readonly #init: RetentionInit;
   readonly #stop = new AbortController();
+  #last: { readonly until: Instant; readonly atMs: number } | undefined;
 
   constructor(init: RetentionInit) {
     this.#init = init;
@@ -47,10 +52,11 @@ export class Retention {
     this.#stop.abort();
   }
 
-  /** Removes everything that is old enough now; rejects with a Failure when the store does not answer. */
+  /** Removes everything that is old enough now; rejects with a Failure when the store does not answer, or while the clock is wrong. */
   async prune(): Promise<void> {
-    const { store, clock, log, metrics, limits } = this.#init;
-    const now = clock.now();
+    const { store, clock, log, metrics, limits, clockIsRight } = this.#init;
+    if (!clockIsRight()) throw waiting('ClockWrong', 'nobody knows how old a row is while the clock is wrong');
+    const now = this.#until();
     const before = {
       feed: now - limits.feedMs,
       audit: now - limits.auditMs,
@@ -67,6 +73,22 @@ export class Retention {
       if (next !== undefined) await clock.sleep(pauseMs, this.#stop.signal).catch(() => {});
     }
     if (count > 0) log.info('old rows removed', { count });
+  }
+
+  /**
+   * The instant that ages are counted to: now, but it advances at most twice as fast as time really passes. So a clock that jumps
+   * a year ahead does not make everything old at once, and what was due while the machine slept is removed little by little.
+   */
+  #until(): Instant {
+    const { clock, log } = this.#init;
+    const [now, atMs] = [clock.now(), clock.monotonicMs()];
+    const until = this.#last === undefined ? now : Math.min(now, this.#last.until + 2 * (atMs - this.#last.atMs));
+    this.#last = { until, atMs };
+    if (now - until > jumpMs) {
+      const message = `the clock jumped: it is ${String(Math.round((now - until) / 60_000))} minutes ahead of the time that has passed`;
+      log.warn('fewer old rows removed', { reason: 'ClockWrong', message });
+    }
+    return until;
   }
 
   async #pruneForEver(): Promise<void> {

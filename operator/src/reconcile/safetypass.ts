@@ -53,7 +53,7 @@ export async function reconcileSafety(deps: Dependencies, resource: ApiKey): Pro
     last = { before: observed, action };
     await execute(deps, observed, action);
   }
-  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+  throw transient('InternalError', `not finished after ${maxSteps} steps; will retry`);
 }
 
 function isInStoreOnly(action: Action): action is Extract<Action, { kind: (typeof inStoreOnly)[number] }> {

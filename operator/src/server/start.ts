@@ -99,7 +99,7 @@ export async function listening(address: ListenAddress, listener: Promise<Listen
 
 const listenFaults: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process does',
-  EACCES: 'this user may not',
+  EACCES: 'permission denied',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'the name of the host is unknown',
 };

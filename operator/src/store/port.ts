@@ -323,8 +323,8 @@ export interface PruneBefore {
   /** Rows younger than 30 days stay, see migration 0004. */
   readonly audit: Instant;
   /**
-   * Ended versions, released ApiKeys, deleted catalogs, owners and groups. Keeps everything that an answer depends on: expired
-   * versions stay as long as their ApiKey, and so does what {@link KeyState} says about ended versions.
+   * Ended versions, released ApiKeys, deleted catalogs, owners and groups. Keeps what {@link KeyState} says about
+   * ended versions, and the sixteen most recently expired of each ApiKey: they are answered with 403, and older ones with 401.
    */
   readonly ended: Instant;
   /** Deliveries in the state `gone`, by the start of their withdrawal. */

@@ -296,7 +296,8 @@ function workMetrics(registry: Registry): WorkMetrics {
       leader.set(leads ? 1 : 0);
     },
     pruned: (rows) => {
-      for (const [table, count] of Object.entries(rows)) if (count > 0) pruned.inc({ table }, count);
+      // Zeros, too: the series shows that retention runs.
+      for (const [table, count] of Object.entries(rows)) pruned.inc({ table }, count);
     },
   };
 }

@@ -55,7 +55,7 @@ export interface KeyDestinationVaultAuthKubernetesArgs {
   role: pulumi.Input<string>;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   serviceAccountRef?: pulumi.Input<KeyDestinationVaultAuthKubernetesServiceAccountRefArgs> | undefined;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses. */
   audience?: pulumi.Input<string> | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   mount?: pulumi.Input<string> | undefined;
@@ -147,9 +147,9 @@ export interface KeyDestinationAwsArgs {
   auth: pulumi.Input<KeyDestinationAwsAuthArgs>;
   /** The KMS key for the values, at most 2048 characters; default: the key of the account. */
   kmsKeyId?: pulumi.Input<string> | undefined;
-  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation. */
+  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. An endpoint outside AWS must be listed in destinations.awsEndpoints. */
   endpoint?: pulumi.Input<string> | undefined;
-  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation. */
+  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. An endpoint outside AWS must be listed in destinations.awsEndpoints. */
   stsEndpoint?: pulumi.Input<string> | undefined;
   /** Tags for every secret, at most 20, values of at most 256 characters. */
   tags?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
@@ -206,7 +206,7 @@ export interface KeyDestinationVaultAuthKubernetes {
   readonly role: string;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   readonly serviceAccountRef: KeyDestinationVaultAuthKubernetesServiceAccountRef;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Another one needs a server that the installation lists. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses. */
   readonly audience?: string | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   readonly mount: string;
@@ -298,9 +298,9 @@ export interface KeyDestinationAws {
   readonly auth: KeyDestinationAwsAuth;
   /** The KMS key for the values, at most 2048 characters; default: the key of the account. */
   readonly kmsKeyId?: string | undefined;
-  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. One that is not of AWS must be listed by the installation. */
+  /** Another URL of the service, at most 500 characters; default: that of the region; immutable. An endpoint outside AWS must be listed in destinations.awsEndpoints. */
   readonly endpoint?: string | undefined;
-  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. One that is not of AWS must be listed by the installation. */
+  /** Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. An endpoint outside AWS must be listed in destinations.awsEndpoints. */
   readonly stsEndpoint?: string | undefined;
   /** Tags for every secret, at most 20, values of at most 256 characters. */
   readonly tags?: { readonly [name: string]: string } | undefined;

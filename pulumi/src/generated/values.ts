@@ -29,7 +29,7 @@ export interface KeywrightValuesCrdsArgs {
 export interface KeywrightValuesAdmissionArgs {
   /** Whether the ValidatingAdmissionPolicy and its binding are installed with the release. */
   install?: pulumi.Input<boolean> | undefined;
-  /** required = nothing new is minted while the policy is absent; off = whoever may write an ApiKey grants himself what he likes. */
+  /** required = while the policy is not in force, or has changed, a change of an ApiKey can only narrow the key, until somebody with all the rights that creating it needs confirms it; off = anybody who can write an ApiKey can put any right into it. */
   mode?: pulumi.Input<string> | undefined;
 }
 
@@ -69,13 +69,13 @@ export interface KeywrightValuesConsumersArgs {
   all?: pulumi.Input<boolean> | undefined;
 }
 
-/** Which servers whoever writes KeyDestinations may name, beyond the default. */
+/** Servers that authors of KeyDestinations may use beyond the default. */
 export interface KeywrightValuesDestinationsArgs {
-  /** Vault servers, such as https://vault.example.com:8200, that may get credentials which are not made for them alone: tokens for any audience, Secrets without the annotation keywright.dev/vault-address. */
+  /** Vault servers, such as https://vault.example.com:8200, that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation keywright.dev/vault-address. */
   vaultAddresses?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** What endpoint and stsEndpoint may name besides the endpoints of AWS itself: VPC endpoints without private DNS, test servers. */
   awsEndpoints?: pulumi.Input<pulumi.Input<string>[]> | undefined;
-  /** Servers that may be named with plain http, or on the loopback of the Pod: sidecars. */
+  /** Servers that may use plain http, or be on the Pod's loopback (sidecars). */
   insecure?: pulumi.Input<pulumi.Input<string>[]> | undefined;
 }
 
@@ -97,6 +97,10 @@ export interface KeywrightValuesDatabaseMigrationArgs {
   existingSecret?: pulumi.Input<string> | undefined;
   /** Its entry. */
   existingSecretKey?: pulumi.Input<string> | undefined;
+  /** A Secret with the password of that user, where its URL has none. */
+  passwordSecret?: pulumi.Input<string> | undefined;
+  /** Its entry. */
+  passwordSecretKey?: pulumi.Input<string> | undefined;
 }
 
 /** The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled. */
@@ -177,6 +181,18 @@ export interface KeywrightValuesOperatorServiceAccountArgs {
   annotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
 }
 
+/** How long it keeps old rows in the database. */
+export interface KeywrightValuesOperatorRetentionArgs {
+  /** Of rows of the change feed, at least 1h. A follower that was away for longer reads everything. */
+  feed?: pulumi.Input<string> | undefined;
+  /** Of ended versions, and of rows of deleted resources, at least 24h. */
+  versions?: pulumi.Input<string> | undefined;
+  /** Of rows of locations that were emptied, at least 1h. */
+  deliveries?: pulumi.Input<string> | undefined;
+  /** Of the audit, at least 720h: the database never removes younger rows. */
+  audit?: pulumi.Input<string> | undefined;
+}
+
 /** The operator: mints, delivers, rotates, repairs, revokes. */
 export interface KeywrightValuesOperatorArgs {
   /** How many Pods. */
@@ -215,6 +231,12 @@ export interface KeywrightValuesOperatorArgs {
   deliverDeadline?: pulumi.Input<string> | undefined;
   /** How often a destination is looked at for changes by others. */
   driftInterval?: pulumi.Input<string> | undefined;
+  /** How long a key lives on after its ApiKey vanished without a deletion (for example, its finalizer was removed), 10s to 24h. Up to a minute is added. */
+  orphanAfter?: pulumi.Input<string> | undefined;
+  /** How often it looks for direct revocations in the database, 1s to 1m. */
+  feedPoll?: pulumi.Input<string> | undefined;
+  /** How long it keeps old rows in the database. */
+  retention?: pulumi.Input<KeywrightValuesOperatorRetentionArgs> | undefined;
 }
 
 /** Of the container. */
@@ -287,11 +309,13 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
-  /** How many connections one Pod keeps at once. Half of them are for callers that have not proven themselves yet, a quarter for those of one address. 1024 of the most expensive ones fit into the memory above. */
+  /** How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. 1024 of the most expensive ones fit into the memory above. */
   maxConnections?: pulumi.Input<number> | undefined;
+  /** How many refusals (key_invalid) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then rate_limited. */
+  refusalsPerSecond?: pulumi.Input<number> | undefined;
   /** How long it decides without proof that it reads the primary of the database, 15s to 1h; then it answers authorizer_stale. */
   maxStaleness?: pulumi.Input<string> | undefined;
-  /** What that proof is. auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none. */
+  /** What proves the primary (see maxStaleness). auto = the operator's heartbeat in the database, or most hosts of a URL with several; on = the heartbeat alone, also for a single host; off = none. */
   requireHeartbeat?: pulumi.Input<string> | undefined;
   /** Who may ask: by a token in the header Keywright-Caller. */
   callers?: pulumi.Input<KeywrightValuesAuthorizerCallersArgs> | undefined;
@@ -309,7 +333,7 @@ export interface KeywrightValuesNetworkPolicyArgs {
   enabled?: pulumi.Input<boolean> | undefined;
   /** Who reaches the verify API, as `from` in a NetworkPolicy: your gateways and services. Nothing = the Pods of the release namespace alone. */
   callers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
-  /** Who reaches metrics and health, likewise: your Prometheus. The probes of a kubelet always do. */
+  /** Who reaches metrics and health, likewise: your Prometheus. A kubelet's probes always can. */
   scrapers?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Where the Pods may connect to, as `egress` rules in a NetworkPolicy; nothing = anywhere. They need DNS, the API server, the database, and your Vault or AWS. */
   egress?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
@@ -359,7 +383,7 @@ export interface KeywrightValuesArgs {
   loginSecrets?: pulumi.Input<pulumi.Input<string>[]> | undefined;
   /** ServiceAccounts of the release namespace that KeyDestinations log in to Vault with (serviceAccountRef), besides keywright-vault. Give them no rights in the cluster. */
   loginServiceAccounts?: pulumi.Input<pulumi.Input<string>[]> | undefined;
-  /** Which servers whoever writes KeyDestinations may name, beyond the default. */
+  /** Servers that authors of KeyDestinations may use beyond the default. */
   destinations?: pulumi.Input<KeywrightValuesDestinationsArgs> | undefined;
   /** The PostgreSQL database: exactly one of database.url, database.existingSecret and postgres.enabled. */
   database?: pulumi.Input<KeywrightValuesDatabaseArgs> | undefined;

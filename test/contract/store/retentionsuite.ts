@@ -81,10 +81,23 @@ export function retentionSuite(name: string, createDatabase: () => Promise<Store
       expect(await store.readKey(ref.uid)).toEqual(before);
       expect(await store.findByKeyId(retired)).toBeUndefined();
       expect(await store.findByKeyId(revoked[0] ?? '')).toBeUndefined();
-      // 403, not 401, as long as its ApiKey exists.
+      // 403, not 401.
       expect((await store.findByKeyId(expired))?.version.endedReason).toBe('expired');
       expect(await store.mint(mintRequest({ ref, version: { epoch: 22 } }))).toBe('already');
       expect(await store.mint(mintRequest({ ref, version: { epoch: 23 } }))).toBe('done');
+    });
+
+    test('keeps the sixteen most recently expired versions of an ApiKey, and the others only until they are old', async () => {
+      const ref = uniqueRef();
+      const expired: string[] = [];
+      for (let epoch = 1; epoch <= 20; epoch += 1) expired.push(await rotate(ref, epoch, now + epoch * 10, 'expired'));
+      await rotate(ref, 21, now + 300);
+      const before = await store.readKey(ref.uid);
+      expect(await pruneAll({ ended: now - 1 })).toEqual({});
+      expect(await pruneAll({ ended: now + day })).toEqual({ version: 4 });
+      expect(await store.readKey(ref.uid)).toEqual(before);
+      const found = await store.findByKeyIds(expired);
+      expect([...found.keys()].sort()).toEqual(expired.slice(4).sort());
     });
 
     test('of attempts keeps all of the newest number, which the pace of further ones is counted by', async () => {

@@ -59,13 +59,17 @@ const matrix: Readonly<Record<string, ChartValues>> = {
         existingSecretKey: 'uri',
         ...{ passwordSecret: 'db-authorizer-password', passwordSecretKey: 'pw' },
       },
-      migration: { existingSecret: 'db-owner', existingSecretKey: 'uri' },
+      migration: {
+        ...{ existingSecret: 'db-owner', existingSecretKey: 'uri' },
+        ...{ passwordSecret: 'db-owner-password', passwordSecretKey: 'pw' },
+      },
     },
     peppers: { existingSecret: 'my-peppers' },
     operator: {
       replicas: 3,
       serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::123456789012:role/keywright' } },
       ...{ leaseDuration: '30s', concurrency: 20, withdrawDeadline: '5m', deliverDeadline: '30m', driftInterval: '1h' },
+      ...{ orphanAfter: '1h', feedPoll: '5s', retention: { feed: '48h', versions: '24h', deliveries: '1h', audit: '720h' } },
       resources: { limits: { cpu: 1, memory: '512Mi' } },
       extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/ca/ca.crt' }],
       extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
@@ -84,7 +88,14 @@ const matrix: Readonly<Record<string, ChartValues>> = {
       callers: { existingSecret: 'my-callers' },
       tls: { existingSecret: 'tls', clientCaSecret: 'ca' },
       service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
-      ...{ drainSeconds: 0, usageFlush: '1s', maxConnections: 4_096, maxStaleness: '30s', requireHeartbeat: 'on' },
+      ...{
+        drainSeconds: 0,
+        usageFlush: '1s',
+        maxConnections: 4_096,
+        refusalsPerSecond: 100_000,
+        maxStaleness: '30s',
+        requireHeartbeat: 'on',
+      },
     },
     networkPolicy: {
       callers: [{ namespaceSelector: { matchLabels: { gateway: 'true' } } }],
@@ -306,6 +317,21 @@ describe('the chart', () => {
     });
   });
 
+  it('passes every period and limit that a value names to the program', async () => {
+    const objects = await render(helm, matrix['everything'] ?? {});
+    const configOf = (name: string) => {
+      const { env = [] } = find(objects, 'Deployment', name)?.spec?.template?.spec.containers[0] ?? {};
+      const texts = env.filter((one) => one.value !== undefined && one.name.startsWith('KEYWRIGHT_'));
+      return readConfig(Object.fromEntries(texts.map(({ name: variable, value }) => [variable, value] as const)));
+    };
+    const hour = 3_600_000;
+    expect(configOf('keywright-operator')).toMatchObject({
+      ...{ orphanAfterMs: hour, feedPollMs: 5_000, feedRetentionMs: 48 * hour, versionRetentionMs: 24 * hour },
+      ...{ deliveryRetentionMs: hour, auditRetentionMs: 720 * hour },
+    });
+    expect(configOf('keywright-authorizer')).toMatchObject({ refusalsPerSecond: 100_000, maxStalenessMs: 30_000 });
+  });
+
   it('keeps to served namespaces what is meant for all of them', async () => {
     const objects = await render(helm, { database: { url }, namespaces: { names: ['payments'] }, secrets: { all: true } });
     expect(find(objects, 'ClusterRoleBinding', 'keywright-operator-secrets')).toBeUndefined();
@@ -396,6 +422,20 @@ describe('the database logins', () => {
       database: ['db-owner'],
       operator: ['db'],
     });
+    const owner = { existingSecret: 'db-owner', passwordSecret: 'db-owner-password' };
+    expect(await secretsOf({ database: { existingSecret: 'db', migration: owner } })).toMatchObject({
+      database: ['db-owner', 'db-owner-password'],
+      operator: ['db'],
+    });
+  });
+
+  it('give the password of migrations to the init container as the file that it reads', async () => {
+    const migration = { existingSecret: 'db-owner', passwordSecret: 'db-owner-password' };
+    const objects = await render(helm, { database: { existingSecret: 'db', migration } });
+    const spec = find(objects, 'Deployment', 'keywright-operator')?.spec?.template?.spec;
+    const [init] = spec?.initContainers ?? [];
+    expect(init?.env).toContainEqual({ name: 'KEYWRIGHT_DATABASE_PASSWORD_FILE', value: '/etc/keywright/migration/password' });
+    expect(init?.volumeMounts).toEqual([{ name: 'migration', mountPath: '/etc/keywright/migration', readOnly: true }]);
   });
 
   it('are told of after an install when both programs share one', async () => {
@@ -406,6 +446,11 @@ describe('the database logins', () => {
     expect(await notes({ database: { url } })).toContain('The authorizer logs in to the database as the operator does');
     for (const values of [{ postgres: { enabled: true } }, { database: { url, authorizer: { existingSecret: 'db' } } }])
       expect(await notes(values)).not.toContain('as the operator does');
+    const migrated = { database: { url, authorizer: { existingSecret: 'db' }, migration: { existingSecret: 'owner' } } };
+    expect(await notes(migrated)).toContain('-c database');
+    expect(await notes(migrated)).not.toContain('keywright migrate');
+    // Without an init container, somebody must have made the roles before the logins work.
+    expect(await notes({ database: { url, authorizer: { existingSecret: 'db' } } })).toContain('keywright migrate');
   });
 });
 
@@ -457,7 +502,7 @@ describe('what cannot be right is refused, and named', () => {
     [
       'a monitor that nobody may scrape for',
       { database: { url }, podMonitor: { enabled: true } },
-      /podMonitor\.enabled need networkPolicy\.scrapers/,
+      /podMonitor\.enabled needs networkPolicy\.scrapers: .* so a Prometheus elsewhere cannot scrape/,
     ],
     [
       'fewer connections than a gateway needs',
@@ -467,7 +512,7 @@ describe('what cannot be right is refused, and named', () => {
     [
       'a password for the database to try out',
       { postgres: { enabled: true }, database: { passwordSecret: 'x' } },
-      /passwordSecret .* contradicts postgres\.enabled/,
+      /passwordSecret is for your own database and cannot be used with postgres\.enabled/,
     ],
     [
       'a Secret of its own to log in with',
@@ -488,17 +533,27 @@ describe('what cannot be right is refused, and named', () => {
     [
       'an own login for the database to try out',
       { postgres: { enabled: true }, database: { authorizer: { existingSecret: 'x' } } },
-      /database\.authorizer .* contradicts postgres\.enabled/,
+      /database\.authorizer is for your own database and cannot be used with postgres\.enabled/,
     ],
     [
       'an owner for the database to try out',
       { postgres: { enabled: true }, database: { migration: { existingSecret: 'x' } } },
-      /database\.migration .* contradicts postgres\.enabled/,
+      /database\.migration is for your own database and cannot be used with postgres\.enabled/,
     ],
     [
       'a password without a URL',
       { database: { url, authorizer: { passwordSecret: 'x' } } },
       /database\.authorizer\.passwordSecret needs/,
+    ],
+    [
+      'a password of migrations without a URL',
+      { database: { url, migration: { passwordSecret: 'x' } } },
+      /database\.migration\.passwordSecret needs database\.migration\.existingSecret/,
+    ],
+    [
+      'the password of migrations to log in with',
+      { database: { url, migration: { existingSecret: 'a', passwordSecret: 'b' } }, loginSecrets: ['b'] },
+      /loginSecrets: b is a Secret of Keywright itself/,
     ],
   ])('%s', async (_title, values, message) => {
     const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });

@@ -39,6 +39,32 @@ test('counts from the last proof, is not ready from the half of the time on, and
   stop.abort();
 });
 
+test.each([
+  ['no host answers', 'auto', { hosts: 3, answered: 0, superseded: false }],
+  ['no operator leads, and only a heartbeat counts', 'on', { hosts: 1, answered: 1, superseded: false }],
+  ['the only host is in recovery', 'on', { hosts: 1, answered: 1, superseded: true }],
+] as const)('decides nothing and stays in service when %s: that is so for every authorizer', async (_title, rule, later) => {
+  const { clock, answers, freshness, stop } = await watched(rule, {
+    ...later,
+    answered: later.hosts,
+    superseded: false,
+    heartbeatAgeMs: 0,
+  });
+  answers.next = later;
+  await clock.advance(61_000);
+  expect([freshness.blocked(), freshness.isReady()]).toEqual([expect.objectContaining({ reason: 'StoreUnavailable' }), true]);
+  stop.abort();
+});
+
+test('is not in service before the first proof', async () => {
+  const { clock, answers, freshness, stop } = await watched('on', { hosts: 1, answered: 1, superseded: false });
+  expect(freshness.isReady()).toBe(false);
+  answers.next = { hosts: 1, answered: 1, superseded: false, heartbeatAgeMs: 0 };
+  await clock.advance(5_000);
+  expect(freshness.isReady()).toBe(true);
+  stop.abort();
+});
+
 test('decides nothing from the moment on that another server is seen to be the primary, until it has moved there', async () => {
   const { clock, answers, freshness, stop } = await watched();
   answers.next = { ...proven, superseded: true };

@@ -1,10 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
-import { whenReachable } from '../../../operator/src/commands/database.ts';
+import { schemaThere, whenReachable } from '../../../operator/src/commands/database.ts';
 import { readConfig } from '../../../operator/src/config.ts';
 import { stalled, waiting } from '../../../operator/src/domain/failure.ts';
+import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import type { LogFields } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
+import { MemoryStore } from '../../harness/fakes/store.ts';
 
 const silent = waiting('StoreUnavailable', 'the database does not answer');
 
@@ -70,4 +73,22 @@ describe('waiting for the database', () => {
     const broken = stalled('InvalidSpec', 'broken');
     await expect(whenReachable(setting().context, () => Promise.reject(broken))).rejects.toBe(broken);
   });
+});
+
+test('an authorizer waits for the schema that it needs, and says which one it found', async () => {
+  const { clock, context } = setting();
+  const messages: (string | undefined)[] = [];
+  const log = { ...silentLog, warn: (_event: string, { message }: LogFields = {}) => messages.push(message) };
+  const store = new MemoryStore({ clock });
+  let version = 3;
+  store.schemaVersion = () => Promise.resolve(version);
+  let ready = false;
+  const waited = schemaThere({ ...context, log }, store).then(() => (ready = true));
+  await clock.advance(500);
+  expect(messages).toEqual([expect.stringContaining('the database schema has version 3')]);
+  expect(ready).toBe(false);
+  version = programSchemaVersion + 1;
+  await clock.advance(1_000);
+  await waited;
+  expect(ready).toBe(true);
 });

@@ -95,7 +95,7 @@ describe('an endpoint of AWS', () => {
     'http://127.0.0.1:4566',
   ])('may be %s only where the installation lists it', (url) => {
     expect(() => permitAwsEndpoint(url, place, noExtraEndpoints)).toThrow(
-      refusal(`spec.aws.stsEndpoint is no endpoint of AWS for eu-west-1; to permit it, list ${url} in KEYWRIGHT_AWS_ENDPOINTS`),
+      refusal(`spec.aws.stsEndpoint is not an AWS endpoint for eu-west-1; to permit it, list ${url} in KEYWRIGHT_AWS_ENDPOINTS`),
     );
     const listed = { ...noExtraEndpoints, awsEndpoints: [url], insecure: [url] };
     expect(permitAwsEndpoint(url, place, listed)?.origin).toBe(url);

@@ -11,10 +11,13 @@ async function beating(assertLeading: () => void = () => {}) {
   const store = new MemoryStore({ clock });
   await store.takeFence();
   let lost = 0;
-  const heartbeat = new Heartbeat({ store, clock, log: silentLog, assertLeading, onFenceLost: () => (lost += 1) });
+  const told: string[] = [];
+  const tell = (event: string): void => void told.push(event);
+  const log = { ...silentLog, info: tell, warn: tell };
+  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost: () => (lost += 1) });
   heartbeat.start();
   await clock.advance(0);
-  return { clock, store, heartbeat, lost: () => lost };
+  return { clock, store, heartbeat, told, lost: () => lost };
 }
 
 test('is written every five seconds by the leader, also after a database that did not answer, until it stops', async () => {
@@ -29,6 +32,21 @@ test('is written every five seconds by the leader, also after a database that di
   heartbeat.stop();
   await clock.advance(60_000);
   expect(await age()).toBe(60_000);
+});
+
+test('that fails for half a minute is told once, and that it is written again, too', async () => {
+  let isAway = true;
+  const { clock, heartbeat, told } = await beating(() => {
+    if (isAway) throw waiting('StoreUnavailable', 'away');
+  });
+  await clock.advance(29_000);
+  expect(told).toEqual([]);
+  await clock.advance(60_000);
+  expect(told).toEqual(['no heartbeat for a while']);
+  isAway = false;
+  await clock.advance(5_000);
+  expect(told).toEqual(['no heartbeat for a while', 'heartbeat again']);
+  heartbeat.stop();
 });
 
 test('is not written by an operator whose lease may have run out', async () => {

@@ -167,11 +167,11 @@ describe('many keys whose resources are gone at once', () => {
     const { world, orphans, deps, said, told, counts, since } = await held();
     expect(await orphans.sweep(deps)).toBe(0);
     expect(await liveNames(world)).toHaveLength(12);
-    expect(said).toEqual(['too many keys without a resource: nothing is revoked']);
+    expect(said).toEqual(['too many keys lost their ApiKey: nothing is revoked']);
     expect(told()).toMatchObject([
       {
         ...{ kind: 'ApiKey', type: 'Warning', count: 1 },
-        message: `gone without a deletion since ${formatInstant(since)}: key-0, key-1, key-10 and 8 more. As 11 of 12 keys are, nothing is revoked and the keys go on working until the ApiKeys are applied again and accepted, or "keywright orphans" confirms that they are gone.`,
+        message: `gone without a deletion since ${formatInstant(since)}: key-0, key-1, key-10 and 8 more. 11 of 12 keys lost their ApiKey, so nothing is revoked. The keys keep working until the ApiKeys are applied again and accepted, or somebody confirms with "keywright orphans".`,
       },
     ]);
     expect(counts).toEqual([

@@ -4,6 +4,7 @@ import { waiting } from '../../../operator/src/domain/failure.ts';
 import { Retention } from '../../../operator/src/reconcile/retention.ts';
 import { prunedTables, type PruneBefore, type Pruned, type PrunedTable } from '../../../operator/src/store/port.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import type { LogFields } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 
 const hour = 3_600_000;
@@ -17,11 +18,14 @@ function removed(feed: number, next?: number): Pruned {
 function retention(answers: (Pruned | Error)[]) {
   const clock = new FakeClock();
   const calls: { readonly before: PruneBefore; readonly after: number | undefined }[] = [];
+  const lines: LogFields[] = [];
   let feed = 0;
+  let isRight = true;
   const runs = new Retention({
     clock,
     limits,
-    log: silentLog,
+    log: { ...silentLog, warn: (_event, fields = {}) => lines.push(fields) },
+    clockIsRight: () => isRight,
     metrics: {
       pruned: (rows) => {
         feed += rows['feed'] ?? 0;
@@ -35,7 +39,7 @@ function retention(answers: (Pruned | Error)[]) {
       },
     },
   });
-  return { runs, clock, calls, counted: () => feed };
+  return { runs, clock, calls, lines, counted: () => feed, setRight: (right: boolean) => (isRight = right) };
 }
 
 test('goes on where the last call ended, until nothing is left, and counts what went', async () => {
@@ -65,4 +69,33 @@ test('comes again each hour, also after a database that did not answer', async (
   runs.stop();
   await clock.advance(2 * hour);
   expect(calls).toHaveLength(3);
+});
+
+test('removes nothing while the clock is wrong, says so, and comes again when it is right', async () => {
+  const { runs, clock, calls, lines, setRight } = retention([]);
+  setRight(false);
+  runs.start();
+  await clock.advance(61_000 + hour);
+  expect(calls).toHaveLength(0);
+  expect(lines.map((line) => line.reason)).toEqual(['ClockWrong', 'ClockWrong']);
+  setRight(true);
+  await clock.advance(hour);
+  runs.stop();
+  expect(calls).toHaveLength(1);
+});
+
+test('a clock that jumps a year ahead makes nothing old at once, and one that is set back is followed', async () => {
+  const { runs, clock, calls, lines } = retention([]);
+  runs.start();
+  await clock.advance(60_000);
+  const first = calls[0]?.before.feed ?? 0;
+  clock.jump(365 * 24 * hour);
+  await clock.advance(hour);
+  expect(calls[1]?.before.feed).toBe(first + 2 * hour);
+  expect(lines).toMatchObject([{ reason: 'ClockWrong', message: expect.stringContaining('the clock jumped') as string }]);
+  clock.jump(-365 * 24 * hour);
+  await clock.advance(hour);
+  runs.stop();
+  expect(calls[2]?.before.feed).toBe(first + 2 * hour);
+  expect(lines).toHaveLength(1);
 });

@@ -119,9 +119,9 @@ describe('the table', () => {
 
   it('names faults with file and line', () => {
     const lines = renderTable(
-      modelOf([], { faults: [{ file: 'a.yaml', line: 3, message: 'is no valid YAML', level: 'error' }] }),
+      modelOf([], { faults: [{ file: 'a.yaml', line: 3, message: 'is not valid YAML', level: 'error' }] }),
     );
-    expect(lines).toContain('! a.yaml:3 is no valid YAML');
+    expect(lines).toContain('! a.yaml:3 is not valid YAML');
     expect(lines).toContain('no ApiKey in examples/quickstart yet');
   });
 

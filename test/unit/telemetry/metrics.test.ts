@@ -25,6 +25,7 @@ describe('metrics', () => {
     recorder.missing({ waiting: 1, held: 12, heldSince: 1_800_000_000_000 });
     recorder.admission(1_800_000_000_000);
     recorder.held(4);
+    recorder.pruned({ feed: 3, audit: 0 });
     recorder.withdrawing(new Map([['mended', 1]]));
     recorder.withdrawing(new Map([['prod-vault', 3]]));
     const { body } = await render();
@@ -49,6 +50,8 @@ describe('metrics', () => {
       'keywright_connections_dropped_total{listener="verify",cause="displaced"} 1',
       'keywright_apikey_expires_timestamp_seconds{namespace="payments",name="billing"} 1798761600',
       'keywright_deliveries_withdrawing{destination="prod-vault"} 3',
+      'keywright_store_rows_pruned_total{table="feed"} 3',
+      'keywright_store_rows_pruned_total{table="audit"} 0',
       'keywright_orphans{state="waiting"} 1',
       'keywright_orphans{state="held"} 12',
       'keywright_orphans_held_since_timestamp_seconds 1800000000',

@@ -89,8 +89,8 @@ export const checks: readonly Check[] = [
 export const bans: readonly Ban[] = [
   {
     when: 'variables.unknown.size() > 0',
-    message: `an ApiKey has no other annotations under ${group}/ than ${Object.values(annotations).join(', ')}, and no labels`,
-    messageExpression: `'"' + variables.unknown[0] + '" means nothing on an ApiKey: the annotations under ${group}/ are ${Object.values(annotations).join(', ')}, and there are no labels'`,
+    message: `the only annotations under ${group}/ on an ApiKey are ${Object.values(annotations).join(', ')}; labels under it are not allowed`,
+    messageExpression: `'"' + variables.unknown[0] + '" means nothing on an ApiKey: the only annotations under ${group}/ on an ApiKey are ${Object.values(annotations).join(', ')}; labels under it are not allowed'`,
   },
 ];
 

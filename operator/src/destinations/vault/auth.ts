@@ -75,7 +75,7 @@ export function openLogin(spec: VaultAuthSpec, sources: CredentialSources, place
   if (spec.kubernetes !== undefined) return kubernetesLogin(spec.kubernetes, sources.requestToken, place);
   if (spec.appRole !== undefined) return appRoleLogin(spec.appRole, sources.readCredential, place);
   if (spec.token !== undefined) return givenToken(spec.token.secretRef, sources.readCredential, place);
-  throw stalled('InvalidSpec', 'spec.vault.auth names no way to log in');
+  throw stalled('InvalidSpec', 'spec.vault.auth must name a login method');
 }
 
 function kubernetesLogin(

@@ -80,7 +80,7 @@ async function run<K extends ClusterKind>(
     await writeStatus(deps, kind, resource, plan, await handling.status(resource, plan));
     return passed(handling.next(plan, resource));
   }
-  throw transient('InternalError', `no end after ${maxSteps} steps; tried again later`);
+  throw transient('InternalError', `not finished after ${maxSteps} steps; will retry`);
 }
 
 async function setFinalizers(
@@ -91,7 +91,7 @@ async function setFinalizers(
 ): Promise<void> {
   deps.assertLeading();
   const outcome = await deps.resources.setFinalizers(kind, metadata, change(metadata.finalizers ?? []));
-  if (outcome === 'lost') throw transient('ConflictRetry', 'the object was changed by somebody else; looked at again');
+  if (outcome === 'lost') throw transient('ConflictRetry', 'the object was changed by somebody else; will retry');
 }
 
 /** Writes the status when it says something new, and an event when Ready does. */
@@ -189,7 +189,7 @@ function destinations(deps: ClusterDependencies): Handling<'KeyDestination'> {
       // A pass over a key asks the cache whether the destination is leaving, after its row is there and before it writes:
       // the rows are counted only when the cache says so too.
       if (deps.resources.get('KeyDestination', metadata)?.metadata.deletionTimestamp === undefined)
-        throw transient('ConflictRetry', 'the deletion has not come to the cache yet; looked at again');
+        throw transient('ConflictRetry', 'the deletion has not come to the cache yet; will retry');
       const keys = (await store.countKeys()).byDestination.get(metadata.uid) ?? 0;
       return planDestination(resource, { keys, failure });
     },

@@ -107,7 +107,7 @@ class Picture implements Declared {
     const first = this.#firstOf.get(id);
     if (first !== undefined) {
       const where = `${relative(this.#root, first.path)}:${first.line}`;
-      const message = clip(`${formatName(id)} is already declared in ${where}, which counts; this one is ignored`);
+      const message = clip(`${formatName(id)} is already declared in ${where}; this one is ignored`);
       return [{ line, message, level: 'error' }];
     }
     this.#firstOf.set(id, { path, line });

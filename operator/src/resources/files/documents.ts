@@ -94,7 +94,7 @@ export function parseManifestText(text: string): ManifestText {
   const composer = new Composer({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const broken = (code: ErrorCode, offset: number): ManifestText => ({
     ok: false,
-    fault: { line: lines.linePos(offset).line, message: `is no valid YAML: ${yamlFaults[code]}` },
+    fault: { line: lines.linePos(offset).line, message: `is not valid YAML: ${yamlFaults[code]}` },
   });
   let empty = true;
   // One document at a time, so that a long file is never one tree in memory.
@@ -128,7 +128,7 @@ function readDocument(document: Document, raw: unknown, reading: Reading): void 
   const lineAt: LineAt = (steps) => reading.lines.linePos(offsetAt(document, steps)).line;
   const line = lineAt([]);
   if (!isRecord(raw) || typeof raw['apiVersion'] !== 'string' || typeof raw['kind'] !== 'string') {
-    refuse(reading, undefined, line, [{ line, message: 'is no resource: apiVersion and kind are missing' }]);
+    refuse(reading, undefined, line, [{ line, message: 'is not a Kubernetes resource: apiVersion and kind are missing' }]);
     return;
   }
   const { apiVersion: version, kind } = raw;

@@ -340,7 +340,7 @@ class Files implements FilesResources {
 }
 
 function heldBack(id: string, file: string): Fault {
-  const message = `${formatName(id)} is declared nowhere any more, but this file names it and cannot be read: it stays until the file is repaired or removed`;
+  const message = `${formatName(id)} was removed from the folder, but this unreadable file mentions it: it stays until the file is repaired or removed`;
   return { file, message, level: 'error' };
 }
 

@@ -146,7 +146,7 @@ export class ManifestFolder {
       const state = await statPath(path);
       look.stamps.set(path, state.stamp);
       if (state.kind === 'irregular')
-        return broken('is no regular file: what a FIFO, a socket or a device gives is not read', false);
+        return broken('is not a regular file: what a FIFO, a socket or a device gives is not read', false);
       look.bytes += state.size;
       if (look.bytes > folderLimitBytes) return broken('is not read: the manifests are larger than 64 MB in all', true);
       const known = this.#known.get(path);
@@ -157,7 +157,7 @@ export class ManifestFolder {
       // Gone since it was listed, or a symbolic link without a file: the next look tells.
       const leadsNowhere = look.before.get(path) === missingStamp;
       look.stamps.set(path, missingStamp);
-      return leadsNowhere ? broken('the link leads to no file', false) : { type: 'unsettled' };
+      return leadsNowhere ? broken("the link's target does not exist", false) : { type: 'unsettled' };
     }
   }
 

@@ -20,7 +20,7 @@ export function parseBytes(bytes: Uint8Array): ParsedFile {
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return fault('the file is no UTF-8 text');
+    return fault('the file is not UTF-8 text');
   }
   try {
     return parseManifestText(text);

@@ -92,8 +92,8 @@ class Lane implements ManifestParser {
     await this.#end();
     const message =
       parsed === 'late'
-        ? `the file takes longer than ${parseLimitMs / 1000} s to be read`
-        : 'the file takes too much memory to be read';
+        ? `the file takes longer than ${parseLimitMs / 1000} s to parse`
+        : 'the file takes too much memory to parse';
     return { ok: false, fault: { message } };
   }
 

@@ -26,14 +26,14 @@ export function kubeLoginTokens(client: Api): LoginTokens {
       if ((await readOwnName(client)) === `system:serviceaccount:${wanted.namespace}:${wanted.serviceAccount}`) {
         throw stalled(
           'InvalidSpec',
-          `${wanted.serviceAccount} is the ServiceAccount of the operator itself, whose tokens go nowhere`,
+          `${wanted.serviceAccount} is the ServiceAccount of the operator itself, whose tokens are never sent anywhere`,
         );
       }
       const text = await requestToken(client, wanted);
       if (isForIssuer(text) || (await isAccepted(client, text))) {
         throw stalled(
           'InvalidSpec',
-          `the API server of the cluster itself accepts tokens for the audience ${wanted.audience}, so none is sent anywhere; use an audience that is the Vault server's alone`,
+          `the API server of the cluster itself accepts tokens for the audience ${wanted.audience}, so the operator sends none; use an audience that only the Vault server accepts`,
         );
       }
       return new Plaintext(text);
@@ -58,7 +58,7 @@ async function requestToken(client: Api, { namespace, serviceAccount, audience }
   }
   const { token } = (answer.body as { status?: { token?: unknown } } | undefined)?.status ?? {};
   if (answer.status >= 300 || typeof token !== 'string' || token === '') {
-    throw transient('InternalError', `the API server gives no token of a ServiceAccount (${String(answer.status)})`);
+    throw transient('InternalError', `the API server returned no ServiceAccount token (${String(answer.status)})`);
   }
   return token;
 }
@@ -71,7 +71,7 @@ async function readOwnName(client: Api): Promise<string> {
   const answer = await client.send(selfReview);
   const { username } = (answer.body as { status?: { userInfo?: { username?: unknown } } } | undefined)?.status?.userInfo ?? {};
   if (answer.status < 300 && typeof username === 'string' && username !== '') return username;
-  throw transient('InternalError', `the API server does not say who we are (${String(answer.status)})`);
+  throw transient('InternalError', `the API server did not return our user name (${String(answer.status)})`);
 }
 
 /**

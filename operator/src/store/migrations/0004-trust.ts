@@ -4,10 +4,6 @@ import type { Migration } from 'kysely/migration';
 
 /** A proof of possession instead of a key id, and a rate limit. */
 const revocation = [
-  // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. Versions
-  // minted by older programs have none: revoke them by key id.
-  `alter table keywright.version add column revocation_digest bytea check (octet_length(revocation_digest) = 32)`,
-
   // Revocations by proof in the current minute.
   `create table keywright.revocation_rate (
      minute timestamptz primary key,
@@ -104,8 +100,8 @@ const use = [
 /** Who asked for a change; and an audit that nobody can change or erase. */
 const audit = [
   // `operator`, or `manager <name>` and the instant at which the API server dates the field; absent = it does not say.
-  `alter table keywright.audit add column requested_by text check (length(requested_by) <= 200), add column requested_at timestamptz`,
-  `create index audit_at on keywright.audit (at)`,
+  `alter table keywright.audit add column requested_by text, add column requested_at timestamptz,
+     add constraint audit_requested_by_check check (length(requested_by) <= 200) not valid`,
 
   // Binds the owner of the table, too, unless the owner drops the trigger.
   `create function keywright.refuse_audit_change() returns trigger
@@ -119,27 +115,22 @@ const audit = [
   `create trigger audit_not_truncated before truncate on keywright.audit
      for each statement execute function keywright.refuse_audit_change()`,
 
-  // The only way for the operator's role to remove audit rows: the oldest ones, and none younger than 30 days.
+  // The only way for the operator's role to remove audit rows: the oldest ones, and none younger than 30 days. `seq` follows the
+  // time and has an index already; nobody could revoke while one on "at" is built over a long audit.
   `create function keywright.prune_audit(before_ms float8, most integer) returns integer
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
        pruned integer;
      begin
        delete from keywright.audit where seq in (
-         select a.seq from keywright.audit a
+         select a.seq
+         from (select o.seq, o.at from keywright.audit o order by o.seq limit 10000) a
          where a.at < least(to_timestamp(before_ms / 1000), keywright.keywright_now() - interval '30 days')
-         order by a.at limit least(greatest(most, 0), 10000));
+         limit greatest(most, 0));
        get diagnostics pruned = row_count;
        return pruned;
      end $$`,
   `revoke all on function keywright.prune_audit(float8, integer) from public`,
-];
-
-/** Indexes for retention, and the heartbeat. */
-const retention = [
-  `create index version_ended on keywright.version (seq) where state = 'ended'`,
-  `create index delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
-  `create index apikey_released on keywright.apikey (released_at) where released_at is not null`,
 ];
 
 const heartbeat = [
@@ -152,12 +143,20 @@ const heartbeat = [
   `insert into keywright.heartbeat default values`,
 ];
 
+/** Last, because every verdict reads this table. */
+const proof = [
+  // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. Versions
+  // minted by older programs have none: revoke them by key id.
+  `alter table keywright.version add column revocation_digest bytea,
+     add constraint version_revocation_digest_check check (octet_length(revocation_digest) = 32) not valid`,
+];
+
 /**
- * Proof of possession, bounds on what an authorizer's login may do, an append-only audit that says who asked, retention, and the
- * operator's heartbeat.
+ * Proof of possession, bounds on what an authorizer's login may do, an append-only audit that says who asked, and the operator's
+ * heartbeat.
  */
 export const trust: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of [...revocation, ...use, ...audit, ...retention, ...heartbeat]) await sql.raw(statement).execute(db);
+    for (const statement of [...revocation, ...use, ...heartbeat, ...audit, ...proof]) await sql.raw(statement).execute(db);
   },
 };

@@ -3,17 +3,6 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 const statements = [
-  // The previous program knows neither column, and still decides by `settings` alone.
-  `alter table keywright.apikey
-     add column proposed jsonb,
-     add column not_permitted boolean not null default false,
-     add column accepted_generation bigint,
-     add column accepted_requests text check (length(accepted_requests) <= 2048),
-     add column accepted_period text`,
-
-  // Settings of earlier ApiKeys of the same name; each must allow a request.
-  `alter table keywright.version add column ceilings jsonb not null default '[]'`,
-
   // The present period of the admission policy, one row at most.
   `create table keywright.admission (
      only_row boolean primary key default true check (only_row),
@@ -21,6 +10,18 @@ const statements = [
      period uuid not null,
      since timestamptz not null
    )`,
+
+  // The previous program knows neither column, and still decides by `settings` alone.
+  `alter table keywright.apikey
+     add column proposed jsonb,
+     add column not_permitted boolean not null default false,
+     add column accepted_generation bigint,
+     add column accepted_requests text,
+     add column accepted_period text,
+     add constraint apikey_accepted_requests_check check (length(accepted_requests) <= 2048) not valid`,
+
+  // Settings of earlier ApiKeys of the same name; each must allow a request.
+  `alter table keywright.version add column ceilings jsonb not null default '[]'`,
 ];
 
 /** The accepted and the proposed state of each ApiKey, and the settings that still limit versions after a take-over. */

@@ -10,9 +10,14 @@ const statements = [
      since timestamptz not null,
      confirmed_by text check (length(confirmed_by) <= 64)
    )`,
+
+  // For retention. Writers wait while an index is built; verdicts do not. "If not exists": 0004 made them for a while.
+  `create index if not exists delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
+  `create index if not exists apikey_released on keywright.apikey (released_at) where released_at is not null`,
+  `create index if not exists version_ended on keywright.version (seq) where state = 'ended'`,
 ];
 
-/** Keys whose resource is gone without an observed deletion. */
+/** Keys whose resource is gone without an observed deletion; and the indexes of retention. */
 export const orphans: Migration = {
   up: async (db: Kysely<unknown>): Promise<void> => {
     for (const statement of statements) await sql.raw(statement).execute(db);

@@ -9,8 +9,13 @@ import { orphans } from './0006-orphans.ts';
 import { suspension } from './0007-suspension.ts';
 
 /**
- * All migrations by name; the number in front is the schema's version. Rules: never edit one that was released, only
- * add; every one is additive, so that the program before it still runs on the schema after it.
+ * All migrations by name; the number in front is the schema's version. Rules:
+ *
+ * - Never edit one that was released, only add.
+ * - Every one is additive, so that the program before it still runs on the schema after it.
+ * - Each is one transaction, and authorizers answer meanwhile: what excludes readers of a table (`alter table`) comes last, `version`
+ *   at the very end, and scans nothing. So a check on a new column is `not valid`: the rows that are there have no value in it.
+ *   What scans a table in use (an index) is in another migration than what excludes its readers.
  */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-foundation': foundation,

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 
+import { stalled } from '../../domain/failure.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { EndedReason, Version } from '../../domain/version.ts';
 import { instantChange } from '../changes.ts';
@@ -16,6 +17,7 @@ import type {
   VersionEnd,
   VersionExpiry,
 } from '../port.ts';
+import { DatabaseFault } from './fault.ts';
 import { lockKey, plain, recordHandled } from './keys.ts';
 import { toVersion, versionJson } from './rows.ts';
 import type { VersionJson } from './rows.ts';
@@ -188,7 +190,8 @@ export async function revokeDirect(
   keyId: string,
   { actor, reason, close }: DirectRevocation,
 ): Promise<RevocationOutcome> {
-  return await revocation(context, 'revokeDirect', sql`keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close})`);
+  const call = sql`keywright.keywright_revoke(${keyId}, ${actor}, ${reason}, ${close})`;
+  return await revocation(context, 'revokeDirect', call, "use one that has PostgreSQL's role keywright_responder");
 }
 
 /** See {@link Store.revokeProven}. A repetition gives `already`, so a retry is safe. */
@@ -198,12 +201,24 @@ export async function revokeProven(
   proof: Uint8Array,
   reason: string,
 ): Promise<RevocationOutcome> {
-  return await revocation(context, 'revokeProven', sql`keywright.revoke_proven(${keyId}, ${Buffer.from(proof)}, ${reason})`);
+  const call = sql`keywright.revoke_proven(${keyId}, ${Buffer.from(proof)}, ${reason})`;
+  return await revocation(context, 'revokeProven', call, 'run keywright migrate with the login that owns the schema');
 }
 
-async function revocation(context: StoreContext, operation: string, call: RawBuilder<unknown>): Promise<RevocationOutcome> {
+/** `cure`: what to do about a login that may not call this. Trying again would never help, so that is `stalled`. */
+async function revocation(
+  context: StoreContext,
+  operation: string,
+  call: RawBuilder<unknown>,
+  cure: string,
+): Promise<RevocationOutcome> {
   const query = sql<{ outcome: RevocationOutcome }>`select ${call} as outcome`;
-  const row = (await attempt(context, operation, () => query.execute(context.db))).rows[0];
+  const execute = () =>
+    query.execute(context.db).catch((error: unknown) => {
+      if (!(error instanceof DatabaseFault) || error.code !== '42501') throw error;
+      throw stalled('StoreUnavailable', `this login of the database may not revoke like this: ${cure} (42501)`);
+    });
+  const row = (await attempt(context, operation, execute)).rows[0];
   if (row === undefined) throw new TypeError('a function without a result');
   return row.outcome;
 }

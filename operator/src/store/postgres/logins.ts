@@ -38,7 +38,7 @@ export async function ensureLogins(db: Kysely<unknown>, passwords: LoginPassword
     } catch (error) {
       if (!(error instanceof DatabaseFault) || error.code !== '42501') throw error;
       throw new LoginFault(
-        `the database user may not make the account ${name}: it needs CREATEROLE, and ADMIN OPTION on ${role}`,
+        `the database user cannot create the account ${name}: it needs CREATEROLE, and ADMIN OPTION on ${role}`,
       );
     }
   }

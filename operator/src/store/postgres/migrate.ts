@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
+import { waiting } from '../../domain/failure.ts';
 import { silentLog } from '../../telemetry/log.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { migrationNumber, migrations, programSchemaVersion } from '../migrations/index.ts';
@@ -30,12 +31,21 @@ export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
   readonly logins?: LoginPasswords;
 }
 
-// Building an index over a large table takes its time; another migrating process may hold the lock meanwhile.
-const limits: SessionLimits = { lockMs: 60_000, statementMs: 120_000, idleInTransactionMs: 120_000, connectMs: 5_000 };
+/**
+ * While we wait for a table, all who would read it wait behind us, and a migration waits for two such tables at most: together less
+ * than `storeLimits` lets a verdict wait. Building an index over a large table takes its time.
+ */
+const limits: SessionLimits = { lockMs: 900, statementMs: 120_000, idleInTransactionMs: 120_000, connectMs: 5_000 };
+/** How long another process may migrate. */
+const otherMigrationMs = 60_000;
+/** The pause after a wait in vain, in which verdicts go on undisturbed. */
+const lockRetryMs = 10_000;
 
 /**
- * Brings the database to this program's schema, one process at a time, in one transaction. Throws `waiting StoreUnavailable` like
- * the store, and {@link LoginFault}. Several at the same time are safe; the later ones find nothing to do.
+ * Brings the database to this program's schema, one process at a time, each migration in its own transaction. Authorizers answer
+ * throughout: it never waits long for a table that they read, but throws `waiting StoreUnavailable`, which says who uses the table
+ * and when to try again. Throws that also like the store, and {@link LoginFault}. Several at the same time are safe; the later ones
+ * find nothing to do.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
   const { passwordFile, log = silentLog, adoptCluster = false, logins = {} } = options;
@@ -43,6 +53,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
   try {
     return await db.connection().execute(async (connection) => {
+      await sql`select set_config('lock_timeout', ${String(otherMigrationMs)}, false)`.execute(connection);
       await sql`select pg_advisory_lock(hashtext('keywright migrate'))`.execute(connection);
       try {
         const outcome = await migrateLocked(db, log);
@@ -77,11 +88,37 @@ async function migrateLocked(db: Kysely<unknown>, log: Log): Promise<MigrationOu
       migrationTableName: 'migration',
       migrationLockTableName: 'migration_lock',
     });
-    const { error } = await migrator.migrateToLatest();
-    if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed');
+    for (let version = from; version < programSchemaVersion; version = await currentVersion(db)) {
+      const { error, results = [] } = await migrator.migrateUp();
+      if (error !== undefined)
+        throw await migrationFailure(db, error, results.find((one) => one.status === 'Error')?.migrationName);
+    }
     log.info('database schema migrated', { version: String(programSchemaVersion) });
   }
   return { from, to: programSchemaVersion, statements: await grantRoles(db) };
+}
+
+/** Names who holds up a migration that did not get its lock (55P03). */
+async function migrationFailure(db: Kysely<unknown>, error: unknown, name = 'unknown'): Promise<Error> {
+  if (!(error instanceof Error)) return new Error('the migration failed');
+  if (!(error instanceof DatabaseFault) || error.code !== '55P03') return error;
+  const users = await tableUsers(db);
+  const who = users.length === 0 ? 'a table that another session uses' : `the end of transactions: ${users.join(', ')}`;
+  return waiting('StoreUnavailable', `the migration ${name} waits for ${who}`, lockRetryMs);
+}
+
+/** Sessions that have our tables in use now. PostgreSQL shows us the names of programs of other logins, but not what they do. */
+async function tableUsers(db: Kysely<unknown>): Promise<readonly string[]> {
+  const { rows } = await sql<{ pid: number; program: string; tables: string }>`
+    select l.pid, coalesce(nullif(a.application_name, ''), 'a program without a name') as program,
+      string_agg(distinct c.relname, ', ' order by c.relname) as tables
+    from pg_locks l
+    join pg_class c on c.oid = l.relation and c.relkind = 'r' and c.relnamespace = 'keywright'::regnamespace
+    left join pg_stat_activity a on a.pid = l.pid
+    where l.database = (select oid from pg_database where datname = current_database())
+      and l.granted and l.pid <> pg_backend_pid()
+    group by l.pid, a.application_name order by l.pid limit 5`.execute(db);
+  return rows.map(({ pid, program, tables }) => `pid ${String(pid)} (${program}) uses ${tables}`);
 }
 
 async function currentVersion(db: Kysely<unknown>): Promise<number> {

@@ -40,8 +40,8 @@ function goneDeliveries(before: Instant): RawBuilder<unknown> {
 
 /**
  * Reads the next ended versions after a row number, whatever their age, so that one call does not read those that stay for ever
- * again and again. Of an ApiKey in use it keeps expired versions (403, not 401), all attempts of the newest epoch, the newest
- * ended version, the compromised one that a mint must still replace, and the sixteen most recently revoked.
+ * again and again. Of an ApiKey in use it keeps all attempts of the newest epoch, the newest ended version, the compromised one
+ * that a mint must still replace, the sixteen most recently revoked, and as many expired ones (403, not 401).
  */
 async function pruneVersions(
   context: StoreContext,
@@ -56,13 +56,12 @@ async function pruneVersions(
     ), old as (
       select s.id from seen s join keywright.apikey k on k.uid = s.apikey_uid
       where s.ended_at < ${at(before)} and (k.released_at < ${at(before)} or (
-        k.released_at is null and s.ended_reason in ('retired', 'revoked', 'abandoned')
-        and s.key_id is distinct from k.compromised_key_id
+        k.released_at is null and s.key_id is distinct from k.compromised_key_id
         and s.epoch < (select max(v.epoch) from keywright.version v where v.apikey_uid = s.apikey_uid)
         and s.seq < (select max(v.seq) from keywright.version v where v.apikey_uid = s.apikey_uid and v.state = 'ended')
-        and (s.ended_reason <> 'revoked' or 16 <= (
+        and (s.ended_reason not in ('revoked', 'expired') or 16 <= (
           select count(*) from keywright.version v
-          where v.apikey_uid = s.apikey_uid and v.ended_reason = 'revoked' and (v.ended_at, v.seq) > (s.ended_at, s.seq)))))
+          where v.apikey_uid = s.apikey_uid and v.ended_reason = s.ended_reason and (v.ended_at, v.seq) > (s.ended_at, s.seq)))))
     ), gone as (
       delete from keywright.version v using old where v.id = old.id and v.state = 'ended' returning v.id
     )

@@ -41,6 +41,8 @@ function isPrunable(rows: Rows, one: Version, before: PruneBefore): boolean {
   const key = rows.keys.get(one.apiKeyUid);
   if (key?.releasedAt !== undefined) return key.releasedAt < before.ended;
   const { highestEpoch, revokedKeyIds, lastEnded, compromised } = readKey(rows, one.apiKeyUid);
-  const told = [...revokedKeyIds, lastEnded?.keyId, compromised?.keyId].includes(one.keyId);
-  return one.endedReason !== 'expired' && one.epoch < highestEpoch && !told;
+  const expired = versionsOf(rows, one.apiKeyUid).filter((each) => each.endedReason === 'expired');
+  const recent = expired.sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0)).slice(0, 16);
+  const told = [...revokedKeyIds, ...recent.map((each) => each.keyId), lastEnded?.keyId, compromised?.keyId].includes(one.keyId);
+  return one.epoch < highestEpoch && !told;
 }

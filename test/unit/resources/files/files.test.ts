@@ -100,7 +100,7 @@ describe('a fault', () => {
     await put('a.yaml', keyText('one').replace('  owner: ana', '  owner: [ana'));
     for (let look = 0; look < 4; look += 1) await pass(520);
     expect(await files.readLive('ApiKey', refOf('one'))).toEqual(good);
-    expect(messagesOf(files)).toEqual([expect.stringMatching(/^a\.yaml:\d+ is no valid YAML: /)]);
+    expect(messagesOf(files)).toEqual([expect.stringMatching(/^a\.yaml:\d+ is not valid YAML: /)]);
     await put('a.yaml', keyText('one', '  suspend: true\n'));
     await pass(520);
     expect(files.faults()).toEqual([]);
@@ -131,9 +131,7 @@ describe('a fault', () => {
     await put('b.yaml', `${keyText('two')}---\n${keyText('one', '  suspend: true\n')}`);
     const { files } = await run();
     expect((await files.readLive('ApiKey', refOf('one')))?.spec.suspend).toBe(false);
-    expect(messagesOf(files)).toEqual([
-      'b.yaml:15 ApiKey default/one is already declared in a.yaml:1, which counts; this one is ignored',
-    ]);
+    expect(messagesOf(files)).toEqual(['b.yaml:15 ApiKey default/one is already declared in a.yaml:1; this one is ignored']);
   });
 
   it('does not let the second document take over while the first one is being repaired', async () => {

@@ -11,9 +11,9 @@ const folder = useFolder();
 const { run, put } = folder;
 const at = (name: string) => join(folder.manifests, name);
 const namesOf = ({ files }: Running) => files.list('ApiKey').map(({ name }) => name);
-const irregular = 'is no regular file: what a FIFO, a socket or a device gives is not read';
+const irregular = 'is not a regular file: what a FIFO, a socket or a device gives is not read';
 
-describe('what is no regular file', () => {
+describe('what is not a regular file', () => {
   it('is named and never opened: a FIFO, a socket, a device, a link to one, links in a circle and into nothing', async () => {
     await put('key.yaml', keyText('one'));
     execFileSync('mkfifo', [at('fifo.yaml')]);
@@ -34,7 +34,7 @@ describe('what is no regular file', () => {
       'circle-b.yaml: the link leads in a circle',
       `fifo.yaml: ${irregular}`,
       `link.yaml: ${irregular}`,
-      'nowhere.yaml: the link leads to no file',
+      "nowhere.yaml: the link's target does not exist",
       `socket.yaml: ${irregular}`,
       `zero.yaml: ${irregular}`,
     ]);
@@ -84,7 +84,7 @@ describe('a deletion beside a file that cannot be read', () => {
     for (let look = 0; look < 40; look += 1) await running.pass(520);
     expect(namesOf(running)).toEqual(['one']);
     expect(messagesOf(running.files)).toContain(
-      'moved.yaml: ApiKey default/one is declared nowhere any more, but this file names it and cannot be read: it stays until the file is repaired or removed',
+      'moved.yaml: ApiKey default/one was removed from the folder, but this unreadable file mentions it: it stays until the file is repaired or removed',
     );
     const before = await running.files.readLive('ApiKey', refOf('one'));
     await put('moved.yaml', keyText('one'));

@@ -87,7 +87,7 @@ describe('a thread', () => {
     const second = parser.parse(bytesOf('b'));
     await turn();
     await clock.advance(parseLimitMs);
-    expect(await first).toEqual({ ok: false, fault: { message: 'the file takes longer than 30 s to be read' } });
+    expect(await first).toEqual({ ok: false, fault: { message: 'the file takes longer than 30 s to parse' } });
     await turn();
     expect(workers.map(({ ended }) => ended)).toEqual([true, false]);
     workers[1]?.emit('message', answer);
@@ -100,7 +100,7 @@ describe('a thread', () => {
     await turn();
     workers[0]?.emit('error', new Error('out of memory'));
     workers[0]?.emit('exit', 1);
-    expect(await first).toEqual({ ok: false, fault: { message: 'the file takes too much memory to be read' } });
+    expect(await first).toEqual({ ok: false, fault: { message: 'the file takes too much memory to parse' } });
   });
 
   it('takes the smallest file that waits, is kept for small ones, and ends after a large one', async () => {
