@@ -55,7 +55,7 @@ export function acceptanceOf({ resource, key, admission, checked, confirmIn }: A
   // Keeps its period: the resource may change between the read and the beginning of the present period.
   if (isUnchanged) return { kind: 'accepted', acceptance: known };
   if (!checked) return { kind: 'unchecked' };
-  if (admission.kind === 'notInForce') return { kind: 'held', message: notInForceMessage(admission) };
+  if (admission.kind === 'notInForce') return { kind: 'held', message: notInForceMessage(admission, key) };
   // A row without an acceptance is one that an earlier program minted, and that `acceptedBefore` did not accept.
   const isFirst = key === undefined || known?.period === neverAccepted.period;
   const isJudged = isFirst ? isNewer(resource, admission.since) : known?.period === admission.period;
@@ -63,7 +63,7 @@ export function acceptanceOf({ resource, key, admission, checked, confirmIn }: A
   if (isJudged) return { kind: 'accepted', acceptance };
   const confirm = confirmIn(admission.period);
   if (resource.metadata.annotations?.[annotations.confirm] === confirm) return { kind: 'accepted', acceptance, confirmed: true };
-  return { kind: 'held', message: heldMessage(resource.metadata, admission.since, confirm) };
+  return { kind: 'held', message: heldMessage({ metadata: resource.metadata, since: admission.since, confirm, key }) };
 }
 
 /** Created after the period began. */
@@ -104,8 +104,13 @@ export function requestsText({ metadata }: Pick<ApiKey, 'metadata'>): string {
   return entries.every((entry) => entry === null) ? '' : JSON.stringify(entries).slice(0, 2_048).toWellFormed();
 }
 
-function notInForceMessage({ since, why }: Extract<AdmissionState, { kind: 'notInForce' }>): string {
-  return `the admission policy has not been in force since ${formatInstant(since)} (${why}): what is written now narrows the key and takes no other effect`;
+function notInForceMessage({ since, why }: Extract<AdmissionState, { kind: 'notInForce' }>, key: AcceptanceInput['key']): string {
+  return `the admission policy has not been in force since ${formatInstant(since)} (${why}): ${effectOf(key)} until it is in force again and somebody confirms this`;
+}
+
+/** What a held write does, as the middle of a sentence. */
+function effectOf(key: AcceptanceInput['key']): string {
+  return key === undefined ? 'nothing is minted' : 'this change can only narrow the key';
 }
 
 /** Why nothing new is minted although the state of the resource was accepted. */
@@ -113,8 +118,17 @@ export function noMintMessage({ since, why }: Extract<AdmissionState, { kind: 'n
   return `the admission policy has not been in force since ${formatInstant(since)} (${why}): nothing new is minted until it is`;
 }
 
-function heldMessage({ namespace, name }: ApiKey['metadata'], since: Instant, confirm: string): string {
+function heldMessage({ metadata, since, confirm, key }: Held): string {
+  const { namespace, name } = metadata;
   const place = namespace === undefined ? '' : ` -n ${namespace}`;
   const how = `kubectl annotate apikey ${name}${place} --overwrite ${annotations.confirm}=${confirm}`;
-  return `nothing proves that the admission policy checked this, because it has been in force without interruption only since ${formatInstant(since)}; so it only narrows the key, until somebody with all rights of the key confirms it: ${how}`;
+  return `nothing proves that the admission policy checked this, because it has been in force without interruption only since ${formatInstant(since)}: ${effectOf(key)} until somebody with all rights of the key confirms it: ${how}`;
+}
+
+interface Held {
+  readonly metadata: ApiKey['metadata'];
+  /** Since when the policy has been in force. */
+  readonly since: Instant;
+  readonly confirm: string;
+  readonly key: AcceptanceInput['key'];
 }

@@ -95,7 +95,7 @@ describe('a state of an ApiKey', () => {
     expect(acceptanceOf({ ...input, admission: admissions['inForce'] ?? { kind: 'notRequired' } })).toEqual({
       kind: 'held',
       message: expect.stringMatching(
-        /only since 2025-12-31T23:59:00Z; .* kubectl annotate apikey billing -n payments --overwrite keywright\.dev\/confirm=0123456789abcdef$/,
+        /only since 2025-12-31T23:59:00Z: .* kubectl annotate apikey billing -n payments --overwrite keywright\.dev\/confirm=0123456789abcdef$/,
       ) as string,
     });
     expect(acceptanceOf({ ...input, admission: admissions['away'] ?? { kind: 'notRequired' } })).toEqual({

@@ -135,7 +135,7 @@ export class ClusterController {
   /** Ends all other work; call it after {@link drainProbes}. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#unsubscribe?.();
-    const drained = await Promise.all(this.#queues().map((queue) => queue.drain(timeoutMs)));
+    const drained = await Promise.all([this.#queue, this.#catalogs].map((queue) => queue.drain(timeoutMs)));
     return drained.every(Boolean);
   }
 
