@@ -45,7 +45,8 @@ export interface Rotation {
 /** Rotating: a newer version replaces the current one, with its cause; else when the next rotation is due, and what holds it up. */
 export function rotatingOf({ pending, replaced, step }: Rotation): Statement {
   if (pending !== undefined) return yes(reasonOf(pending.cause), `Version ${pending.keyId} is being delivered.`);
-  if (replaced !== undefined) return yes(reasonOf(replaced.cause), sentenceOfOld(replaced.old, replaced.retirement));
+  if (replaced !== undefined)
+    return yes(reasonOf(replaced.cause), sentenceOfOld(replaced.old, replaced.retirement) + afterwards(step));
   switch (step.kind) {
     case 'none':
       return no('Steady', 'No rotation is planned.');
@@ -63,6 +64,16 @@ export function rotatingOf({ pending, replaced, step }: Rotation): Statement {
       );
     }
   }
+}
+
+/** What a request that came during the rotation waits for: otherwise it would look ignored. */
+function afterwards(step: RotationStep): string {
+  if (step.kind === 'none' || step.kind === 'begin' || step.cause !== 'Requested') return '';
+  const until =
+    step.kind === 'suspended'
+      ? 'waits while the key is suspended'
+      : `begins when the old version has ended, at ${formatInstant(step.beginsAt)} at the latest`;
+  return ` Another rotation was asked for; it ${until}.`;
 }
 
 function dueOf({ dueAt }: { readonly dueAt?: Instant }): string {

@@ -48,6 +48,18 @@ describe('Rotating', () => {
     expect(rotatingOf({ replaced, step })).toMatchObject({ status: 'True', reason: 'Scheduled' });
   });
 
+  it('says what a request that came meanwhile waits for', () => {
+    const replaced = { cause: 'Requested', old: { keyId: 'K1' }, retirement: ends } as const;
+    const [beginsAt, wakeAt] = [at('24h'), at('24h')];
+    const asked = { kind: 'wait', cause: 'Requested', why: 'OverlapRunning', beginsAt, wakeAt } as const;
+    expect(rotatingOf({ replaced, step: asked }).message).toContain(
+      'Another rotation was asked for; it begins when the old version has ended, at 2026-01-02T00:00:00Z at the latest.',
+    );
+    const suspended = { kind: 'suspended', cause: 'Requested' } as const;
+    expect(rotatingOf({ replaced, step: suspended }).message).toContain('it waits while the key is suspended');
+    expect(rotatingOf({ replaced, step: wait('OverlapRunning', '24h') }).message).not.toContain('Another');
+  });
+
   it.each([
     ['when the next one is due', wait('NotDue'), 'Steady', '2026-01-01T10:00:00Z'],
     ['what window it waits for', wait('OutsideWindow', '26h'), 'OutsideWindow', '2026-01-02T02:00:00Z'],
