@@ -1,21 +1,18 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
 import { annotations, type ObjectMeta } from '../../../operator/src/api/meta.ts';
 import type { Condition } from '../../../operator/src/api/kinds.ts';
 import { createAuthorize, type Authorize } from '../../../operator/src/authorize/authorize.ts';
 import type { CommandContext } from '../../../operator/src/commands/command.ts';
-import { carryOver } from '../../../operator/src/commands/acceptances.ts';
-import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
 import { createController, type Engine } from '../../../operator/src/commands/engine.ts';
 import { readConfig } from '../../../operator/src/config.ts';
 import type { Destinations } from '../../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../../operator/src/destinations/registry.ts';
 import { formatLocation, secretDestinationUid, type Location } from '../../../operator/src/domain/key.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import { formatInstant, type Instant } from '../../../operator/src/domain/time.ts';
+import type { Instant } from '../../../operator/src/domain/time.ts';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
 import type { EventRecord } from '../../../operator/src/resources/port.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
@@ -31,6 +28,7 @@ import { credentialMetadata } from '../credential.ts';
 import { catalogSpec, destinationSpec, keySpec, ownerSpec } from '../world.ts';
 import type { Happening, YearKey } from './keys.ts';
 import { Outage } from './outage.ts';
+import { YearPolicy } from './policy.ts';
 
 /** What a location held from an instant on, as a workload reads it; without a key id it is empty. */
 export interface Held {
@@ -100,8 +98,7 @@ export class YearWorld {
   #destinations: Destinations | undefined;
   #life = new Life(undefined);
   readonly #vault: Outage;
-  #policy: AdmissionObjects = { policy: undefined, binding: undefined, serverTime: undefined };
-  #policies = 0;
+  readonly #policy: YearPolicy;
   /** Ends what the present process does by itself. */
   #stopped = new AbortController();
   /** Calls to the store and to destinations that are under way, those that hang apart. */
@@ -114,6 +111,7 @@ export class YearWorld {
     this.#peppers = peppers;
     this.clock = new FakeClock(parts.start);
     this.#vault = new Outage(this.clock);
+    this.#policy = new YearPolicy(this.clock);
     this.resources = new FakeResources(this.clock);
     // A slow machine is none of the year's accidents.
     const limits = { lockMs: 60_000, statementMs: 60_000, idleInTransactionMs: 60_000, connectMs: 60_000 };
@@ -247,7 +245,6 @@ export class YearWorld {
         },
       }),
     });
-    this.#makePolicy();
     await resources.start(new AbortController().signal);
     resources.afterEffect = ({ verb, kind, name }) => {
       if (verb === 'applyStatus' && kind === 'ApiKey') this.#noteStatus(name);
@@ -293,7 +290,10 @@ export class YearWorld {
     this.#stopped.abort();
     this.#stopped = new AbortController();
     const store = mortal(this.#counted(life), life);
-    const admission = this.#openGate(store);
+    const onFenceLost = (): void => {
+      this.faults.push('the fence was lost');
+    };
+    const admission = this.#policy.openGate(store, this.resources, onFenceLost);
     this.#engine = createController(context, {
       resources: mortal(this.#listened(), life),
       store,
@@ -306,49 +306,13 @@ export class YearWorld {
       assertLeading: () => {
         life.check();
       },
-      onFenceLost: () => {
-        this.faults.push('the fence was lost');
-      },
+      onFenceLost,
     });
     this.#engine.listen();
     this.resources.resync();
     await admission.start(this.#stopped.signal);
     this.#engine.start();
     await this.#settle();
-  }
-
-  /** As the program opens it, with the objects of this world. */
-  #openGate(store: Store): AdmissionGate {
-    const { clock } = this;
-    return new AdmissionGate({
-      mode: 'required',
-      lookUp: () => Promise.resolve(this.#policy),
-      carryOver: (period) => carryOver({ resources: this.resources, store, clock }, period),
-      newId: randomUUID,
-      onFenceLost: () => {
-        this.faults.push('the fence was lost');
-      },
-      metrics: silentMetrics,
-      store,
-      clock,
-      log: silentLog,
-    });
-  }
-
-  /** Another policy than before, which was just made. */
-  #makePolicy(): void {
-    this.#policies += 1;
-    const { clock } = this;
-    const served = (object: object) => ({
-      ...object,
-      metadata: {
-        name: 'keywright',
-        uid: `policy-${this.#policies}`,
-        generation: 1,
-        creationTimestamp: formatInstant(clock.now()),
-      },
-    });
-    this.#policy = { policy: served(admissionPolicy()), binding: served(admissionPolicyBinding()), serverTime: clock.now() };
   }
 
   /** P2: a key that waits for a person says why, and nothing that was written since then gives it a right. */
@@ -432,10 +396,10 @@ export class YearWorld {
         return;
       }
       case 'policyGone':
-        this.#policy = { policy: undefined, binding: undefined, serverTime: this.clock.now() };
+        this.#policy.remove();
         return;
       case 'policyBack':
-        this.#makePolicy();
+        this.#policy.make();
         return;
       case 'revoke':
         this.#edit(name, { revoked: { reason: 'CessationOfOperation' } });
