@@ -29,7 +29,9 @@ describe('a change that is not allowed', () => {
   it('is refused without a word of what was a secret of the program', async () => {
     for (const before of [inputsOf(pulumi.secret('team')), { spec: pulumi.secret(inputsOf('team').spec) }]) {
       const error = await refusedChange(subject, before, inputsOf('other'));
-      expect(error?.message).toContain('spec.owner: field is immutable: to have another owner, delete this ApiKey, which ends its key, and apply it again\n');
+      expect(error?.message).toContain(
+        'spec.owner: field is immutable: to have another owner, delete this ApiKey, which ends its key, and apply it again\n',
+      );
       expect(error?.message).not.toContain('"team"');
     }
   });
