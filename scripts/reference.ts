@@ -1,12 +1,15 @@
 import { conditionTypes } from '../operator/src/api/conditions.ts';
 import type { ApiKind, KindEntry } from '../operator/src/api/kinds.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
-import { apiVersion } from '../operator/src/api/meta.ts';
+import { annotations, apiVersion } from '../operator/src/api/meta.ts';
 import type { CelValidation } from '../operator/src/api/rule.ts';
 import { unenforced } from '../operator/src/reconcile/enforcement.ts';
 import type { Schema } from '../operator/src/api/structural.ts';
 import { toStructural } from '../operator/src/api/structural.ts';
 import { reasons } from '../operator/src/domain/reason.ts';
+import { longestCompromisedRequest, longestRotateRequest } from '../operator/src/reconcile/rotation/requests.ts';
+
+const cell = (text: string) => text.replaceAll('|', '\\|');
 
 /** The reference page of a kind, in Markdown. */
 export function kindPage(kind: ApiKind): string {
@@ -26,6 +29,7 @@ export function kindPage(kind: ApiKind): string {
       ? []
       : ['', '## Rules', '', 'Beyond the fields one by one, the API server and the standalone mode hold these:', '', ...rules]),
     ...unenforcedIn(kind),
+    ...(kind === 'ApiKey' ? annotationTable : []),
     '',
     '## status',
     '',
@@ -35,6 +39,45 @@ export function kindPage(kind: ApiKind): string {
     '',
   ].join('\n');
 }
+
+/** What a user may ask for by an annotation: its values, what follows, and the verb that the admission policy asks for. */
+const annotationUses: Readonly<Record<keyof typeof annotations, readonly [values: string, meaning: string, right: string]>> = {
+  rotate: [
+    `a text that it did not have before, such as the time; at most ${String(longestRotateRequest)} characters`,
+    'Rotates the key once: the old value works on during the overlap. Waits while the key is suspended, and while two versions live.',
+    '`rotate`',
+  ],
+  compromised: [
+    `key ids, separated by commas, or \`all\`; at most ${String(longestCompromisedRequest)} characters`,
+    'Ends these versions at once, without an overlap. If the newest is among them, a new one is minted (while the key is paused: afterwards).',
+    '`revoke`',
+  ],
+  paused: [
+    '`true`; anything else counts as absent',
+    'The operator mints, delivers and rotates nothing. What works goes on working; revocations and expiry take effect.',
+    '`rotate`',
+  ],
+  confirm: [
+    'the value that the message of the condition Ready names',
+    'Accepts what was written while the admission policy was not in force (`AdmissionPolicyMissing`).',
+    'all that a create of this ApiKey needs, and `rotate`; `revoke` too if it is suspended or revoked',
+  ],
+};
+
+const annotationTable: readonly string[] = [
+  '',
+  '## Annotations',
+  '',
+  'These ask for something without a change of the spec. To write one needs `patch` on the ApiKey, and the [right](permissions.md) in the last column.',
+  '',
+  '| annotation | value | what it does | right |',
+  '|---|---|---|---|',
+  ...Object.entries(annotationUses).map(
+    ([use, texts]) => `| \`${annotations[use as keyof typeof annotations]}\` | ${texts.map(cell).join(' | ')} |`,
+  ),
+  '',
+  `A value of \`${annotations.rotate}\` or \`${annotations.compromised}\` is handled once. Give another value to ask again, or take the annotation away first. A value that is there before the first version is minted asks for nothing. [Revoke a key](../how-to/revoke-a-key.md) has the commands.`,
+];
 
 /** What of the spec has no effect, if anything. */
 function unenforcedIn(kind: ApiKind): readonly string[] {
@@ -161,5 +204,4 @@ function* rulesIn(schema: Schema, path: string): Generator<string> {
 }
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value : '');
-const cell = (text: string) => text.replaceAll('|', '\\|');
 const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);

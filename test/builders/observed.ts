@@ -68,6 +68,7 @@ export type SightCase =
       readonly staged?: true;
       readonly epoch?: number;
       readonly uid?: string;
+      readonly namespace?: string;
       readonly name?: string;
       readonly installation?: string;
       /** A key id, `unknown` or `absent`; left out = not looked at. */
@@ -460,7 +461,7 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   const parts: Exclude<SightCase, string> = typeof given === 'string' ? { mark: given, value: given } : given;
   const mark: Mark = {
     installationId: parts.installation ?? installationId,
-    namespace: 'payments',
+    namespace: parts.namespace ?? 'payments',
     name: parts.name ?? 'billing',
     uid: parts.uid ?? uid,
     keyId: parts.mark,

@@ -7,3 +7,9 @@ export const guideBlock = (label: string): string => blockOf('vault', label);
 export function guidePolicy(folder: string): string {
   return guideBlock('hcl policy').replaceAll('/keywright/', `/${folder}/`);
 }
+
+/** The policy for the namespace `payments` alone: its blocks take the place of the first three. */
+export function guideNamespacePolicy(folder: string): string {
+  const wide = /^path "secret\/[^}]*\}\n/gm;
+  return guideBlock('hcl namespace').replaceAll('/keywright/', `/${folder}/`) + guidePolicy(folder).replaceAll(wide, '');
+}

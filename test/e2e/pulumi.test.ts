@@ -157,7 +157,9 @@ describe('a stack', () => {
     set({ owner: 'other' });
     for (const act of [() => stack.preview(), () => stack.up()]) {
       const said = await failure(act());
-      expect(said).toContain('spec.owner: field is immutable: a key of another owner is another ApiKey (it was "team")');
+      expect(said).toContain(
+        'spec.owner: field is immutable: to have another owner, delete this ApiKey, which ends its key, and apply it again (it was "team")',
+      );
       expect(said).toContain('declare a second ApiKey beside this one');
       expect(said).toContain('set replace: "DeleteFirst"');
     }

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
@@ -11,8 +11,10 @@ const { kube } = plane;
 const { url: databaseUrl } = await (await usePostgres()).createDatabase({ migrated: false });
 const place = playground();
 let operator: Standalone | undefined;
+let authorizer: Standalone | undefined;
 
 afterAll(async () => {
+  await authorizer?.killAll();
   await operator?.killAll();
   await place.remove();
   await kube.close();
@@ -28,6 +30,21 @@ async function newcomer(): Promise<Readonly<Record<string, string>>> {
     // Its own default may be taken on this machine.
     KEYWRIGHT_METRICS_ADDRESS: `127.0.0.1:${await freePort()}`,
   };
+}
+
+/** Starts the authorizer beside the operator, with the README's commands but free ports, and waits until it is ready. */
+async function answers(readme: string): Promise<void> {
+  const [, block = ''] = /^```sh\n(export KEYWRIGHT_DATABASE_URL=[^`]*? authorizer\n)^```$/ms.exec(readme) ?? [];
+  expect(block).toContain('KEYWRIGHT_METRICS_ADDRESS=127.0.0.1:9091');
+  const metrics = `127.0.0.1:${await freePort()}`;
+  const script = block.replace('postgres://…', databaseUrl).replace('127.0.0.1:9091', metrics);
+  const env = { KEYWRIGHT_LISTEN_ADDRESS: `127.0.0.1:${await freePort()}` };
+  authorizer = startStandalone({ command: ['/bin/bash', '-euc', script], cwd: checkout, home: place.dir, env });
+  await until(async () => (await fetch(`http://${metrics}/readyz`).catch(() => undefined))?.ok === true, {
+    what: 'an authorizer that is ready',
+    deadlineMs: 60_000,
+  });
+  expect((await authorizer.ctrlC()).code).toBe(0);
 }
 
 it('runs in a cluster with the commands that the README gives', async () => {
@@ -79,6 +96,8 @@ it('runs in a cluster with the commands that the README gives', async () => {
     allowFailure: true,
   });
   expect((await waited).stdout, operator.output()).toContain('condition met');
+  expect(statSync(join(place.dir, 'keywright-peppers.json')).mode & 0o777).toBe(0o600);
+  await answers(readme);
   expect((await operator.ctrlC()).code).toBe(0);
   await until(() => operator?.output().includes('"drained"') === true, { what: 'an orderly end' });
 });

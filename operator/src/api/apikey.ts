@@ -205,8 +205,8 @@ const specShape = z.strictObject({
 
 /** What a change of an ApiKey must not do. */
 export const apiKeyTransitions = [
-  immutable('catalog', 'a key of another catalog is another ApiKey'),
-  immutable('owner', 'a key of another owner is another ApiKey'),
+  immutable('catalog', 'to have another catalog, delete this ApiKey, which ends its key, and apply it again'),
+  immutable('owner', 'to have another owner, delete this ApiKey, which ends its key, and apply it again'),
   revokedStays,
 ];
 

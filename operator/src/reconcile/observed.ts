@@ -194,6 +194,14 @@ export function isOurs(o: Observed, mark: Mark): boolean {
   return mark.installationId === o.installationId && mark.namespace === o.ref.namespace && mark.name === o.ref.name;
 }
 
+const objectNamePattern = /^[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?$/;
+
+/** Nothing of another namespace is told, nor what cannot be a name: anybody who may write to the place may have written the mark. */
+function markedBy(o: Observed, { namespace, name }: Mark): string {
+  if (namespace !== o.ref.namespace) return 'an ApiKey of another namespace';
+  return objectNamePattern.test(name) ? `ApiKey ${name}` : 'another ApiKey';
+}
+
 /** The status knows a later version than the store: the database was restored, and what is delivered may be unknown to it. */
 export function isStoreBehind(o: Observed): boolean {
   return o.store.highestEpoch > 0 && (o.resource.status?.currentKey?.epoch ?? 0) > o.store.highestEpoch;
@@ -203,7 +211,8 @@ export function isStoreBehind(o: Observed): boolean {
 export type Holding =
   | { readonly kind: 'unseen' }
   | { readonly kind: 'failed'; readonly failure: Failure }
-  | { readonly kind: 'taken' }
+  /** `by` = whose it is, as a status may say it. */
+  | { readonly kind: 'taken'; readonly by: string }
   | { readonly kind: 'empty'; readonly reading: Reading }
   | { readonly kind: 'foreign'; readonly reading: Reading }
   /**
@@ -231,7 +240,7 @@ function isHeld(o: Observed, location: Location): boolean {
  */
 export function holdingAt(o: Observed, location: Location): Holding {
   const sight = sightOf(o, location);
-  if (sight.taken === true) return { kind: 'taken' };
+  if (sight.taken === true) return { kind: 'taken', by: 'another ApiKey' };
   if (sight.failure !== undefined) return { kind: 'failed', failure: sight.failure };
   const { reading } = sight;
   if (reading === undefined) return { kind: 'unseen' };
@@ -241,7 +250,8 @@ export function holdingAt(o: Observed, location: Location): Holding {
   if (reading.kind !== 'marked') return { kind: 'foreign', reading };
   const ours = isOurs(o, reading.mark);
   if (!ours && reading.mark.installationId !== o.installationId) return { kind: 'foreign', reading };
-  if (!ours && proven === undefined) return !valueSeen && isHeld(o, location) ? { kind: 'unseen' } : { kind: 'taken' };
+  if (!ours && proven === undefined)
+    return !valueSeen && isHeld(o, location) ? { kind: 'unseen' } : { kind: 'taken', by: markedBy(o, reading.mark) };
   const claimed = ours && reading.carries ? reading.mark.keyId : undefined;
   return { kind: 'ours', reading, claimed, proven, valueSeen };
 }

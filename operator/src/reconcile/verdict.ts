@@ -44,7 +44,7 @@ export function targetFault(o: Observed, target: Target): Blocker | undefined {
     case 'foreign':
       return { kind: 'stalled', reason: 'ForeignValue', message: `${target.name}: ${place} holds a value that is not ours` };
     case 'taken':
-      return { kind: 'stalled', reason: 'LocationTaken', message: `${target.name}: another ApiKey delivers to ${place}` };
+      return { kind: 'stalled', reason: 'LocationTaken', message: `${target.name}: ${holding.by} delivers to ${place}` };
     case 'failed':
       return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
     case 'empty':
@@ -150,12 +150,17 @@ export function deliveredOf(o: Observed): Statement {
 export function ownerOf(o: Observed): Statement {
   const { owner } = o;
   const name = o.resource.spec.owner;
-  if (owner === undefined) return no('OwnerNotFound', `KeyOwner ${name} does not exist`);
+  if (owner === undefined) return no('OwnerNotFound', ownerNotFoundMessage(name));
   if (isOwnerReplaced(o)) return no('OwnerReplaced', replacedMessage(name));
   if (owner.spec.disabled) return no('OwnerDisabled', `KeyOwner ${name} is disabled`);
   const { accessType, catalog } = o.resource.spec;
   if (o.catalog === undefined || holdsAccessType(o.rules, accessType)) return yes('Enabled');
   return no('NotPermitted', notHeldMessage(name, accessType, catalog));
+}
+
+/** What a key says whose owner is not there. A wrong name cannot be corrected, because the field is immutable. */
+export function ownerNotFoundMessage(owner: string): string {
+  return `KeyOwner ${owner} does not exist; if the name is wrong, delete this ApiKey and apply it again`;
 }
 
 /** What a key says whose owner was deleted and created anew. */

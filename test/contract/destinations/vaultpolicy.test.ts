@@ -3,7 +3,7 @@ import type { Destination } from '../../../operator/src/destinations/port.ts';
 import { noExtraEndpoints } from '../../../operator/src/destinations/endpoint.ts';
 import { openVaultDestination } from '../../../operator/src/destinations/vault/vault.ts';
 import { credentialOf } from '../../builders/credential.ts';
-import { guidePolicy } from '../../builders/vaultguide.ts';
+import { guideNamespacePolicy, guidePolicy } from '../../builders/vaultguide.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { put, version, written } from './version.ts';
@@ -105,6 +105,15 @@ it('is enough for all that happens to a key, one login, its renewal and its end'
   expect(await tokens()).toBe(1);
   await destination.close();
   expect(await tokens()).toBe(0);
+});
+
+it('may be limited to one namespace: enough for the probe and for keys there, and for nobody else', async () => {
+  const { destination } = await open(guideNamespacePolicy(folder));
+  await destination.probe();
+  await liveThrough(destination);
+  await expect(destination.readMark({ destinationUid: 'vault', path: `secret/${folder}/other/place` })).rejects.toThrow(
+    'denies us access (403)',
+  );
 });
 
 it('gives seven rights on values, each of which the next tests take away', async () => {

@@ -14,7 +14,7 @@ describe('a change that is not allowed', () => {
     const error = await refusedChange(subject, inputsOf('team'), inputsOf('other'));
     expect(error?.message.split('\n')).toEqual([
       'ApiKey "billing" cannot be declared:',
-      '  spec.owner: field is immutable: a key of another owner is another ApiKey (it was "team")',
+      '  spec.owner: field is immutable: to have another owner, delete this ApiKey, which ends its key, and apply it again (it was "team")',
       'Either declare a second ApiKey beside this one, let both live until everybody uses the new one, and remove this one then;',
       'or set replace: "DeleteFirst" on it: it is deleted first (its key is revoked at once) and made anew.',
     ]);
@@ -29,7 +29,9 @@ describe('a change that is not allowed', () => {
   it('is refused without a word of what was a secret of the program', async () => {
     for (const before of [inputsOf(pulumi.secret('team')), { spec: pulumi.secret(inputsOf('team').spec) }]) {
       const error = await refusedChange(subject, before, inputsOf('other'));
-      expect(error?.message).toContain('spec.owner: field is immutable: a key of another owner is another ApiKey\n');
+      expect(error?.message).toContain(
+        'spec.owner: field is immutable: to have another owner, delete this ApiKey, which ends its key, and apply it again\n',
+      );
       expect(error?.message).not.toContain('"team"');
     }
   });

@@ -312,7 +312,10 @@ describe('two ApiKeys that deliver to one location', () => {
     const rival = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' });
     if (rival !== undefined) await reconcile(world.deps, rival, 'none');
     const status = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' })?.status;
-    expect(status?.conditions.find((condition) => condition.type === 'Ready')?.reason).toBe('LocationTaken');
+    expect(status?.conditions.find((condition) => condition.type === 'Ready')).toMatchObject({
+      reason: 'LocationTaken',
+      message: 'local: ApiKey billing delivers to payments/billing-api-key',
+    });
     expect(status?.conditions.find((condition) => condition.type === 'Stalled')?.status).toBe('True');
     expect((await world.store.readKey(rival?.metadata.uid ?? '')).versions).toEqual([]);
     expect(world.secret.value(secretPath)).toBe(value);

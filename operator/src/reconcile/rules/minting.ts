@@ -287,7 +287,7 @@ export function firstStuck(o: Observed, targets: readonly OpenTarget[]): Decisio
     if (holding.kind === 'foreign')
       return hold('stalled', 'ForeignValue', `${target.name}: ${place(target)} holds a value that is not ours`);
     if (holding.kind === 'taken')
-      return hold('stalled', 'LocationTaken', `${target.name}: another ApiKey delivers to ${place(target)}`);
+      return hold('stalled', 'LocationTaken', `${target.name}: ${holding.by} delivers to ${place(target)}`);
   }
   return undefined;
 }

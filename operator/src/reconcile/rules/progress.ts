@@ -2,6 +2,7 @@ import { annotations, finalizer } from '../../api/meta.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
+import { ownerNotFoundMessage } from '../verdict.ts';
 import { drift, envelope } from './delivery.ts';
 import { ownerBinding } from './binding.ts';
 import { compromisedNewest, nothingLive, ownVersion, pendingEpoch } from './minting.ts';
@@ -55,7 +56,7 @@ export function references(o: Observed): Decision | undefined {
       'CatalogNotFound',
       `spec.catalog: ApiCatalog ${spec.catalog} ${o.catalogUnusable === true ? 'is not in force; its status says why' : 'does not exist'}`,
     );
-  if (o.owner === undefined) return hold('waiting', 'OwnerNotFound', `spec.owner: KeyOwner ${spec.owner} does not exist`);
+  if (o.owner === undefined) return hold('waiting', 'OwnerNotFound', `spec.owner: ${ownerNotFoundMessage(spec.owner)}`);
   if (openTargets(o).length > 0) return undefined;
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
   return blocked === undefined ? undefined : { kind: 'hold', blocker: blocked };
