@@ -11,6 +11,7 @@ import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart } from '../builders/mintrequest.ts';
 import { usePostgres } from '../harness/parts.ts';
 import { privateDir } from '../harness/process.ts';
@@ -216,6 +217,38 @@ describe("a stolen authorizer's login", () => {
     expect(version?.lastUsedAt).toBeLessThanOrEqual(await store.now());
   });
 
+  test.each(["'-infinity'", "'infinity'", "'NaN'", '-1', '1e300', 'null'])(
+    'reports no instant that an operator could not read: %s',
+    async (through) => {
+      await expect(as(urlOf('authorizer'), `select keywright.report_replica('evil', ${through}, 0)`)).rejects.toMatchObject({
+        code: '22003',
+      });
+      await expect(store.readUsageHorizon()).resolves.toMatchObject({ kind: expect.any(String) as string });
+    },
+  );
+
+  test('puts no name before people that is empty, or hides something', async () => {
+    const { uid, keyId } = await issued();
+    const names = ['', ' \u0007 ', 'good\u202ename', '\u001b[31mred'];
+    const call = 'select keywright.record_use(array_fill($1::text, array[4]), array[0, 0, 0, 0]::float8[], $2::text[])';
+    await as(urlOf('authorizer'), call, [keyId, names]);
+    const [version] = (await store.readKey(uid)).versions;
+    expect(version?.usedBy?.map(({ by }) => by).sort()).toEqual(['[31mred', 'goodname']);
+  });
+
+  test('keeps no owner, catalog or group waiting by a lock of its own session', async () => {
+    const held = new Client({ connectionString: urlOf('authorizer') });
+    await held.connect();
+    const name = `held-${suffix}`;
+    await held.query(
+      `select pg_advisory_lock(hashtextextended('keywright.owner/${name}', 0)), pg_advisory_lock(hashtext('keywright replica'))`,
+    );
+    await expect(held.query('select from keywright.installation for share')).rejects.toMatchObject({ code: '42501' });
+    expect(await store.saveOwner(ownerRow({ name, uid: name }), systemClock.now())).toBe('done');
+    await as(urlOf('authorizer'), `select keywright.report_replica('beside-it', 0, 0)`);
+    await held.end();
+  });
+
   test('fills no table with replicas', async () => {
     await as(urlOf('authorizer'), `select keywright.report_replica('made-up-' || i, 0, 0) from generate_series(1, 2000) i`);
     const [row] = await as<{ rows: number }>(url, 'select count(*)::int as rows from keywright.replica');
@@ -252,6 +285,18 @@ describe('the audit', () => {
 });
 
 describe('keywright revoke --direct', () => {
+  test('is refused without a reason, and without a name', async () => {
+    const { keyId } = await issued();
+    for (const [who, why] of [
+      ['ana', null],
+      [null, 'KeyCompromise'],
+      ['', 'KeyCompromise'],
+    ])
+      await expect(
+        as(urlOf('responder'), 'select keywright.keywright_revoke($1, $2, $3, true)', [keyId, who, why]),
+      ).rejects.toMatchObject({ code: '22004' });
+  });
+
   test("with an authorizer's account is refused, says which login may do it, and changes nothing", async () => {
     const { uid, keyId } = await issued();
     const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: urlOf('authorizer') });

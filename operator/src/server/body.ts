@@ -5,6 +5,9 @@ import type { Problem } from './respond.ts';
 /** The most that a request body may have, in bytes. */
 export const bodyMaxLength = 64 * 1024;
 
+/** The most pieces that a body may come in: each costs the parser time and memory, however small it is. */
+const mostPieces = 1024;
+
 /** A request's body as JSON, or what to answer instead. */
 export type JsonBody =
   { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
@@ -19,7 +22,7 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
     return refuse({ status: 415, title: 'Unsupported Media Type', detail: 'The body must not be compressed.' });
   }
   const bytes = await readBytes(request);
-  if (bytes === undefined) return refuse(badRequest('The body is larger than 64 KiB.', { connection: 'close' }));
+  if (typeof bytes === 'string') return refuse(badRequest(bytes, { connection: 'close' }));
   try {
     return { kind: 'json', value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown };
   } catch {
@@ -32,14 +35,16 @@ export function badRequest(detail: string, headers?: Readonly<Record<string, str
   return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > bodyMaxLength) return undefined;
+/** The body, or why it is refused. */
+async function readBytes(request: IncomingMessage): Promise<Buffer | string> {
+  if (Number(request.headers['content-length'] ?? 0) > bodyMaxLength) return 'The body is larger than 64 KiB.';
   const chunks: Buffer[] = [];
   let length = 0;
   // Leaving the loop drops the request but not its socket (Node detaches it first), so that the answer gets out.
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > bodyMaxLength) return undefined;
+    if (length > bodyMaxLength) return 'The body is larger than 64 KiB.';
+    if (chunks.length === mostPieces) return `The body comes in more than ${mostPieces} pieces.`;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

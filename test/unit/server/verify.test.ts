@@ -295,6 +295,13 @@ describe('POST /v1/verify', () => {
     expect(await post('/v1/verify', justFits)).toMatchObject({ status: 200 });
   });
 
+  test('refuses a body in more than 1,024 pieces, however small they are', async () => {
+    expect(await postChunks(Array.from({ length: 1_100 }, () => ' '))).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('more than 1024 pieces') as unknown,
+    });
+  });
+
   test('says when to try again, where that may help', async () => {
     storeFails = true;
     expect((await verify({ key: token.reveal(), request })).body).toEqual({

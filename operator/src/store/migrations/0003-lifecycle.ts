@@ -89,6 +89,9 @@ const statements = [
        told jsonb := jsonb_build_object('cause', 'revoked in the store', 'reason', left(why, 64), 'role', session_user);
        ended integer;
      begin
+       if coalesce(who, '') = '' or coalesce(why, '') = '' then
+         raise exception 'say who revokes, and why' using errcode = '22004';
+       end if;
        loop
          select k.uid, k.revoked_reason into subject, closed_before
          from keywright.version v join keywright.apikey k on k.uid = v.apikey_uid where v.key_id = revoked_key_id for update of k;

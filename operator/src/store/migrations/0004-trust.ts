@@ -38,7 +38,8 @@ const use = [
   // With absolute instants, an authorizer could report the future. Only programs before 0003 call this function.
   `drop function keywright.record_use(text[], float8[])`,
 
-  // As in 0003, with at most 100,000 entries, each at most a day old. 54000 = program_limit_exceeded.
+  // As in 0003, with at most 100,000 entries, each at most a day old. A client's name is shown to people: without control
+  // characters and direction marks, and never empty. 54000 = program_limit_exceeded.
   `create or replace function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      begin
@@ -49,7 +50,7 @@ const use = [
          select keywright.keywright_now() as now
        ), seen as (
          select u.key_id, clock.now - least(greatest(u.age_ms, 0), 86400000) * interval '1 millisecond' as at,
-           left(u.client, 200) as client
+           nullif(btrim(left(regexp_replace(u.client, '[\\u0001-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]', '', 'g'), 200)), '') as client
          from unnest(key_ids, ages_ms, clients) as u (key_id, age_ms, client) cross join clock
          where u.key_id is not null and u.age_ms is not null
        ), used as (
@@ -69,17 +70,21 @@ const use = [
      end $$`,
 
   // As in 0003, with at most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
-  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused.
+  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No lock that
+  // a session could hold keeps another authorizer waiting; so a few more than 256 are possible. 22003 = out of range.
   `create or replace function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
        moment timestamptz := keywright.keywright_now();
      begin
+       -- NaN and the infinities are not in the range either: operators could not read them.
+       if (through_ms between 0 and 1e14 and dropped_uses >= 0 and length(replica_id) between 1 and 200) is not true then
+         raise exception 'not a report of an authorizer' using errcode = '22003';
+       end if;
        delete from keywright.replica where id in (
          select r.id from keywright.replica r where r.seen_at < moment - interval '1 hour' and r.id <> replica_id
          for update skip locked);
        if not exists (select from keywright.replica r where r.id = replica_id) then
-         perform pg_advisory_xact_lock(hashtext('keywright replica'));
          if (select count(*) from keywright.replica r where r.id <> '(others)') >= 256 then
            insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
            values ('(others)', moment, moment, 1, moment)
