@@ -1,3 +1,4 @@
+import { stillSuspended } from '../store/ceilings.ts';
 import type { AppliedSettings, KeySettings } from '../store/port.ts';
 import type { Observed } from './observed.ts';
 import { sameData, settingsOf } from './settings.ts';
@@ -5,7 +6,8 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
  * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
- * Until then the last effective settings stay, and the proposed ones narrow them. If the namespace may no longer have a key with
+ * Until then the last effective settings stay, and the proposed ones narrow them; a proposed suspension stays until something is
+ * accepted. If the namespace may no longer have a key with
  * these settings, the key is denied until the namespace may again.
  */
 export function appliedOf(o: Observed): AppliedSettings {
@@ -15,9 +17,10 @@ export function appliedOf(o: Observed): AppliedSettings {
   const accepted = acceptance.kind === 'accepted' ? acceptance.acceptance : key?.accepted;
   const isEffective = acceptance.kind === 'accepted' && validate(o) === undefined && validatePermission(o) === undefined;
   const settings = isEffective || key === undefined ? wanted : key.settings;
+  const proposed = acceptance.kind === 'accepted' ? wanted : stillSuspended(wanted, key?.proposed);
   return {
     settings,
-    ...(sameData(settings, wanted) ? {} : { proposed: wanted }),
+    ...(sameData(settings, proposed) ? {} : { proposed }),
     ...(namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
     ...(accepted === undefined ? {} : { accepted }),
   };

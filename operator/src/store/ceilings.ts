@@ -13,6 +13,19 @@ export function ceilingsOf({ settings, proposed, notPermitted, accepted }: Appli
 }
 
 /** What applies after a take-over: nothing of the new ApiKey but what it narrows, until it is accepted. */
-export function takenOver({ settings, notPermitted }: AppliedSettings, proposed: KeySettings): AppliedSettings {
-  return { settings, proposed, ...(notPermitted === undefined ? {} : { notPermitted }), accepted: neverAccepted };
+export function takenOver({ settings, proposed: before, notPermitted }: AppliedSettings, proposed: KeySettings): AppliedSettings {
+  return {
+    settings,
+    proposed: stillSuspended(proposed, before),
+    ...(notPermitted === undefined ? {} : { notPermitted }),
+    accepted: neverAccepted,
+  };
+}
+
+/**
+ * A proposal after an earlier one, of which nobody accepted either: it lifts no suspension. Otherwise, whoever may write the ApiKey
+ * while no policy checks it could take back a suspension that was written before.
+ */
+export function stillSuspended(proposed: KeySettings, before: KeySettings | undefined): KeySettings {
+  return before?.suspended === true ? { ...proposed, suspended: true } : proposed;
 }
