@@ -655,6 +655,17 @@ describe('what decides how an ApiKey is changed by others', () => {
     expect((await create('admin', manifest('unknown', {}, body.metadata), dryRun)).status).toBe(403);
   });
 
+  it.each(['annotations', 'labels'])('at most 100 %s are taken, so that a revocation is a small write', async (what) => {
+    const key = `full-of-${what}`;
+    await present(key);
+    const many = (count: number) => ({
+      metadata: { [what]: Object.fromEntries(Array.from({ length: count }, (_, at) => [`a${at}`, ''])) },
+    });
+    const answer = await patch('nobody', key, many(101));
+    expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`an ApiKey has at most 100 ${what}`)]);
+    expectAllowed(await patch('nobody', key, many(90), dryRun));
+  });
+
   it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {
     expectAllowed(await patch('nobody', 'older', { metadata: { labels: { team: 'payments' } } }));
     const gone = { 'keywright.dev/older': null };

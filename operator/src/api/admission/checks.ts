@@ -28,8 +28,8 @@ export interface Ban {
   /** CEL: whether this request writes it. */
   readonly when: string;
   readonly message: string;
-  /** CEL: a text that says what was written. */
-  readonly messageExpression: string;
+  /** CEL: a text that says what was written; absent = the message is enough. */
+  readonly messageExpression?: string;
 }
 
 const text = (value: string) => `'${value}'`;
@@ -85,8 +85,21 @@ export const checks: readonly Check[] = [
   }),
 ];
 
+/**
+ * How many annotations or labels an ApiKey may get. The API server and this policy need seconds for an object with tens of thousands
+ * of them, and a revocation is a write of the same object. What is over the limit already may stay, and shrink.
+ */
+const mostMetadata = 100;
+
 /** What the policy refuses, whoever asks. */
 export const bans: readonly Ban[] = [
+  ...['annotations', 'labels'].map((what): Ban => {
+    const old = `old${what.charAt(0).toUpperCase()}${what.slice(1)}`;
+    return {
+      when: `variables.${what}.size() > ${mostMetadata} && variables.${what}.size() > variables.${old}.size()`,
+      message: `an ApiKey has at most ${mostMetadata} ${what}`,
+    };
+  }),
   {
     when: 'variables.unknown.size() > 0',
     message: `the only annotations under ${group}/ on an ApiKey are ${Object.values(annotations).join(', ')}; labels under it are not allowed`,

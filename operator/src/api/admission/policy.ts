@@ -54,5 +54,8 @@ function spelled({ apiGroup, resource, subresource }: Right): string {
 }
 
 function toRefusal({ when, message, messageExpression }: Ban): Schema {
-  return { expression: `!(${when})`, reason: 'Forbidden', message, messageExpression };
+  return {
+    ...{ expression: `!(${when})`, reason: 'Forbidden', message },
+    ...(messageExpression === undefined ? {} : { messageExpression }),
+  };
 }
