@@ -15,7 +15,7 @@ export interface HeartbeatInit {
 
 /** Time between two heartbeats, in milliseconds: a third of the smallest `KEYWRIGHT_MAX_STALENESS`. */
 const everyMs = 5_000;
-/** From here on it is told: half of the default `KEYWRIGHT_MAX_STALENESS`, after which authorizers stop deciding. */
+/** After this, the log warns: half of the default `KEYWRIGHT_MAX_STALENESS`, after which authorizers stop deciding. */
 const tellAfterMs = 30_000;
 
 /**
@@ -71,7 +71,7 @@ export class Heartbeat {
     }
   }
 
-  /** Other users of the database report at once that it does not answer; that authorizers will stop deciding is told here, once. */
+  /** Other users of the database report at once that it does not answer; this warns, once, that authorizers will stop deciding. */
   #noteFailure({ reason, message }: Failure): void {
     const { clock, log } = this.#init;
     this.#failingSinceMs ??= clock.monotonicMs();

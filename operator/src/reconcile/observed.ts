@@ -196,7 +196,7 @@ export function isOurs(o: Observed, mark: Mark): boolean {
 
 const objectNamePattern = /^[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?$/;
 
-/** Nothing of another namespace is told, nor what cannot be a name: anybody who may write to the place may have written the mark. */
+/** Shows nothing of another namespace, and nothing that cannot be a name: anybody who can write to the place can have written the mark. */
 function markedBy(o: Observed, { namespace, name }: Mark): string {
   if (namespace !== o.ref.namespace) return 'an ApiKey of another namespace';
   return objectNamePattern.test(name) ? `ApiKey ${name}` : 'another ApiKey';

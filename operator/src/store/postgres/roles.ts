@@ -36,7 +36,7 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
   ],
 };
 
-/** Grants of older programs that no role has any more. */
+/** Grants that earlier versions made, and that no role needs now. */
 const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
   keywright_operator: [
     'revoke update, delete on keywright.audit, keywright.pepper',
