@@ -80,6 +80,7 @@ const tables: Readonly<Record<string, Readonly<Partial<Record<Role, readonly str
   replica: { operator: read },
   revocation_rate: {},
   version: { operator: write, authorizer: read },
+  version_use: { operator: ['delete', 'select', 'update'] },
 };
 
 /** Every function, and who may call it. Those for everybody take and give nothing that is ours. */

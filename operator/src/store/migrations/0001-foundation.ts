@@ -76,8 +76,6 @@ const statements = [
      expires_at timestamptz,
      not_after timestamptz,
      ended_at timestamptz,
-     first_used_at timestamptz,
-     last_used_at timestamptz,
      check ((state = 'ended') = (ended_reason is not null and ended_at is not null))
    )`,
   `create index version_apikey on keywright.version (apikey_uid, epoch)`,

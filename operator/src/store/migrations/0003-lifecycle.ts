@@ -9,8 +9,16 @@ const statements = [
      add column handled_compromised text check (length(handled_compromised) <= 1024),
      add column compromised_key_id text`,
   `alter table keywright.version
-     add column retiring_since timestamptz,
-     add column used_by jsonb not null default '[]'`,
+     add column retiring_since timestamptz`,
+
+  // Apart from "version": an authorizer's session can keep rows locked that it reports, and must hold up no revocation. So there
+  // is no foreign key either, whose check would lock the version.
+  `create table keywright.version_use (
+     key_id text primary key,
+     first_used_at timestamptz not null,
+     last_used_at timestamptz not null,
+     used_by jsonb not null
+   )`,
 
   // Who wrote a revision: absent = not an operator.
   `alter table keywright.feed add column fence bigint`,
@@ -32,31 +40,6 @@ const statements = [
        select e ->> 'by' collate "C" as client, max((e ->> 'at')::bigint) as at
        from jsonb_array_elements(kept || seen) e group by 1 order by 2 desc, 1 limit 8
      ) c $$`,
-
-  // Ages come in and the database dates them: the clocks of authorizers do not count. See 0002 for the order of locks. The
-  // function of two parameters stays for the program before this one.
-  `create function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
-     language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-     with clock as materialized (
-       select keywright.keywright_now() as now
-     ), seen as (
-       select u.key_id, clock.now - greatest(u.age_ms, 0) * interval '1 millisecond' as at, left(u.client, 200) as client
-       from unnest(key_ids, ages_ms, clients) as u (key_id, age_ms, client) cross join clock
-     ), used as (
-       select key_id, min(at) as earliest, max(at) as latest,
-         coalesce(jsonb_agg(jsonb_build_object('by', client, 'at', keywright.ms(at))) filter (where client is not null), '[]'::jsonb) as clients
-       from seen group by key_id
-     ), locked as (
-       select v.key_id from keywright.version v join used on used.key_id = v.key_id order by v.key_id for update of v
-     )
-     update keywright.version v
-     set first_used_at = coalesce(v.first_used_at, used.earliest), last_used_at = greatest(v.last_used_at, used.latest),
-       used_by = keywright.newest_clients(v.used_by, used.clients)
-     from used join locked on locked.key_id = used.key_id
-     where v.key_id = used.key_id
-       and (v.first_used_at is null or v.last_used_at is distinct from greatest(v.last_used_at, used.latest)
-         or v.used_by is distinct from keywright.newest_clients(v.used_by, used.clients)) $$`,
-  `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
 
   // Rows of replicas that fell silent a day ago say nothing any more.
   `create function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void

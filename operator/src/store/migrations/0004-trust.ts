@@ -35,12 +35,11 @@ const revocation = [
 
 /** Bounds on what an authorizer may report. */
 const use = [
-  // With absolute instants, an authorizer could report the future. Only programs before 0003 call this function.
-  `drop function keywright.record_use(text[], float8[])`,
-
-  // As in 0003, with at most 100,000 entries, each at most a day old. A client's name is shown to people: without control
-  // characters and direction marks, and never empty. 54000 = program_limit_exceeded.
-  `create or replace function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
+  // Authorizers may say that versions were used, and change nothing else. Ages come in and the database dates them: the clocks of
+  // authorizers do not count. At most 100,000 entries, each at most a day old. A client's name is shown to people: without control
+  // characters and direction marks, and never empty. Rows are locked in one order for all callers: two that report the same keys
+  // would wait for each other. With the definer's rights a caller's search_path must not count. 54000 = program_limit_exceeded.
+  `create function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      begin
        if greatest(cardinality(key_ids), cardinality(ages_ms), cardinality(clients)) > 100000 then
@@ -57,17 +56,17 @@ const use = [
          select key_id, min(at) as earliest, max(at) as latest,
            coalesce(jsonb_agg(jsonb_build_object('by', client, 'at', keywright.ms(at))) filter (where client is not null), '[]'::jsonb) as clients
          from seen group by key_id
-       ), locked as (
-         select v.key_id from keywright.version v join used on used.key_id = v.key_id order by v.key_id for update of v
        )
-       update keywright.version v
-       set first_used_at = coalesce(v.first_used_at, used.earliest), last_used_at = greatest(v.last_used_at, used.latest),
-         used_by = keywright.newest_clients(v.used_by, used.clients)
-       from used join locked on locked.key_id = used.key_id
-       where v.key_id = used.key_id
-         and (v.first_used_at is null or v.last_used_at is distinct from greatest(v.last_used_at, used.latest)
-           or v.used_by is distinct from keywright.newest_clients(v.used_by, used.clients));
+       insert into keywright.version_use as u (key_id, first_used_at, last_used_at, used_by)
+       select used.key_id, used.earliest, used.latest, keywright.newest_clients('[]', used.clients)
+       from used join keywright.version v on v.key_id = used.key_id
+       order by used.key_id
+       on conflict (key_id) do update set last_used_at = greatest(u.last_used_at, excluded.last_used_at),
+         used_by = keywright.newest_clients(u.used_by, excluded.used_by)
+       where u.last_used_at < excluded.last_used_at
+         or u.used_by is distinct from keywright.newest_clients(u.used_by, excluded.used_by);
      end $$`,
+  `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
 
   // As in 0003, with at most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
   // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No lock that

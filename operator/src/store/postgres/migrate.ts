@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
 import { waiting } from '../../domain/failure.ts';
@@ -8,6 +8,7 @@ import { migrationNumber, migrations, programSchemaVersion } from '../migrations
 import { DatabaseFault, storeUnavailable } from './fault.ts';
 import { ensureLogins } from './logins.ts';
 import type { LoginPasswords } from './logins.ts';
+import { UnlockedDialect, withMigrationLock } from './migrationlock.ts';
 import { WritablePool } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
 import { grantRoles } from './roles.ts';
@@ -36,8 +37,6 @@ export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
  * than `storeLimits` lets a verdict wait. Building an index over a large table takes its time.
  */
 const limits: SessionLimits = { lockMs: 900, statementMs: 120_000, idleInTransactionMs: 120_000, connectMs: 5_000 };
-/** How long another process may migrate. */
-const otherMigrationMs = 60_000;
 /** The pause after a wait in vain, in which verdicts go on undisturbed. */
 const lockRetryMs = 10_000;
 
@@ -50,19 +49,13 @@ const lockRetryMs = 10_000;
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrationOutcome> {
   const { passwordFile, log = silentLog, adoptCluster = false, logins = {} } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
+  const db = new Kysely<unknown>({ dialect: new UnlockedDialect({ pool: new WritablePool({ address, limits, size: 2, log }) }) });
   try {
-    return await db.connection().execute(async (connection) => {
-      await sql`select set_config('lock_timeout', ${String(otherMigrationMs)}, false)`.execute(connection);
-      await sql`select pg_advisory_lock(hashtext('keywright migrate'))`.execute(connection);
-      try {
-        const outcome = await migrateLocked(db, log);
-        await ensureLogins(db, logins);
-        if (adoptCluster) await sql`update keywright.installation set cluster_uid = null`.execute(db);
-        return outcome;
-      } finally {
-        await sql`select pg_advisory_unlock(hashtext('keywright migrate'))`.execute(connection);
-      }
+    return await withMigrationLock(db, async () => {
+      const outcome = await migrateLocked(db, log);
+      await ensureLogins(db, logins);
+      if (adoptCluster) await sql`update keywright.installation set cluster_uid = null`.execute(db);
+      return outcome;
     });
   } catch (error) {
     if (error instanceof DatabaseFault && (error.kind === 'unavailable' || error.kind === 'conflict'))
@@ -114,6 +107,7 @@ async function tableUsers(db: Kysely<unknown>): Promise<readonly string[]> {
       string_agg(distinct c.relname, ', ' order by c.relname) as tables
     from pg_locks l
     join pg_class c on c.oid = l.relation and c.relkind = 'r' and c.relnamespace = 'keywright'::regnamespace
+      and c.relname <> 'migration_lock'
     left join pg_stat_activity a on a.pid = l.pid
     where l.database = (select oid from pg_database where datname = current_database())
       and l.granted and l.pid <> pg_backend_pid()

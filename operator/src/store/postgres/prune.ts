@@ -26,7 +26,9 @@ export async function prune(context: StoreContext, before: PruneBefore, after = 
     feed: await remove(oldFeed(before.feed)),
     audit: await pruneAudit(context, before.audit),
   };
-  const isMore = Object.entries(rows).some(([table, count]) => table !== 'version' && count >= most);
+  // After the last versions: it reads the whole table.
+  const uses = versions.next === undefined ? await remove(usesOfNothing()) : 0;
+  const isMore = uses >= most || Object.entries(rows).some(([table, count]) => table !== 'version' && count >= most);
   const next = versions.next ?? (isMore ? Number.MAX_SAFE_INTEGER : undefined);
   return { rows, ...(next === undefined ? {} : { next }) };
 }
@@ -69,6 +71,15 @@ async function pruneVersions(
       (select count(*) from gone)::int as removed`;
   const row = (await attempt(context, 'prune', () => query.execute(context.db))).rows[0];
   return { removed: row?.removed ?? 0, next: row?.seen === most ? (row.last ?? undefined) : undefined };
+}
+
+/** Authorizers write these rows, and one may hold some of them: those are left for later. */
+function usesOfNothing(): RawBuilder<unknown> {
+  return sql`
+    with gone as materialized (
+      select u.key_id from keywright.version_use u
+      where not exists (select from keywright.version v where v.key_id = u.key_id) limit ${most} for update skip locked)
+    delete from keywright.version_use u using gone where u.key_id = gone.key_id`;
 }
 
 function releasedKeys(before: Instant): RawBuilder<unknown> {

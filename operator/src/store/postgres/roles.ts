@@ -17,6 +17,7 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
     'grant usage on schema keywright',
     'grant select on keywright.migration, keywright.replica',
     'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
+    'grant select, update, delete on keywright.version_use',
     'grant select, insert on keywright.pepper, keywright.audit',
     'grant select, insert, update on keywright.admission',
     'grant select, insert, delete on keywright.feed',

@@ -26,10 +26,10 @@ export interface VersionJson {
   readonly notAfter: Instant | null;
   readonly retiringSince: Instant | null;
   readonly endedAt: Instant | null;
-  readonly firstUsedAt: Instant | null;
-  readonly lastUsedAt: Instant | null;
-  /** Only where it is asked for: a verify does not need it. */
-  readonly usedBy?: readonly VersionUse[];
+  /** Only where they are asked for: a verify does not need them. */
+  readonly firstUsedAt?: Instant | null;
+  readonly lastUsedAt?: Instant | null;
+  readonly usedBy?: readonly VersionUse[] | null;
 }
 
 /** A row of `delivery` as JSON. */
@@ -75,10 +75,11 @@ export const versionJson: RawBuilder<VersionJson> = sql`json_build_object('id', 
   'display', v.display, 'epoch', v.epoch, 'state', v.state, 'endedReason', v.ended_reason, 'lost', v.lost, 'cause', v.cause,
   'hash', encode(v.hash, 'base64'), 'pepperId', v.pepper_id, 'ownerUid', v.owner_uid, 'issuedAt', keywright.ms(v.issued_at),
   'activatedAt', keywright.ms(v.activated_at), 'expiresAt', keywright.ms(v.expires_at), 'notAfter', keywright.ms(v.not_after),
-  'retiringSince', keywright.ms(v.retiring_since), 'endedAt', keywright.ms(v.ended_at), 'firstUsedAt', keywright.ms(v.first_used_at), 'lastUsedAt', keywright.ms(v.last_used_at))`;
+  'retiringSince', keywright.ms(v.retiring_since), 'endedAt', keywright.ms(v.ended_at))`;
 
-/** The same with `usedBy`. */
-export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jsonb || jsonb_build_object('usedBy', v.used_by))`;
+/** The same with its use: `version v left join version_use u`. */
+export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jsonb || jsonb_build_object(
+  'firstUsedAt', keywright.ms(u.first_used_at), 'lastUsedAt', keywright.ms(u.last_used_at), 'usedBy', u.used_by))`;
 
 /** `apikey k` as {@link KeyJson}. */
 export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
@@ -121,13 +122,13 @@ export function present<T extends object>(values: T): Present<T> {
 
 /** JSON → {@link Version}. */
 export function toVersion(row: VersionJson): Version {
-  const { endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, firstUsedAt, lastUsedAt, ...kept } = row;
-  const { hash, usedBy = [], ...rest } = kept;
+  const { endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, ...kept } = row;
+  const { hash, firstUsedAt = null, lastUsedAt = null, usedBy, ...rest } = kept;
   return {
     ...rest,
     hash: Uint8Array.from(Buffer.from(hash, 'base64')),
     ...present({ endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, firstUsedAt, lastUsedAt }),
-    ...(usedBy.length === 0 ? {} : { usedBy }),
+    ...((usedBy ?? []).length === 0 ? {} : present({ usedBy })),
   };
 }
 

@@ -68,8 +68,6 @@ export interface Tables {
     not_after: OptionalAt;
     retiring_since: OptionalAt;
     ended_at: OptionalAt;
-    first_used_at: OptionalAt;
-    last_used_at: OptionalAt;
   };
   readonly delivery: {
     id: Generated<string>;

@@ -61,7 +61,7 @@ export function findByKeyId({ keys, versions, ceilings, owners, groups, catalogs
   if (found === undefined) return undefined;
   const key = existing(keys, found.apiKeyUid);
   if (key.released) return undefined;
-  const { usedBy: _, ...version } = found;
+  const { firstUsedAt: _f, lastUsedAt: _l, usedBy: _u, ...version } = found;
   const owner = inForce(owners).find((row) => row.uid === version.ownerUid);
   const known = inForce(groups);
   return {
