@@ -23,6 +23,7 @@ import { CallerTokensFault } from './server/callers.ts';
 import { ServerFault } from './server/start.ts';
 import { TlsFault } from './server/tls.ts';
 import { StandaloneFault } from './standalone/fault.ts';
+import { loginConnections } from './store/postgres/logins.ts';
 import { createLog } from './telemetry/pino.ts';
 import { FileFault } from './watchedfile.ts';
 
@@ -78,6 +79,8 @@ function program(signal: AbortSignal): Command {
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
     .option('--operator-password-file <file>', 'make the account keywright_operator_login with this password')
     .option('--authorizer-password-file <file>', 'make the account keywright_authorizer_login with this password')
+    .option('--operator-connections <number>', 'how many connections the former may have', parseLimit, loginConnections.operator)
+    .option('--authorizer-connections <number>', 'and the latter: 12 for each Pod', parseLimit, loginConnections.authorizer)
     .action(run(runMigrate, ['databaseUrl']));
   command
     .command('revoke')
@@ -124,6 +127,12 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^[0-9]{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('a port is a whole number from 0 to 65535');
   return port;
+}
+
+function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (!/^[1-9][0-9]{0,4}$/.test(text)) throw new InvalidArgumentError('a limit is a whole number from 1 to 99999');
+  return limit;
 }
 
 async function openContext(signal: AbortSignal, needs: Needs): Promise<CommandContext> {

@@ -330,9 +330,13 @@ describe('keywright migrate with passwords', () => {
     address.password = password;
     return address.href;
   };
-  const migrateWith = (database: string) =>
+  const migrateWith = (database: string, ...more: readonly string[]) =>
     runProgram(
-      ['migrate', '--operator-password-file', files['operator'] ?? '', '--authorizer-password-file', files['authorizer'] ?? ''],
+      [
+        'migrate',
+        ...['--operator-password-file', files['operator'] ?? '', '--authorizer-password-file', files['authorizer'] ?? ''],
+        ...more,
+      ],
       { KEYWRIGHT_DATABASE_URL: database },
     );
 
@@ -363,6 +367,40 @@ describe('keywright migrate with passwords', () => {
     await expect(as(loginUrl('authorizer', 'forgotten-forgotten'), 'select 1')).rejects.toMatchObject({ code: '28P01' });
     // The fence of this file's own store.
     await store.takeFence();
+  });
+
+  test('limits the connections of each, and takes back the settings that somebody left with it', async () => {
+    const settings = () =>
+      as<{ limit: number; config: unknown }>(
+        url,
+        `select r.rolconnlimit as limit, (select json_agg(s.setconfig) from pg_db_role_setting s where s.setrole = r.oid) as config
+         from pg_roles r where rolname in ('keywright_operator_login', 'keywright_authorizer_login') order by rolname`,
+      );
+    await migrateWith(url);
+    expect(await settings()).toEqual([
+      { limit: 48, config: null },
+      { limit: 40, config: null },
+    ]);
+    const database = new URL(url).pathname.slice(1);
+    for (const where of ['', `in database ${database}`])
+      await as(loginUrl('authorizer'), `alter role keywright_authorizer_login ${where} set enable_indexscan = off`);
+    expect(await migrateWith(url, '--authorizer-connections', '3', '--operator-connections', '20')).toMatchObject({ code: 0 });
+    expect(await settings()).toEqual([
+      { limit: 3, config: null },
+      { limit: 20, config: null },
+    ]);
+
+    const stolen = Array.from({ length: 4 }, () => new Client({ connectionString: loginUrl('authorizer') }));
+    const taken = await Promise.allSettled(stolen.map((client) => client.connect()));
+    expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+    expect(taken.find((one) => one.status === 'rejected')?.reason).toMatchObject({ code: '53300' });
+    // The operator and who revokes have connections of their own.
+    const { keyId } = await issued();
+    expect(
+      await as(loginUrl('operator'), `select keywright.keywright_revoke($1, 'cli:ana', 'Unspecified', true) as it`, [keyId]),
+    ).toEqual([{ it: 'revoked' }]);
+    await Promise.allSettled(stolen.map((client) => client.end()));
+    expect(await migrateWith(url, '--authorizer-connections', 'many')).toMatchObject({ code: 2 });
   });
 
   test('[S1-8] sends and prints no password, and says what it may not do, with 2', async () => {

@@ -155,6 +155,11 @@ subjects:
 {{- end }}
 {{- end }}
 
+{{/* How many connections the authorizer's login of the chart's own PostgreSQL may have: 12 for each Pod, with one that comes and one that goes. */}}
+{{- define "keywright.authorizerConnections" -}}
+{{ mul 12 (add 2 .Values.authorizer.replicas) }}
+{{- end }}
+
 {{/* Where the URL of the owner of the schema is; empty = the operator's own login migrates. */}}
 {{- define "keywright.migrationSecret" -}}
 {{- with .Values.database.migration -}}

@@ -4,7 +4,7 @@ import { Failure, waiting } from '../domain/failure.ts';
 import { PepperFile } from '../keys/pepperfile.ts';
 import { programSchemaVersion } from '../store/migrations/index.ts';
 import type { Store } from '../store/port.ts';
-import type { LoginPasswords } from '../store/postgres/logins.ts';
+import type { Logins } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
 import { openPostgresStore, openPostgresStores, type PostgresStoreOptions } from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
@@ -29,7 +29,7 @@ export interface DatabaseInput {
 export async function migrateWhenReachable(
   context: CommandContext,
   input: DatabaseInput,
-  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number; readonly logins?: LoginPasswords } = {},
+  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number; readonly logins?: Logins } = {},
 ): Promise<void> {
   const { log } = context;
   const { url, passwordFile } = input;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { LoginFault } from '../store/postgres/logins.ts';
+import { LoginFault, type Logins } from '../store/postgres/logins.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { CommandFault, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
 import { migrateWhenReachable } from './database.ts';
@@ -13,6 +13,9 @@ export interface MigrateCommandOptions {
   readonly operatorPasswordFile?: string;
   /** The same for `keywright_authorizer_login`. */
   readonly authorizerPasswordFile?: string;
+  /** How many connections each of these accounts may have. */
+  readonly operatorConnections: number;
+  readonly authorizerConnections: number;
 }
 
 /**
@@ -22,10 +25,14 @@ export interface MigrateCommandOptions {
 export async function runMigrate(context: CommandContext, options: MigrateCommandOptions): Promise<ExitCode> {
   const { config } = context;
   const url = required(config.databaseUrl, 'KEYWRIGHT_DATABASE_URL', 'migrate');
-  const { adoptCluster, operatorPasswordFile, authorizerPasswordFile } = options;
-  const logins = {
-    ...(operatorPasswordFile === undefined ? {} : { operator: await readPassword(operatorPasswordFile) }),
-    ...(authorizerPasswordFile === undefined ? {} : { authorizer: await readPassword(authorizerPasswordFile) }),
+  const { adoptCluster, operatorPasswordFile, authorizerPasswordFile, operatorConnections, authorizerConnections } = options;
+  const logins: Logins = {
+    ...(operatorPasswordFile === undefined
+      ? {}
+      : { operator: { password: await readPassword(operatorPasswordFile), connections: operatorConnections } }),
+    ...(authorizerPasswordFile === undefined
+      ? {}
+      : { authorizer: { password: await readPassword(authorizerPasswordFile), connections: authorizerConnections } }),
   };
   const metrics = createMetrics().recorder;
   try {

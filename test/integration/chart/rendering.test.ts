@@ -411,6 +411,19 @@ describe('the database logins', () => {
     expect(new Set(urls.map((one) => new URL(one).password)).size).toBe(3);
   });
 
+  it('of a database that the chart makes are limited: Pods have their connections, and others keep theirs', async () => {
+    const limits = async (replicas: number) => {
+      const objects = await render(helm, { postgres: { enabled: true }, authorizer: { replicas } });
+      const spec = (kind: string, name: string) => find(objects, kind, name)?.spec?.template?.spec;
+      const args = spec('Deployment', 'keywright-operator')?.initContainers?.[0]?.args ?? [];
+      const server = spec('StatefulSet', 'keywright-postgres')?.containers[0]?.args;
+      return { limit: args[args.indexOf('--authorizer-connections') + 1], server };
+    };
+    // PostgreSQL's own 100 are enough.
+    expect(await limits(2)).toEqual({ limit: '48', server: undefined });
+    expect(await limits(10)).toEqual({ limit: '144', server: ['-c', 'max_connections=196'] });
+  });
+
   it("of a database of yours: the authorizer never sees the operator's, or its password, when it has its own", async () => {
     const own = { existingSecret: 'db', passwordSecret: 'db-password' };
     expect(await secretsOf({ database: { ...own, authorizer: { existingSecret: 'db-authorizer' } } })).toEqual({

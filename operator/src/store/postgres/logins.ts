@@ -11,8 +11,25 @@ const accounts = {
   authorizer: { name: 'keywright_authorizer_login', role: 'keywright_authorizer' },
 } as const;
 
-/** Passwords for the accounts to make: printable ASCII. An account without one stays as it is. */
-export type LoginPasswords = { readonly [K in keyof typeof accounts]?: string };
+type Which = keyof typeof accounts;
+
+/** One account to make. */
+export interface Login {
+  /** Printable ASCII. */
+  readonly password: string;
+  /** How many connections it may have at once; see {@link loginConnections}. */
+  readonly connections?: number;
+}
+
+/** The accounts to make. One that is not given stays as it is. */
+export type Logins = { readonly [K in Which]?: Login };
+
+/**
+ * How many connections an account may have: without a limit, whoever stole it could use up those of the server. An authorizer uses
+ * at most 12 (ten, and those of a survey), the leading operator 16. Together they leave some of PostgreSQL's 100 to
+ * `keywright revoke --direct` and to migrations.
+ */
+export const loginConnections: Readonly<Record<Which, number>> = { operator: 40, authorizer: 48 };
 
 /** Says which account cannot be made, and why. Never quotes a password. */
 export class LoginFault extends Error {
@@ -24,17 +41,20 @@ export class LoginFault extends Error {
 
 /**
  * Makes the accounts that the programs log in with, as members of their roles, and sets these passwords. An existing account gets
- * the password, too, so that a new Secret takes effect. The roles must exist. Call it under the lock of a migration: two sessions
- * that alter one account at the same time fail. Throws {@link LoginFault}.
+ * the password, too, so that a new Secret takes effect, and loses its own settings: whoever stole it may have left some, which
+ * outlive a password. The roles must exist. Call it under the lock of a migration: two sessions that alter one account at the same
+ * time fail. Throws {@link LoginFault}.
  */
-export async function ensureLogins(db: Kysely<unknown>, passwords: LoginPasswords): Promise<void> {
-  for (const [which, { name, role }] of Object.entries(accounts)) {
-    const password = passwords[which as keyof typeof accounts];
-    if (password === undefined) continue;
+export async function ensureLogins(db: Kysely<unknown>, logins: Logins): Promise<void> {
+  for (const which of ['operator', 'authorizer'] as const) {
+    const login = logins[which];
+    if (login === undefined) continue;
+    const { name, role } = accounts[which];
+    const { password, connections = loginConnections[which] } = login;
     if (!/^[\x21-\x7e]{16,128}$/.test(password))
       throw new LoginFault(`the password of the ${which} must be 16 to 128 printable ASCII characters without a space`);
     try {
-      await ensureLogin(db, { name, role, verifier: scramVerifier(password) });
+      await ensureLogin(db, { name, role, connections, verifier: scramVerifier(password) });
     } catch (error) {
       if (!(error instanceof DatabaseFault) || error.code !== '42501') throw error;
       throw new LoginFault(
@@ -44,16 +64,27 @@ export async function ensureLogins(db: Kysely<unknown>, passwords: LoginPassword
   }
 }
 
-async function ensureLogin(
-  db: Kysely<unknown>,
-  { name, role, verifier }: { readonly name: string; readonly role: string; readonly verifier: string },
-): Promise<void> {
-  const { rows } = await sql`select from pg_roles where rolname = ${name}`.execute(db);
-  const verb = rows.length === 0 ? 'create' : 'alter';
-  await sql
-    .raw(`${verb} role ${name} login nosuperuser nocreatedb nocreaterole noreplication password '${verifier}'`)
-    .execute(db);
-  await sql.raw(`grant ${role} to ${name}`).execute(db);
+interface Account {
+  readonly name: string;
+  readonly role: string;
+  readonly connections: number;
+  readonly verifier: string;
+}
+
+async function ensureLogin(db: Kysely<unknown>, { name, role, connections, verifier }: Account): Promise<void> {
+  const { rows } = await sql<{ exists: boolean; database: string }>`
+    select exists (select from pg_roles where rolname = ${name}) as exists, quote_ident(current_database()) as database`.execute(
+    db,
+  );
+  const { exists = false, database = '' } = rows[0] ?? {};
+  const run = (statement: string) => sql.raw(statement).execute(db);
+  await run(
+    `${exists ? 'alter' : 'create'} role ${name} login nosuperuser nocreatedb nocreaterole noreplication
+     connection limit ${String(connections)} password '${verifier}'`,
+  );
+  await run(`grant ${role} to ${name}`);
+  await run(`alter role ${name} reset all`);
+  await run(`alter role ${name} in database ${database} reset all`);
 }
 
 /** PostgreSQL's default, see `scram_iterations`. */

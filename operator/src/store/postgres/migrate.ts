@@ -7,7 +7,7 @@ import type { Log } from '../../telemetry/log.ts';
 import { migrationNumber, migrations, programSchemaVersion } from '../migrations/index.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
 import { ensureLogins } from './logins.ts';
-import type { LoginPasswords } from './logins.ts';
+import type { Logins } from './logins.ts';
 import { UnlockedDialect, withMigrationLock } from './migrationlock.ts';
 import { WritablePool } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './pool.ts';
@@ -29,7 +29,7 @@ export interface MigrateOptions extends Omit<DatabaseAddress, 'url'> {
   /** Forgets whose database this is: the next cluster that claims it owns it. For a moved or restored cluster. */
   readonly adoptCluster?: boolean;
   /** Accounts to make; needs the right to create roles. */
-  readonly logins?: LoginPasswords;
+  readonly logins?: Logins;
 }
 
 /**

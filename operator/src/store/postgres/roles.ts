@@ -46,6 +46,7 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
     'revoke insert, update, delete on keywright.migration, keywright.replica',
     'revoke all on keywright.migration_lock',
     'revoke delete on keywright.admission',
+    'revoke insert on keywright.version_use',
   ],
   keywright_authorizer: ['revoke execute on function keywright.keywright_revoke(text, text, text, boolean)'],
 };
