@@ -10,7 +10,7 @@ import { ensureLogins } from './logins.ts';
 import type { Logins } from './logins.ts';
 import { UnlockedDialect, withMigrationLock } from './migrationlock.ts';
 import { WritablePool } from './pool.ts';
-import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import type { DatabaseAddress, SessionLimits } from './session.ts';
 import { grantRoles } from './roles.ts';
 
 /** What a migration came to. */

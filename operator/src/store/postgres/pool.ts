@@ -1,32 +1,14 @@
-import { readFile } from 'node:fs/promises';
-
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import { Pool } from 'pg';
 import type { ClientConfig, PoolClient } from 'pg';
-import { parseIntoClientConfig } from 'pg-connection-string';
 
 import type { Log } from '../../telemetry/log.ts';
 import { choosePrimary, surveyOf } from '../primary.ts';
 import type { PrimarySurvey } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
-import { splitHosts } from './hosts.ts';
+import { hostConfigs } from './session.ts';
+import type { DatabaseAddress, HostConfig, SessionLimits } from './session.ts';
 import { askHosts } from './survey.ts';
-
-/** How to reach the database. */
-export interface DatabaseAddress {
-  /** `postgres://user:password@host:port[,host:port…]/database?sslmode=…` */
-  readonly url: string;
-  /** Holds the password; read at every new connection, so that a changed one is taken up without a restart. */
-  readonly passwordFile?: string;
-}
-
-/** The limits of one session, in milliseconds. */
-export interface SessionLimits {
-  readonly lockMs: number;
-  readonly statementMs: number;
-  readonly idleInTransactionMs: number;
-  readonly connectMs: number;
-}
 
 /** What the store's own transactions live under ("Store rules"). */
 export const storeLimits: SessionLimits = { lockMs: 2_000, statementMs: 5_000, idleInTransactionMs: 10_000, connectMs: 5_000 };
@@ -46,15 +28,15 @@ export interface WritablePoolOptions {
  */
 export class WritablePool implements PostgresPool {
   readonly options: object = {};
-  readonly #configs: readonly ClientConfig[];
+  readonly #hosts: readonly HostConfig[];
   readonly #size: number;
   readonly #log: Log;
   #current: Promise<Pool> | undefined;
-  readonly #opened = new WeakMap<Pool, ClientConfig>();
+  readonly #opened = new WeakMap<Pool, { readonly host: HostConfig; readonly config: ClientConfig }>();
   #closed = false;
 
   constructor(init: WritablePoolOptions) {
-    this.#configs = clientConfigs(init.address, init.limits);
+    this.#hosts = hostConfigs(init.address, init.limits);
     this.#size = init.size;
     this.#log = init.log;
   }
@@ -66,7 +48,11 @@ export class WritablePool implements PostgresPool {
     } catch (error) {
       // The pool's own answer when every connection stayed borrowed: says nothing about the server.
       if (pool.totalCount - pool.idleCount >= this.#size) throw new DatabaseFault('unavailable', 'busy', false);
-      throw this.#failed(error, pool);
+      const fault = this.#failed(error, pool);
+      const opened = this.#opened.get(pool);
+      if (opened === undefined || !opened.host.learns(opened.config, fault)) throw fault;
+      await this.#forget(pool);
+      return await this.connect();
     }
   }
 
@@ -90,13 +76,13 @@ export class WritablePool implements PostgresPool {
   }
 
   async #select(): Promise<Pool> {
-    const [only] = this.#configs;
-    if (only !== undefined && this.#configs.length === 1) return this.#open(only);
-    const { views, fault } = await askHosts(this.#configs);
+    const [only] = this.#hosts;
+    if (only !== undefined && this.#hosts.length === 1) return this.#open(only);
+    const { views, fault } = await askHosts(this.#hosts);
     const chosen = choosePrimary(views);
-    const config = chosen === undefined ? undefined : this.#configs[chosen];
-    if (config === undefined) throw fault;
-    return this.#open(config);
+    const host = chosen === undefined ? undefined : this.#hosts[chosen];
+    if (host === undefined) throw fault;
+    return this.#open(host);
   }
 
   /**
@@ -104,9 +90,10 @@ export class WritablePool implements PostgresPool {
    * closes no connection. Never rejects.
    */
   async survey(): Promise<PrimarySurvey> {
-    const { views } = await askHosts(this.#configs);
+    const { views } = await askHosts(this.#hosts);
     const current = await this.#current?.catch(() => undefined);
-    const inUse = current === undefined ? choosePrimary(views) : this.#configs.indexOf(this.#opened.get(current) ?? {});
+    const host = current === undefined ? undefined : this.#opened.get(current)?.host;
+    const inUse = current === undefined ? choosePrimary(views) : this.#hosts.findIndex((one) => one === host);
     const survey = surveyOf(views, inUse ?? -1);
     if (survey.superseded && current !== undefined) {
       this.#log.warn('the database server in use is not the primary any more');
@@ -115,9 +102,10 @@ export class WritablePool implements PostgresPool {
     return survey;
   }
 
-  #open(config: ClientConfig): Pool {
+  #open(host: HostConfig): Pool {
+    const config = host.current;
     const pool = new Pool({ ...config, max: this.#size, idleTimeoutMillis: 30_000 });
-    this.#opened.set(pool, config);
+    this.#opened.set(pool, { host, config });
     // Without these listeners a server that goes away ends the process: an 'error' event nobody hears is thrown.
     pool.on('error', (error) => {
       this.#failed(error, pool);
@@ -131,7 +119,7 @@ export class WritablePool implements PostgresPool {
   /** Classifies, and forgets a pool whose server is gone or not writable, so that the next caller selects anew. */
   #failed(error: unknown, pool: Pool): DatabaseFault {
     const fault = classifyDriverError(error);
-    if (fault.connectionLost && this.#configs.length > 1) void this.#forget(pool);
+    if (fault.connectionLost && this.#hosts.length > 1) void this.#forget(pool);
     this.#log.debug('database connection failed', { failure: fault.code });
     return fault;
   }
@@ -164,22 +152,4 @@ export class WritablePool implements PostgresPool {
       },
     };
   }
-}
-
-function clientConfigs(address: DatabaseAddress, limits: SessionLimits): readonly ClientConfig[] {
-  const urls = splitHosts(address.url);
-  if (urls === undefined) throw new TypeError('the database URL is not of the form postgres://user@host:port/database');
-  const { passwordFile } = address;
-  return urls.map((url) => ({
-    ...parseIntoClientConfig(url),
-    ...(passwordFile === undefined ? {} : { password: async () => (await readFile(passwordFile, 'utf8')).trimEnd() }),
-    application_name: 'keywright',
-    keepAlive: true,
-    connectionTimeoutMillis: limits.connectMs,
-    lock_timeout: limits.lockMs,
-    statement_timeout: limits.statementMs,
-    idle_in_transaction_session_timeout: limits.idleInTransactionMs,
-    // The server's own limit comes first; this one is for a server that has stopped answering altogether.
-    query_timeout: limits.statementMs + 3_000,
-  }));
 }

@@ -13,7 +13,7 @@ import { beat, checkPepper, claimCluster, databaseNow, installationId, schemaVer
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
-import type { DatabaseAddress, SessionLimits } from './pool.ts';
+import type { DatabaseAddress, SessionLimits } from './session.ts';
 import { prune } from './prune.ts';
 import {
   countKeys,

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 
 import { Client } from 'pg';
-import type { ClientConfig } from 'pg';
 
 import type { HostView } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
+import type { HostConfig } from './session.ts';
 
 /** What the hosts said, in order, and the error of the last silent one. */
 export interface HostAnswers {
@@ -19,14 +19,14 @@ const patienceMs = 1_000;
  * Asks all hosts at the same time, each over its own connection. Returns when all have answered, or a moment after the first that
  * accepts writes: a dead host must not delay a failover.
  */
-export async function askHosts(configs: readonly ClientConfig[]): Promise<HostAnswers> {
-  const views: HostView[] = configs.map(() => ({ kind: 'silent' }));
+export async function askHosts(hosts: readonly HostConfig[]): Promise<HostAnswers> {
+  const views: HostView[] = hosts.map(() => ({ kind: 'silent' }));
   // The error if all hosts are standbys: no host accepts writes.
   let fault = new DatabaseFault('unavailable', '25006', true);
   const found = new AbortController();
-  const asked = configs.map(async (config, index) => {
+  const asked = hosts.map(async (host, index) => {
     try {
-      const view = await askHost(config);
+      const view = await askHost(host);
       views[index] = view;
       if (view.kind === 'primary') found.abort();
     } catch (error) {
@@ -38,11 +38,18 @@ export async function askHosts(configs: readonly ClientConfig[]): Promise<HostAn
   return { views: [...views], fault };
 }
 
-async function askHost(config: ClientConfig): Promise<HostView> {
+async function askHost(host: HostConfig): Promise<HostView> {
+  const config = host.current;
   const client = new Client(config);
   client.on('error', () => {});
   try {
     await client.connect();
+  } catch (error) {
+    client.connection.stream.destroy();
+    if (host.learns(config, classifyDriverError(error))) return await askHost(host);
+    throw error;
+  }
+  try {
     const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
     const standby = rows[0]?.standby !== false;
     const heartbeat = await readHeartbeat(client);

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+
+import type { ClientConfig } from 'pg';
+import { parseIntoClientConfig } from 'pg-connection-string';
+
+import type { DatabaseFault } from './fault.ts';
+import { splitHosts } from './hosts.ts';
+
+/** How to reach the database. */
+export interface DatabaseAddress {
+  /** `postgres://user:password@host:port[,host:port…]/database?sslmode=…` */
+  readonly url: string;
+  /** Holds the password; read at every new connection, so that a changed one is taken up without a restart. */
+  readonly passwordFile?: string;
+}
+
+/** The limits of one session, in milliseconds. */
+export interface SessionLimits {
+  readonly lockMs: number;
+  readonly statementMs: number;
+  readonly idleInTransactionMs: number;
+  readonly connectMs: number;
+}
+
+/**
+ * Settings that each of our sessions states itself. Every login may change its own defaults (`alter role … set`), and they outlive its
+ * password: whoever had it for a minute could stop us with them. What a client states when it connects goes before them. `role` is
+ * not among them: a login can set only roles that it has anyway, and administrators use it.
+ */
+const pinned: Readonly<Record<string, string>> = {
+  // Other names would be looked up first, and statements fail, or end the session.
+  search_path: 'pg_catalog',
+  default_transaction_read_only: 'off',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+  idle_session_timeout: '0',
+  exit_on_error: 'off',
+  // A library that is not there would end every connection.
+  local_preload_libraries: '',
+  // What our values mean, on the way in and out.
+  standard_conforming_strings: 'on',
+  transform_null_equals: 'off',
+  array_nulls: 'on',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  DateStyle: 'ISO',
+  IntervalStyle: 'postgres',
+  TimeZone: 'UTC',
+  client_min_messages: 'warning',
+};
+
+/** Since PostgreSQL 17. */
+const newer: Readonly<Record<string, string>> = { transaction_timeout: '0' };
+
+/** What PostgreSQL says of a setting that it does not know. */
+const unknownSetting = '42704';
+
+/** How to connect to one host of the URL. */
+export class HostConfig {
+  readonly #full: ClientConfig;
+  readonly #older: ClientConfig;
+  #isOlder = false;
+
+  constructor(config: ClientConfig) {
+    this.#full = { ...config, options: optionsOf(config.options, { ...pinned, ...newer }) };
+    this.#older = { ...config, options: optionsOf(config.options, pinned) };
+  }
+
+  get current(): ClientConfig {
+    return this.#isOlder ? this.#older : this.#full;
+  }
+
+  /** Whether it is worth trying again, because the server is too old for one of the settings in `used`. */
+  learns(used: ClientConfig, fault: DatabaseFault): boolean {
+    if (fault.code !== unknownSetting || used !== this.#full) return false;
+    this.#isOlder = true;
+    return true;
+  }
+}
+
+/** Those of the URL first: of two for the same setting, the later one counts. */
+function optionsOf(own: string | undefined, settings: Readonly<Record<string, string>>): string {
+  const stated = Object.entries(settings).map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`);
+  return [...(own === undefined ? [] : [own]), ...stated].join(' ');
+}
+
+/** One for each host of the URL, in their order. Throws a TypeError for a URL that is none. */
+export function hostConfigs(address: DatabaseAddress, limits: SessionLimits): readonly HostConfig[] {
+  const urls = splitHosts(address.url);
+  if (urls === undefined) throw new TypeError('the database URL is not of the form postgres://user@host:port/database');
+  const { passwordFile } = address;
+  return urls.map(
+    (url) =>
+      new HostConfig({
+        ...parseIntoClientConfig(url),
+        ...(passwordFile === undefined ? {} : { password: async () => (await readFile(passwordFile, 'utf8')).trimEnd() }),
+        application_name: 'keywright',
+        keepAlive: true,
+        connectionTimeoutMillis: limits.connectMs,
+        lock_timeout: limits.lockMs,
+        statement_timeout: limits.statementMs,
+        idle_in_transaction_session_timeout: limits.idleInTransactionMs,
+        // The server's own limit comes first; this one is for a server that has stopped answering altogether.
+        query_timeout: limits.statementMs + 3_000,
+      }),
+  );
+}
