@@ -94,14 +94,15 @@ const functions: Readonly<Record<string, readonly string[]>> = {
   'record_use(text[], double precision[], text[])': ['operator', 'authorizer'],
   'report_replica(text, double precision, bigint)': ['operator', 'authorizer'],
   'refuse_audit_change()': everybody,
-  'revoke_proven(text, bytea, text)': ['operator', 'authorizer'],
+  'revoke_proven(text, bytea, text)': ['operator'],
   'sign_off_replica(text)': ['operator', 'authorizer'],
 };
 
 describe('the database itself says of the roles', () => {
   test('what the program before this one granted too much, an upgrade takes away', async () => {
     await as(url, 'grant select, insert, update, delete on all tables in schema keywright to keywright_operator');
-    await as(url, 'grant execute on function keywright.keywright_revoke(text, text, text, boolean) to keywright_authorizer');
+    for (const revocation of ['keywright_revoke(text, text, text, boolean)', 'revoke_proven(text, bytea, text)'])
+      await as(url, `grant execute on function keywright.${revocation} to keywright_authorizer`);
     // Of tables that it did not know, it granted nothing.
     await as(url, 'revoke all on keywright.revocation_rate, keywright.heartbeat from keywright_operator');
     expect((await migrate(url)).statements).toEqual([]);
@@ -181,32 +182,14 @@ async function issued() {
 }
 
 describe("a stolen authorizer's login", () => {
-  test('revokes nothing with all that it can read', async () => {
-    const { uid, keyId } = await issued();
-    await expect(as(urlOf('authorizer'), `select keywright.keywright_revoke($1, 'x', 'x', true)`, [keyId])).rejects.toMatchObject(
-      { code: '42501' },
-    );
-    // Every hash and digest of the database, tried on every key.
-    const outcomes = await as<{ outcome: string }>(
-      urlOf('authorizer'),
-      `select distinct keywright.revoke_proven(v.key_id, material, 'x') as outcome
-       from keywright.version v, (
-         select hash from keywright.version union all select revocation_digest from keywright.version
-         union all select check_value from keywright.pepper
-       ) as known (material)`,
-    );
-    expect(outcomes).toEqual([{ outcome: 'unknown' }]);
-    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
-  });
-
-  test('revokes one version with the proof that only its value gives', async () => {
+  test('revokes nothing, not even with the proof that only the value gives', async () => {
     const { uid, keyId, proof } = await issued();
-    const stolen = openPostgresStore({ url: urlOf('authorizer'), clock: systemClock, log: silentLog });
-    expect(await stolen.revokeProven(keyId, proof, 'KeyCompromise')).toBe('revoked');
-    expect(await store.readKey(uid)).toMatchObject({ versions: [], key: { ref: { uid } } });
-    const [line] = await store.readAudit({ keyId }, 1);
-    expect(line?.detail).toMatchObject({ role: accountOf('authorizer') });
-    await stolen.close();
+    for (const [statement, values] of [
+      [`select keywright.keywright_revoke($1, 'x', 'x', true)`, [keyId]],
+      [`select keywright.revoke_proven($1, $2, 'x')`, [keyId, proof]],
+    ] as const)
+      await expect(as(urlOf('authorizer'), statement, [...values])).rejects.toMatchObject({ code: '42501' });
+    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
   });
 
   test('is refused a batch of uses without an end, and dates none in the future', async () => {
@@ -259,13 +242,35 @@ describe("a stolen authorizer's login", () => {
   });
 });
 
+describe('a proof of possession', () => {
+  test('is nothing that the database holds, and ends one version', async () => {
+    const { uid, keyId, proof } = await issued();
+    // Every hash and digest of the database, tried on every key.
+    const outcomes = await as<{ outcome: string }>(
+      urlOf('operator'),
+      `select distinct keywright.revoke_proven(v.key_id, material, 'x') as outcome
+       from keywright.version v, (
+         select hash from keywright.version union all select revocation_digest from keywright.version
+         union all select check_value from keywright.pepper
+       ) as known (material)`,
+    );
+    expect(outcomes).toEqual([{ outcome: 'unknown' }]);
+    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
+    expect(await store.revokeProven(keyId, proof, 'KeyCompromise')).toBe('revoked');
+    expect(await store.readKey(uid)).toMatchObject({ versions: [], key: { ref: { uid } } });
+  });
+});
+
 describe('the audit', () => {
-  const age = (days: number): string => `insert into keywright.audit (at, actor, action, detail)
-    values (now() - interval '${days} days', 'x', '${days}', '{}')`;
+  /** As a row that the database dated so long ago. */
+  const age = (days: number): string => `insert into keywright.audit (recorded_at, at, actor, action, detail)
+    values (now() - interval '${days} days', now(), 'x', '${days}', '{}')`;
+  const line = (action: string, at: string): string =>
+    `insert into keywright.audit (at, actor, action, detail) values (${at}, 'x', '${action}', '{}')`;
 
   test.each(['operator', 'owner'] as const)('is added to, and nothing else, by the %s', async (who) => {
     const address = who === 'owner' ? url : urlOf(who);
-    await as(address, age(29));
+    await as(address, line('added', 'now()'));
     for (const statement of [`update keywright.audit set actor = 'y'`, 'truncate keywright.audit', 'delete from keywright.audit'])
       await expect(as(address, statement)).rejects.toMatchObject({ code: '42501' });
   });
@@ -283,6 +288,31 @@ describe('the audit', () => {
       code: '42501',
     });
   });
+
+  test('is numbered and dated by the database: no row of the operator is old at once, or stays for ever', async () => {
+    for (const column of ['seq', 'recorded_at']) {
+      const value = column === 'seq' ? '1' : `now() - interval '31 days'`;
+      const forged = `insert into keywright.audit (${column}, at, actor, action, detail) overriding system value
+        values (${value}, now(), 'x', 'forged', '{}')`;
+      await expect(as(urlOf('operator'), forged)).rejects.toMatchObject({ code: '42501' });
+    }
+    await as(urlOf('operator'), line('of the past', `'2020-01-01'`));
+    await as(urlOf('operator'), line('of the future', `'2999-01-01'`));
+    await as(urlOf('operator'), `select keywright.prune_audit('infinity', 1000)`);
+    const named = `from keywright.audit where action like 'of the %'`;
+    expect(
+      await as(url, `select action, recorded_at between now() - interval '1 minute' and now() as today ${named} order by seq`),
+    ).toEqual([
+      { action: 'of the past', today: true },
+      { action: 'of the future', today: true },
+    ]);
+    // Another day, by the database's clock.
+    await as(url, 'alter table keywright.audit disable trigger audit_kept');
+    await as(url, `update keywright.audit set recorded_at = now() - interval '31 days' where action like 'of the %'`);
+    await as(url, 'alter table keywright.audit enable trigger audit_kept');
+    await as(urlOf('operator'), `select keywright.prune_audit('infinity', 1000)`);
+    expect(await as(url, `select action ${named}`)).toEqual([]);
+  });
 });
 
 describe('keywright revoke --direct', () => {
@@ -296,6 +326,21 @@ describe('keywright revoke --direct', () => {
       await expect(
         as(urlOf('responder'), 'select keywright.keywright_revoke($1, $2, $3, true)', [keyId, who, why]),
       ).rejects.toMatchObject({ code: '22004' });
+  });
+
+  test('names the login that revoked, whatever the caller calls himself, and hides nothing from people', async () => {
+    for (const who of ['operator', 'cli:ana', 'login:keywright_operator', '\u202erotarepo\u0007']) {
+      const { keyId } = await issued();
+      const call = 'select keywright.keywright_revoke($1, $2, $3, false)';
+      await expect(as(urlOf('responder'), call, [keyId, who, 'Key\u202e compromise'])).rejects.toMatchObject({ code: '22023' });
+      await expect(as(urlOf('responder'), call, [keyId, '\u200b\u0001', 'KeyCompromise'])).rejects.toMatchObject({
+        code: '22004',
+      });
+      await as(urlOf('responder'), call, [keyId, who, 'KeyCompromise']);
+      const [line] = await store.readAudit({ keyId }, 1);
+      expect(line).toMatchObject({ action: 'revoke', actor: `login:${accountOf('responder')}` });
+      expect(line?.detail['who']).toBe(who.replaceAll(/[\u202e\u0007]/g, ''));
+    }
   });
 
   test("with an authorizer's account is refused, says which login may do it, and changes nothing", async () => {

@@ -79,6 +79,7 @@ async function toggle(ref: ApiKeyRef, minute: number, target: ReturnType<typeof 
 }
 
 test('an hour of toggling leaves a bounded database, and answers that did not change', { timeout: 120_000 }, async () => {
+  await setNow(testStart);
   await store.takeFence();
   await store.saveOwner(ownerRow({ uid: 'owner-uid', name: 'payments-team' }), testStart);
   await store.saveCatalog(catalogRow({ name: 'default' }), testStart);

@@ -65,8 +65,8 @@ describe('keywright revoke --direct', () => {
     });
     expect(await store.readKey(uid)).toMatchObject({ versions: [], key: { revokedReason: 'KeyCompromise' } });
     const [line] = await store.readAudit({ keyId }, 1);
-    expect(line).toMatchObject({ action: 'revoke', detail: { reason: 'KeyCompromise', role: account } });
-    expect(line?.actor).toMatch(/^cli:./);
+    expect(line).toMatchObject({ action: 'revoke', actor: `login:${account}`, detail: { reason: 'KeyCompromise' } });
+    expect(line?.detail['who']).toMatch(/^cli:./);
     expect(await revoke(...args)).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing was changed') as string });
   });
 

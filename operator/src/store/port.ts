@@ -180,7 +180,10 @@ export interface HeldValue {
   readonly envelope: string;
 }
 
-/** Who did something, for the audit row: `operator`, `cli:<user>`, `admin-listener:<caller>`. */
+/**
+ * Who did something, for the audit row: `operator`; for a revocation without the operator `login:<account of the database>`, which the
+ * database itself writes.
+ */
 export type Actor = string;
 
 /** A field manager of the API server, and when it last wrote the field that caused a change. A hint, not a proof of identity. */
@@ -257,6 +260,7 @@ export interface MissingKey {
 
 /** What a revocation without the operator says of itself. */
 export interface DirectRevocation {
+  /** What the caller says of himself, as `cli:<user>`: the audit keeps it as `who`, beside the account. */
   readonly actor: Actor;
   /** A value of `spec.revoked.reason`. */
   readonly reason: string;
@@ -441,7 +445,8 @@ export interface Store {
   revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome>;
   /**
    * Ends one version like {@link revokeDirect} without `close`, for a caller that proves that it has the value: `proof` comes
-   * from `Peppers.prove`. Authorizers may call it. A wrong proof gives `unknown`, like a wrong key id. At most 60 a minute in the
+   * from `Peppers.prove`. Nobody calls it yet: it is for an endpoint where finders report a key. Authorizers may not: whoever holds
+   * its transaction open holds up every other change. A wrong proof gives `unknown`, like a wrong key id. At most 60 a minute in the
    * whole installation: further calls fail with `waiting StoreUnavailable` and change nothing.
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;

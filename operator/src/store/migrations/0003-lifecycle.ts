@@ -61,7 +61,8 @@ const statements = [
 
   // Revocation by whoever may do nothing else, with the operator and the API server down. The same steps as the operator's
   // own revocation: the ApiKey's row first, then versions, audit, and the revision last. Its feed row has no fence, so that
-  // the operator sees that somebody else wrote it. `session_user` is the account that logged in, whatever it calls itself.
+  // the operator sees that somebody else wrote it. The actor is "login:" and the account that logged in, because "who" is only what
+  // the caller says of himself. People read both, and the reason: without control characters and direction marks.
   `create function keywright.keywright_revoke(revoked_key_id text, who text, why text, closes boolean) returns text
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
@@ -69,11 +70,16 @@ const statements = [
        closed_before text;
        closing boolean;
        moment timestamptz := keywright.keywright_now();
-       told jsonb := jsonb_build_object('cause', 'revoked in the store', 'reason', left(why, 64), 'role', session_user);
+       account text := left('login:' || session_user, 200);
+       told jsonb := jsonb_build_object('cause', 'revoked in the store', 'reason', why, 'who',
+         left(regexp_replace(who, '[\\u0001-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]', '', 'g'), 200));
        ended integer;
      begin
-       if coalesce(who, '') = '' or coalesce(why, '') = '' then
+       if coalesce(told ->> 'who', '') = '' or coalesce(why, '') = '' then
          raise exception 'say who revokes, and why' using errcode = '22004';
+       end if;
+       if why !~ '^[A-Za-z0-9]{1,64}$' then
+         raise exception 'a reason is one word' using errcode = '22023';
        end if;
        loop
          select k.uid, k.revoked_reason into subject, closed_before
@@ -87,13 +93,13 @@ const statements = [
          where v.apikey_uid = subject and v.state <> 'ended' and (closes or v.key_id = revoked_key_id) returning v.key_id
        )
        insert into keywright.audit (at, actor, action, apikey_uid, key_id, detail)
-       select moment, left(who, 200), 'revoke', subject, gone.key_id, told from gone;
+       select moment, account, 'revoke', subject, gone.key_id, told from gone;
        get diagnostics ended = row_count;
        closing := closes and closed_before is null
          and exists (select from keywright.apikey k where k.uid = subject and k.released_at is null);
        if closing then
-         update keywright.apikey k set revoked_reason = left(why, 64) where k.uid = subject;
-         insert into keywright.audit (at, actor, action, apikey_uid, detail) values (moment, left(who, 200), 'close', subject, told);
+         update keywright.apikey k set revoked_reason = why where k.uid = subject;
+         insert into keywright.audit (at, actor, action, apikey_uid, detail) values (moment, account, 'close', subject, told);
        elsif ended = 0 then
          return 'already';
        elsif not closes then

@@ -111,7 +111,7 @@ const audit = [
   `create function keywright.refuse_audit_change() returns trigger
      language plpgsql set search_path = pg_catalog, pg_temp as $$
      begin
-       if tg_op = 'DELETE' and old.at < keywright.keywright_now() - interval '30 days' then return old; end if;
+       if tg_op = 'DELETE' and old.recorded_at < keywright.keywright_now() - interval '30 days' then return old; end if;
        raise exception 'audit rows never change, and stay for 30 days at least' using errcode = '42501';
      end $$`,
   `create trigger audit_kept before update or delete on keywright.audit
@@ -120,7 +120,7 @@ const audit = [
      for each statement execute function keywright.refuse_audit_change()`,
 
   // The only way for the operator's role to remove audit rows: the oldest ones, and none younger than 30 days. `seq` follows the
-  // time and has an index already; nobody could revoke while one on "at" is built over a long audit.
+  // time and has an index already; nobody could revoke while one on "recorded_at" is built over a long audit.
   `create function keywright.prune_audit(before_ms float8, most integer) returns integer
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare
@@ -128,8 +128,8 @@ const audit = [
      begin
        delete from keywright.audit where seq in (
          select a.seq
-         from (select o.seq, o.at from keywright.audit o order by o.seq limit 10000) a
-         where a.at < least(to_timestamp(before_ms / 1000), keywright.keywright_now() - interval '30 days')
+         from (select o.seq, o.recorded_at from keywright.audit o order by o.seq limit 10000) a
+         where a.recorded_at < least(to_timestamp(before_ms / 1000), keywright.keywright_now() - interval '30 days')
          limit greatest(most, 0));
        get diagnostics pruned = row_count;
        return pruned;

@@ -11,6 +11,9 @@ const roles = ['keywright_operator', 'keywright_authorizer', 'keywright_responde
 
 type RoleName = (typeof roles)[number];
 
+/** What the operator says in an audit row; the database itself sets the others. */
+const auditColumns = 'at, actor, requested_by, requested_at, action, apikey_uid, key_id, subject_uid, detail';
+
 /** What each role may do. Only the owner may use a table or a function that no line names. */
 const grants: Readonly<Record<RoleName, readonly string[]>> = {
   keywright_operator: [
@@ -18,17 +21,20 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
     'grant select on keywright.migration, keywright.replica',
     'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
     'grant select, update, delete on keywright.version_use',
-    'grant select, insert on keywright.pepper, keywright.audit',
+    'grant select, insert on keywright.pepper',
+    'grant select on keywright.audit',
+    // One transaction: with a right on the table come those on all columns, and a running operator never lacks its own.
+    `revoke insert on keywright.audit from keywright_operator; grant insert (${auditColumns}) on keywright.audit`,
     'grant select, insert, update on keywright.admission',
     'grant select, insert, delete on keywright.feed',
     'grant select, insert, update, delete on keywright.apikey, keywright.version, keywright.delivery, keywright.catalog, keywright.owner, keywright.owner_group, keywright.missing_key',
     'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text), keywright.prune_audit(float8, integer)',
   ],
-  // What a verdict needs: no audit, no deliveries. It writes only use and a proven revocation, by functions.
+  // What a verdict needs: no audit, no deliveries. It writes only use, by functions, and locks no row that others need.
   keywright_authorizer: [
     'grant usage on schema keywright',
     'grant select on keywright.installation, keywright.feed_head, keywright.feed, keywright.pepper, keywright.apikey, keywright.version, keywright.migration, keywright.catalog, keywright.owner, keywright.owner_group, keywright.heartbeat',
-    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text), keywright.revoke_proven(text, bytea, text)',
+    'grant execute on function keywright.record_use(text[], float8[], text[]), keywright.report_replica(text, float8, bigint), keywright.sign_off_replica(text)',
   ],
   // Reads nothing: it needs only a key id.
   keywright_responder: [
@@ -48,7 +54,9 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
     'revoke delete on keywright.admission',
     'revoke insert on keywright.version_use',
   ],
-  keywright_authorizer: ['revoke execute on function keywright.keywright_revoke(text, text, text, boolean)'],
+  keywright_authorizer: [
+    'revoke execute on function keywright.keywright_revoke(text, text, text, boolean), keywright.revoke_proven(text, bytea, text)',
+  ],
 };
 
 /**

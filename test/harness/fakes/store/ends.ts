@@ -99,14 +99,15 @@ export function revokeAll(rows: Rows, uid: string, cause: RevocationCause, now: 
 }
 
 export function revokeDirect(rows: Rows, uid: string, keyId: string, revocation: DirectRevocation, now: Instant): Change {
-  const { actor, reason, close } = revocation;
+  const { actor: who, reason, close } = revocation;
+  const actor = 'login:memory';
   const key = existing(rows.keys, uid);
   const ended = end(rows, uid, (one) => close || one.keyId === keyId, 'revoked', now);
   const closing = close && !key.released && key.revokedReason === undefined;
   if (!closing && ended.length === 0) throw new Abandon('already');
   if (closing) rows.keys.set(uid, { ...key, revokedReason: reason });
   else if (!close) noteCompromise(rows, uid, [keyId]);
-  const detail = { cause: 'revoked in the store', reason };
+  const detail = { cause: 'revoked in the store', reason, who };
   const audit = [
     ...ended.map((one) => ({ action: 'revoke', actor, keyId: one, detail })),
     ...(closing ? [{ action: 'close', actor, detail }] : []),
