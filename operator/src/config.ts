@@ -57,7 +57,7 @@ const namesOrNone = z.union([z.literal('none').transform((): readonly string[] =
 const variables = {
   databaseUrl: inUse(
     'KEYWRIGHT_DATABASE_URL',
-    'The PostgreSQL database. Several hosts may be given, separated by commas; the most recently promoted one is used. Without `sslmode` in it the connection is not encrypted: use `sslmode=verify-full`, and `sslrootcert` for an authority of your own.',
+    'The PostgreSQL database. Several hosts may be given, separated by commas; the most recently promoted one that the operator writes to is used. Without `sslmode` in it the connection is not encrypted: use `sslmode=verify-full`, and `sslrootcert` for an authority of your own.',
     '`postgres://user@host[:port][,host[:port]]/database[?sslmode=verify-full]`',
     databaseUrl,
   ),

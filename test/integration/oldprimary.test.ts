@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -144,10 +146,10 @@ async function issue() {
   return { uid: request.ref.uid, ask };
 }
 
-const sql = async (server: OwnPostgres, statement: string): Promise<void> => {
+const sql = async (server: OwnPostgres, statement: string): Promise<readonly object[]> => {
   const client = new Client({ connectionString: server.postgres.url });
   await client.connect();
-  await client.query(statement).finally(() => client.end());
+  return (await client.query<object>(statement).finally(() => client.end())).rows;
 };
 
 /** The leader's heartbeat, quicker than in earnest. */
@@ -181,7 +183,7 @@ const [toOld, toFresh] = roads.authorizer;
 
 /** All of it is one story: a promotion cannot be taken back. */
 test(
-  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, an operator that is down stops nobody, and the safety passes of one that reaches both move with it',
+  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, an operator that is down stops nobody, the safety passes of one that reaches both move with it, and an old primary that is promoted twice wins nobody back',
   { timeout: 180_000 },
   async () => {
     const key = await issue();
@@ -242,5 +244,25 @@ test(
     await successor.store.takeFence();
     await successor.apart.revokeAll(last.uid, cause, systemClock.now());
     expect(await last.ask(isolated)).toBe('key_invalid');
+
+    // Somebody makes the old one a standby of nobody, and promotes it twice: its timeline is the latest, its data is still the old one.
+    for (const timeline of [2, 3]) {
+      await old.server.stop();
+      writeFileSync(join(old.dataFolder, 'standby.signal'), '');
+      await old.restart();
+      await sql(old, 'select pg_promote()');
+      expect(
+        await sql(old, `select pg_walfile_name(pg_current_wal_lsn()) like '${String(timeline).padStart(8, '0')}%' as it`),
+      ).toEqual([{ it: true }]);
+    }
+    const both = open([`127.0.0.1:${old.postgres.port}`, `127.0.0.1:${fresh.postgres.port}`]);
+    successors.push(both);
+    expect(await both.readKey(key.uid)).toMatchObject({ versions: [] });
+    for (const store of [both, successor.store]) expect(await store.surveyPrimary()).toMatchObject({ superseded: false });
+    const promotedMs = systemClock.monotonicMs();
+    await until(() => systemClock.monotonicMs() - promotedMs > maxStalenessMs, { what: 'surveys', deadlineMs: 20_000 });
+    for (const one of [reaching, isolated]) expect(await key.ask(one)).toBe('key_invalid');
+    // Who reaches it alone has no proof.
+    expect(await key.ask(single)).toBe('authorizer_stale');
   },
 );

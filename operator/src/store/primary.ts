@@ -1,19 +1,19 @@
-import type { Instant } from '../domain/time.ts';
-
 /** What one host of the database's URL says about itself. */
 export type HostView =
   | { readonly kind: 'silent' }
   /** In recovery: it follows a primary. */
-  | { readonly kind: 'standby'; readonly heartbeatAt?: Instant }
+  | { readonly kind: 'standby'; readonly beats?: number }
   | {
       readonly kind: 'primary';
       /** Each promotion starts a higher one; 0 = the server does not say. */
       readonly timeline: number;
-      /** When the operator last wrote, by the clock of the server that it wrote to. */
-      readonly heartbeatAt?: Instant;
-      /** How long ago that was, by this server's clock, in milliseconds. */
+      /** How many heartbeats of operators its data has seen; absent = none. */
+      readonly beats?: number;
+      /** How long ago the last one was, by this server's clock, in milliseconds. */
       readonly heartbeatAgeMs?: number;
     };
+
+type Primary = Extract<HostView, { kind: 'primary' }>;
 
 /** What all hosts of the URL say about the one in use. */
 export interface PrimarySurvey {
@@ -27,17 +27,27 @@ export interface PrimarySurvey {
   readonly heartbeatAgeMs?: number;
 }
 
-/** How much newer another server's heartbeat must be, in milliseconds: replication lag and clock differences are smaller. */
-const newerByMs = 15_000;
+/** How many heartbeats a standby may lack when it is promoted: they come every five seconds. */
+const lostBeats = 3;
 
-/** The host to use: the most recently promoted one that accepts writes; of equals, the first. `undefined` = none. */
+/**
+ * The host to use: of those that accept writes and that the operator writes to, the most recently promoted one; of equals, the first.
+ * `undefined` = none.
+ *
+ * The timeline alone does not tell: an old primary that was cut off can be promoted again and again. Heartbeats do, because the
+ * operator needs its Lease for them, and a count needs no clock. A promoted standby may lack the last ones.
+ */
 export function choosePrimary(views: readonly HostView[]): number | undefined {
-  let best: { readonly index: number; readonly timeline: number } | undefined;
-  for (const [index, view] of views.entries()) {
-    if (view.kind === 'primary' && (best === undefined || view.timeline > best.timeline))
-      best = { index, timeline: view.timeline };
-  }
-  return best?.index;
+  const primaries = views.filter((view) => view.kind === 'primary');
+  const most = Math.max(...primaries.map(beatsOf));
+  const current = primaries.filter((view) => most - beatsOf(view) <= lostBeats);
+  const latest = Math.max(...current.map(({ timeline }) => timeline));
+  const index = views.findIndex((view) => view.kind === 'primary' && current.includes(view) && view.timeline === latest);
+  return index === -1 ? undefined : index;
+}
+
+function beatsOf(view: HostView): number {
+  return view.kind === 'silent' ? 0 : (view.beats ?? 0);
 }
 
 /** Judges the host in use by the answers of all. */
@@ -47,16 +57,16 @@ export function surveyOf(views: readonly HostView[], inUse: number): PrimarySurv
   return {
     hosts: views.length,
     answered: views.filter((view) => view.kind !== 'silent').length,
-    superseded: own.kind === 'standby' || (own.kind === 'primary' && views.some((view) => isNewer(view, own))),
+    superseded: own.kind === 'standby' || (own.kind === 'primary' && isReplaced(own, views)),
     ...(age === undefined ? {} : { heartbeatAgeMs: Math.max(age, 0) }),
   };
 }
 
-function isNewer(view: HostView, own: Extract<HostView, { kind: 'primary' }>): boolean {
-  if (view.kind === 'silent') return false;
-  if (view.kind === 'primary' && view.timeline > own.timeline) return true;
-  // A standby that has seen a later heartbeat follows another primary.
-  return view.heartbeatAt !== undefined && view.heartbeatAt - (own.heartbeatAt ?? -Infinity) > newerByMs && view !== own;
+function isReplaced(own: Primary, views: readonly HostView[]): boolean {
+  // A standby that has seen more heartbeats follows another primary.
+  if (views.some((view) => beatsOf(view) - beatsOf(own) > lostBeats)) return true;
+  const chosen = views[choosePrimary(views) ?? -1];
+  return chosen?.kind === 'primary' && chosen.timeline > own.timeline;
 }
 
 /**

@@ -4,18 +4,27 @@ import { choosePrimary, provenForMs, surveyOf } from '../../../operator/src/stor
 import type { HostView, PrimarySurvey } from '../../../operator/src/store/primary.ts';
 
 const silent: HostView = { kind: 'silent' };
-const primary = (timeline: number, heartbeatAt?: number): HostView => ({
+const primary = (timeline: number, beats?: number, heartbeatAgeMs = 1_000): HostView => ({
   kind: 'primary',
   timeline,
-  ...(heartbeatAt === undefined ? {} : { heartbeatAt, heartbeatAgeMs: 100_000 - heartbeatAt }),
+  ...(beats === undefined ? {} : { beats, heartbeatAgeMs }),
 });
-const standby = (heartbeatAt?: number): HostView => ({ kind: 'standby', ...(heartbeatAt === undefined ? {} : { heartbeatAt }) });
+const standby = (beats?: number): HostView => ({ kind: 'standby', ...(beats === undefined ? {} : { beats }) });
 
 describe('the host to use', () => {
   test.each<readonly [string, readonly HostView[], number | undefined]>([
     ['is the one that accepts writes', [standby(), primary(1)], 1],
     ['is the one of the latest promotion, wherever it stands', [primary(1), primary(2)], 1],
     ['is the first of equals', [silent, primary(3), primary(3)], 1],
+    ['is the promoted one, although it lacks the last heartbeats', [primary(1, 100), primary(2, 97)], 1],
+    ['is not one that was cut off and promoted twice: the operator writes elsewhere', [primary(3, 90), primary(2, 100)], 1],
+    ['is not one that has no heartbeat, while another has', [primary(5), primary(1, 100)], 1],
+    [
+      'is the most recently promoted one of those that the operator may write to',
+      [primary(3, 6), primary(2, 8), primary(1, 10)],
+      1,
+    ],
+    ['is the one in use before the operator, which was down, goes on', [primary(1, 100), primary(2, 100), standby(100)], 1],
     ['is none when nobody accepts writes', [silent, standby()], undefined],
   ])('%s', (_title, views, chosen) => {
     expect(choosePrimary(views)).toBe(chosen);
@@ -24,13 +33,17 @@ describe('the host to use', () => {
 
 describe('the host in use', () => {
   test.each<readonly [string, readonly HostView[], boolean]>([
-    ['stays while its standbys follow it', [primary(1, 50_000), standby(49_000), standby(50_000)], false],
+    ['stays while its standbys follow it', [primary(1, 50), standby(49), standby(50)], false],
     ['stays while nobody else answers', [primary(1), silent, silent], false],
-    ['stays beside an older one that came back', [primary(2, 50_000), primary(1, 10_000)], false],
-    ['stays when another clock is a little ahead', [primary(1, 50_000), standby(64_000)], false],
+    ['stays beside an older one that came back', [primary(2, 50), primary(1, 10)], false],
+    ['stays beside an older one that was promoted twice', [primary(2, 50), primary(3, 40)], false],
+    ['stays after its promotion, although it lacks the last heartbeats', [primary(2, 47), standby(50), primary(1, 50)], false],
+    ['stays if only one that is out of the question was promoted later', [primary(2, 8), primary(3, 6), primary(1, 10)], false],
     ['is left when another was promoted', [primary(1), primary(2)], true],
-    ['is left when a standby has a later heartbeat: it follows another primary', [primary(1, 50_000), standby(70_000)], true],
-    ['is left when a standby knows a heartbeat, and it none', [primary(1), standby(70_000)], true],
+    ['is left when another was promoted, that lacks the last heartbeats', [primary(1, 50), primary(2, 47)], true],
+    ['is left when the operator writes to another, however often it was promoted', [primary(3, 50), primary(2, 54)], true],
+    ['is left when a standby has seen more heartbeats: it follows another primary', [primary(1, 50), standby(54)], true],
+    ['is left when a standby knows heartbeats, and it none', [primary(1), standby(70)], true],
     ['is left when it is a standby now', [standby(), silent], true],
     ['is not said to be replaced because it is silent', [silent, primary(1)], false],
   ])('%s', (_title, views, superseded) => {
@@ -38,13 +51,13 @@ describe('the host in use', () => {
   });
 
   test('tells how old its own heartbeat is, and not that of another', () => {
-    expect(surveyOf([primary(1, 40_000), standby(49_000)], 0)).toEqual({
+    expect(surveyOf([primary(1, 40, 60_000), standby(41)], 0)).toEqual({
       hosts: 2,
       answered: 2,
       superseded: false,
       heartbeatAgeMs: 60_000,
     });
-    expect(surveyOf([silent, standby(49_000)], 0)).not.toHaveProperty('heartbeatAgeMs');
+    expect(surveyOf([silent, standby(49)], 0)).not.toHaveProperty('heartbeatAgeMs');
   });
 });
 

@@ -138,11 +138,13 @@ const audit = [
 ];
 
 const heartbeat = [
-  // The leading operator writes it: a reader of an old heartbeat reads a server that the operator does not write to.
+  // The leading operator writes it: a reader of an old heartbeat, or of fewer of them than
+  // another server has, reads a server that the operator does not write to.
   `create table keywright.heartbeat (
      singleton boolean primary key default true check (singleton),
      at timestamptz,
-     fence bigint
+     fence bigint,
+     beats bigint not null default 0
    )`,
   `insert into keywright.heartbeat default values`,
 ];

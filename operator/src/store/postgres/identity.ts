@@ -67,7 +67,7 @@ export async function beat(context: StoreContext): Promise<void> {
   const fence = context.fence();
   if (fence === undefined) throw new FenceLost();
   const query = sql`
-    update keywright.heartbeat set at = keywright.keywright_now(), fence = ${fence}
+    update keywright.heartbeat set at = keywright.keywright_now(), fence = ${fence}, beats = beats + 1
     where ${fence} = (select h.fence from keywright.feed_head h)`;
   const { numAffectedRows } = await attempt(context, 'beat', () => query.execute(context.db));
   if (numAffectedRows !== 1n) throw new FenceLost();

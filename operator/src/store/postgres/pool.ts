@@ -23,7 +23,7 @@ export interface WritablePoolOptions {
 
 /**
  * Connections to the one server that accepts writes. With several hosts, it asks all whether they are out of recovery, and uses
- * the most recently promoted one; after a lost connection, or when a server turned read-only, it asks again. Throws only
+ * the one that {@link choosePrimary} names; after a lost connection, or when a server turned read-only, it asks again. Throws only
  * {@link DatabaseFault}; never hands out a failed connection again.
  */
 export class WritablePool implements PostgresPool {

@@ -53,12 +53,12 @@ async function askHost(host: HostConfig): Promise<HostView> {
     const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
     const standby = rows[0]?.standby !== false;
     const heartbeat = await readHeartbeat(client);
-    if (standby) return { kind: 'standby', ...(heartbeat === undefined ? {} : { heartbeatAt: heartbeat.at }) };
+    if (standby) return { kind: 'standby', ...(heartbeat === undefined ? {} : { beats: heartbeat.beats }) };
     const timeline = await readTimeline(client);
     return {
       kind: 'primary',
       timeline,
-      ...(heartbeat === undefined ? {} : { heartbeatAt: heartbeat.at, heartbeatAgeMs: heartbeat.age }),
+      ...(heartbeat === undefined ? {} : { beats: heartbeat.beats, heartbeatAgeMs: heartbeat.age }),
     };
   } finally {
     // `end()` would wait until the server hangs up, which a server that refuses us need not do.
@@ -67,11 +67,11 @@ async function askHost(host: HostConfig): Promise<HostView> {
 }
 
 /** `undefined` = there is no heartbeat yet, or the schema is too old. */
-async function readHeartbeat(client: Client): Promise<{ readonly at: number; readonly age: number } | undefined> {
-  const heartbeat = `select keywright.ms(h.at)::float8 as at, keywright.ms(keywright.keywright_now())::float8 - keywright.ms(h.at) as age
+async function readHeartbeat(client: Client): Promise<{ readonly beats: number; readonly age: number } | undefined> {
+  const heartbeat = `select h.beats::float8 as beats, keywright.ms(keywright.keywright_now())::float8 - keywright.ms(h.at) as age
     from keywright.heartbeat h where h.at is not null`;
   try {
-    return (await client.query<{ at: number; age: number }>(heartbeat)).rows[0];
+    return (await client.query<{ beats: number; age: number }>(heartbeat)).rows[0];
   } catch {
     return undefined;
   }
