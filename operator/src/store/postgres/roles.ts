@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 
+import { closingStatements } from './closing.ts';
 import { DatabaseFault } from './fault.ts';
 
 /**
@@ -60,7 +61,7 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
 };
 
 /**
- * Makes missing roles and grants, as far as we may. Returns the others as statements for an administrator. Does nothing if we do
+ * Makes missing roles and grants, and closes the database to everybody else if it is ours alone, as far as we may. Returns the others as statements for an administrator. Does nothing if we do
  * not own the schema. Roles belong to the whole server: another database may have made them, or may be making them right now.
  */
 export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]> {
@@ -81,6 +82,9 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
       else refused.push(`${statement};`);
     }
   }
+  // Without a role, nobody could be let in again.
+  if (roles.every((role) => known.has(role)))
+    for (const statement of await closingStatements(db, roles)) await tryStatement(db, statement, refused);
   return refused;
 }
 
