@@ -1,7 +1,8 @@
 import { stillSuspended } from '../store/ceilings.ts';
 import type { AppliedSettings, KeySettings } from '../store/port.ts';
-import type { Observed } from './observed.ts';
+import { writtenSpec, type Observed } from './observed.ts';
 import { sameData, settingsOf } from './settings.ts';
+import { narrowTerms, termsOf } from './terms.ts';
 import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
@@ -11,7 +12,7 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
  * these settings, the key is denied until the namespace may again.
  */
 export function appliedOf(o: Observed): AppliedSettings {
-  const wanted = settingsOf(o.resource.spec);
+  const wanted = settingsOf(writtenSpec(o));
   const { acceptance } = o;
   const { key } = o.store;
   const accepted = acceptance.kind === 'accepted' ? acceptance.acceptance : key?.accepted;
@@ -23,19 +24,28 @@ export function appliedOf(o: Observed): AppliedSettings {
     ...(sameData(settings, proposed) ? {} : { proposed }),
     ...(namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
     ...(accepted === undefined ? {} : { accepted }),
+    ...nextTerms(o, isEffective),
   };
+}
+
+function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'terms'> {
+  if (o.acceptance.kind === 'accepted')
+    return isEffective && o.admission.kind !== 'notRequired' ? { terms: termsOf(o.resource) } : {};
+  const terms = o.store.key?.terms;
+  return terms === undefined ? {} : { terms: narrowTerms(terms, writtenSpec(o)) };
 }
 
 /** Whether the store already has these settings. */
 export function isApplied(o: Observed, applied: AppliedSettings): boolean {
   const { key } = o.store;
   if (key === undefined) return true;
-  const { settings, proposed, notPermitted, accepted } = key;
+  const { settings, proposed, notPermitted, accepted, terms } = key;
   const known: AppliedSettings = {
     settings,
     ...(proposed === undefined ? {} : { proposed }),
     ...(notPermitted === undefined ? {} : { notPermitted }),
     ...(accepted === undefined ? {} : { accepted }),
+    ...(terms === undefined ? {} : { terms }),
   };
   return sameData(known, applied);
 }

@@ -12,6 +12,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
+import { goingOn } from './terms.ts';
 import { isVanished } from './vanished.ts';
 
 /** What one pass has seen so far. */
@@ -34,12 +35,18 @@ export interface PassFacts {
 /** Gathers everything that a plan is made from: the resource as read, its references, the store, and what was seen of locations. */
 export async function observe(
   deps: Dependencies,
-  resource: ApiKey,
+  written: ApiKey,
   { sights, workloads, compare, namespace: live, admission: checked }: PassFacts,
 ): Promise<Observed> {
-  const ref = refOf(resource);
+  const ref = refOf(written);
   const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
+  const acceptance = acceptanceOf({
+    ...{ resource: written, key: store.key, admission },
+    checked: checked !== undefined,
+    confirmIn: (period) => confirmationOf(written, period),
+  });
+  const { resource, held } = (acceptance.kind === 'held' ? goingOn(written, store.key) : undefined) ?? { resource: written };
   const { resources } = deps;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -54,6 +61,7 @@ export async function observe(
     installationId: deps.installationId,
     ref,
     resource,
+    ...(held === undefined ? {} : { held }),
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
     owner,
@@ -76,11 +84,7 @@ export async function observe(
     envelopes: envelopesOf(catalog, store.versions),
     compare,
     admission,
-    acceptance: acceptanceOf({
-      ...{ resource, key: store.key, admission },
-      checked: checked !== undefined,
-      confirmIn: (period) => confirmationOf(resource, period),
-    }),
+    acceptance,
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };

@@ -61,6 +61,20 @@ export interface Acceptance {
  */
 export const neverAccepted: Acceptance = { generation: -1, requests: '', period: '' };
 
+/**
+ * How an ApiKey goes on while a later change of it is held: when its versions are replaced, and where they are delivered. The last
+ * state that was accepted, valid and permitted, narrowed by every change that was held since.
+ */
+export interface Terms {
+  /** `metadata.generation` of that state. */
+  readonly generation: number;
+  readonly paused: boolean;
+  /** Members of the spec; the store reads nothing of them. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** The nearest end that a held change has set: no version lives longer. */
+  readonly endsAt?: Instant;
+}
+
 /** The settings that decide verdicts about an ApiKey. Both `settings` and `proposed` must allow a request. */
 export interface AppliedSettings {
   /** The last settings that were accepted, valid and permitted together. */
@@ -71,6 +85,8 @@ export interface AppliedSettings {
   readonly notPermitted?: true;
   /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */
   readonly accepted?: Acceptance;
+  /** Absent = what was accepted last is not valid or not permitted, or no policy is required. No verdict depends on it. */
+  readonly terms?: Terms;
 }
 
 /** A time in which the admission policy was in force without interruption. */
@@ -446,7 +462,7 @@ export interface Store {
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
-   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` differs).
+   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` or `terms` differ).
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;

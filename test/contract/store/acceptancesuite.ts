@@ -63,6 +63,24 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await save({ settings: wider, accepted })).toBe(1);
     });
 
+    test('keeps the terms with what was accepted, shows them to nobody who verifies, and takes no revision for them', async () => {
+      const ref = uniqueRef();
+      const places = [{ name: 'local', secret: { name: 'x' } }];
+      const terms = { generation: 3, paused: true, spec: { deliverTo: places, rotation: { every: '1h' } }, endsAt: later };
+      const request = mintRequest({ ref });
+      const { settings } = request.applied;
+      await store.mint({ ...request, applied: { settings, accepted, terms } });
+      expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, terms });
+      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings, accepted });
+      const next = { settings, accepted, terms: { ...terms, paused: false } };
+      expect(await revisionsOf(() => store.saveSettings(ref.uid, next, later))).toBe(0);
+      expect(await appliedOf(ref.uid)).toEqual({ ref, ...next });
+      expect(await store.saveSettings(ref.uid, next, later)).toBe('already');
+      const heir = uniqueRef(ref.name);
+      await store.takeOver(heir, settings, later);
+      expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, proposed: settings, accepted: neverAccepted });
+    });
+
     test('[S0-18] tells in the audit what was proposed, forbidden, and applied', async () => {
       const { ref, settings } = await minted();
       await store.saveSettings(ref.uid, { settings, proposed: { ...settings, accessType: 'Admin' } }, later);
