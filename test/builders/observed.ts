@@ -23,7 +23,7 @@ import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
-import { goingOn, termsOf } from '../../operator/src/reconcile/terms.ts';
+import { countingOf, termsOf } from '../../operator/src/reconcile/terms.ts';
 import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
 import { neverAccepted } from '../../operator/src/store/port.ts';
 import type { AppliedSettings, HandledRequests, KeyRow, KeySettings, KeyState } from '../../operator/src/store/port.ts';
@@ -178,18 +178,17 @@ export function observed(given: ObservedCase): Observed {
     rows.map((row) => deliveryOf(row, digests)),
   );
   const admission = admissionOf(given);
-  const acceptance = acceptanceOf({
+  const accepted = acceptanceOf({
     ...{ resource: written, key: store.key, admission },
     checked: given.admissionUnchecked !== true,
     confirmIn: () => 'confirm-it',
   });
-  const { resource, held } = (acceptance.kind === 'held' ? goingOn(written, store.key) : undefined) ?? { resource: written };
+  const counting = countingOf(written, store.key, accepted);
   return {
     now,
     installationId,
     ref: { namespace: 'payments', name: 'billing', uid },
-    resource,
-    ...(held === undefined ? {} : { held }),
+    ...counting,
     namespaceTerminating: given.namespaceTerminating ?? false,
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
@@ -197,7 +196,7 @@ export function observed(given: ObservedCase): Observed {
     model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
     rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
     targets: resolveTargets(
-      resource,
+      counting.resource,
       { name: 'payments', labels: {} },
       { findDestination: () => (isMissing('destination') ? undefined : destination) },
     ),
@@ -210,7 +209,6 @@ export function observed(given: ObservedCase): Observed {
     envelopes: isMissing('catalog') ? new Map() : digests,
     compare: given.compare ?? 'none',
     admission,
-    acceptance,
     limits: testLimits,
   };
 }

@@ -1,4 +1,4 @@
-import { stillSuspended } from '../store/ceilings.ts';
+import { narrowedBy, proposalsOf } from '../store/ceilings.ts';
 import type { AppliedSettings, KeySettings } from '../store/port.ts';
 import { writtenSpec, type Observed } from './observed.ts';
 import { sameData, settingsOf } from './settings.ts';
@@ -7,8 +7,8 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
  * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
- * Until then the last effective settings stay, and the proposed ones narrow them; a proposed suspension stays until something is
- * accepted. If the namespace may no longer have a key with
+ * Until then the last effective settings stay, and the proposed ones narrow them: all that were held since something was accepted.
+ * If the namespace may no longer have a key with
  * these settings, the key is denied until the namespace may again.
  */
 export function appliedOf(o: Observed): AppliedSettings {
@@ -18,7 +18,7 @@ export function appliedOf(o: Observed): AppliedSettings {
   const accepted = acceptance.kind === 'accepted' ? acceptance.acceptance : key?.accepted;
   const isEffective = acceptance.kind === 'accepted' && validate(o) === undefined && validatePermission(o) === undefined;
   const settings = isEffective || key === undefined ? wanted : key.settings;
-  const proposed = acceptance.kind === 'accepted' ? wanted : stillSuspended(wanted, key?.proposed);
+  const proposed = acceptance.kind === 'accepted' || key === undefined ? wanted : narrowedBy(wanted, key);
   return {
     settings,
     ...(sameData(settings, proposed) ? {} : { proposed }),
@@ -53,5 +53,5 @@ export function isApplied(o: Observed, applied: AppliedSettings): boolean {
 /** All settings that limit a request now, the effective ones first. */
 export function layersOf(o: Observed): readonly [KeySettings, ...KeySettings[]] {
   const { settings, proposed } = appliedOf(o);
-  return proposed === undefined ? [settings] : [settings, proposed];
+  return [settings, ...proposalsOf(proposed)];
 }

@@ -12,7 +12,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
-import { goingOn } from './terms.ts';
+import { countingOf } from './terms.ts';
 import { isVanished } from './vanished.ts';
 
 /** What one pass has seen so far. */
@@ -41,12 +41,13 @@ export async function observe(
   const ref = refOf(written);
   const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
-  const acceptance = acceptanceOf({
+  const accepted = acceptanceOf({
     ...{ resource: written, key: store.key, admission },
     checked: checked !== undefined,
     confirmIn: (period) => confirmationOf(written, period),
   });
-  const { resource, held } = (acceptance.kind === 'held' ? goingOn(written, store.key) : undefined) ?? { resource: written };
+  const counting = countingOf(written, store.key, accepted);
+  const { resource } = counting;
   const { resources } = deps;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -60,8 +61,7 @@ export async function observe(
     now: deps.clock.now(),
     installationId: deps.installationId,
     ref,
-    resource,
-    ...(held === undefined ? {} : { held }),
+    ...counting,
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
     owner,
@@ -84,7 +84,6 @@ export async function observe(
     envelopes: envelopesOf(catalog, store.versions),
     compare,
     admission,
-    acceptance,
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };

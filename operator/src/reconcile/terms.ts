@@ -2,14 +2,19 @@ import { termsSpecSchema } from '../api/apikey.ts';
 import type { ApiKey, ApiKeySpec } from '../api/kinds.ts';
 import { annotations, type ObjectMeta } from '../api/meta.ts';
 import type { Instant } from '../domain/time.ts';
+import { exceeds, narrowedBy, proposalsOf } from '../store/ceilings.ts';
 import type { KeyRow, KeySettings, Terms } from '../store/port.ts';
+import type { AcceptanceState } from './acceptance.ts';
 import { expiryOf } from './rotation/policy.ts';
+import { settingsOf } from './settings.ts';
 
-/** A key that goes on as it was accepted while a change of it is held. */
-export interface GoingOn {
-  /** The resource with what was accepted of it in the place of what is held. */
+/** How a resource counts. */
+export interface Counting {
+  readonly acceptance: AcceptanceState;
+  /** While a change is held: with what was accepted in its place, if that is known. */
   readonly resource: ApiKey;
-  readonly held: HeldChange;
+  /** With such a resource. */
+  readonly held?: HeldChange;
 }
 
 /** What of a held change still counts: it narrows. */
@@ -50,10 +55,25 @@ export function narrowTerms(terms: Terms, written: ApiKeySpec): Terms {
   };
 }
 
-/** What a key goes on by while this state of its resource is held; `undefined` = nobody knows, and nothing goes on. */
-export function goingOn(resource: ApiKey, key: KeyRow | undefined): GoingOn | undefined {
+/** How a resource counts as it is written. A held one counts as it was accepted, narrowed; if that is not known, nothing goes on. */
+export function countingOf(written: ApiKey, key: KeyRow | undefined, acceptance: AcceptanceState): Counting {
+  if (acceptance.kind !== 'held' || key === undefined) return { acceptance, resource: written };
+  const found = goingOn(written, key);
+  const narrowed = narrowedMembers(written, key, found?.held.endsAt);
+  const told = narrowed.length === 0 ? '' : `; held changes have narrowed ${narrowed.join(', ')}`;
+  return { acceptance: { ...acceptance, message: `${acceptance.message}${told}` }, resource: written, ...found };
+}
+
+/** The members of the spec in which held changes narrow the key now. */
+function narrowedMembers({ spec }: ApiKey, key: KeyRow, endsAt: Instant | undefined): readonly string[] {
+  const layers = proposalsOf(narrowedBy(settingsOf(spec), key));
+  const members = new Set(layers.flatMap((layer) => exceeds(key.settings, layer)));
+  return [...[...members].sort().map((name) => `spec.${name}`), ...(endsAt === undefined ? [] : ['spec.expiry.at'])];
+}
+
+function goingOn(resource: ApiKey, key: KeyRow): Required<Omit<Counting, 'acceptance'>> | undefined {
   // Terms of another state were written before an earlier program accepted a later one.
-  if (key?.terms === undefined || key.terms.generation !== key.accepted?.generation) return undefined;
+  if (key.terms === undefined || key.terms.generation !== key.accepted?.generation) return undefined;
   const terms = narrowTerms(key.terms, resource.spec);
   const accepted = termsSpec(terms);
   if (accepted === undefined) return undefined;

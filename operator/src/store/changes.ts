@@ -63,7 +63,8 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
 
 function proposalOf({ settings, proposed }: AppliedSettings): ChangeDetail {
   if (proposed === undefined) return { proposed: absent };
-  const lines = Object.entries(settingsChange(settings, proposed)).map(([path, text]) => [`proposed.${path}`, text] as const);
+  const { earlier: _, ...latest } = proposed;
+  const lines = Object.entries(settingsChange(settings, latest)).map(([path, text]) => [`proposed.${path}`, text] as const);
   return Object.fromEntries(lines);
 }
 

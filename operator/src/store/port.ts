@@ -75,12 +75,17 @@ export interface Terms {
   readonly endsAt?: Instant;
 }
 
-/** The settings that decide verdicts about an ApiKey. Both `settings` and `proposed` must allow a request. */
+/** Settings that are not accepted, not valid or not permitted: they only narrow. */
+export interface Proposal extends KeySettings {
+  /** Those of changes that were held before this one, since something was accepted: each must allow a request, too. */
+  readonly earlier?: readonly KeySettings[];
+}
+
+/** The settings that decide verdicts about an ApiKey. `settings` and all of `proposed` must allow a request. */
 export interface AppliedSettings {
   /** The last settings that were accepted, valid and permitted together. */
   readonly settings: KeySettings;
-  /** Later settings that are not accepted, not valid or not permitted: they only narrow. */
-  readonly proposed?: KeySettings;
+  readonly proposed?: Proposal;
   /** The namespace, the catalog or the owner has changed and no longer allows `settings`: every request is denied. */
   readonly notPermitted?: true;
   /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */

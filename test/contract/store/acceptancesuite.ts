@@ -116,6 +116,18 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
         expect(await store.carryAcceptances('second', states, later)).toBe(0);
       });
 
+      test('keeps what was narrowed before it, and holds the old versions to each of that', async () => {
+        const old = await minted();
+        const one = { ...old.settings, selections: { channels: ['a'] } };
+        const two = { ...old.settings, selections: { channels: ['b'] } };
+        await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...two, earlier: [one] }, accepted }, later);
+        const next = uniqueRef(old.ref.name);
+        await store.takeOver(next, wider, later);
+        const record = await store.findByKeyId(old.keyId);
+        expect(record?.key.proposed).toEqual({ ...wider, earlier: [two, one] });
+        expect(record?.ceilings).toEqual([old.settings, two, one]);
+      });
+
       test('holds the old versions to what applied before, and those of the new ApiKey only to itself', async () => {
         const old = await minted();
         await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...old.settings, suspended: true } }, later);

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState, VersionUse } from '../../domain/version.ts';
-import type { AppliedSettings, CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections, Terms } from '../port.ts';
+import type { AppliedSettings, CatalogRow, GroupRow, KeyRow, OwnerRow, Proposal, Selections, Terms } from '../port.ts';
 
 /** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
 export interface VersionJson {
@@ -63,7 +63,7 @@ export interface KeyJson {
   readonly revokedReason: string | null;
   readonly handledRotate: string | null;
   readonly handledCompromised: string | null;
-  readonly proposed: KeySettings | null;
+  readonly proposed: Proposal | null;
   readonly notPermitted: boolean;
   readonly acceptedGeneration: number | null;
   readonly acceptedRequests: string | null;
