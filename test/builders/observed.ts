@@ -23,6 +23,7 @@ import { envelopesOf } from '../../operator/src/reconcile/envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from '../../operator/src/reconcile/observed.ts';
 import { settingsOf } from '../../operator/src/reconcile/settings.ts';
 import { resolveTargets } from '../../operator/src/reconcile/targets.ts';
+import { countingOf, termsOf } from '../../operator/src/reconcile/terms.ts';
 import type { UsageHorizon } from '../../operator/src/store/horizon.ts';
 import { neverAccepted } from '../../operator/src/store/port.ts';
 import type { AppliedSettings, HandledRequests, KeyRow, KeySettings, KeyState } from '../../operator/src/store/port.ts';
@@ -104,6 +105,8 @@ export interface ObservedCase {
   /** What the store knows as accepted: this generation, in the period `before` or `present`; left out = the present one, in `present`. */
   readonly accepted?:
     { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'none' | 'never';
+  /** The terms in the store; left out = those of the spec, if that is what was accepted, or else none. */
+  readonly terms?: { readonly spec?: Readonly<Record<string, unknown>>; readonly paused?: boolean; readonly endsAt?: string };
   /** The store has rows of an earlier ApiKey of this name. */
   readonly predecessor?: boolean;
   /** What the store has was minted for an earlier ApiKey of this name. */
@@ -159,7 +162,7 @@ export function observed(given: ObservedCase): Observed {
     },
     spec: given.aws === true ? awsSpec() : destinationSpec(given.destination),
   };
-  const resource = keyOf(given);
+  const written = keyOf(given);
   const versions = (given.versions ?? (given.fresh === true ? [] : [{ epoch: 1, state: 'active' as const }])).map(versionOf);
   const digests = envelopesOf(catalog, versions);
   const isMissing = (what: 'catalog' | 'owner' | 'destination') => given.missing?.includes(what) === true;
@@ -170,16 +173,22 @@ export function observed(given: ObservedCase): Observed {
   const rows = given.deliveries ?? (given.fresh === true ? [] : ready);
   const store = stateOf(
     given,
-    resource,
+    written,
     versions,
     rows.map((row) => deliveryOf(row, digests)),
   );
   const admission = admissionOf(given);
+  const accepted = acceptanceOf({
+    ...{ resource: written, key: store.key, admission },
+    checked: given.admissionUnchecked !== true,
+    confirmIn: () => 'confirm-it',
+  });
+  const counting = countingOf(written, store.key, accepted);
   return {
     now,
     installationId,
     ref: { namespace: 'payments', name: 'billing', uid },
-    resource,
+    ...counting,
     namespaceTerminating: given.namespaceTerminating ?? false,
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
@@ -187,7 +196,7 @@ export function observed(given: ObservedCase): Observed {
     model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
     rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
     targets: resolveTargets(
-      resource,
+      counting.resource,
       { name: 'payments', labels: {} },
       { findDestination: () => (isMissing('destination') ? undefined : destination) },
     ),
@@ -200,11 +209,6 @@ export function observed(given: ObservedCase): Observed {
     envelopes: isMissing('catalog') ? new Map() : digests,
     compare: given.compare ?? 'none',
     admission,
-    acceptance: acceptanceOf({
-      ...{ resource, key: store.key, admission },
-      checked: given.admissionUnchecked !== true,
-      confirmIn: () => 'confirm-it',
-    }),
     limits: testLimits,
   };
 }
@@ -374,6 +378,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
             ref: { namespace: 'payments', name: 'billing', uid },
             settings,
             ...acceptedOf(given, resource),
+            ...termsIn(given, resource),
             ...(given.settingsDiffer === 'proposed' ? { proposed: settingsOf(resource.spec) } : {}),
             ...(given.recordedNotPermitted === true ? { notPermitted: true as const } : {}),
             ...(closed === undefined ? {} : { revokedReason: closed }),
@@ -397,6 +402,19 @@ function acceptedOf({ accepted = {}, admission }: ObservedCase, resource: ApiKey
   if (accepted === 'never') return { accepted: neverAccepted };
   const { generation = resource.metadata.generation ?? 1, requests = requestsText(resource), period = 'present' } = accepted;
   return { accepted: { generation, requests, period: admission === undefined ? 'off' : period } };
+}
+
+function termsIn({ terms, accepted, admission }: ObservedCase, resource: ApiKey): Pick<KeyRow, 'terms'> {
+  const known = typeof accepted === 'object' ? accepted : {};
+  const generation = known.generation ?? resource.metadata.generation ?? 1;
+  if (terms === undefined) {
+    const isAsWritten =
+      generation === resource.metadata.generation && known.requests === undefined && typeof accepted !== 'string';
+    return isAsWritten && admission !== undefined ? { terms: termsOf(resource) } : {};
+  }
+  const { spec = {}, paused = false, endsAt } = terms;
+  const end = endsAt === undefined ? {} : { endsAt: at(endsAt) };
+  return { terms: { ...termsOf({ ...resource, spec: keySpec(spec) }), generation, paused, ...end } };
 }
 
 function versionOf(given: VersionCase): Version {

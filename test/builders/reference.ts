@@ -40,7 +40,7 @@ export function referenceDecide(given: ReferenceCase): ReferenceVerdict {
   const { record } = given;
   const sets = [
     record.key.settings,
-    ...(record.key.proposed === undefined ? [] : [record.key.proposed]),
+    ...(record.key.proposed === undefined ? [] : [record.key.proposed, ...(record.key.proposed.earlier ?? [])]),
     ...(record.ceilings ?? []),
   ];
   const verdicts = sets.map((settings) => decideUnder({ ...given, record: { ...record, key: { ...record.key, settings } } }));

@@ -88,7 +88,9 @@ export function drawWorld(chance: Chance): RightsWorld {
     key: {
       ...(chance.is(0.01) ? { revokedReason: 'Unspecified' } : {}),
       ...(chance.is(0.01) ? { notPermitted: true as const } : {}),
-      ...(chance.is(0.15) ? { proposed: drawSettings() } : {}),
+      ...(chance.is(0.15)
+        ? { proposed: chance.is(0.3) ? { ...drawSettings(), earlier: [drawSettings()] } : drawSettings() }
+        : {}),
     },
     settings: drawSettings(),
     owner: chance.is(0.99) ? owner : undefined,

@@ -203,6 +203,15 @@ const specShape = z.strictObject({
     .describe('Revokes the key for ever; cannot be removed.'),
 });
 
+/** The members that say how a key goes on: when its versions are replaced, and where they are delivered. */
+export const termsSpecSchema = specShape.pick({
+  contactEmail: true,
+  expiry: true,
+  rotation: true,
+  deliverTo: true,
+  consumers: true,
+});
+
 /** What a change of an ApiKey must not do. */
 export const apiKeyTransitions = [
   immutable('catalog', 'to have another catalog, delete this ApiKey, which ends its key, and apply it again'),

@@ -1,5 +1,6 @@
 import { Rights, rulesFor } from '../domain/grants.ts';
 import { formatRef } from '../domain/key.ts';
+import { proposalsOf } from '../store/ceilings.ts';
 import type { KeyRecord, KeySettings } from '../store/port.ts';
 import type { CompiledCatalog } from './catalog.ts';
 import { parseNetworks } from './source.ts';
@@ -43,7 +44,7 @@ export function proveKey(record: KeyRecord, catalog: CompiledCatalog): ProvenKey
     return { settings: one, rights: new Rights({ index: catalog.index, accessType, selections, rules }), sources };
   };
   const applied = layerOf(settings);
-  const narrowing = [...(proposed === undefined ? [] : [proposed]), ...(record.ceilings ?? [])];
+  const narrowing = [...proposalsOf(proposed), ...(record.ceilings ?? [])];
   const isOfCatalog = [settings, ...narrowing].every((one) => one.catalog === catalog.name);
   return {
     record,

@@ -100,15 +100,23 @@ export function createController(context: CommandContext, parts: EngineParts): E
       keys.wakeAll();
     },
   });
+  const period = (): string | undefined => {
+    const state = parts.admission.state();
+    return state.kind === 'inForce' ? state.period : undefined;
+  };
   const gates: Gates = new Gates({
     ...{ clock, lookEveryMs: config.feedPollMs },
     gates: [
       { reason: 'StoreUnavailable', isOpen: () => feed.answers() },
-      { reason: 'AdmissionPolicyMissing', isOpen: () => parts.admission.state().kind !== 'notInForce' },
+      { reason: 'AdmissionPolicyMissing', isOpen: () => parts.admission.state().kind !== 'notInForce', period },
       { reason: 'ClockWrong', isOpen: parts.clockIsRight },
     ],
     onOpen: (reason) => {
       keys.wakeWaiting(reason);
+    },
+    // Their messages name the period, and how to confirm in it.
+    onChange: (reason) => {
+      if (reason === 'AdmissionPolicyMissing') keys.wakeKeys([...held]);
     },
   });
   const { store, assertLeading } = parts;

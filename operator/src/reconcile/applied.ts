@@ -1,41 +1,51 @@
-import { stillSuspended } from '../store/ceilings.ts';
+import { narrowedBy, proposalsOf } from '../store/ceilings.ts';
 import type { AppliedSettings, KeySettings } from '../store/port.ts';
-import type { Observed } from './observed.ts';
+import { writtenSpec, type Observed } from './observed.ts';
 import { sameData, settingsOf } from './settings.ts';
+import { narrowTerms, termsOf } from './terms.ts';
 import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
  * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
- * Until then the last effective settings stay, and the proposed ones narrow them; a proposed suspension stays until something is
- * accepted. If the namespace may no longer have a key with
+ * Until then the last effective settings stay, and the proposed ones narrow them: all that were held since something was accepted.
+ * If the namespace may no longer have a key with
  * these settings, the key is denied until the namespace may again.
  */
 export function appliedOf(o: Observed): AppliedSettings {
-  const wanted = settingsOf(o.resource.spec);
+  const wanted = settingsOf(writtenSpec(o));
   const { acceptance } = o;
   const { key } = o.store;
   const accepted = acceptance.kind === 'accepted' ? acceptance.acceptance : key?.accepted;
   const isEffective = acceptance.kind === 'accepted' && validate(o) === undefined && validatePermission(o) === undefined;
   const settings = isEffective || key === undefined ? wanted : key.settings;
-  const proposed = acceptance.kind === 'accepted' ? wanted : stillSuspended(wanted, key?.proposed);
+  const proposed = acceptance.kind === 'accepted' || key === undefined ? wanted : narrowedBy(wanted, key);
   return {
     settings,
     ...(sameData(settings, proposed) ? {} : { proposed }),
     ...(namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
     ...(accepted === undefined ? {} : { accepted }),
+    ...nextTerms(o, isEffective),
   };
+}
+
+function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'terms'> {
+  if (o.acceptance.kind === 'accepted')
+    return isEffective && o.admission.kind !== 'notRequired' ? { terms: termsOf(o.resource) } : {};
+  const terms = o.store.key?.terms;
+  return terms === undefined ? {} : { terms: narrowTerms(terms, writtenSpec(o)) };
 }
 
 /** Whether the store already has these settings. */
 export function isApplied(o: Observed, applied: AppliedSettings): boolean {
   const { key } = o.store;
   if (key === undefined) return true;
-  const { settings, proposed, notPermitted, accepted } = key;
+  const { settings, proposed, notPermitted, accepted, terms } = key;
   const known: AppliedSettings = {
     settings,
     ...(proposed === undefined ? {} : { proposed }),
     ...(notPermitted === undefined ? {} : { notPermitted }),
     ...(accepted === undefined ? {} : { accepted }),
+    ...(terms === undefined ? {} : { terms }),
   };
   return sameData(known, applied);
 }
@@ -43,5 +53,5 @@ export function isApplied(o: Observed, applied: AppliedSettings): boolean {
 /** All settings that limit a request now, the effective ones first. */
 export function layersOf(o: Observed): readonly [KeySettings, ...KeySettings[]] {
   const { settings, proposed } = appliedOf(o);
-  return proposed === undefined ? [settings] : [settings, proposed];
+  return [settings, ...proposalsOf(proposed)];
 }

@@ -163,6 +163,11 @@ export class Controller {
     this.#wakeSpread([...this.#waiting].flatMap(([key, waitsFor]) => (waitsFor === reason ? [key] : [])));
   }
 
+  /** What these say is out of date. */
+  wakeKeys(keys: readonly string[]): void {
+    this.#wakeSpread(keys);
+  }
+
   #wakeSpread(keys: readonly string[]): void {
     const now = this.#deps.clock.now();
     const apartMs = Math.min(wakeApartMs, longestSpreadMs / keys.length);

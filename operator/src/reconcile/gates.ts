@@ -6,6 +6,8 @@ export interface Gate {
   /** What keys say that wait for it. */
   readonly reason: Reason;
   readonly isOpen: () => boolean;
+  /** Another text = it was away meanwhile, though no look saw that. */
+  readonly period?: () => string | undefined;
 }
 
 /** What {@link Gates} need. */
@@ -16,6 +18,8 @@ export interface GatesInit {
   readonly lookEveryMs: number;
   /** Who waits for this goes on. */
   readonly onOpen: (reason: Reason) => void;
+  /** What is said of it is out of date: it has opened, has closed, or was away meanwhile. */
+  readonly onChange?: (reason: Reason) => void;
 }
 
 /** Who waits although the gate is open is sent on again after pauses that double, in milliseconds: something is amiss. */
@@ -35,6 +39,8 @@ interface Opening {
 export class Gates {
   readonly #init: GatesInit;
   readonly #closed = new Set<Reason>();
+  /** What the last look saw. */
+  readonly #seen = new Map<Reason, string>();
   readonly #opened = new Map<Reason, Opening>();
   readonly #stop = new AbortController();
 
@@ -57,16 +63,27 @@ export class Gates {
   }
 
   async #lookForEver(): Promise<void> {
-    const { clock, gates, lookEveryMs, onOpen } = this.#init;
+    const { clock, gates, lookEveryMs, onOpen, onChange } = this.#init;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      for (const { reason, isOpen } of gates) {
-        if (!isOpen()) this.#closed.add(reason);
+      for (const gate of gates) {
+        const { reason } = gate;
+        const isNew = this.#look(gate);
+        if (isNew) onChange?.(reason);
+        if (!gate.isOpen()) this.#closed.add(reason);
         else if (this.#closed.has(reason) && this.#open(reason)) onOpen(reason);
       }
       // Aborted = stopping.
       await clock.sleep(lookEveryMs, signal).catch(() => {});
     }
+  }
+
+  /** Whether this look sees something else than the last one. */
+  #look({ reason, isOpen, period }: Gate): boolean {
+    const sees = isOpen() ? `open ${period?.() ?? ''}` : 'closed';
+    const before = this.#seen.get(reason);
+    this.#seen.set(reason, sees);
+    return before !== undefined && before !== sees;
   }
 
   /** Whether it may be told now. */

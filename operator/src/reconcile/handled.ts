@@ -1,13 +1,17 @@
 import type { HandledRequests } from '../store/port.ts';
 import { isOwnerReplaced, type Observed } from './observed.ts';
 import { handledRequests, requestsOf } from './rotation/outlook.ts';
+import type { Request } from './rotation/requests.ts';
 
 /**
  * What is to count as handled although nothing was done for it: a request that was taken away is forgotten. One that stands
- * when the owner is first found replaced is stale: it must not bring a dead key back. `undefined` = it is so already.
+ * when the owner is first found replaced is stale: it must not bring a dead key back. `undefined` = it is so already. A request to
+ * rotate is forgotten only when its removal is accepted: otherwise, whoever takes it away and puts it back would have asked anew
+ * by the very state that was accepted.
  */
 export function requestsToRemember(o: Observed): HandledRequests | undefined {
-  const { rotate, compromised } = requestsOf(o);
+  const { rotate: asked, compromised } = requestsOf(o);
+  const rotate: Request = asked.kind === 'remember' && o.acceptance.kind !== 'accepted' ? { kind: 'none' } : asked;
   const isStale = rotate.kind === 'asked' && isOwnerReplaced(o) && !wasReplaced(o);
   if (rotate.kind !== 'remember' && compromised.kind !== 'remember' && !isStale) return undefined;
   const known = handledRequests(o);

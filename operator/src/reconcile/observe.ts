@@ -12,6 +12,7 @@ import type { Dependencies } from './dependencies.ts';
 import { envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
+import { countingOf } from './terms.ts';
 import { isVanished } from './vanished.ts';
 
 /** What one pass has seen so far. */
@@ -34,12 +35,19 @@ export interface PassFacts {
 /** Gathers everything that a plan is made from: the resource as read, its references, the store, and what was seen of locations. */
 export async function observe(
   deps: Dependencies,
-  resource: ApiKey,
+  written: ApiKey,
   { sights, workloads, compare, namespace: live, admission: checked }: PassFacts,
 ): Promise<Observed> {
-  const ref = refOf(resource);
+  const ref = refOf(written);
   const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
+  const accepted = acceptanceOf({
+    ...{ resource: written, key: store.key, admission },
+    checked: checked !== undefined,
+    confirmIn: (period) => confirmationOf(written, period),
+  });
+  const counting = countingOf(written, store.key, accepted);
+  const { resource } = counting;
   const { resources } = deps;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -53,7 +61,7 @@ export async function observe(
     now: deps.clock.now(),
     installationId: deps.installationId,
     ref,
-    resource,
+    ...counting,
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
     owner,
@@ -76,11 +84,6 @@ export async function observe(
     envelopes: envelopesOf(catalog, store.versions),
     compare,
     admission,
-    acceptance: acceptanceOf({
-      ...{ resource, key: store.key, admission },
-      checked: checked !== undefined,
-      confirmIn: (period) => confirmationOf(resource, period),
-    }),
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };

@@ -1,4 +1,4 @@
-import type { ApiCatalog, ApiKey, KeyOwner } from '../api/kinds.ts';
+import type { ApiCatalog, ApiKey, ApiKeySpec, KeyOwner } from '../api/kinds.ts';
 import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
 import type { ConsumerSight } from '../consumers/adoption.ts';
 import type { Reading } from '../destinations/port.ts';
@@ -10,6 +10,7 @@ import { isLive, type Delivery, type Mark, type Version } from '../domain/versio
 import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
 import type { AcceptanceState, AdmissionState } from './acceptance.ts';
+import type { HeldChange } from './terms.ts';
 
 /** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
 export interface Blocker {
@@ -84,7 +85,10 @@ export interface Observed {
   readonly now: Instant;
   readonly installationId: string;
   readonly ref: ApiKeyRef;
+  /** As it counts. See {@link Observed.held}. */
   readonly resource: ApiKey;
+  /** A change is held, and `resource` has what was accepted of it in the place of what is held; absent = `resource` is as it is written. */
+  readonly held?: HeldChange;
   readonly namespaceTerminating: boolean;
   readonly namespaceLabels: Readonly<Record<string, string>>;
   /** In force: committed to the store. */
@@ -114,6 +118,18 @@ export interface Observed {
   /** The time is not known well enough: nothing is minted or retired by it. */
   readonly clockWrong?: true;
   readonly limits: Limits;
+}
+
+/** The spec as it is written, whether it counts or not. */
+export function writtenSpec({ held, resource }: Pick<Observed, 'held' | 'resource'>): ApiKeySpec {
+  return held?.spec ?? resource.spec;
+}
+
+/** That a change is held. While the policy is not in force, the key waits for it; afterwards a person must act. */
+export function holdOf({ acceptance, admission }: Pick<Observed, 'acceptance' | 'admission'>): Blocker | undefined {
+  if (acceptance.kind !== 'held') return undefined;
+  const kind = admission.kind === 'notInForce' ? 'waiting' : 'stalled';
+  return { kind, reason: 'AdmissionPolicyMissing', message: acceptance.message };
 }
 
 /** The version that a workload should hold: the pending one wins over the active one, because it comes next. */

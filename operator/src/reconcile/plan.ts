@@ -1,7 +1,7 @@
 import type { Instant } from '../domain/time.ts';
 import { reasons } from '../domain/reason.ts';
 import { needsRightClock, type Decision, type Plan } from './action.ts';
-import { holdingAt, openTargets, type Blocker, type Observed } from './observed.ts';
+import { holdingAt, holdOf, openTargets, type Blocker, type Observed } from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
 import { isBehind, isPaced } from './rules/places.ts';
 import { progressRules } from './rules/progress.ts';
@@ -28,7 +28,7 @@ export const urgentRules: readonly Rule[] = Object.entries(takingAway);
  *
  * Safety: takeOver → deletion → revoked → compromised → requests → revokedBefore → settings → expiryEdited → retirementDue → retirement →
  * withdrawals.
- * Progress: finalizing → paused → namespaceTerminating → acceptance → references → validity → ownerBinding → expiryLater → pendingEpoch →
+ * Progress: finalizing → acceptance → paused → namespaceTerminating → references → validity → ownerBinding → expiryLater → pendingEpoch →
  * nothingLive → compromisedNewest → ownVersion → drift → envelope → rotation → rollouts → steady.
  */
 export function plan(o: Observed, rules: readonly Rule[] = everyRule): Plan {
@@ -50,11 +50,18 @@ function conclude(o: Observed, rule: string, decision: Decision): Plan {
 }
 
 /** Nothing to do now: when to look again. A stalled or waiting key is looked at even if no instant of its own is near. */
-function rest(o: Observed, rule: string, blocker: Blocker | undefined): Plan {
-  const own = nextInstant(o);
-  const retry = blocker === undefined ? undefined : o.now + (blocker.kind === 'stalled' ? stalledRetryMs : waitingMs(o));
-  const wakeAt = earliest(own, retry);
+function rest(o: Observed, rule: string, obstacle: Blocker | undefined): Plan {
+  const blocker = heldBlocker(o, rule, obstacle) ?? obstacle;
+  const retries = [obstacle, blocker].map((one) => one && o.now + (one.kind === 'stalled' ? stalledRetryMs : waitingMs(o)));
+  const wakeAt = earliest(nextInstant(o), ...retries);
   return { rule, ...(blocker === undefined ? {} : { blocker }), ...(wakeAt === undefined ? {} : { wakeAt }) };
+}
+
+/** A held change is what a person is told first: no pause and no obstacle of what goes on may hide it. */
+function heldBlocker(o: Observed, rule: string, obstacle: Blocker | undefined): Blocker | undefined {
+  const hold = Object.hasOwn(safetyRules, rule) ? undefined : holdOf(o);
+  if (hold === undefined || obstacle === undefined || obstacle.reason === hold.reason) return hold;
+  return { ...hold, message: `${hold.message}; what was accepted before: ${obstacle.message}` };
 }
 
 /** What is left when everything that could be done is done: mostly what keeps a destination from holding the current version. */

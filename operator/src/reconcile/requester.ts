@@ -1,7 +1,7 @@
 import { lastManager, type FieldPath } from '../api/managers.ts';
 import { annotations, type ObjectMeta } from '../api/meta.ts';
 import { parseInstant } from '../domain/time.ts';
-import type { KeySettings, RequestedBy } from '../store/port.ts';
+import type { Proposal, RequestedBy } from '../store/port.ts';
 import type { Action } from './action.ts';
 import type { Observed } from './observed.ts';
 import { sameData } from './settings.ts';
@@ -79,11 +79,13 @@ function managerOf({ managedFields }: ObjectMeta, paths: readonly FieldPath[]): 
 }
 
 /** The members of the spec behind changed settings; `suspended` is `spec.suspend`, all others have the same name. */
-function changedMembers(from: KeySettings | undefined, to: KeySettings): readonly FieldPath[] {
+function changedMembers(from: Proposal | undefined, to: Proposal): readonly FieldPath[] {
   if (from === undefined) return [spec];
-  const [before, after] = [from, to].map(({ selections, suspended, ...rest }): Readonly<Record<string, unknown>> => {
-    return { ...rest, ...selections, suspend: suspended };
-  });
+  const [before, after] = [from, to].map(
+    ({ selections, suspended, earlier: _, ...rest }: Proposal): Readonly<Record<string, unknown>> => {
+      return { ...rest, ...selections, suspend: suspended };
+    },
+  );
   const names = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})]);
   return [...names].filter((name) => !sameData(before?.[name], after?.[name])).map((name) => ['spec', name]);
 }

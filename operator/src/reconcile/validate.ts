@@ -3,7 +3,7 @@ import { formatInstant, parseInstant, type Instant } from '../domain/time.ts';
 import { selectsNamespace } from '../domain/namespaces.ts';
 import { holdsAccessType } from '../domain/grants.ts';
 import type { Blocker, Observed } from './observed.ts';
-import { expiryOf, expiryOfMinted } from './rotation/policy.ts';
+import { endingBy, expiryOf, expiryOfMinted, type Expiry } from './rotation/policy.ts';
 import { windowFault } from './rotation/windows.ts';
 import { selectionFault } from './selections.ts';
 import { notHeldMessage } from './verdict.ts';
@@ -126,7 +126,12 @@ export function lifetimeOf(o: Observed): number | undefined {
   return expiry?.kind === 'after' ? expiry.lifetimeMs : undefined;
 }
 
+/** What counts of the end: no later than a held change says. */
+export function expiryNow(o: Observed): Expiry | undefined {
+  return endingBy(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.held?.endsAt, o.now);
+}
+
 /** When a version that is minted now expires; `undefined` = never. */
 export function expiryOfNext(o: Observed): Instant | undefined {
-  return expiryOfMinted(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.now);
+  return expiryOfMinted(expiryNow(o), o.now);
 }

@@ -53,7 +53,7 @@ export function waitingMs(o: Observed): number {
 export function nextInstant(o: Observed): Instant | undefined {
   const instants: Instant[] = [];
   const end = parseInstant(o.resource.spec.expiry?.at ?? '');
-  if (end !== undefined) instants.push(end);
+  instants.push(...[end, o.held?.endsAt].filter((at) => at !== undefined));
   for (const version of o.store.versions) {
     if (version.expiresAt !== undefined) instants.push(version.expiresAt);
     if (version.notAfter !== undefined) instants.push(version.notAfter);

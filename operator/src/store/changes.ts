@@ -39,7 +39,7 @@ export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail
 /** What a new {@link AppliedSettings} changes, and how the audit names it. */
 export type AppliedChange =
   | { readonly kind: 'none' }
-  /** No verdict depends on it. */
+  /** The acceptance, or the terms: no verdict depends on them. */
   | { readonly kind: 'acceptance' }
   | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
 
@@ -50,7 +50,8 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
   const isEdited = !isSame('settings');
   const isProposed = !isSame('proposed');
   const isPermissionChanged = !isSame('notPermitted');
-  if (!isEdited && !isProposed && !isPermissionChanged) return { kind: isSame('accepted') ? 'none' : 'acceptance' };
+  if (!isEdited && !isProposed && !isPermissionChanged)
+    return { kind: isSame('accepted') && isSame('terms') ? 'none' : 'acceptance' };
   const detail = {
     ...(isEdited ? settingsChange(from.settings, to.settings) : {}),
     ...(isProposed ? proposalOf(to) : {}),
@@ -62,7 +63,8 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
 
 function proposalOf({ settings, proposed }: AppliedSettings): ChangeDetail {
   if (proposed === undefined) return { proposed: absent };
-  const lines = Object.entries(settingsChange(settings, proposed)).map(([path, text]) => [`proposed.${path}`, text] as const);
+  const { earlier: _, ...latest } = proposed;
+  const lines = Object.entries(settingsChange(settings, latest)).map(([path, text]) => [`proposed.${path}`, text] as const);
   return Object.fromEntries(lines);
 }
 

@@ -61,16 +61,37 @@ export interface Acceptance {
  */
 export const neverAccepted: Acceptance = { generation: -1, requests: '', period: '' };
 
-/** The settings that decide verdicts about an ApiKey. Both `settings` and `proposed` must allow a request. */
+/**
+ * How an ApiKey goes on while a later change of it is held: when its versions are replaced, and where they are delivered. The last
+ * state that was accepted, valid and permitted, narrowed by every change that was held since.
+ */
+export interface Terms {
+  /** `metadata.generation` of that state. */
+  readonly generation: number;
+  readonly paused: boolean;
+  /** Members of the spec; the store reads nothing of them. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** The nearest end that a held change has set: no version lives longer. */
+  readonly endsAt?: Instant;
+}
+
+/** Settings that are not accepted, not valid or not permitted: they only narrow. */
+export interface Proposal extends KeySettings {
+  /** Those of changes that were held before this one, since something was accepted: each must allow a request, too. */
+  readonly earlier?: readonly KeySettings[];
+}
+
+/** The settings that decide verdicts about an ApiKey. `settings` and all of `proposed` must allow a request. */
 export interface AppliedSettings {
   /** The last settings that were accepted, valid and permitted together. */
   readonly settings: KeySettings;
-  /** Later settings that are not accepted, not valid or not permitted: they only narrow. */
-  readonly proposed?: KeySettings;
+  readonly proposed?: Proposal;
   /** The namespace, the catalog or the owner has changed and no longer allows `settings`: every request is denied. */
   readonly notPermitted?: true;
   /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */
   readonly accepted?: Acceptance;
+  /** Absent = what was accepted last is not valid or not permitted, or no policy is required. No verdict depends on it. */
+  readonly terms?: Terms;
 }
 
 /** A time in which the admission policy was in force without interruption. */
@@ -451,7 +472,7 @@ export interface Store {
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
-   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` differs).
+   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` or `terms` differ).
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;

@@ -63,6 +63,24 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await save({ settings: wider, accepted })).toBe(1);
     });
 
+    test('keeps the terms with what was accepted, shows them to nobody who verifies, and takes no revision for them', async () => {
+      const ref = uniqueRef();
+      const places = [{ name: 'local', secret: { name: 'x' } }];
+      const terms = { generation: 3, paused: true, spec: { deliverTo: places, rotation: { every: '1h' } }, endsAt: later };
+      const request = mintRequest({ ref });
+      const { settings } = request.applied;
+      await store.mint({ ...request, applied: { settings, accepted, terms } });
+      expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, terms });
+      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings, accepted });
+      const next = { settings, accepted, terms: { ...terms, paused: false } };
+      expect(await revisionsOf(() => store.saveSettings(ref.uid, next, later))).toBe(0);
+      expect(await appliedOf(ref.uid)).toEqual({ ref, ...next });
+      expect(await store.saveSettings(ref.uid, next, later)).toBe('already');
+      const heir = uniqueRef(ref.name);
+      await store.takeOver(heir, settings, later);
+      expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, proposed: settings, accepted: neverAccepted });
+    });
+
     test('[S0-18] tells in the audit what was proposed, forbidden, and applied', async () => {
       const { ref, settings } = await minted();
       await store.saveSettings(ref.uid, { settings, proposed: { ...settings, accessType: 'Admin' } }, later);
@@ -96,6 +114,18 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
         });
         const states = [{ uid: next.uid, generation: accepted.generation, requests: accepted.requests }];
         expect(await store.carryAcceptances('second', states, later)).toBe(0);
+      });
+
+      test('keeps what was narrowed before it, and holds the old versions to each of that', async () => {
+        const old = await minted();
+        const one = { ...old.settings, selections: { channels: ['a'] } };
+        const two = { ...old.settings, selections: { channels: ['b'] } };
+        await store.saveSettings(old.ref.uid, { settings: old.settings, proposed: { ...two, earlier: [one] }, accepted }, later);
+        const next = uniqueRef(old.ref.name);
+        await store.takeOver(next, wider, later);
+        const record = await store.findByKeyId(old.keyId);
+        expect(record?.key.proposed).toEqual({ ...wider, earlier: [two, one] });
+        expect(record?.ceilings).toEqual([old.settings, two, one]);
       });
 
       test('holds the old versions to what applied before, and those of the new ApiKey only to itself', async () => {

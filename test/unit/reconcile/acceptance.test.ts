@@ -97,6 +97,37 @@ describe('what is written while the admission policy is not in force', () => {
     expect(await other.realm.ask(other.value)).toBe('key_suspended');
   });
 
+  it('lifts nothing that an earlier held edit narrowed, says what is narrowed, and lifts all at once when it is accepted', async () => {
+    const all = { endpoints: ['list-things', 'list-others'], channels: ['email', 'sms'] };
+    const found = await guarded(all);
+    const sends = (channel: string) => found.realm.ask(found.value, { targetChannels: [channel] });
+    await whileAway(found, async () => {
+      await edit(found, { endpoints: ['list-others'] });
+      await edit(found, { ...all, channels: ['sms'] });
+      await edit(found, all);
+    });
+    expect([await found.realm.ask(found.value), await allowsOthers(found)]).toEqual(['endpoint_not_allowed', 'allowed']);
+    expect(found.realm.keyMessage()).toMatch(/; held changes have narrowed spec\.channels, spec\.endpoints$/);
+    expect(found.world.status().effective).toMatchObject({ endpoints: 1, channels: ['sms'] });
+    await confirm(found);
+    expect([await found.realm.ask(found.value), await sends('email')]).toEqual(['allowed', 'allowed']);
+
+    const other = await guarded({ channels: ['email', 'sms'] });
+    await whileAway(other, async () => {
+      await edit(other, { channels: ['sms'] });
+      await edit(other, { channels: ['email', 'sms'] });
+    });
+    expect(await other.realm.ask(other.value, { targetChannels: ['email'] })).toBe('channel_not_assigned');
+    expect(await other.realm.ask(other.value, { targetChannels: ['sms'] })).toBe('allowed');
+  });
+
+  it('lifts nothing that an accepted edit narrowed which is not valid', async () => {
+    const found = await guarded({ channels: ['email', 'sms'] });
+    await edit(found, { channels: ['sms'], rotation: { ...keySpec().rotation, overlap: '10000h' } });
+    await whileAway(found, () => edit(found, { channels: ['email', 'sms'] }));
+    expect(await found.realm.ask(found.value, { targetChannels: ['email'] })).toBe('channel_not_assigned');
+  });
+
   it('suspends and revokes at once, and lifts no suspension', async () => {
     const found = await guarded({ suspend: true });
     await whileAway(found, () => edit(found, { suspend: false }));

@@ -47,6 +47,28 @@ describe('what all keys may wait for', () => {
     expect(opened).toEqual(['AdmissionPolicyMissing']);
   });
 
+  test('is told when what was said of it is out of date: also when it was away between two looks', async () => {
+    const changed: string[] = [];
+    let period = 'first';
+    const watching = new Gates({
+      ...{ clock, lookEveryMs: 1_000, onOpen: () => {}, onChange: (reason) => void changed.push(reason) },
+      gates: [{ reason: 'AdmissionPolicyMissing', isOpen: () => there.policy, period: () => period }],
+    });
+    watching.start();
+    await clock.advance(5_000);
+    expect(changed.length).toBe(0);
+    period = 'second';
+    await clock.advance(5_000);
+    expect(changed.length).toBe(1);
+    there.policy = false;
+    await clock.advance(5_000);
+    expect(changed.length).toBe(2);
+    there.policy = true;
+    await clock.advance(5_000);
+    expect(changed).toEqual(['AdmissionPolicyMissing', 'AdmissionPolicyMissing', 'AdmissionPolicyMissing']);
+    watching.stop();
+  });
+
   test('is told to who waits although nobody saw it away, in pauses that grow while that does not help', async () => {
     gates.start();
     await clock.advance(0);

@@ -5,6 +5,7 @@ import type { UsageHorizon } from '../../store/horizon.ts';
 import { nearerEnd } from '../../store/ends.ts';
 import type { HandledRequests, VersionEnd } from '../../store/port.ts';
 import { activeVersion, deliveryAt, liveVersions, type Observed } from '../observed.ts';
+import { expiryNow } from '../validate.ts';
 import { holdsOneOf } from '../verdict.ts';
 import { stepOfPlanned, stepOfRequested, type Brakes, type RotationStep } from './begin.ts';
 import { rotationDue, type RotationDue } from './due.ts';
@@ -115,7 +116,7 @@ export function endOfPredecessor(
   evidence: Evidence,
 ): Retirement {
   const { spec } = o.resource;
-  const policy = rotationPolicyOf(spec, o.catalog?.spec.policy);
+  const policy = rotationPolicyOf(spec, expiryNow(o));
   const due = policy === undefined ? undefined : rotationDue(policy, { ...current, activatedAt }, o.ref.uid);
   const { horizon, rolledOut } = evidence;
   const input = {
@@ -135,7 +136,7 @@ export function endOfPredecessor(
 
 /** Gathers what the functions of this folder decide for one key; nothing is planned without an active version and a catalog. */
 export function outlookOf(o: Observed, evidence: Evidence): Outlook {
-  const policy = rotationPolicyOf(o.resource.spec, o.catalog?.spec.policy);
+  const policy = rotationPolicyOf(o.resource.spec, expiryNow(o));
   const active = activeVersion(o);
   if (policy === undefined || active === undefined) return { step: { kind: 'none' }, retiring: [], bringForward: [] };
   const due = rotationDue(policy, active, o.ref.uid);

@@ -50,12 +50,14 @@ export function expiryOfMinted(expiry: Expiry | undefined, now: Instant): Instan
   }
 }
 
-/** Reads what the schema has accepted; `undefined` as for {@link expiryOf}. */
-export function rotationPolicyOf(
-  spec: ApiKeySpec,
-  catalog: Pick<MintingPolicy, 'defaultExpiry'> | undefined,
-): RotationPolicy | undefined {
-  const expiry = expiryOf(spec, catalog);
+/** The same for a key that ends at this instant, too: once it comes before the end of a version that is minted now, it counts alone. */
+export function endingBy(expiry: Expiry | undefined, end: Instant | undefined, now: Instant): Expiry | undefined {
+  if (end === undefined || (expiryOfMinted(expiry, now) ?? Number.POSITIVE_INFINITY) <= end) return expiry;
+  return { kind: 'at', at: end };
+}
+
+/** Reads what the schema has accepted; `undefined` without an `expiry`. */
+export function rotationPolicyOf(spec: ApiKeySpec, expiry: Expiry | undefined): RotationPolicy | undefined {
   if (expiry === undefined) return undefined;
   const { every, beforeExpiry, onExpiry } = spec.rotation;
   return {

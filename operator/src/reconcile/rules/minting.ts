@@ -9,6 +9,7 @@ import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  holdOf,
   isForReaders,
   isOurs,
   liveVersions,
@@ -23,8 +24,7 @@ import { evidenceOf } from '../evidence.ts';
 import { answeredByMint } from '../handled.ts';
 import { isReturning, terminalOf, type Afterlife } from '../rotation/lifespan.ts';
 import { endOfPredecessor, requestsOf } from '../rotation/outlook.ts';
-import { expiryOf } from '../rotation/policy.ts';
-import { expiryOfNext } from '../validate.ts';
+import { expiryNow, expiryOfNext } from '../validate.ts';
 import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
@@ -91,6 +91,10 @@ export function nothingLive(o: Observed): Decision | undefined {
   if (activeVersion(o) !== undefined || pendingVersion(o) !== undefined) return undefined;
   const ended = endOfKey(o);
   if (ended !== undefined) return ended;
+  // Whoever may not have a version minted could have one again and again: by ending the one before.
+  const held = holdOf(o);
+  if (held !== undefined && (o.store.compromised !== undefined || o.store.lastEnded?.reason !== 'expired'))
+    return { kind: 'hold', blocker: held };
   const unseen = unseenTargets(o);
   if (unseen !== undefined) return unseen;
   const targets = openTargets(o);
@@ -116,8 +120,12 @@ export function compromisedNewest(o: Observed): Decision | undefined {
   return mintAfterCompromise(o);
 }
 
-/** Whether a version is missed that was compromised before it became active; an older one is missed by nobody. */
+/**
+ * Whether a version is missed that was compromised before it became active; an older one is missed by nobody. Not while a change is
+ * held, which may be the report itself.
+ */
 export function isNewestCompromised(o: Observed): boolean {
+  if (o.acceptance.kind === 'held') return false;
   return o.store.compromised?.newest === true && pendingVersion(o) === undefined && activeVersion(o) !== undefined;
 }
 
@@ -226,10 +234,11 @@ export function isComingBack(o: Observed): boolean {
 function afterlifeOf(o: Observed): Afterlife {
   const { spec, status, metadata } = o.resource;
   return {
-    expiry: expiryOf(spec, o.catalog?.spec.policy),
+    expiry: expiryNow(o),
     onExpiry: spec.rotation.onExpiry,
     lastEnded: o.store.lastEnded?.reason,
-    told: status?.conditions.find(({ type }) => type === 'Expired'),
+    // A held change brings nothing back, although it has a new generation.
+    told: o.acceptance.kind === 'held' ? undefined : status?.conditions.find(({ type }) => type === 'Expired'),
     generation: metadata.generation,
     rotateAsked: requestsOf(o).rotate.kind === 'asked',
   };

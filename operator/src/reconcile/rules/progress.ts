@@ -1,6 +1,6 @@
 import { annotations, finalizer } from '../../api/meta.ts';
 import { act, hold, type Decision } from '../action.ts';
-import { openTargets, type Observed } from '../observed.ts';
+import { holdOf, openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
 import { ownerNotFoundMessage } from '../verdict.ts';
 import { drift, envelope } from './delivery.ts';
@@ -33,18 +33,13 @@ export function finalizing(o: Observed): Decision | undefined {
 }
 
 /**
- * A change that the policy did not check is held until somebody confirms it: it mints, delivers and prolongs nothing. While the
- * policy is not in force, the key waits for it; afterwards a person must act.
+ * A change that the policy did not check is held until somebody confirms it: it mints, delivers, prolongs and pauses nothing. A key
+ * that was accepted before goes on by that; of another one, nothing goes on.
  */
 export function acceptance(o: Observed): Decision | undefined {
-  switch (o.acceptance.kind) {
-    case 'accepted':
-      return undefined;
-    case 'unchecked':
-      return act({ kind: 'checkAdmission' });
-    case 'held':
-      return hold(o.admission.kind === 'notInForce' ? 'waiting' : 'stalled', 'AdmissionPolicyMissing', o.acceptance.message);
-  }
+  if (o.acceptance.kind === 'unchecked') return act({ kind: 'checkAdmission' });
+  const blocker = o.held === undefined ? holdOf(o) : undefined;
+  return blocker === undefined ? undefined : { kind: 'hold', blocker };
 }
 
 /** What the spec names but is not there yet: apply order must not matter. A missing destination blocks only itself. */
@@ -71,9 +66,9 @@ export function validity(o: Observed): Decision | undefined {
 /** Every progress rule, in order; the first that speaks decides. */
 export const progressRules = {
   finalizing,
+  acceptance,
   paused,
   namespaceTerminating,
-  acceptance,
   references,
   validity,
   ownerBinding,

@@ -10,11 +10,11 @@ import { isNewestCompromised, lacksOwnVersion, mint, mintAfterCompromise, mintOw
 import { unseenTargets } from './places.ts';
 
 /**
- * A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed, and what was minted for
- * an earlier ApiKey gets none.
+ * A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed. What was minted for an
+ * earlier ApiKey gets none, and neither does a key with a held change: an earlier one may have brought the end nearer.
  */
 export function expiryLater(o: Observed): Decision | undefined {
-  if (o.store.inherited === true) return undefined;
+  if (o.store.inherited === true || o.acceptance.kind === 'held') return undefined;
   const { later } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.store.versions, o.now);
   return later.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: later });
 }

@@ -12,6 +12,7 @@ import {
   pendingVersion,
   sightOf,
   successorOf,
+  writtenSpec,
   type Observed,
 } from '../observed.ts';
 import { evidenceOf } from '../evidence.ts';
@@ -29,7 +30,7 @@ import { settingsOf } from '../settings.ts';
  */
 export function takeOver(o: Observed): Decision | undefined {
   if (o.store.predecessor === undefined) return undefined;
-  return act({ kind: 'takeOver', proposed: settingsOf(o.resource.spec) });
+  return act({ kind: 'takeOver', proposed: settingsOf(writtenSpec(o)) });
 }
 
 /**
@@ -110,7 +111,7 @@ export function settings(o: Observed): Decision | undefined {
 
 /** An instant in `expiry` that is nearer than a version's own end bounds it at once, whether the rest of the spec is valid or not. */
 export function expiryEdited(o: Observed): Decision | undefined {
-  const { nearer } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.store.versions, o.now);
+  const { nearer } = expiryEdits(expiryOf(writtenSpec(o), o.catalog?.spec.policy), o.store.versions, o.now);
   return nearer.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: nearer });
 }
 

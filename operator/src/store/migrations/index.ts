@@ -7,6 +7,7 @@ import { trust } from './0004-trust.ts';
 import { acceptance } from './0005-acceptance.ts';
 import { orphans } from './0006-orphans.ts';
 import { suspension } from './0007-suspension.ts';
+import { terms } from './0009-terms.ts';
 
 /**
  * All migrations by name; the number in front is the schema's version. Rules:
@@ -25,6 +26,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-acceptance': acceptance,
   '0006-orphans': orphans,
   '0007-suspension': suspension,
+  '0009-terms': terms,
 };
 
 /** The number in front of a migration's name; 0 for a name without one. */

@@ -5,7 +5,7 @@ import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { appliedChange, handledChange } from '../changes.ts';
 import type { AppliedSettings, ClaimOutcome, HandledRequests, MintRequest, RequestedBy, Transition } from '../port.ts';
-import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
+import { appliedColumns, toKeyRow, wholeKeyJson } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at, optionalAt } from './tables.ts';
 import { Abandon, transition } from './transaction.ts';
@@ -182,9 +182,8 @@ export async function saveSettings(
 ): Promise<Transition> {
   const outcome = await transition(context, 'saveSettings', now, async (tx) => {
     await lockKey(tx, uid);
-    const { rows } = await sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k where k.uid = ${uid}`.execute(
-      tx,
-    );
+    const query = sql<{ key: KeyJson }>`select ${wholeKeyJson} as key from keywright.apikey k where k.uid = ${uid}`;
+    const { rows } = await query.execute(tx);
     const [known] = rows.map(({ key }) => toKeyRow(key));
     if (known === undefined) throw new Abandon('already');
     const change = appliedChange(known, applied);

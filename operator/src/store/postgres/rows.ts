@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { Delivery, DeliveryState, EndedReason, MintCause, Version, VersionState, VersionUse } from '../../domain/version.ts';
-import type { AppliedSettings, CatalogRow, GroupRow, KeyRow, KeySettings, OwnerRow, Selections } from '../port.ts';
+import type { AppliedSettings, CatalogRow, GroupRow, KeyRow, OwnerRow, Proposal, Selections, Terms } from '../port.ts';
 
 /** A row of `version` as JSON leaves the database; absent values are null, instants milliseconds. */
 export interface VersionJson {
@@ -63,11 +63,13 @@ export interface KeyJson {
   readonly revokedReason: string | null;
   readonly handledRotate: string | null;
   readonly handledCompromised: string | null;
-  readonly proposed: KeySettings | null;
+  readonly proposed: Proposal | null;
   readonly notPermitted: boolean;
   readonly acceptedGeneration: number | null;
   readonly acceptedRequests: string | null;
   readonly acceptedPeriod: string | null;
+  /** Only where it is asked for: a verify does not need it. */
+  readonly terms?: Terms | null;
 }
 
 /** `version v` as {@link VersionJson}. */
@@ -87,6 +89,9 @@ export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 
   'clientApplication', k.client_application, 'suspended', coalesce(k.own_suspended, k.suspended), 'selections', k.selections, 'revokedReason', k.revoked_reason,
   'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised, 'proposed', k.proposed, 'notPermitted', k.not_permitted,
   'acceptedGeneration', k.accepted_generation, 'acceptedRequests', k.accepted_requests, 'acceptedPeriod', k.accepted_period)`;
+
+/** The same with `terms`. */
+export const wholeKeyJson: RawBuilder<KeyJson> = sql`(${keyJson}::jsonb || jsonb_build_object('terms', k.accepted_terms))`;
 
 /** `delivery d` as {@link DeliveryJson}. */
 export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
@@ -146,14 +151,22 @@ export function toDelivery(row: DeliveryJson): Delivery {
 /** JSON → {@link KeyRow}. */
 export function toKeyRow(row: KeyJson): KeyRow {
   const { uid, namespace, name, revokedReason, clientApplication, handledRotate, handledCompromised, ...kept } = row;
-  const { proposed, notPermitted, acceptedGeneration: generation, acceptedRequests, acceptedPeriod, ...settings } = kept;
+  const {
+    proposed,
+    notPermitted,
+    acceptedGeneration: generation,
+    acceptedRequests,
+    acceptedPeriod,
+    terms = null,
+    ...settings
+  } = kept;
   const handled = present({ rotate: handledRotate, compromised: handledCompromised });
   const accepted =
     generation === null ? undefined : { generation, requests: acceptedRequests ?? '', period: acceptedPeriod ?? '' };
   return {
     ref: { namespace, name, uid },
     settings: { ...settings, ...present({ clientApplication }) },
-    ...present({ revokedReason, proposed }),
+    ...present({ revokedReason, proposed, terms }),
     ...(notPermitted ? { notPermitted } : {}),
     ...(accepted === undefined ? {} : { accepted }),
     ...(Object.keys(handled).length === 0 ? {} : { handled }),
@@ -161,7 +174,7 @@ export function toKeyRow(row: KeyJson): KeyRow {
 }
 
 /** The columns of `apikey` that {@link AppliedSettings} fill. */
-export function appliedColumns({ settings, proposed, notPermitted, accepted }: AppliedSettings) {
+export function appliedColumns({ settings, proposed, notPermitted, accepted, terms }: AppliedSettings) {
   const { suspended } = settings;
   // For authorizers of earlier programs: see the migration 0007.
   const isDenied = suspended || proposed?.suspended === true || notPermitted === true;
@@ -179,5 +192,6 @@ export function appliedColumns({ settings, proposed, notPermitted, accepted }: A
     accepted_generation: accepted?.generation ?? null,
     accepted_requests: accepted?.requests ?? null,
     accepted_period: accepted?.period ?? null,
+    accepted_terms: terms === undefined ? null : JSON.stringify(terms),
   };
 }

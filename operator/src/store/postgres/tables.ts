@@ -46,6 +46,7 @@ export interface Tables {
     accepted_generation: ColumnType<string | null, number | null, number | null>;
     accepted_requests: string | null;
     accepted_period: string | null;
+    accepted_terms: string | null;
   };
   readonly version: {
     id: string;

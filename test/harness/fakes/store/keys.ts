@@ -81,9 +81,9 @@ export function saveSettings(rows: Rows, uid: string, applied: AppliedSettings):
   return { uid, revises: [uid], audit: [{ action: change.action, detail: change.detail }] };
 }
 
-type Kept = Omit<StoredKey, 'settings' | 'proposed' | 'notPermitted' | 'accepted'>;
+type Kept = Omit<StoredKey, keyof AppliedSettings>;
 
-function withoutApplied({ settings: _s, proposed: _p, notPermitted: _n, accepted: _a, ...kept }: StoredKey): Kept {
+function withoutApplied({ settings: _s, proposed: _p, notPermitted: _n, accepted: _a, terms: _t, ...kept }: StoredKey): Kept {
   return kept;
 }
 

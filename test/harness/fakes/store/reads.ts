@@ -62,12 +62,13 @@ export function findByKeyId({ keys, versions, ceilings, owners, groups, catalogs
   const key = existing(keys, found.apiKeyUid);
   if (key.released) return undefined;
   const { firstUsedAt: _f, lastUsedAt: _l, usedBy: _u, ...version } = found;
+  const { terms: _terms, ...row } = publicKey(key);
   const owner = inForce(owners).find((row) => row.uid === version.ownerUid);
   const known = inForce(groups);
   return {
     version,
     ...optional('ceilings', ceilings.get(keyId)),
-    key: publicKey(key),
+    key: row,
     owner,
     groups: (owner?.groups ?? []).flatMap((name) => known.filter((row) => row.name === name)),
     catalog: inForce(catalogs).find((row) => row.name === key.settings.catalog),
