@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
+import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
 
 /** The most that a request body may have, in bytes. */
@@ -28,11 +29,6 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   } catch {
     return refuse(badRequest('The body is not JSON in UTF-8.'));
   }
-}
-
-/** A 400 with our sentence. */
-export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
-  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
 }
 
 /** The body, or why it is refused. */

@@ -4,10 +4,10 @@ import type { Authorize } from '../authorize/authorize.ts';
 import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
 import { formatInstant } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
-import { badRequest, readJson } from './body.ts';
+import { readJson } from './body.ts';
 import { codes, detailOf } from './codes.ts';
 import type { Handler } from './listener.ts';
-import { respondJson, respondProblem } from './respond.ts';
+import { badRequest, respondJson, respondProblem } from './respond.ts';
 import { parseBatch, parseVerify } from './verifyrequest.ts';
 
 /** What the verify API needs. */
