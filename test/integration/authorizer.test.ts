@@ -187,3 +187,24 @@ test.each(['the verify API', 'health and metrics'])(
     );
   },
 );
+
+test('1,000 connections with an unfinished body take an authorizer neither its memory nor its answers', async () => {
+  const authorizer = await start({});
+  expect(await ask(authorizer.url)).toBe('200');
+  const beforeMib = memoryOf(authorizer.pid, 'VmRSS');
+  const port = Number(new URL(authorizer.url).port);
+  const part = Buffer.from(`POST /v1/verify HTTP/1.1\r\nhost: here\r\ncontent-length: 65000\r\n\r\n${'a'.repeat(64_000)}`);
+  let cut = 0;
+  for (let count = 0; count < 1_000; count += 1) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+    held.push(socket.on('error', () => {}).resume());
+    socket.once('close', () => (cut += 1));
+    socket.write(part);
+    if (count % 20 === 0) await turn();
+  }
+  await until(() => Promise.resolve(cut >= 740), { deadlineMs: 40_000, what: 'all but 16 MiB of them to be cut' });
+  expect(await ask(authorizer.url, { localAddress: '127.0.0.2' })).toBe('200');
+  expect(memoryOf(authorizer.pid, 'VmHWM') - beforeMib).toBeLessThan(110);
+  const page = await (await fetch(`${authorizer.healthUrl}/metrics`)).text();
+  expect(page).toMatch(/keywright_connections_dropped_total\{listener="verify",cause="memory"\} [0-9]{3}/);
+});

@@ -5,11 +5,18 @@ import type { Peer, Peers } from './peers.ts';
 import { endWithProblem } from './respond.ts';
 import type { Problem } from './respond.ts';
 
-/** A request that goes on to the handler. */
-export interface Admission {
-  readonly peer: Peer;
+/** Who sent a request that goes on to the handler. */
+export interface Sender {
   /** The result of the listener's `isAdmitted`. */
   readonly admitted: boolean;
+  /** Whose memory the request counts as: that of a client certificate, or of the source of the connection. */
+  readonly client: string;
+}
+
+/** A request that goes on, and its connection. */
+export interface Admission {
+  readonly peer: Peer;
+  readonly sender: Sender;
 }
 
 /** Decides on each request at its head: the handler gets it, or it ends the connection, and nothing behind its head is parsed. */
@@ -40,7 +47,10 @@ export class Gate {
     if (fault !== undefined) return this.#stop(request, isFirst ? fault : undefined);
     const admitted = this.#peers.judge(peer, request);
     if (isChunked(request) && !(this.#hasCallers && admitted)) return this.#stop(request, isFirst ? lengthRequired : undefined);
-    this.#admissions.set(request, { peer, admitted });
+    this.#admissions.set(request, {
+      peer,
+      sender: { admitted, client: peer.certificate?.fingerprint ?? peer.connection.source },
+    });
     return true;
   }
 

@@ -12,13 +12,14 @@ import { formatAddress } from './address.ts';
 import type { ListenAddress } from './address.ts';
 import type { ConnectionLimits } from './connections.ts';
 import { Gate } from './gate.ts';
+import type { Sender } from './gate.ts';
 import { judgedBy } from './heads.ts';
 import { Peers } from './peers.ts';
 import { respondProblem } from './respond.ts';
 import { tlsOptions, type TlsMaterial } from './tls.ts';
 
-/** Answers one request. `admitted` is the result of the listener's `isAdmitted`. An exception becomes a 500 without details. */
-export type Handler = (request: IncomingMessage, response: ServerResponse, admitted: boolean) => Promise<void> | void;
+/** Answers one request. An exception becomes a 500 without details. */
+export type Handler = (request: IncomingMessage, response: ServerResponse, sender: Sender) => Promise<void> | void;
 
 /** What {@link startListener} needs. */
 export interface ListenerInput {
@@ -83,14 +84,14 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   const peers = new Peers(server, input);
   gate.open(peers);
   server.on('request', (request, response) => {
-    const { peer, admitted } = gate.admission(request);
+    const { peer, sender } = gate.admission(request);
     if (peers.areLeaving || peer.isLeaving) response.setHeader('connection', 'close');
+    peers.follow(peer, response);
     response.once('close', () => {
-      peers.end(peer);
       // A client keeps its connection for the next request; while we are closing, it is idle as soon as its answer is sent.
       if (!server.listening) server.closeIdleConnections();
     });
-    void handle(input, request, response, admitted);
+    void handle(input, request, response, sender);
   });
   server.on('upgrade', (request) => {
     gate.end(request);
@@ -131,15 +132,10 @@ function createHttpServer(input: ListenerInput, gate: Gate): Server {
   return server;
 }
 
-async function handle(
-  input: ListenerInput,
-  request: IncomingMessage,
-  response: ServerResponse,
-  admitted: boolean,
-): Promise<void> {
+async function handle(input: ListenerInput, request: IncomingMessage, response: ServerResponse, sender: Sender): Promise<void> {
   response.on('error', () => {});
   try {
-    await input.handler(request, response, admitted);
+    await input.handler(request, response, sender);
   } catch (error) {
     // A client that hung up in the middle of its body is nobody's fault; everything else is a defect of ours.
     if (!request.complete && request.destroyed) return;

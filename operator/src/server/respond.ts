@@ -10,8 +10,8 @@ export interface Problem {
 }
 
 /** Writes a JSON answer that no cache may keep. */
-export function respondJson(response: ServerResponse, status: number, body: unknown): void {
-  respond(response, status, 'application/json', JSON.stringify(body), {});
+export function respondJson(response: ServerResponse, status: number, text: string): void {
+  respond(response, status, 'application/json', text, {});
 }
 
 /** Writes a problem as `application/problem+json`. */

@@ -41,7 +41,7 @@ async function startVerify(tls?: { readonly cert: string; readonly key: string }
     ...(tls === undefined ? {} : { tls }),
     metrics: createMetrics().recorder,
     isAdmitted: (request) => request.headers['keywright-caller'] === 'good',
-    handler: async (request, response, admitted) => {
+    handler: async (request, response, { admitted }) => {
       let length = 0;
       if (admitted) for await (const chunk of request as AsyncIterable<Buffer>) length += chunk.length;
       response.statusCode = admitted ? 200 : 401;
