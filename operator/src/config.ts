@@ -261,7 +261,7 @@ const variables = {
   ),
   maxConnections: defaulted(
     'KEYWRIGHT_MAX_CONNECTIONS',
-    'How many connections the verify listener keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total.',
+    'How many connections the verify listener keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together.',
     'a whole number, 64 to 65536',
     '1024',
     wholeNumber(64, 65_536),

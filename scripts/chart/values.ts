@@ -135,7 +135,7 @@ const authorizer = z
       .max(65_536)
       .default(1_024)
       .describe(
-        'How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. 1024 of the most expensive ones fit into the memory above.',
+        'How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together. 1024 of the most expensive ones fit into the memory above.',
       ),
     refusalsPerSecond: z
       .int()

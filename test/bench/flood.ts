@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+
 import type { Pool } from 'undici';
 import { request } from 'undici';
 
@@ -16,7 +18,7 @@ const clients = 4;
 
 /**
  * What verdicts of a good key take, and whether they are right, while others load the authorizer: nothing, 500 loops of unknown
- * keys from one network, 400 loops of probes. Prints a table; `false` = a verdict was not `allowed`, or a probe not well.
+ * keys from one network, 100 loops of packets with 2,000 requests each, 400 loops of probes. Prints a table; `false` = a verdict was not `allowed`, or a probe not well.
  */
 export async function benchFlood(print: (line: string) => void): Promise<boolean> {
   const postgres = await startPostgres();
@@ -32,6 +34,8 @@ export async function benchFlood(print: (line: string) => void): Promise<boolean
     const cases: readonly (readonly [string, () => Loops | undefined])[] = [
       ['nothing else', () => undefined],
       ['500 loops of unknown keys', () => startLoops(authorizer.url, 500, (pool) => askUnknown(pool, issuer))],
+      ['100 loops of packets', () => startPackets(authorizer.url, 100)],
+      ['32 of them on /readyz', () => startPackets(`${authorizer.healthUrl}/readyz`, 32)],
       ['400 loops on /readyz', () => startLoops(authorizer.healthUrl, 400, askReadiness, 32)],
     ];
     print('beside                       p50 ms   p99 ms   allowed   look-ups/s   of the load, answers/s');
@@ -86,6 +90,32 @@ async function askUnknown(pool: Pool, issuer: Issuer): Promise<void> {
   const body = JSON.stringify({ key: issuer.stranger().token.reveal(), request: about });
   const answer = await pool.request({ path: '/v1/verify', method: 'POST', body });
   await answer.body.dump();
+}
+
+/** Starts `count` loops that each connect, send 2,000 requests in one packet, and start again when they are cut. */
+function startPackets(url: string, count: number): Loops {
+  const { hostname, port, pathname } = new URL(url);
+  const packet = Buffer.from(`GET ${pathname} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(2_000));
+  const state = { answered: 0, isStopped: false };
+  const loop = async (): Promise<void> => {
+    while (!state.isStopped) {
+      const socket = connect({ host: hostname, port: Number(port) });
+      socket.on('error', () => {}).resume();
+      socket.write(packet);
+      await new Promise((resolve) => socket.once('close', resolve));
+      state.answered += 1;
+    }
+  };
+  const all = Promise.all(Array.from({ length: count }, loop));
+  return {
+    get answered() {
+      return state.answered;
+    },
+    stop: async () => {
+      state.isStopped = true;
+      await all;
+    },
+  };
 }
 
 async function askReadiness(pool: Pool): Promise<void> {

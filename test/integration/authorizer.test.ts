@@ -113,6 +113,12 @@ test('a running authorizer follows its mounted files, keeps the last good ones, 
   expect([await reloaded('tls'), await reloaded('peppers')]).toEqual(['1', '1']);
 });
 
+/** The memory of a process, in MiB: what it has now (`VmRSS`), or the most that it ever had (`VmHWM`). */
+function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1_024;
+}
+
 /** What one connection of an attacker costs the most: a head of many lines, and close to the largest, that never ends. */
 const lines = Array.from({ length: 90 }, (_, index) => `x${index}: y\r\n`).join('');
 const unfinishedHead = `POST /v1/verify HTTP/1.1\r\nhost: here\r\n${lines}y: ${'a'.repeat(7_000)}`;
@@ -130,9 +136,7 @@ test.each([
   const url = isTls ? authorizer.url.replace('http:', 'https:') : authorizer.url;
   const good = isTls ? '200 server' : '200';
   expect(await ask(url)).toBe(good);
-  const memory = (field: string): number =>
-    Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${authorizer.pid}/status`, 'utf8'))?.[1]) / 1_024;
-  const beforeMib = memory('VmRSS');
+  const beforeMib = memoryOf(authorizer.pid, 'VmRSS');
   const port = Number(new URL(url).port);
   for (let count = 0; count < 7_000; count += 1) {
     const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3', allowHalfOpen: true });
@@ -147,8 +151,60 @@ test.each([
   expect(await ask(url, { localAddress: '127.0.0.2' })).toBe(good);
   expect(await ask(url, { localAddress: '127.0.0.3' })).toBe(good);
   // The chart gives it 256 Mi; without the bounds it grows by 136 (heads) and 257 (handshakes).
-  expect(memory('VmHWM') - beforeMib).toBeLessThan(110);
+  expect(memoryOf(authorizer.pid, 'VmHWM') - beforeMib).toBeLessThan(110);
   const page = await (await fetch(`${authorizer.healthUrl}/metrics`)).text();
   expect(page).toMatch(/keywright_connections_dropped_total\{listener="verify",cause="displaced"\} [0-9]{4}/);
   expect(authorizer.log()).toContain('connections dropped: too many at once');
+});
+
+test.each(['the verify API', 'health and metrics'])(
+  '100 loops of packets with 2,000 requests at %s take an authorizer neither its memory nor its answers',
+  async (where) => {
+    const authorizer = await start({});
+    expect(await ask(authorizer.url)).toBe('200');
+    const beforeMib = memoryOf(authorizer.pid, 'VmRSS');
+    const port = Number(new URL(where === 'the verify API' ? authorizer.url : authorizer.healthUrl).port);
+    const packet = Buffer.from('GET / HTTP/1.1\r\nHost:a\r\n\r\n'.repeat(2_000));
+    let ended = 0;
+    const loop = async (): Promise<void> => {
+      while (ended < 2_000) {
+        const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+        socket.on('error', () => {}).resume();
+        socket.write(packet);
+        await new Promise((resolve) => socket.once('close', resolve));
+        ended += 1;
+      }
+    };
+    const loops = Promise.all(Array.from({ length: 100 }, loop));
+    while (ended < 2_000) expect(await ask(authorizer.url, { localAddress: '127.0.0.2' })).toBe('200');
+    await loops;
+    // If all of them were parsed, it would take more than the 256 Mi of the chart after a few hundred.
+    expect(memoryOf(authorizer.pid, 'VmHWM') - beforeMib).toBeLessThan(110);
+    const page = await (await fetch(`${authorizer.healthUrl}/metrics`)).text();
+    const listener = where === 'the verify API' ? 'verify' : 'health';
+    expect(page).toMatch(
+      new RegExp(`keywright_connections_dropped_total\\{listener="${listener}",cause="(pipelined|displaced)"\\} [0-9]{3}`),
+    );
+  },
+);
+
+test('1,000 connections with an unfinished body take an authorizer neither its memory nor its answers', async () => {
+  const authorizer = await start({});
+  expect(await ask(authorizer.url)).toBe('200');
+  const beforeMib = memoryOf(authorizer.pid, 'VmRSS');
+  const port = Number(new URL(authorizer.url).port);
+  const part = Buffer.from(`POST /v1/verify HTTP/1.1\r\nhost: here\r\ncontent-length: 65000\r\n\r\n${'a'.repeat(64_000)}`);
+  let cut = 0;
+  for (let count = 0; count < 1_000; count += 1) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+    held.push(socket.on('error', () => {}).resume());
+    socket.once('close', () => (cut += 1));
+    socket.write(part);
+    if (count % 20 === 0) await turn();
+  }
+  await until(() => Promise.resolve(cut >= 740), { deadlineMs: 40_000, what: 'all but 16 MiB of them to be cut' });
+  expect(await ask(authorizer.url, { localAddress: '127.0.0.2' })).toBe('200');
+  expect(memoryOf(authorizer.pid, 'VmHWM') - beforeMib).toBeLessThan(110);
+  const page = await (await fetch(`${authorizer.healthUrl}/metrics`)).text();
+  expect(page).toMatch(/keywright_connections_dropped_total\{listener="verify",cause="memory"\} [0-9]{3}/);
 });

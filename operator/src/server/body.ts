@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { Exchange } from './inflight.ts';
+import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
 
 /** The most that a request body may have, in bytes. */
@@ -8,20 +10,29 @@ export const bodyMaxLength = 64 * 1024;
 /** The most pieces that a body may come in: each costs the parser time and memory, however small it is. */
 const mostPieces = 1024;
 
+/** What a request gets when others hold all the room there is. */
+export const noRoom: Problem = {
+  status: 503,
+  title: 'Service Unavailable',
+  detail: 'Too much is in progress; try again.',
+  headers: { 'retry-after': '1', connection: 'close' },
+};
+
 /** A request's body as JSON, or what to answer instead. */
 export type JsonBody =
   { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
 
 /**
- * Reads at most 64 KiB of UTF-8 JSON. The parser's own message is dropped, because it quotes the body, and the body
+ * Reads at most 64 KiB of UTF-8 JSON, as far as there is room for it. The parser's own message is dropped, because it quotes the body, and the body
  * holds a key.
  */
-export async function readJson(request: IncomingMessage): Promise<JsonBody> {
+export async function readJson(request: IncomingMessage, exchange: Pick<Exchange, 'take'>): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return refuse({ status: 415, title: 'Unsupported Media Type', detail: 'The body must not be compressed.' });
   }
-  const bytes = await readBytes(request);
+  const bytes = await readBytes(request, exchange);
+  if (bytes === undefined) return refuse(noRoom);
   if (typeof bytes === 'string') return refuse(badRequest(bytes, { connection: 'close' }));
   try {
     return { kind: 'json', value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown };
@@ -30,13 +41,8 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   }
 }
 
-/** A 400 with our sentence. */
-export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
-  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
-}
-
-/** The body, or why it is refused. */
-async function readBytes(request: IncomingMessage): Promise<Buffer | string> {
+/** The body, or why it is refused; `undefined` = there is no room for it. */
+async function readBytes(request: IncomingMessage, exchange: Pick<Exchange, 'take'>): Promise<Buffer | string | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > bodyMaxLength) return 'The body is larger than 64 KiB.';
   const chunks: Buffer[] = [];
   let length = 0;
@@ -45,6 +51,7 @@ async function readBytes(request: IncomingMessage): Promise<Buffer | string> {
     length += chunk.length;
     if (length > bodyMaxLength) return 'The body is larger than 64 KiB.';
     if (chunks.length === mostPieces) return `The body comes in more than ${mostPieces} pieces.`;
+    if (!exchange.take(chunk.length)) return undefined;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -13,7 +13,7 @@ export interface ConnectionLimits {
   readonly unproven: number;
   /** Of the latter, those of one source ({@link sourceOf}). */
   readonly unprovenPerSource: number;
-  /** The most unanswered requests on one connection: more than any client pipelines. */
+  /** The most unanswered requests on one connection; clients that do not pipeline have one. The parser stops at the next one. */
   readonly pipelined: number;
 }
 
@@ -23,7 +23,7 @@ export interface ConnectionLimits {
  */
 export function limitsOf(total: number): ConnectionLimits {
   const unproven = Math.ceil(total / 2);
-  return { proven: total - unproven, unproven, unprovenPerSource: Math.ceil(total / 4), pipelined: 16 };
+  return { proven: total - unproven, unproven, unprovenPerSource: Math.ceil(total / 4), pipelined: 4 };
 }
 
 /** The limits of a listener without callers: room for probes and scrapers. */

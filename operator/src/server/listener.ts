@@ -11,12 +11,15 @@ import type { ListenerName, Metrics } from '../telemetry/metrics.ts';
 import { formatAddress } from './address.ts';
 import type { ListenAddress } from './address.ts';
 import type { ConnectionLimits } from './connections.ts';
+import { Gate } from './gate.ts';
+import type { Sender } from './gate.ts';
+import { judgedBy } from './heads.ts';
 import { Peers } from './peers.ts';
 import { respondProblem } from './respond.ts';
 import { tlsOptions, type TlsMaterial } from './tls.ts';
 
-/** Answers one request. `admitted` is the result of the listener's `isAdmitted`. An exception becomes a 500 without details. */
-export type Handler = (request: IncomingMessage, response: ServerResponse, admitted: boolean) => Promise<void> | void;
+/** Answers one request. An exception becomes a 500 without details. */
+export type Handler = (request: IncomingMessage, response: ServerResponse, sender: Sender) => Promise<void> | void;
 
 /** What {@link startListener} needs. */
 export interface ListenerInput {
@@ -70,27 +73,28 @@ const timeouts = {
 };
 
 /** The maximum size of a request's head, in bytes, and of its header lines: a caller sends a few hundred bytes. */
-const options: ServerOptions = { connectionsCheckingInterval: 1_000, maxHeaderSize: 8 * 1024 };
+const options: ServerOptions = { connectionsCheckingInterval: 1_000, maxHeaderSize: 8 * 1024, requireHostHeader: false };
 const headersMaxCount = 100;
 
 /** Starts one HTTP or HTTPS server. Rejects when the address cannot be had. */
 export async function startListener(input: ListenerInput): Promise<Listener> {
   const { address, tls, clock } = input;
-  const server = createHttpServer(input);
+  const gate = new Gate(input.isAdmitted !== undefined);
+  const server = createHttpServer(input, gate);
   const peers = new Peers(server, input);
+  gate.open(peers);
   server.on('request', (request, response) => {
-    const peer = peers.of(request.socket);
-    // Requests that arrived together with the one for which the connection was cut.
-    if (peer === undefined || request.socket.destroyed) return;
-    if (!peers.begin(peer)) return;
-    const admitted = peers.judge(peer, request);
+    const { peer, sender } = gate.admission(request);
     if (peers.areLeaving || peer.isLeaving) response.setHeader('connection', 'close');
+    peers.follow(peer, response);
     response.once('close', () => {
-      peers.end(peer);
       // A client keeps its connection for the next request; while we are closing, it is idle as soon as its answer is sent.
       if (!server.listening) server.closeIdleConnections();
     });
-    void handle(input, request, response, admitted);
+    void handle(input, request, response, sender);
+  });
+  server.on('upgrade', (request) => {
+    gate.end(request);
   });
   server.on('clientError', (_error, socket) => {
     // Node's error contains the raw packet; do not log it or send it back. Destroy the socket instead of only ending it: a client
@@ -118,8 +122,8 @@ export async function startListener(input: ListenerInput): Promise<Listener> {
   };
 }
 
-function createHttpServer(input: ListenerInput): Server {
-  const all = { ...options, ...timeouts, ...input.timeouts };
+function createHttpServer(input: ListenerInput, gate: Gate): Server {
+  const all = { ...options, ...timeouts, ...input.timeouts, ...judgedBy((request) => gate.judge(request)) };
   const server = input.tls === undefined ? createServer(all) : createTlsServer({ ...all, ...tlsOptions(input.tls) });
   server.timeout = all.timeout;
   server.maxHeadersCount = headersMaxCount;
@@ -128,15 +132,10 @@ function createHttpServer(input: ListenerInput): Server {
   return server;
 }
 
-async function handle(
-  input: ListenerInput,
-  request: IncomingMessage,
-  response: ServerResponse,
-  admitted: boolean,
-): Promise<void> {
+async function handle(input: ListenerInput, request: IncomingMessage, response: ServerResponse, sender: Sender): Promise<void> {
   response.on('error', () => {});
   try {
-    await input.handler(request, response, admitted);
+    await input.handler(request, response, sender);
   } catch (error) {
     // A client that hung up in the middle of its body is nobody's fault; everything else is a defect of ours.
     if (!request.complete && request.destroyed) return;

@@ -1,11 +1,12 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 
-import type { Clock, Instant } from '../domain/time.ts';
+import type { Clock } from '../domain/time.ts';
 import { Connections, sourceOf, type Connection } from './connections.ts';
 import type { ListenerInput } from './listener.ts';
-import { certifiedUntil } from './tls.ts';
+import { certificateOf } from './tls.ts';
+import type { ClientCertificate } from './tls.ts';
 
 /** One connection: its sockets, and what its client has proven. */
 export interface Peer {
@@ -14,8 +15,10 @@ export interface Peer {
   socket: Socket;
   /** How many times certificates had been distrusted when it began; its TLS context dates from then. */
   readonly epoch: number;
-  /** When its client certificate expires; absent = no valid one. */
-  certifiedUntil: Instant | undefined;
+  /** Absent = it showed no valid one. */
+  certificate: ClientCertificate | undefined;
+  /** The answers that were not sent yet. */
+  readonly responses: Set<ServerResponse>;
   /** Whether it ends as soon as no request waits for an answer. */
   isLeaving: boolean;
 }
@@ -71,7 +74,7 @@ export class Peers {
   judge(peer: Peer, request: IncomingMessage): boolean {
     const { isAdmitted, clock } = this.#input;
     if (isAdmitted === undefined) return true;
-    const isCertified = peer.certifiedUntil !== undefined && clock.now() < peer.certifiedUntil;
+    const isCertified = peer.certificate !== undefined && clock.now() < peer.certificate.validUntil;
     const admitted = isAdmitted(request, isCertified);
     if (!admitted) this.#connections.unprove(peer.connection);
     // For lack of room, no admitted request is refused: the connection only ends after the answer.
@@ -79,18 +82,22 @@ export class Peers {
     return admitted;
   }
 
-  /** An answer was sent. */
-  end(peer: Peer): void {
-    this.#connections.end(peer.connection);
-    this.#endIfDone(peer);
+  /** Follows an answer until it emits `close`: until it was sent, or never will be. */
+  follow(peer: Peer, response: ServerResponse): void {
+    peer.responses.add(response);
+    response.once('close', () => {
+      peer.responses.delete(response);
+      this.#connections.end(peer.connection);
+      this.#endIfDone(peer);
+    });
   }
 
   /** Ends the connections whose certificate has been accepted so far, or is being checked. */
   distrustCertificates(): void {
     this.#epoch += 1;
     for (const peer of [...this.#open]) {
-      if (peer.certifiedUntil === undefined) continue;
-      peer.certifiedUntil = undefined;
+      if (peer.certificate === undefined) continue;
+      peer.certificate = undefined;
       this.#connections.unprove(peer.connection);
       peer.isLeaving = true;
       this.#endIfDone(peer);
@@ -113,7 +120,14 @@ export class Peers {
     const peer =
       connection === undefined
         ? undefined
-        : { connection, socket, epoch: this.#epoch, certifiedUntil: undefined, isLeaving: false };
+        : {
+            connection,
+            socket,
+            epoch: this.#epoch,
+            certificate: undefined,
+            responses: new Set<ServerResponse>(),
+            isLeaving: false,
+          };
     if (peer === undefined) {
       socket.destroy();
       return;
@@ -126,6 +140,8 @@ export class Peers {
       this.#open.delete(peer);
       if (this.#handshakes.get(ends) === peer) this.#handshakes.delete(ends);
       this.#connections.close(peer.connection);
+      // node:http tells only the answer whose turn it is, and not those behind it.
+      for (const response of [...peer.responses]) response.emit('close');
       if (this.areLeaving && this.#open.size === 0) this.#gone.abort();
     });
   }
@@ -141,7 +157,7 @@ export class Peers {
     this.#bySocket.set(socket, peer);
     peer.socket = socket;
     // A handshake that began before the CAs changed was checked against the old ones.
-    if (peer.epoch === this.#epoch) peer.certifiedUntil = certifiedUntil(socket);
+    if (peer.epoch === this.#epoch) peer.certificate = certificateOf(socket);
   }
 
   #endIfDone(peer: Peer): void {

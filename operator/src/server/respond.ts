@@ -1,22 +1,38 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 /** An error answer in the form of RFC 9457. `detail` is our own sentence; it quotes no value of the request. */
 export interface Problem {
-  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 500 | 503;
+  readonly status: 400 | 401 | 404 | 405 | 411 | 413 | 415 | 417 | 500 | 503;
   readonly title: string;
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Writes a JSON answer that no cache may keep. */
-export function respondJson(response: ServerResponse, status: number, body: unknown): void {
-  respond(response, status, 'application/json', JSON.stringify(body), {});
+export function respondJson(response: ServerResponse, status: number, text: string): void {
+  respond(response, status, 'application/json', text, {});
 }
 
 /** Writes a problem as `application/problem+json`. */
 export function respondProblem(response: ServerResponse, problem: Problem): void {
-  const { status, title, detail, headers = {} } = problem;
-  respond(response, status, 'application/problem+json', JSON.stringify({ type: 'about:blank', title, status, detail }), headers);
+  respond(response, problem.status, problemType, problemBody(problem), problem.headers ?? {});
+}
+
+/** A 400 with our sentence. */
+export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
+  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
+}
+
+/** Writes a problem where there is no response to write it with, and ends the connection. */
+export function endWithProblem(socket: Socket, { status, title, detail }: Problem): void {
+  const body = problemBody({ status, title, detail });
+  socket.write(
+    `HTTP/1.1 ${String(status)} ${title}\r\ncontent-type: ${problemType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\n` +
+      `cache-control: no-store\r\nconnection: close\r\n\r\n${body}`,
+  );
+  // Not only its own half: a client that keeps the other one open would hold the connection for ever.
+  socket.destroySoon();
 }
 
 /** Writes plain text or another text format. */
@@ -44,4 +60,10 @@ function respond(
     ...headers,
   });
   response.end(body);
+}
+
+const problemType = 'application/problem+json';
+
+function problemBody({ status, title, detail }: Problem): string {
+  return JSON.stringify({ type: 'about:blank', title, status, detail });
 }

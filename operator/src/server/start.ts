@@ -7,6 +7,7 @@ import type { ListenAddress } from './address.ts';
 import { hasCallerToken } from './callers.ts';
 import { healthLimits, limitsOf } from './connections.ts';
 import { healthHandler } from './health.ts';
+import { InFlight } from './inflight.ts';
 import type { HealthApi } from './health.ts';
 import { startListener } from './listener.ts';
 import type { Listener } from './listener.ts';
@@ -22,6 +23,12 @@ export class ServerFault extends Error {
     this.name = 'ServerFault';
   }
 }
+
+/**
+ * The room for bodies and answers, in bytes for each connection that the listener may keep. Requests of gateways have 300 bytes; with
+ * the most connections of the default (1,024), all of them together hold 16 MiB, or 250 of the largest bodies.
+ */
+const bytesPerConnection = 16 * 1024;
 
 /** What {@link startVerifyServer} needs. */
 export interface VerifyServerInput {
@@ -62,7 +69,7 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
     ...(keyPair === undefined ? {} : { tls: tlsOf(keyPair.value) }),
     isAdmitted: (request, certified) =>
       open || certified || (callerTokens !== undefined && hasCallerToken(request, callerTokens.value)),
-    handler: verifyHandler({ authorize, log }),
+    handler: verifyHandler({ authorize, log, metrics, inFlight: new InFlight(bytesPerConnection * maxConnections) }),
   });
   keyPair?.onChange((_before, after) => {
     listener.setTls(tlsOf(after));

@@ -106,12 +106,21 @@ export function tlsOptions(tls: TlsMaterial): TlsOptions & SecureContextOptions 
   };
 }
 
+/** The client certificate of one connection. */
+export interface ClientCertificate {
+  /** Its SHA-256. */
+  readonly fingerprint: string;
+  readonly validUntil: Instant;
+}
+
 /**
- * Until when the client certificate of a connection is valid; `undefined` = no valid one. An authorised handshake is not enough:
- * this very connection must have shown a certificate.
+ * The valid client certificate of a connection; `undefined` = none. An authorised handshake is not enough: this very connection must
+ * have shown it.
  */
-export function certifiedUntil(socket: TLSSocket): Instant | undefined {
+export function certificateOf(socket: TLSSocket): ClientCertificate | undefined {
   if (!socket.authorized || socket.isSessionReused()) return undefined;
   const certificate = socket.getPeerX509Certificate();
-  return certificate === undefined ? undefined : Date.parse(certificate.validTo);
+  return certificate === undefined
+    ? undefined
+    : { fingerprint: certificate.fingerprint256, validUntil: Date.parse(certificate.validTo) };
 }

@@ -4,19 +4,26 @@ import type { Authorize } from '../authorize/authorize.ts';
 import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
 import { formatInstant } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
-import { badRequest, readJson } from './body.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { noRoom, readJson } from './body.ts';
 import { codes, detailOf } from './codes.ts';
+import type { InFlight } from './inflight.ts';
 import type { Handler } from './listener.ts';
-import { respondJson, respondProblem } from './respond.ts';
+import { badRequest, respondJson, respondProblem } from './respond.ts';
 import { parseBatch, parseVerify } from './verifyrequest.ts';
+import type { Parsed } from './verifyrequest.ts';
 
 /** What the verify API needs. */
 export interface VerifyApi {
   readonly authorize: Authorize;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, 'connectionDropped'>;
+  /** The room for bodies and answers. */
+  readonly inFlight: InFlight;
 }
 
-type Route = (body: unknown, api: VerifyApi, response: ServerResponse) => Promise<void>;
+type Answer = Readonly<Record<string, unknown>>;
+type Route = (body: unknown, authorize: Authorize) => Promise<Parsed<Answer>>;
 
 const routes: ReadonlyMap<string, Route> = new Map([
   ['/v1/verify', verifyOne],
@@ -25,7 +32,7 @@ const routes: ReadonlyMap<string, Route> = new Map([
 
 /** Serves `POST /v1/verify` and `POST /v1/verify/batch`. A verdict is always a 200; its own status is inside. */
 export function verifyHandler(api: VerifyApi): Handler {
-  return async (request, response, admitted) => {
+  return async (request, response, { admitted, client }) => {
     const route = routes.get(cutQuery(request.url ?? ''));
     if (route === undefined) {
       respondProblem(response, { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' });
@@ -44,39 +51,59 @@ export function verifyHandler(api: VerifyApi): Handler {
         headers: { 'www-authenticate': 'Keywright-Caller' },
       });
     } else {
-      await serve(route, request, response, api);
+      await serve(route, request, response, { api, client });
     }
   };
 }
 
-async function serve(route: Route, request: IncomingMessage, response: ServerResponse, api: VerifyApi): Promise<void> {
-  const body = await readJson(request);
-  if (body.kind === 'refused') respondProblem(response, body.problem);
-  else await route(body.value, api, response);
-}
-
-async function verifyOne(body: unknown, api: VerifyApi, response: ServerResponse): Promise<void> {
-  const parsed = parseVerify(body);
-  if (parsed.kind === 'faulty') respondProblem(response, badRequest(parsed.detail));
-  else respondJson(response, 200, answer(await api.authorize(parsed.value)));
-}
-
-async function verifyBatch(body: unknown, api: VerifyApi, response: ServerResponse): Promise<void> {
-  const parsed = parseBatch(body);
-  if (parsed.kind === 'faulty') {
-    respondProblem(response, badRequest(parsed.detail));
+async function serve(
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { api, client }: { readonly api: VerifyApi; readonly client: string },
+): Promise<void> {
+  const exchange = api.inFlight.open(client, () => {
+    api.metrics.connectionDropped({ listener: 'verify', cause: 'memory' });
+    request.socket.destroy();
+  });
+  response.once('close', () => {
+    exchange.close();
+  });
+  const body = await readJson(request, exchange);
+  if (body.kind === 'refused') {
+    respondProblem(response, body.problem);
     return;
   }
-  const verdicts = await Promise.all(parsed.value.map((request) => api.authorize(request)));
-  respondJson(response, 200, { results: verdicts.map(answer) });
+  exchange.working();
+  const answered = await route(body.value, api.authorize);
+  if (answered.kind === 'faulty') {
+    respondProblem(response, badRequest(answered.detail));
+    return;
+  }
+  const text = JSON.stringify(answered.value);
+  exchange.sending();
+  if (exchange.take(text.length)) respondJson(response, 200, text);
+  else respondProblem(response, noRoom);
 }
 
-function answer(verdict: Verdict): Readonly<Record<string, unknown>> {
+async function verifyOne(body: unknown, authorize: Authorize): Promise<Parsed<Answer>> {
+  const parsed = parseVerify(body);
+  return parsed.kind === 'faulty' ? parsed : { kind: 'parsed', value: answer(await authorize(parsed.value)) };
+}
+
+async function verifyBatch(body: unknown, authorize: Authorize): Promise<Parsed<Answer>> {
+  const parsed = parseBatch(body);
+  if (parsed.kind === 'faulty') return parsed;
+  const verdicts = await Promise.all(parsed.value.map((request) => authorize(request)));
+  return { kind: 'parsed', value: { results: verdicts.map(answer) } };
+}
+
+function answer(verdict: Verdict): Answer {
   return verdict.allowed ? describeGrant(verdict.grant) : describeDenial(verdict);
 }
 
 /** Members that say nothing (`undefined`) are left out by the serialiser. */
-function describeGrant(grant: Grant): Readonly<Record<string, unknown>> {
+function describeGrant(grant: Grant): Answer {
   const { keyId, apiKey, owner, clientApplication, accessType, catalog, environment, endpoint } = grant;
   const { channels, attributes, applications, requestApplication, expiresAt } = grant;
   return {
@@ -87,7 +114,7 @@ function describeGrant(grant: Grant): Readonly<Record<string, unknown>> {
   };
 }
 
-function describeDenial(denial: Denial): Readonly<Record<string, unknown>> {
+function describeDenial(denial: Denial): Answer {
   const { code, expiredStatus, violatingChannels, keyId } = denial;
   const { status, retryAfterSeconds } = codes[code];
   const answered = { allowed: false, status: expiredStatus ?? status, code, detail: detailOf(denial) };

@@ -97,9 +97,10 @@ export type ListenerName = 'verify' | 'health';
 
 /**
  * Why a connection was closed: `refused` = there was no room for a new one; `displaced` = it sent no whole request and made room
- * for a newer one; `pipelined` = it had too many unanswered requests.
+ * for a newer one; `pipelined` = it had too many unanswered requests;
+ * `memory` = its body or answer waited longest when there was no room for another one.
  */
-export type ConnectionDropCause = 'refused' | 'displaced' | 'pipelined';
+export type ConnectionDropCause = 'refused' | 'displaced' | 'pipelined' | 'memory';
 
 /** The text of all metrics, for a scrape. */
 export interface MetricsPage {

@@ -309,7 +309,7 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
-  /** How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. 1024 of the most expensive ones fit into the memory above. */
+  /** How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together. 1024 of the most expensive ones fit into the memory above. */
   maxConnections?: pulumi.Input<number> | undefined;
   /** How many refusals (key_invalid) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then rate_limited. */
   refusalsPerSecond?: pulumi.Input<number> | undefined;

@@ -180,7 +180,7 @@ describe('a listener within its bounds', () => {
       limits: { proven: 2, unproven: 4, unprovenPerSource: 2, pipelined: 3 },
       isAdmitted: (request) => request.headers['keywright-caller'] === 'good',
       metrics: { connectionDropped: ({ cause }) => void drops.push(cause) },
-      handler: (_request, response, admitted) => {
+      handler: (_request, response, { admitted }) => {
         response.statusCode = admitted ? 200 : 401;
         response.end();
       },

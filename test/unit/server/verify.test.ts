@@ -11,6 +11,7 @@ import type { Authorize } from '../../../operator/src/authorize/authorize.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { hasCallerToken } from '../../../operator/src/server/callers.ts';
 import { limitsOf } from '../../../operator/src/server/connections.ts';
+import { InFlight } from '../../../operator/src/server/inflight.ts';
 import { startListener } from '../../../operator/src/server/listener.ts';
 import { noProtection } from '../../../operator/src/server/protection.ts';
 import { startVerifyServer } from '../../../operator/src/server/start.ts';
@@ -351,7 +352,7 @@ describe('a caller that must prove itself', () => {
       address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
       limits: limitsOf(64),
       isAdmitted: (request) => hasCallerToken(request, callerTokens),
-      handler: verifyHandler({ authorize, log: silentLog }),
+      handler: verifyHandler({ authorize, log: silentLog, metrics: silentMetrics, inFlight: new InFlight(1024 * 1024) }),
       clock: systemClock,
       log: silentLog,
       metrics: silentMetrics,

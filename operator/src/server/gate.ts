@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http';
+
+import { faultOf, isChunked } from './heads.ts';
+import type { Peer, Peers } from './peers.ts';
+import { endWithProblem } from './respond.ts';
+import type { Problem } from './respond.ts';
+
+/** Who sent a request that goes on to the handler. */
+export interface Sender {
+  /** The result of the listener's `isAdmitted`. */
+  readonly admitted: boolean;
+  /** Whose memory the request counts as: that of a client certificate, or of the source of the connection. */
+  readonly client: string;
+}
+
+/** A request that goes on, and its connection. */
+export interface Admission {
+  readonly peer: Peer;
+  readonly sender: Sender;
+}
+
+/** Decides on each request at its head: the handler gets it, or it ends the connection, and nothing behind its head is parsed. */
+export class Gate {
+  /** Whether admitted callers, and they alone, may send bodies of unknown length. */
+  readonly #hasCallers: boolean;
+  readonly #admissions = new WeakMap<IncomingMessage, Admission>();
+  /** What a request is told that goes no further; without an entry, nothing. */
+  readonly #problems = new WeakMap<IncomingMessage, Problem>();
+  #peers: Peers | undefined;
+
+  constructor(hasCallers: boolean) {
+    this.#hasCallers = hasCallers;
+  }
+
+  /** Says whose requests these are. The server that has the peers needs the gate first. */
+  open(peers: Peers): void {
+    this.#peers = peers;
+  }
+
+  /** Whether the request goes on to the handler. */
+  judge(request: IncomingMessage): boolean {
+    const peer = this.#peers?.of(request.socket);
+    const isFirst = peer?.connection.unanswered === 0;
+    if (peer === undefined || this.#peers?.begin(peer) !== true) return this.#stop(request);
+    const fault = faultOf(request);
+    // Behind requests without an answer, a client would take this one for the first of theirs.
+    if (fault !== undefined) return this.#stop(request, isFirst ? fault : undefined);
+    const admitted = this.#peers.judge(peer, request);
+    if (isChunked(request) && !(this.#hasCallers && admitted)) return this.#stop(request, isFirst ? lengthRequired : undefined);
+    this.#admissions.set(request, {
+      peer,
+      sender: { admitted, client: peer.certificate?.fingerprint ?? peer.connection.source },
+    });
+    return true;
+  }
+
+  /** What was decided about a request that goes on. */
+  admission(request: IncomingMessage): Admission {
+    const found = this.#admissions.get(request);
+    if (found === undefined) throw new TypeError('the request was not judged');
+    return found;
+  }
+
+  /** Ends the connection of a request that does not go on. */
+  end(request: IncomingMessage): void {
+    const { socket } = request;
+    const problem = this.#problems.get(request);
+    // The server has let go of the socket, and of its errors and time limits.
+    socket.on('error', () => {});
+    if (problem === undefined || !socket.writable) socket.destroy();
+    else {
+      socket.once('timeout', () => socket.destroy());
+      endWithProblem(socket, problem);
+    }
+  }
+
+  #stop(request: IncomingMessage, problem?: Problem): false {
+    if (problem !== undefined) this.#problems.set(request, problem);
+    return false;
+  }
+}
+
+const lengthRequired: Problem = { status: 411, title: 'Length Required', detail: 'A body needs a Content-Length here.' };

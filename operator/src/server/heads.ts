@@ -1,0 +1,77 @@
+import { IncomingMessage } from 'node:http';
+import type { ServerOptions } from 'node:http';
+
+import { badRequest } from './respond.ts';
+import type { Problem } from './respond.ts';
+
+/** Decides on a request at its head. False = the parser must not go on: neither with its body, nor with what follows it. */
+export type Judge = (request: IncomingMessage) => boolean;
+
+/**
+ * The options with which a server asks `judge` about each request, but CONNECT, which always ends the parser. For a request that
+ * must not go on, the server emits `upgrade` (or `connect`) instead of `request`, and leaves the socket to the listener.
+ *
+ * The parser of node:http otherwise goes through all that one read brought (64 KiB: 2,000 requests, or a body of 10,000 chunks),
+ * and nobody can stop it. It stops for an accepted upgrade, and it asks `shouldUpgradeCallback` whether to accept one if `upgrade`
+ * is true: so that is true of a request until it is judged.
+ */
+export function judgedBy(
+  judge: Judge,
+): Required<Pick<ServerOptions<typeof IncomingMessage>, 'IncomingMessage' | 'shouldUpgradeCallback'>> {
+  const judged = new WeakMap<IncomingMessage, boolean>();
+  class JudgedRequest extends IncomingMessage {
+    get upgrade(): boolean {
+      return !(judged.get(this) ?? false);
+    }
+
+    // The parser tells what the headers ask for: we serve no other protocol.
+    set upgrade(_wanted: unknown) {}
+  }
+  return {
+    IncomingMessage: JudgedRequest,
+    shouldUpgradeCallback: (request) => {
+      const goesOn = judge(request);
+      judged.set(request, goesOn);
+      return !goesOn;
+    },
+  };
+}
+
+/**
+ * Header fields that name one thing, so that two of them could be read differently by us and by who stands before us. Two `Host`
+ * are a 400 by RFC 9112 section 3.2; of two `Content-Length`, and of both that and `Transfer-Encoding`, the parser says so itself.
+ */
+const singular: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-encoding',
+  'content-type',
+  'expect',
+  'host',
+  'keywright-caller',
+  'transfer-encoding',
+]);
+
+/** `uri-host [ ":" port ]` of RFC 9110 section 7.2, or nothing. */
+const hostPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?$/;
+
+/** What is wrong with a head, whoever sent it and whatever is asked; `undefined` = nothing. */
+export function faultOf(request: IncomingMessage): Problem | undefined {
+  const seen = new Set<string>();
+  for (let at = 0; at < request.rawHeaders.length; at += 2) {
+    const name = request.rawHeaders[at]?.toLowerCase() ?? '';
+    if (!singular.has(name)) continue;
+    if (seen.has(name)) return badRequest(`The header ${name} comes more than once.`);
+    seen.add(name);
+  }
+  const { host, expect } = request.headers;
+  if (host === undefined && request.httpVersion === '1.1') return badRequest('The header host is missing.');
+  if (host !== undefined && !hostPattern.test(host)) return badRequest('The header host names no host.');
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue')
+    return { status: 417, title: 'Expectation Failed', detail: 'Only 100-continue may be expected.' };
+  return undefined;
+}
+
+/** Whether the body comes in chunks: as many as a sender likes, each of which costs the parser time. */
+export function isChunked(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined;
+}

@@ -1,0 +1,108 @@
+/** One request and its answer, as the accounting sees them. */
+export interface Exchange {
+  /** Takes `bytes` more of a body that arrives, or of an answer. False = there is no room, and it got none. */
+  take(bytes: number): boolean;
+  /** We are at work, and not the client: it is not displaced. */
+  working(): void;
+  /** The answer is on its way, and the client has to read it. */
+  sending(): void;
+  /** The request is over. */
+  close(): void;
+}
+
+interface Entry {
+  readonly client: Client;
+  readonly drop: () => void;
+  bytes: number;
+  /** Displaced or closed: no longer counted. */
+  gone: boolean;
+}
+
+/** What one client holds. */
+interface Client {
+  bytes: number;
+  /** How many of its requests are open. */
+  open: number;
+  /** Those that wait for the client, the longest-waiting one first: a set keeps the order of insertion. */
+  readonly waiting: Set<Entry>;
+}
+
+/** What a piece of a body costs besides its bytes: its buffer is an object of its own, on and off the heap. */
+const pieceCost = 512;
+
+/**
+ * The bytes that the bodies and answers of a listener hold, kept within a limit. When there is no room for more, it drops a request
+ * whose client keeps it waiting, of the client that holds most: a real client has sent its body, and read its answer, by then, and
+ * one client alone cannot take the room of the others.
+ */
+export class InFlight {
+  readonly #limit: number;
+  readonly #clients = new Map<string, Client>();
+  #bytes = 0;
+
+  /** `limit` in bytes. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** What is held now, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds a request of a client; `drop` ends its connection later. */
+  open(name: string, drop: () => void): Exchange {
+    const client = this.#clients.get(name) ?? { bytes: 0, open: 0, waiting: new Set() };
+    this.#clients.set(name, client);
+    client.open += 1;
+    const entry: Entry = { client, drop, bytes: 0, gone: false };
+    client.waiting.add(entry);
+    return {
+      take: (bytes) => this.#take(entry, bytes + pieceCost),
+      working: () => void client.waiting.delete(entry),
+      sending: () => {
+        if (!entry.gone) client.waiting.add(entry);
+      },
+      close: () => {
+        this.#close(entry, name);
+      },
+    };
+  }
+
+  #take(entry: Entry, bytes: number): boolean {
+    while (this.#bytes + bytes > this.#limit) {
+      const longest = this.#longestWaiting();
+      if (longest === undefined || longest === entry) return false;
+      this.#free(longest);
+      longest.drop();
+    }
+    if (entry.gone) return false;
+    entry.bytes += bytes;
+    entry.client.bytes += bytes;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  #longestWaiting(): Entry | undefined {
+    let fullest: Client | undefined;
+    for (const client of this.#clients.values())
+      if (client.waiting.size > 0 && client.bytes > (fullest?.bytes ?? 0)) fullest = client;
+    const [longest] = fullest?.waiting ?? [];
+    return longest;
+  }
+
+  /** Frees its room at once, not only when its connection has ended. */
+  #free(entry: Entry): void {
+    entry.gone = true;
+    entry.client.waiting.delete(entry);
+    entry.client.bytes -= entry.bytes;
+    this.#bytes -= entry.bytes;
+    entry.bytes = 0;
+  }
+
+  #close(entry: Entry, name: string): void {
+    this.#free(entry);
+    entry.client.open -= 1;
+    if (entry.client.open === 0) this.#clients.delete(name);
+  }
+}
