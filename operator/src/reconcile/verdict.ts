@@ -8,6 +8,7 @@ import {
   deliveryAt,
   holdingAt,
   isOwnerReplaced,
+  isTampered,
   liveVersions,
   pendingVersion,
   usableVersions,
@@ -61,8 +62,12 @@ function lossAt(o: Observed, target: Target, location: Location): Blocker | unde
   if (row?.state !== 'live' || row.heldKeyId === undefined) return undefined;
   const holding = holdingAt(o, location);
   const lost = holding.kind === 'empty' || (holding.kind === 'ours' && holding.valueSeen && holding.proven !== row.heldKeyId);
-  const message = `${target.name}: the value was lost or changed outside Keywright`;
-  return lost ? { kind: 'waiting', reason: 'DestinationDrift', message } : undefined;
+  const drifted = (what: string): Blocker => {
+    return { kind: 'waiting', reason: 'DestinationDrift', message: `${target.name}: ${what} outside Keywright` };
+  };
+  if (lost) return drifted('the value was lost or changed');
+  const isAltered = holding.kind === 'ours' && isTampered(o, location, holding);
+  return isAltered ? drifted('what stands beside the value was changed') : undefined;
 }
 
 /** What the last status said of a place that this pass did not look at: nobody has seen it mended. */

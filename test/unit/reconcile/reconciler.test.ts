@@ -130,6 +130,22 @@ describe('a key that is Ready', () => {
     expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
   });
 
+  it.each([
+    ['changed', { header: 'Authorization: Bearer somebody-elses' }],
+    ['removed', { header: undefined }],
+    ['added', { password: 'somebody-elses' }],
+  ])('gets its entries back when one of them was %s, without a new version', async (_how, change) => {
+    const world = await readyWorld();
+    const entries = world.secret.entries(secretPath);
+    world.secret.alter(secretPath, change);
+    await world.pass({ drift: true });
+    expect(world.secret.entries(secretPath)).toEqual(entries);
+    expect((await state(world)).highestEpoch).toBe(1);
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.condition('Delivered')).toBe('True Current');
+    expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
+  });
+
   it('gets a value that was changed by hand under an intact mark replaced by the right one', async () => {
     const world = await readyWorld();
     const value = world.vault.value(vaultPath);

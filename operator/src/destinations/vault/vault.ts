@@ -1,13 +1,12 @@
 import { stalled, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
-import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
 import { permitEndpoint, type EndpointRules } from '../endpoint.ts';
 import { checkMount, parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
-import { revealEntries } from '../record.ts';
+import { foundValue, revealEntries } from '../record.ts';
 import { openLogin, type CredentialSources, type VaultAuthSpec } from './auth.ts';
 import { openVaultClient, type VaultClient } from './client.ts';
 import { announcement, garbage, member, parseMetadata, readingOf, type Metadata } from './metadata.ts';
@@ -78,12 +77,11 @@ class VaultDestination implements Destination {
     const data = member(answer.body, 'data');
     const version = member(member(data, 'metadata'), 'version');
     const entries = member(data, 'data');
-    if (typeof version !== 'number' || typeof entries !== 'object') throw garbage();
+    if (typeof version !== 'number' || typeof entries !== 'object' || entries === null) throw garbage();
     // Two reads, so the mark may be that of a newer value; the version says whether it is.
     const metadata = await this.#metadata(path);
     if (metadata?.currentVersion !== version) throw waiting('DestinationUnavailable', 'the value changed while it was read');
-    const apiKey = member(entries, 'api-key');
-    return { apiKey: typeof apiKey === 'string' ? new Plaintext(apiKey) : undefined, reading: readingOf(metadata) };
+    return foundValue(entries as Readonly<Record<string, unknown>>, readingOf(metadata));
   }
 
   async write(
