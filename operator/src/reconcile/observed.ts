@@ -184,6 +184,17 @@ export function successorOf(o: Observed, { targetName, location }: Delivery): Lo
   return found?.path === location.path && found.destinationUid !== location.destinationUid ? found : undefined;
 }
 
+/** Follows what only a look can tell: the place is outside Kubernetes, or its watch shows nothing of it. */
+const looksAgain = 'Keywright looks again within a minute';
+
+/** Somebody else's value, or another ApiKey's place: nothing is written there. */
+export function strangerAt({ name }: Pick<Target, 'name'>, { path }: Location, holding: Holding): Blocker | undefined {
+  if (holding.kind === 'foreign')
+    return { kind: 'stalled', reason: 'ForeignValue', message: `${name}: ${path} holds a value that is not ours; ${looksAgain}` };
+  if (holding.kind !== 'taken') return undefined;
+  return { kind: 'stalled', reason: 'LocationTaken', message: `${name}: ${holding.by} delivers to ${path}; ${looksAgain}` };
+}
+
 /**
  * Whether somebody changed what stands beside a value: an entry, our label. What differs because the expiry or the catalog was
  * edited meanwhile is not that.

@@ -1,6 +1,6 @@
 import { annotations } from '../api/meta.ts';
 import { holdsAccessType } from '../domain/grants.ts';
-import { formatLocation, type Location } from '../domain/key.ts';
+import type { Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
 import {
@@ -11,6 +11,7 @@ import {
   isTampered,
   liveVersions,
   pendingVersion,
+  strangerAt,
   usableVersions,
   type Blocker,
   type Observed,
@@ -40,12 +41,10 @@ const faultReasons: readonly Reason[] = ['ForeignValue', 'LocationTaken', 'Desti
 export function targetFault(o: Observed, target: Target): Blocker | undefined {
   if (target.location === undefined) return target.blocked;
   const holding = holdingAt(o, target.location);
-  const place = formatLocation(target.location).replace(/^[^:]*:/, '');
   switch (holding.kind) {
     case 'foreign':
-      return { kind: 'stalled', reason: 'ForeignValue', message: `${target.name}: ${place} holds a value that is not ours` };
     case 'taken':
-      return { kind: 'stalled', reason: 'LocationTaken', message: `${target.name}: ${holding.by} delivers to ${place}` };
+      return strangerAt(target, target.location, holding);
     case 'failed':
       return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
     case 'empty':

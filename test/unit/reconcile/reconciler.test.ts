@@ -89,6 +89,23 @@ describe('a new key', () => {
     expect((await state(world)).versions).toEqual([]);
   });
 
+  it('is delivered within a minute after the value of somebody else went, before and after its first mint', async () => {
+    const world = await World.open();
+    world.createKey();
+    for (const other of [false, true]) {
+      world.secret.lose(secretPath);
+      world.secret.putForeign(secretPath);
+      const next = await world.pass({ drift: other });
+      expect(world.condition('Stalled')).toBe('True ForeignValue');
+      expect(next).toEqual({ kind: 'at', at: world.clock.now() + 60_000 });
+      world.secret.lose(secretPath);
+      await world.clock.advance(60_000);
+      await world.pass();
+      expect(world.condition('Ready')).toBe('True Available');
+      expect(world.condition('Delivered')).toBe('True Current');
+    }
+  });
+
   it('is stalled as InvalidSpec, naming the field, when the overlap is longer than half of the lifetime', async () => {
     const world = await World.open();
     world.createKey({ expiry: { after: '30h' } });
