@@ -68,7 +68,7 @@ export async function openAwsDestination(options: AwsDestinationOptions): Promis
   const { spec, environment, readCredential, isAccepted, clock, rules } = options;
   const { region, auth } = spec;
   const permit = (service: AwsService, field: 'endpoint' | 'stsEndpoint') =>
-    permitAwsEndpoint(spec[field], { service, region, field: `spec.aws.${field}` }, rules)?.origin;
+    permitAwsEndpoint(spec[field], { service, region, field: `spec.aws.${field}` }, rules)?.address;
   const endpoint = permit('secretsmanager', 'endpoint');
   const stsEndpoint = permit('sts', 'stsEndpoint');
   const tags = checkTags(spec.tags ?? {});

@@ -40,8 +40,9 @@ export async function openVaultDestination(options: VaultDestinationOptions): Pr
   const mount = checkMount(spec.mount, 'spec.vault');
   const endpoint = permitEndpoint(spec.address, 'spec.vault.address', rules);
   if (spec.namespace !== undefined) parseSegments(spec.namespace);
-  const { origin } = endpoint;
-  const login = openLogin(spec.auth, options, { origin, isListed: rules.vaultAddresses.includes(origin) });
+  const { address } = endpoint;
+  if (address.endsWith('/v1')) throw stalled('InvalidSpec', 'spec.vault.address is what stands before /v1, without it');
+  const login = openLogin(spec.auth, options, { address, isListed: rules.vaultAddresses.includes(address) });
   const { namespace, caBundle } = spec;
   const server = await openVaultServer({ endpoint, namespace, caBundle, timeoutMs });
   return new VaultDestination(openVaultClient(server, openVaultSession(server, login, clock), clock), mount, spec.path);
