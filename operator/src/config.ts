@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { loginServiceAccountName } from './api/meta.ts';
 import { durationMs, durationPattern, parseDurationMs } from './domain/duration.ts';
+import { addressOf, originOf } from './domain/serveraddress.ts';
 import { addressForm, isLocalAddress, parseAddress } from './server/address.ts';
 import type { ListenAddress } from './server/address.ts';
 import { logLevels } from './telemetry/pino.ts';
@@ -41,16 +42,19 @@ const duration = z
 const nameList = commaList(namePattern);
 /** `none` is a name that no list needs: nothing at all is not a list of nothing. */
 const originsForm = (example: string) => `\`none\`, or origins separated by commas, such as \`${example}\``;
-const originsOrNone = z.union([
-  z.literal('none').transform((): readonly string[] => []),
-  commaList(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/).transform((urls, context) =>
-    urls.map((url) => {
-      const parsed = URL.parse(url);
-      if (parsed === null) context.addIssue({ code: 'custom', message: 'not a URL' });
-      return parsed?.origin ?? '';
-    }),
-  ),
-]);
+const urlsOrNone = (canonical: (url: string) => string | undefined) =>
+  z.union([
+    z.literal('none').transform((): readonly string[] => []),
+    commaList(/^https?:\/\/[^\s,]+$/).transform((urls, context) =>
+      urls.map((url) => {
+        const known = canonical(url);
+        if (known === undefined) context.addIssue({ code: 'custom', message: 'not a URL' });
+        return known ?? '';
+      }),
+    ),
+  ]);
+const originsOrNone = urlsOrNone(originOf);
+const addressesOrNone = urlsOrNone(addressOf);
 const namesOrNone = z.union([z.literal('none').transform((): readonly string[] => []), nameList]);
 
 /** Every variable, by the name that it has in {@link Config}. */
@@ -94,9 +98,9 @@ const variables = {
   vaultAddresses: defaulted(
     'KEYWRIGHT_VAULT_ADDRESSES',
     'The Vault servers that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation `keywright.dev/vault-address`.',
-    originsForm('https://vault.example.com:8200'),
+    '`none`, or addresses separated by commas, such as `https://vault.example.com:8200` or `https://gateway.example.com/vault`',
     'none',
-    originsOrNone,
+    addressesOrNone,
   ),
   awsEndpoints: defaulted(
     'KEYWRIGHT_AWS_ENDPOINTS',

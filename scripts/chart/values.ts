@@ -246,9 +246,15 @@ const origins = () =>
     .max(100)
     .default([]);
 
+const addresses = () =>
+  z
+    .array(z.string().regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/))
+    .max(100)
+    .default([]);
+
 const destinations = z
   .strictObject({
-    vaultAddresses: origins().describe(
+    vaultAddresses: addresses().describe(
       'Vault servers, such as https://vault.example.com:8200, that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation keywright.dev/vault-address.',
     ),
     awsEndpoints: origins().describe(

@@ -67,6 +67,10 @@ export type SightCase =
       readonly mark: string;
       readonly carries?: boolean;
       readonly staged?: true;
+      /** Our labels are missing. */
+      readonly undressed?: true;
+      /** An entry beside the value is not as we write it. */
+      readonly altered?: true;
       readonly epoch?: number;
       readonly uid?: string;
       readonly namespace?: string;
@@ -486,10 +490,10 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
     epoch: parts.epoch ?? Number(/^K([0-9]+)/.exec(parts.mark)?.[1] ?? 1),
     envelope: digests.get(parts.mark) ?? 'unknown',
   };
-  const { carries = true, staged } = parts;
-  const stage = staged === undefined ? {} : { staged };
+  const { carries = true, staged, undressed, altered } = parts;
+  const stage = { ...(staged && { staged }), ...(undressed && { undressed }) };
   const reading: Reading = { kind: 'marked', mark, carries, ...stage, providerVersion: '1', revision: '1' };
-  return { reading, ...(parts.value === undefined ? {} : { value: valueOf(parts.value) }) };
+  return { reading, ...(parts.value === undefined ? {} : { value: { ...valueOf(parts.value), ...(altered && { altered }) } }) };
 }
 
 function valueOf(text: string): ValueSight {

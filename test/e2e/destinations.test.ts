@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownControlPlane, useOpenBao, usePostgres } from '../harness/parts.ts';
@@ -107,7 +108,7 @@ async function proxied(name: string): Promise<FaultProxy> {
   return proxy;
 }
 
-const namespaces = ['eight', 'edits', 'closing', 'shared', 'again', 'storm', 'ending', 'flapping'] as const;
+const namespaces = ['eight', 'edits', 'closing', 'shared', 'again', 'storm', 'ending', 'flapping', 'tampered'] as const;
 
 beforeAll(async () => {
   await scene.prepare();
@@ -286,6 +287,35 @@ describe.concurrent('one key in many places', () => {
     expect(fingerprint(value)).not.toBe(fingerprint(before.value));
     expect(fingerprint(await inVault('vault/again/again'))).toBe(fingerprint(value));
     expect([await lives(before.value), await lives(value)]).toEqual([false, true]);
+  });
+});
+
+describe.concurrent('a Secret that somebody edits', () => {
+  it('is as it was delivered again, without a new version', { timeout: 150_000 }, async () => {
+    await scene.createKey('tampered', 'billing', [
+      { name: 'vault', destination: 'vault' },
+      { name: 'local', secret: { name: 'billing' } },
+    ]);
+    await ready('tampered', 'billing');
+    const path = '/api/v1/namespaces/tampered/secrets/billing';
+    const read = async (): Promise<unknown> => {
+      const { body } = await plane.kube.request('GET', path);
+      const { metadata, data } = body as { metadata: Record<string, unknown>; data: unknown };
+      return { labels: metadata['labels'], ownerReferences: metadata['ownerReferences'], data };
+    };
+    const delivered = await read();
+    // Few, because a Secret that somebody edits in a loop is answered six times a minute.
+    const edits: readonly object[] = [
+      { stringData: { header: 'Authorization: Bearer somebody-elses', password: 'somebody-elses' }, data: { provider: null } },
+      { metadata: { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }, stringData: { 'api-key': 'somebody-elses' } },
+      { metadata: { ownerReferences: null } },
+    ];
+    for (const edit of edits) {
+      await plane.kube.request('PATCH', path, { body: edit, contentType: 'application/merge-patch+json' });
+      await until(async () => isDeepStrictEqual(await read(), delivered), { what: JSON.stringify(edit), ...comes });
+    }
+    expect(await versionsOf('tampered', 'billing')).toBe(1);
+    await ready('tampered', 'billing');
   });
 });
 

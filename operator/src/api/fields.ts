@@ -16,6 +16,7 @@ const catalogNamePattern = '^[a-z0-9]([a-z0-9._:-]{0,61}[a-z0-9])?$';
 const attributePattern = '^[A-Za-z][A-Za-z0-9_.-]{0,99}$';
 const accessTypePattern = '^[A-Z][A-Za-z0-9]{0,62}$';
 const segment = '[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?';
+const foreignSegment = '[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?';
 const emailPattern =
   "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$";
 const instantPattern =
@@ -102,10 +103,19 @@ export function locationPath(count: number) {
   );
 }
 
+/** The same of names that others make, capitals among them: mounts, namespaces, folders of a server. */
+export function foreignPath(count: number) {
+  return patterned(
+    `^${foreignSegment}(/${foreignSegment}){0,${count - 1}}$`,
+    count * 64,
+    `1 to ${count} segments of letters, digits, ".", "_" and "-" joined by "/", each with a letter or digit at both ends`,
+  );
+}
+
 /** The template of a location: `{namespace}` and `{name}` are whole segments, in that order. */
 export function locationTemplate() {
   return patterned(
-    `^(${segment}/){0,5}\\{namespace\\}/(${segment}/){0,5}\\{name\\}(/${segment}){0,5}$`,
+    `^(${foreignSegment}/){0,5}\\{namespace\\}/(${foreignSegment}/){0,5}\\{name\\}(/${foreignSegment}){0,5}$`,
     512,
     'segments joined by "/", with {namespace} and after it {name} as whole segments, such as keywright/{namespace}/{name}',
   );

@@ -1,11 +1,16 @@
 import * as z from 'zod';
 import { conditionList } from './conditions.ts';
-import { count, duration, locationPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
+import { count, duration, foreignPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
 import { credentialLabel, loginServiceAccountName } from './meta.ts';
 import { allowedNamespaces } from './namespaces.ts';
 import { withRules } from './rule.ts';
 import { exactlyOneOf, placeStays } from './rules.ts';
 
+/** No segment of the path begins with a dot, so that none climbs out. */
+const address = () =>
+  text(500).regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/, {
+    error: 'must be a URL of scheme, host, port and a plain path only, such as https://vault.example.com:8200',
+  });
 const url = () =>
   text(500).regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/, {
     error: 'must be a URL of scheme, host and port only, such as https://vault.example.com:8200',
@@ -43,9 +48,9 @@ const vaultAuth = withRules(
         audience: word(200)
           .exactOptional()
           .describe(
-            'The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses.',
+            'The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses.',
           ),
-        mount: locationPath(5)
+        mount: foreignPath(5)
           .default('kubernetes')
           .describe('Where the auth method is mounted, 1 to 5 segments; default kubernetes.'),
       })
@@ -55,7 +60,7 @@ const vaultAuth = withRules(
       .strictObject({
         roleId: word(200).describe('The role id, at most 200 characters.'),
         secretRef: secretRef('secret-id'),
-        mount: locationPath(5).default('approle').describe('Where the auth method is mounted, 1 to 5 segments; default approle.'),
+        mount: foreignPath(5).default('approle').describe('Where the auth method is mounted, 1 to 5 segments; default approle.'),
       })
       .exactOptional()
       .describe('Login with a role id and a secret id.'),
@@ -68,10 +73,10 @@ const vaultAuth = withRules(
 );
 
 const vault = z.strictObject({
-  address: url().describe(
-    'The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod.',
+  address: address().describe(
+    'The URL of Vault, with the path of a gateway before it if there is one, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod.',
   ),
-  mount: locationPath(5).describe('The mount of the KV version 2 engine, 1 to 5 segments; immutable.'),
+  mount: foreignPath(5).describe('The mount of the KV version 2 engine, 1 to 5 segments; immutable.'),
   path: locationTemplate()
     .default('keywright/{namespace}/{name}')
     .describe(
@@ -82,12 +87,12 @@ const vault = z.strictObject({
     .string()
     .min(1)
     .max(65_536)
-    .regex(/^-----BEGIN CERTIFICATE-----/, { error: 'must be certificates in PEM' })
+    .regex(/-----BEGIN CERTIFICATE-----/, { error: 'must be certificates in PEM' })
     .exactOptional()
     .describe(
       'The certificates in PEM that the server is checked against, at most 65536 characters; default: those of the system.',
     ),
-  namespace: locationPath(8).exactOptional().describe('The Vault namespace, 1 to 8 segments; immutable.'),
+  namespace: foreignPath(8).exactOptional().describe('The Vault namespace, 1 to 8 segments; immutable.'),
 });
 
 const awsAuth = withRules(

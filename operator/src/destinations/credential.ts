@@ -1,7 +1,7 @@
 import { credentialLabel, group } from '../api/meta.ts';
 import { Failure } from '../domain/failure.ts';
+import { addressOf } from '../domain/serveraddress.ts';
 import type { SecretObject } from '../resources/port.ts';
-import { originOf } from './endpoint.ts';
 
 /**
  * The purpose of a Secret: the value of its label {@link credentialLabel}. An author of Secrets opts in with it; the author of a
@@ -9,7 +9,7 @@ import { originOf } from './endpoint.ts';
  */
 export type CredentialKind = 'vault-token' | 'vault-approle' | 'aws';
 
-/** The Vault servers that a Secret may be sent to: origins, separated by commas. */
+/** The Vault servers that a Secret may be sent to: their addresses with their path, separated by commas. */
 export const addressAnnotation = `${group}/vault-address`;
 
 /** The Secrets that the chart makes for the operator and the authorizer, whatever labels they bear. */
@@ -43,7 +43,7 @@ export function hasShape(shape: keyof typeof shapes, text: string): boolean {
 /** Which credential is wanted, and which server gets it. */
 export interface WantedCredential {
   readonly kind: CredentialKind;
-  /** The origin of the Vault server that gets it; absent for AWS, whose endpoints are the installation's choice. */
+  /** The address of the Vault server that gets it; absent for AWS, whose endpoints are the installation's choice. */
   readonly server?: string;
   /** Whether the installation lists that server, so that the Secret need not name it. */
   readonly isListed?: boolean;
@@ -57,7 +57,7 @@ export function credentialFault(name: string, secret: SecretObject | undefined, 
   if (labels[credentialLabel] !== wanted.kind) return `it lacks the label ${credentialLabel}: ${wanted.kind}`;
   if (secret.type !== undefined && secret.type !== 'Opaque') return 'its type is not Opaque';
   if (wanted.server === undefined || wanted.isListed === true) return undefined;
-  const named = (annotations[addressAnnotation] ?? '').split(',').map((one) => originOf(one.trim()));
+  const named = (annotations[addressAnnotation] ?? '').split(',').map((one) => addressOf(one.trim()));
   return named.includes(wanted.server) ? undefined : `its annotation ${addressAnnotation} does not name the server`;
 }
 

@@ -1,9 +1,10 @@
 import { BlockList, isIP } from 'node:net';
 import { stalled } from '../domain/failure.ts';
+import { addressOf, originOf } from '../domain/serveraddress.ts';
 
-/** Which servers the installation permits beyond the default. Every entry is an origin: scheme, host and port. */
+/** Which servers the installation permits beyond the default. An entry is an origin (scheme, host and port) where nothing else is said. */
 export interface EndpointRules {
-  /** Vault servers that may get credentials not made for them alone. KEYWRIGHT_VAULT_ADDRESSES. */
+  /** Vault servers that may get credentials not made for them alone, with their path if they have one. KEYWRIGHT_VAULT_ADDRESSES. */
   readonly vaultAddresses: readonly string[];
   /** Endpoints besides those of AWS itself. KEYWRIGHT_AWS_ENDPOINTS. */
   readonly awsEndpoints: readonly string[];
@@ -18,8 +19,8 @@ export const noExtraEndpoints: EndpointRules = { vaultAddresses: [], awsEndpoint
 
 /** A server that may be connected to. */
 export interface Endpoint {
-  /** Lower case, without the default port. */
-  readonly origin: string;
+  /** Scheme, host and port, in lower case, without the default port; then the path behind which a gateway has the server, if any. */
+  readonly address: string;
   /** Whether its name may lead to a loopback address. */
   readonly mayLoopback: boolean;
 }
@@ -71,16 +72,11 @@ export function isLoopbackAddress(address: string): boolean {
   return contains(loopback, address);
 }
 
-/** Scheme, host and port in canonical form; `undefined` = not an http or https URL, or it has other parts. */
-export function originOf(url: string): string | undefined {
-  const parsed = /^https?:\/\/[A-Za-z0-9.:[\]-]+$/.test(url) ? URL.parse(url) : null;
-  return parsed === null || parsed.hostname === '' ? undefined : parsed.origin;
-}
-
 /** Throws `stalled InvalidSpec`, naming the field and what permits the URL, when the installation does not permit it. */
 export function permitEndpoint(url: string, field: string, rules: EndpointRules): Endpoint {
-  const origin = originOf(url);
-  if (origin === undefined) throw stalled('InvalidSpec', `${field} must be a URL of scheme, host and port only`);
+  const address = addressOf(url);
+  if (address === undefined) throw stalled('InvalidSpec', `${field} must be a URL of scheme, host, port and a plain path only`);
+  const { origin } = new URL(address);
   const { protocol, hostname } = new URL(origin);
   const host = hostname.replace(/^\[|\]$/g, '');
   if (isForbiddenAddress(host)) {
@@ -95,7 +91,7 @@ export function permitEndpoint(url: string, field: string, rules: EndpointRules)
   if (protocol === 'http:' && !isLoopback && !isListed) {
     throw stalled('InvalidSpec', `${field} must be https: plain HTTP shows credentials and keys; to permit it, ${permit}`);
   }
-  return { origin, mayLoopback: isListed || !rules.inPod };
+  return { address, mayLoopback: isListed || !rules.inPod };
 }
 
 /**
@@ -110,8 +106,9 @@ export function permitAwsEndpoint(
   if (url === undefined) return undefined;
   const { service, region, field } = place;
   const origin = originOf(url);
+  if (origin === undefined) throw stalled('InvalidSpec', `${field} must be a URL of scheme, host and port only`);
   const own = awsDomains.flatMap((domain) => [service, `${service}-fips`].map((name) => `https://${name}.${region}.${domain}`));
-  if (origin !== undefined && !own.includes(origin) && !rules.awsEndpoints.includes(origin)) {
+  if (!own.includes(origin) && !rules.awsEndpoints.includes(origin)) {
     throw stalled(
       'InvalidSpec',
       `${field} is not an AWS endpoint for ${region}; to permit it, list ${origin} in KEYWRIGHT_AWS_ENDPOINTS (chart: destinations.awsEndpoints)`,

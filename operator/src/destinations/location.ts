@@ -1,10 +1,14 @@
 import { stalled } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 
-/** The grammar of one segment of a location: nothing that a server, a file system or a client library could read as more. */
+/**
+ * The grammar of one segment of a location that a key decides: nothing that a server, a file system or a client library could read
+ * as more.
+ */
 export const segmentPattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
-const mountSegmentPattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+/** The same of names that others make: mounts, and the fixed segments of a template. */
+const foreignSegmentPattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const maxPathSegments = 5;
 
 /** What of a KeyDestination decides its locations. */
@@ -55,15 +59,13 @@ export function parseSecretLocation(location: Location): { readonly namespace: s
 
 /** Splits a path below a mount or account into checked segments. */
 export function parseSegments(path: string): readonly string[] {
-  return path.split('/').map((segment) => checkSegment(segment, 'location'));
+  return path.split('/').map((segment) => checkForeign(segment, 'location'));
 }
 
-/** A Vault mount: one or more segments, upper case allowed because mounts are made by others. */
+/** A Vault mount: one or more segments. */
 export function checkMount(mount: string, label: string): string {
-  if (!mount.split('/').every((segment) => mountSegmentPattern.test(segment))) {
-    throw stalled('InvalidSpec', `${label}: the mount is no path of plain segments`);
-  }
-  return mount;
+  if (mount.split('/').every((segment) => foreignSegmentPattern.test(segment))) return mount;
+  throw stalled('InvalidSpec', `${label}: the mount is no path of plain segments`);
 }
 
 /**
@@ -80,8 +82,19 @@ function fillTemplate(template: string, key: LocatedKey, label: string): string 
   }
   const names = key.path === undefined ? [key.name] : key.path.split('/');
   if (names.length > maxPathSegments) throw stalled('InvalidSpec', `a path in deliverTo has at most ${maxPathSegments} segments`);
-  const filled = segments.flatMap((segment, at) => (at === namespaceAt ? [key.namespace] : at === nameAt ? names : [segment]));
-  return filled.map((segment) => checkSegment(segment, label)).join('/');
+  const filled = segments.flatMap((segment, at) => {
+    if (at === namespaceAt) return [checkSegment(key.namespace, label)];
+    return at === nameAt ? names.map((name) => checkSegment(name, label)) : [checkForeign(segment, label)];
+  });
+  return filled.join('/');
+}
+
+function checkForeign(segment: string, label: string): string {
+  if (foreignSegmentPattern.test(segment)) return segment;
+  throw stalled(
+    'InvalidSpec',
+    `${label}: a segment has 1–63 letters, digits, '.', '_' or '-', and begins and ends with a letter or digit`,
+  );
 }
 
 function checkSegment(segment: string, label: string): string {

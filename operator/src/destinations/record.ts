@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Plaintext } from '../domain/plaintext.ts';
 import { formatInstant, type Instant } from '../domain/time.ts';
-import type { DeliveredRecord } from './port.ts';
+import type { DeliveredRecord, DeliveredValue, FoundEntries, Reading } from './port.ts';
 
 /** What a record says besides the value. It can be known long after the value was forgotten. */
 export interface Envelope {
@@ -62,6 +62,20 @@ export function revealEntries(record: DeliveredRecord): Record<EntryName, string
     type: entries.type,
     provider: entries.provider,
   };
+}
+
+/** A value as a destination found it. What is no text (a number in Vault, bytes that are no UTF-8) counts as changed. */
+export function foundValue(found: Readonly<Record<string, unknown>>, reading: Reading): DeliveredValue {
+  const entries: FoundEntries = new Map(
+    Object.entries(found).map(([name, text]) => [name, typeof text === 'string' ? new Plaintext(text) : undefined]),
+  );
+  return { apiKey: entries.get('api-key'), entries, reading };
+}
+
+/** Whether exactly this record was found: each entry, and no other. */
+export function isExactly(record: DeliveredRecord, found: FoundEntries): boolean {
+  const wanted = Object.entries(revealEntries(record));
+  return found.size === wanted.length && wanted.every(([name, text]) => found.get(name)?.reveal() === text);
 }
 
 function headerStart(envelope: Pick<Envelope, 'headerName' | 'headerScheme'>): string {

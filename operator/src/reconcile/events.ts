@@ -7,7 +7,7 @@ import type { Version } from '../domain/version.ts';
 import type { EventRecord } from '../resources/port.ts';
 import type { Action } from './action.ts';
 import { evidenceOf } from './evidence.ts';
-import { activeVersion, deliveryAt, holdingAt, type Holding, type Observed } from './observed.ts';
+import { activeVersion, deliveryAt, holdingAt, isTampered, type Observed } from './observed.ts';
 import { retirementsOf } from './rotation/outlook.ts';
 import { parseCompromised } from './rotation/requests.ts';
 import type { EndCause } from './rotation/retire.ts';
@@ -70,16 +70,18 @@ function copyStory({ before, after }: Step, { version, to }: Extract<Action, { k
   const repaired = to.filter(({ location }) => {
     const row = deliveryAt(before, location);
     if (row?.state !== 'live' || row.heldKeyId !== version.keyId) return false;
-    return isDamaged(holdingAt(before, location), version) && !isDamaged(holdingAt(after, location), version);
+    return isDamaged(before, location, version) && !isDamaged(after, location, version);
   });
   if (repaired.length === 0) return [];
   const names = repaired.map(({ name }) => name).join(', ');
   return [warning('DestinationDrift', `The value was lost or changed and was written again to ${names}.`)];
 }
 
-function isDamaged(holding: Holding, { keyId }: Version): boolean {
+function isDamaged(o: Observed, location: Location, { keyId }: Version): boolean {
+  const holding = holdingAt(o, location);
   if (holding.kind === 'empty') return true;
-  return holding.kind === 'ours' && (holding.claimed !== keyId || (holding.valueSeen && holding.proven !== keyId));
+  if (holding.kind !== 'ours') return false;
+  return holding.claimed !== keyId || (holding.valueSeen && holding.proven !== keyId) || isTampered(o, location, holding);
 }
 
 function activationStory({ before, after }: Step, { keyId, display }: Version): Story {

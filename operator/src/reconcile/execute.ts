@@ -38,9 +38,7 @@ export async function execute(
   const requestedBy = requesterOf(o, action);
   switch (action.kind) {
     case 'look':
-      return Promise.all(
-        action.at.map(async (location) => [location, await lookAt(deps, location, action.depth, o.store.versions)] as const),
-      );
+      return Promise.all(action.at.map(async (location) => [location, await lookAt(deps, o, location, action.depth)] as const));
     case 'addFinalizer':
       return setFinalizers(deps, o, [...(o.resource.metadata.finalizers ?? []), finalizer]);
     case 'removeFinalizer':

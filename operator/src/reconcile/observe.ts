@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ApiKey } from '../api/kinds.ts';
 import type { ConsumerSight } from '../consumers/adoption.ts';
+import type { DeliveredValue } from '../destinations/port.ts';
+import { composeRecord, isExactly } from '../destinations/record.ts';
 import { rulesFor } from '../domain/grants.ts';
 import { Failure, stalled } from '../domain/failure.ts';
 import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
@@ -9,7 +11,7 @@ import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
 import { acceptanceOf, requestsText, type AdmissionState } from './acceptance.ts';
 import type { Dependencies } from './dependencies.ts';
-import { envelopesOf } from './envelope.ts';
+import { envelopeOf, envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
 import { resolveTargets } from './targets.ts';
 import { countingOf } from './terms.ts';
@@ -107,20 +109,28 @@ export function refOf(resource: ApiKey): ApiKeyRef {
 /** Looks at one location. A failure is something seen, not an error of the pass: the other locations go on. */
 export async function lookAt(
   deps: Dependencies,
+  o: Pick<Observed, 'catalog' | 'store'>,
   location: Location,
   depth: 'mark' | 'value',
-  versions: readonly Version[],
 ): Promise<Sight> {
   try {
     const destination = await deps.destinations.open(location.destinationUid);
     if (depth === 'mark') return { reading: await destination.readMark(location) };
     const found = await destination.readValue(location);
     if (found === undefined) return { reading: await destination.readMark(location), value: { kind: 'absent' } };
-    return { reading: found.reading, value: identify(deps, found.apiKey, versions) };
+    return { reading: found.reading, value: judge(o, found, identify(deps, found.apiKey, o.store.versions)) };
   } catch (error) {
     const failure = asFailure(error);
     return (await isVanished(deps, location.destinationUid)) ? { failure, vanished: true } : { failure };
   }
+}
+
+/** What was found around one of our values is compared with what we write now. Without a catalog, nobody can say what that is. */
+function judge({ catalog, store }: Pick<Observed, 'catalog' | 'store'>, found: DeliveredValue, value: ValueSight): ValueSight {
+  const version = value.kind === 'version' ? store.versions.find(({ keyId }) => keyId === value.keyId) : undefined;
+  if (value.kind !== 'version' || version === undefined || catalog === undefined || found.apiKey === undefined) return value;
+  const record = composeRecord({ ...envelopeOf(catalog, version), token: found.apiKey });
+  return isExactly(record, found.entries) ? value : { ...value, altered: true };
 }
 
 /** Which of our versions a value is. The value is compared and dropped here. */

@@ -54,7 +54,10 @@ export type Comparison = 'none' | 'watched' | 'most' | 'all';
 
 /** What was seen of the value itself: which of our live versions it is, by its hash. */
 export type ValueSight =
-  { readonly kind: 'version'; readonly keyId: string } | { readonly kind: 'unknown' } | { readonly kind: 'absent' };
+  /** `altered` = an entry beside the value is missing, changed, or not ours. */
+  | { readonly kind: 'version'; readonly keyId: string; readonly altered?: true }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'absent' };
 
 /** What this pass has seen of one location. Nothing is looked at unless the plan asks for it. */
 export interface Sight {
@@ -197,6 +200,26 @@ export function successorOf(o: Observed, { targetName, location }: Delivery): Lo
   return found?.path === location.path && found.destinationUid !== location.destinationUid ? found : undefined;
 }
 
+/** Follows what only a look can tell: the place is outside Kubernetes, or its watch shows nothing of it. */
+const looksAgain = 'Keywright looks again within a minute';
+
+/** Somebody else's value, or another ApiKey's place: nothing is written there. */
+export function strangerAt({ name }: Pick<Target, 'name'>, { path }: Location, holding: Holding): Blocker | undefined {
+  if (holding.kind === 'foreign')
+    return { kind: 'stalled', reason: 'ForeignValue', message: `${name}: ${path} holds a value that is not ours; ${looksAgain}` };
+  if (holding.kind !== 'taken') return undefined;
+  return { kind: 'stalled', reason: 'LocationTaken', message: `${name}: ${holding.by} delivers to ${path}; ${looksAgain}` };
+}
+
+/**
+ * Whether somebody changed what stands beside a value: an entry, our label. What differs because the expiry or the catalog was
+ * edited meanwhile is not that.
+ */
+export function isTampered(o: Observed, location: Location, { altered }: Extract<Holding, { kind: 'ours' }>): boolean {
+  const row = deliveryAt(o, location);
+  return altered && row?.heldKeyId !== undefined && row.heldEnvelope === o.envelopes.get(row.heldKeyId);
+}
+
 /** What this pass has seen of a location. */
 export function sightOf(o: Observed, location: Location): Sight {
   return o.sights.get(formatLocation(location)) ?? {};
@@ -233,7 +256,8 @@ export type Holding =
   | { readonly kind: 'foreign'; readonly reading: Reading }
   /**
    * Ours. `claimed` is the key id of a mark that speaks of the value standing there; `proven` the one that the value's
-   * hash gives; `valueSeen` whether the value was looked at.
+   * hash gives; `valueSeen` whether the value was looked at; `altered` whether anything else that we write is not as we
+   * write it.
    */
   | {
       readonly kind: 'ours';
@@ -241,6 +265,7 @@ export type Holding =
       readonly claimed: string | undefined;
       readonly proven: string | undefined;
       readonly valueSeen: boolean;
+      readonly altered: boolean;
     };
 
 /** The store has confirmed a version at this location that is still live. */
@@ -269,5 +294,6 @@ export function holdingAt(o: Observed, location: Location): Holding {
   if (!ours && proven === undefined)
     return !valueSeen && isHeld(o, location) ? { kind: 'unseen' } : { kind: 'taken', by: markedBy(o, reading.mark) };
   const claimed = ours && reading.carries ? reading.mark.keyId : undefined;
-  return { kind: 'ours', reading, claimed, proven, valueSeen };
+  const altered = reading.undressed === true || (sight.value?.kind === 'version' && sight.value.altered === true);
+  return { kind: 'ours', reading, claimed, proven, valueSeen, altered };
 }

@@ -1,6 +1,6 @@
 import { annotations } from '../api/meta.ts';
 import { holdsAccessType } from '../domain/grants.ts';
-import { formatLocation, type Location } from '../domain/key.ts';
+import type { Location } from '../domain/key.ts';
 import type { Reason } from '../domain/reason.ts';
 import { reasons } from '../domain/reason.ts';
 import {
@@ -8,8 +8,10 @@ import {
   deliveryAt,
   holdingAt,
   isOwnerReplaced,
+  isTampered,
   liveVersions,
   pendingVersion,
+  strangerAt,
   usableVersions,
   type Blocker,
   type Observed,
@@ -39,12 +41,10 @@ const faultReasons: readonly Reason[] = ['ForeignValue', 'LocationTaken', 'Desti
 export function targetFault(o: Observed, target: Target): Blocker | undefined {
   if (target.location === undefined) return target.blocked;
   const holding = holdingAt(o, target.location);
-  const place = formatLocation(target.location).replace(/^[^:]*:/, '');
   switch (holding.kind) {
     case 'foreign':
-      return { kind: 'stalled', reason: 'ForeignValue', message: `${target.name}: ${place} holds a value that is not ours` };
     case 'taken':
-      return { kind: 'stalled', reason: 'LocationTaken', message: `${target.name}: ${holding.by} delivers to ${place}` };
+      return strangerAt(target, target.location, holding);
     case 'failed':
       return { kind: 'waiting', reason: holding.failure.reason, message: `${target.name}: ${holding.failure.message}` };
     case 'empty':
@@ -61,8 +61,12 @@ function lossAt(o: Observed, target: Target, location: Location): Blocker | unde
   if (row?.state !== 'live' || row.heldKeyId === undefined) return undefined;
   const holding = holdingAt(o, location);
   const lost = holding.kind === 'empty' || (holding.kind === 'ours' && holding.valueSeen && holding.proven !== row.heldKeyId);
-  const message = `${target.name}: the value was lost or changed outside Keywright`;
-  return lost ? { kind: 'waiting', reason: 'DestinationDrift', message } : undefined;
+  const drifted = (what: string): Blocker => {
+    return { kind: 'waiting', reason: 'DestinationDrift', message: `${target.name}: ${what} outside Keywright` };
+  };
+  if (lost) return drifted('the value was lost or changed');
+  const isAltered = holding.kind === 'ours' && isTampered(o, location, holding);
+  return isAltered ? drifted('what stands beside the value was changed') : undefined;
 }
 
 /** What the last status said of a place that this pass did not look at: nobody has seen it mended. */

@@ -1,7 +1,7 @@
 import { parseInstant, type Instant } from '../domain/time.ts';
 import { nextConsumerLook } from './consuming.ts';
 import { readableOutlook } from './evidence.ts';
-import { openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
+import { holdingAt, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { phaseOf } from './phase.ts';
 import { isBehind, isPaced, pacedUntil, undeliveredSince } from './rules/places.ts';
 import { nextTelling } from './succession.ts';
@@ -32,13 +32,14 @@ export function comparisonDue(uid: string, intervalMs: number, last: Instant, no
 
 /**
  * How long to wait for each location that failed or must not be written yet, in milliseconds: as long as it asked for, and a
- * minute when nothing says.
+ * minute when nothing says. Nobody tells when a stranger's value goes.
  * Of one that is known to be down its healing wakes the key.
  */
 function patienceOf(o: Observed): readonly number[] {
   return openTargets(o).flatMap((target) => {
     const { failure } = sightOf(o, target.location);
     if (failure !== undefined) return [failure.retryAfterMs ?? waitingRetryMs];
+    if (['foreign', 'taken'].includes(holdingAt(o, target.location).kind)) return [waitingRetryMs];
     return isPaced(o, target) && isBehind(o, target) ? [pacedUntil(o, target) - o.now] : [];
   });
 }

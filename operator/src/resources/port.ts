@@ -39,9 +39,14 @@ export interface EventRecord {
   readonly message: string;
 }
 
+/** The metadata of a Secret, as far as we read it. */
+export interface SecretMeta extends ObjectMeta {
+  readonly ownerReferences?: readonly OwnerReference[];
+}
+
 /** A core/v1 Secret as we write it: all of `data` is base64. */
 export interface SecretObject {
-  readonly metadata: ObjectMeta & { readonly ownerReferences?: readonly OwnerReference[]; readonly managedFields?: unknown };
+  readonly metadata: SecretMeta;
   readonly type?: string;
   readonly data?: Readonly<Record<string, string>>;
 }
@@ -54,7 +59,7 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** What a Secret should be; labels, annotations and data are ours alone. */
+/** What a Secret should be. Its entries are ours alone; labels and annotations of others stay. */
 export interface SecretManifest {
   readonly namespace: string;
   readonly name: string;
@@ -73,11 +78,11 @@ export type ConditionalWrite<T> = { readonly kind: 'written'; readonly object: T
 export interface Secrets {
   read(ref: { namespace: string; name: string }): Promise<SecretObject | undefined>;
   /** The same without `data`: for marks. */
-  readMetadata(ref: { namespace: string; name: string }): Promise<ObjectMeta | undefined>;
+  readMetadata(ref: { namespace: string; name: string }): Promise<SecretMeta | undefined>;
   /**
    * Creates when `observed` is undefined (an existing one = `lost`), else a forced server-side apply that carries the
    * observed uid and resourceVersion (409, or 422 on metadata.uid = `lost`). Without both, a forced apply would merge
-   * silently into a foreign Secret.
+   * silently into a foreign Secret. Entries that others added go with a second write.
    */
   write(
     manifest: SecretManifest,

@@ -55,7 +55,7 @@ export interface KeyDestinationVaultAuthKubernetesArgs {
   role: pulumi.Input<string>;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   serviceAccountRef?: pulumi.Input<KeyDestinationVaultAuthKubernetesServiceAccountRefArgs> | undefined;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses. */
   audience?: pulumi.Input<string> | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   mount?: pulumi.Input<string> | undefined;
@@ -105,7 +105,7 @@ export interface KeyDestinationVaultAuthArgs {
 
 /** A KV version 2 engine of HashiCorp Vault or OpenBao. */
 export interface KeyDestinationVaultArgs {
-  /** The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
+  /** The URL of Vault, with the path of a gateway before it if there is one, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
   address: pulumi.Input<string>;
   /** The mount of the KV version 2 engine, 1 to 5 segments; immutable. */
   mount: pulumi.Input<string>;
@@ -206,7 +206,7 @@ export interface KeyDestinationVaultAuthKubernetes {
   readonly role: string;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   readonly serviceAccountRef: KeyDestinationVaultAuthKubernetesServiceAccountRef;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: scheme, host and port of address, in lower case. Any other audience needs the server in destinations.vaultAddresses. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses. */
   readonly audience?: string | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   readonly mount: string;
@@ -256,7 +256,7 @@ export interface KeyDestinationVaultAuth {
 
 /** A KV version 2 engine of HashiCorp Vault or OpenBao. */
 export interface KeyDestinationVault {
-  /** The URL of Vault, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
+  /** The URL of Vault, with the path of a gateway before it if there is one, at most 500 characters; immutable. Plain http needs a server that the installation lists as insecure, or loopback outside of a Pod. */
   readonly address: string;
   /** The mount of the KV version 2 engine, 1 to 5 segments; immutable. */
   readonly mount: string;

@@ -6,7 +6,7 @@ import { useMoto } from '../../harness/parts.ts';
 import { breakHttp, type HttpDialect } from './breakhttp.ts';
 import { destinationFaults, strangersSay, type FaultTable } from './faults.ts';
 import { openAws } from './openaws.ts';
-import { destinationContract, type Stranger, type Subject } from './suite.ts';
+import { destinationContract, edited, type Stranger, type Subject } from './suite.ts';
 
 const forged = 'poisonpoison-999999999-0123456789abcdef-01234567';
 
@@ -16,6 +16,10 @@ function strangerOf(call: AwsCall): Stranger {
   return {
     put: ({ path }) => stranger.put(path, JSON.stringify({ password: 'not ours' })),
     change: ({ path }, apiKey) => stranger.change(path, JSON.stringify({ 'api-key': apiKey })),
+    edit: async ({ path }, entries) => {
+      const found = JSON.parse((await stranger.read(path)) ?? '') as Record<string, string>;
+      await stranger.change(path, JSON.stringify(edited(found, entries)));
+    },
     changeMark: async ({ path }, installationId) => {
       await call('TagResource', { SecretId: path, Tags: [{ Key: 'keywright.dev/installation', Value: installationId }] });
     },

@@ -16,6 +16,7 @@ destinationContract('a folder', async () => {
   return {
     destination: openFileDestination({ folder, clock: systemClock }),
     marksShowChanges: true,
+    othersStandBeside: true,
     owner: { namespace: 'payments', name: 'billing', uid: 'uid-1' },
     fresh: () => ({ destinationUid: 'secret', path: `payments/place-${(count += 1)}` }),
     close: () => rm(folder, { recursive: true, force: true }),
@@ -28,6 +29,13 @@ destinationContract('a folder', async () => {
       change: async (location, apiKey) => {
         await writeFile(at(location, 'api-key.swp'), apiKey);
         await rename(at(location, 'api-key.swp'), at(location, 'api-key'));
+      },
+      // In place, as a shell's redirection writes: the file behind the link changes.
+      edit: async (location, entries) => {
+        for (const [name, text] of Object.entries(entries)) {
+          if (text === null) await rm(at(location, '..data', name));
+          else await writeFile(at(location, name), text);
+        }
       },
       changeMark: async (location, installation) => {
         const file = at(location, '..data', '.keywright-mark.json');

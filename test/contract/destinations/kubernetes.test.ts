@@ -1,3 +1,4 @@
+import { describe, expect, it } from 'vitest';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openKubernetesDestination } from '../../../operator/src/destinations/kubernetes/kubernetes.ts';
@@ -12,6 +13,7 @@ import { breakHttp, type HttpDialect } from './breakhttp.ts';
 import { destinationFaults, type FaultTable } from './faults.ts';
 import { createOwner } from './kubeowner.ts';
 import { destinationContract, poison } from './suite.ts';
+import { put, version, written } from './version.ts';
 
 const kube = await useKube();
 
@@ -50,6 +52,10 @@ destinationContract('Secrets of an API server', async () => {
       change: async (location, apiKey) => {
         await call('PATCH', one(location), { data: { 'api-key': encode(apiKey) } });
       },
+      edit: async (location, entries) => {
+        const data = Object.entries(entries).map(([name, text]) => [name, text === null ? null : encode(text)] as const);
+        await call('PATCH', one(location), { data: Object.fromEntries(data) });
+      },
       changeMark: async (location, installationId) => {
         await call('PATCH', one(location), { metadata: { annotations: { 'keywright.dev/installation': installationId } } });
       },
@@ -68,6 +74,32 @@ destinationContract('Secrets of an API server', async () => {
       },
     },
   };
+});
+
+describe('a Secret of ours', () => {
+  it.each([
+    ['label', { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }],
+    ['owner reference', { ownerReferences: null }],
+  ])('shows that somebody changed its %s, and gets it back', async (_what, metadata) => {
+    const namespace = await kube.createNamespace();
+    const resources = await openKubeResources({
+      kubeconfig: kube.kubeconfig(),
+      clock: systemClock,
+      log: silentLog,
+      identity: 'contract',
+      random: Math.random,
+    });
+    const destination = openKubernetesDestination(resources.secrets);
+    const location = { destinationUid: 'secret', path: `${namespace}/place` };
+    const first = version(await createOwner(kube, namespace), 1);
+    const before = written(await put(destination, location, await destination.readMark(location), first));
+    expect(before).not.toHaveProperty('undressed');
+    await call('PATCH', one(location), { metadata });
+    const undressed = await destination.readMark(location);
+    expect(undressed).toMatchObject({ kind: 'marked', carries: true, undressed: true });
+    expect(written(await put(destination, location, undressed, first))).not.toHaveProperty('undressed');
+    await resources.close();
+  });
 });
 
 const outage = (how: string) => ({ kind: 'transient' as const, message: new RegExp(`cannot be reached to .+ \\(${how}\\)$`) });

@@ -1,5 +1,5 @@
 import { FakeDestination } from '../../harness/fakes/destination.ts';
-import { destinationContract, type Subject } from './suite.ts';
+import { destinationContract, edited, type Subject } from './suite.ts';
 
 async function open(stages: boolean): Promise<Subject> {
   const destination = new FakeDestination({ stages });
@@ -16,6 +16,9 @@ async function open(stages: boolean): Promise<Subject> {
       },
       change: async ({ path }, apiKey) => {
         destination.overwrite(path, apiKey);
+      },
+      edit: async ({ path }, entries) => {
+        destination.edit(path, (found) => edited(found, entries));
       },
       changeMark: async ({ path }, installationId) => {
         destination.changeMark(path, { installationId });

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Destination, Reading } from '../../../operator/src/destinations/port.ts';
-import type { Envelope } from '../../../operator/src/destinations/record.ts';
+import { isExactly, type Envelope } from '../../../operator/src/destinations/record.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
 import type { Mark } from '../../../operator/src/domain/version.ts';
 import { put as putTo, version, written, type KeyRef, type Version } from './version.ts';
@@ -12,6 +12,10 @@ export interface Stranger {
   put(location: Location): Promise<void>;
   /** Changes the key in a value of ours by hand. */
   change(location: Location, apiKey: string): Promise<void>;
+  /** Writes these entries into a value of ours and takes those out that are `null`; the other entries stay. */
+  edit(location: Location, entries: Readonly<Record<string, string | null>>): Promise<void>;
+  /** Writes these entries beside the key and takes those out that are `null`; the key and the other entries stay. */
+  edit(location: Location, entries: Readonly<Record<string, string | null>>): Promise<void>;
   /** Makes the mark say that the value is of another installation, and leaves the value as it is. */
   changeMark(location: Location, installationId: string): Promise<void>;
   /** Makes the mark say nonsense of the version, with an epoch that is as large as it can say; whose it is stays. */
@@ -20,6 +24,16 @@ export interface Stranger {
   remove(location: Location): Promise<void>;
   /** All entries as a workload reads them; `undefined` when there is nothing. */
   read(location: Location): Promise<Readonly<Record<string, string>> | undefined>;
+}
+
+/** The entries after a {@link Stranger.edit}. */
+export function edited(
+  found: Readonly<Record<string, string>>,
+  entries: Readonly<Record<string, string | null>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries({ ...found, ...entries }).flatMap(([name, text]) => (text === null ? [] : [[name, text]])),
+  );
 }
 
 /** Members of a mark as providers keep them, for {@link Stranger.poison}. */
@@ -31,6 +45,8 @@ export interface Subject {
   readonly stranger: Stranger;
   /** Whether a mark shows by itself that the value was changed by hand; else only reading the value does. */
   readonly marksShowChanges: boolean;
+  /** What others add stands beside our entries and is not one of them, as a file in a folder: it stays. */
+  readonly othersStandBeside?: true;
   /** The ApiKey whose values these are. */
   readonly owner: KeyRef;
   /** A location that was never used. */
@@ -186,6 +202,29 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
       written(await put(location, changed, one(1)));
       expect((await subject.destination.readValue(location))?.apiKey?.reveal()).toBe(one(1).token);
       expect(await subject.destination.readMark(location)).toMatchObject({ carries: true });
+    });
+
+    it.each([
+      ['changes an entry', { header: 'Authorization: Bearer somebody-elses' }],
+      ['empties an entry', { header: '' }],
+      ['takes an entry out', { 'expires-at': null }],
+      ['adds an entry', { password: 'somebody-elses' }],
+    ])('shows that somebody %s beside the key, and writes exactly its own again', async (_what, entries) => {
+      const { location } = await delivered();
+      const before = await subject.stranger.read(location);
+      await subject.stranger.edit(location, entries);
+      const found = await subject.destination.readValue(location);
+      if (found === undefined) throw new Error('nothing found');
+      const { token, record } = one(1);
+      const others = subject.othersStandBeside === true && 'password' in entries ? entries : {};
+      expect(found.apiKey?.reveal()).toBe(token);
+      const isCarried = found.reading.kind === 'marked' && found.reading.carries;
+      expect(isCarried && isExactly(record, found.entries)).toBe('password' in others);
+      const after = written(await put(location, found.reading, one(1)));
+      expect(await subject.stranger.read(location)).toEqual({ ...before, ...others });
+      const restored = await subject.destination.readValue(location);
+      expect(restored?.reading).toEqual(after);
+      expect(isExactly(record, restored?.entries ?? new Map())).toBe(true);
     });
 
     it.each<[string, Partial<Mark>]>([

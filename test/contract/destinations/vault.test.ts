@@ -5,7 +5,7 @@ import { systemClock } from '../../../operator/src/domain/time.ts';
 import { credentialOf } from '../../builders/credential.ts';
 import { guidePolicy } from '../../builders/vaultguide.ts';
 import { useOpenBao } from '../../harness/parts.ts';
-import { destinationContract, poison } from './suite.ts';
+import { destinationContract, edited, poison } from './suite.ts';
 
 const openbao = await useOpenBao();
 
@@ -46,6 +46,11 @@ destinationContract('a KV v2 mount of OpenBao, under the policy that the documen
       },
       change: async (location, apiKey) => {
         await openbao.call('POST', `secret/data/${below(location)}`, { data: { 'api-key': apiKey } });
+      },
+      edit: async (location, entries) => {
+        const path = `secret/data/${below(location)}`;
+        const { data } = (await openbao.call('GET', path)) as { data: { data: Record<string, string> } };
+        await openbao.call('POST', path, { data: edited(data.data, entries) });
       },
       changeMark: (location, installationId) => changeMark(below(location), { 'keywright-installation': installationId }),
       poison: (location) =>

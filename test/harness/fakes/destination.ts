@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../../operator/src/domain/time.ts';
 import { waiting } from '../../../operator/src/domain/failure.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
 import type { Mark } from '../../../operator/src/domain/version.ts';
 import { refuseForeign } from '../../../operator/src/destinations/condition.ts';
 import { parseSegments } from '../../../operator/src/destinations/location.ts';
@@ -14,7 +13,7 @@ import type {
   Reading,
   WriteOutcome,
 } from '../../../operator/src/destinations/port.ts';
-import { revealEntries } from '../../../operator/src/destinations/record.ts';
+import { foundValue, revealEntries } from '../../../operator/src/destinations/record.ts';
 
 /** The calls of the port. */
 export type Operation = 'readMark' | 'readValue' | 'write' | 'promote' | 'withdraw' | 'probe';
@@ -95,8 +94,7 @@ export class FakeDestination implements Destination {
     const slot = this.#slots.get(location.path);
     const entries = slot?.staged?.entries ?? slot?.entries;
     if (entries === undefined) return undefined;
-    const apiKey = entries['api-key'];
-    return { apiKey: apiKey === undefined ? undefined : new Plaintext(apiKey), reading: this.#reading(location.path) };
+    return foundValue(entries, this.#reading(location.path));
   }
 
   async write(
@@ -237,6 +235,21 @@ export class FakeDestination implements Destination {
   changeValue(path: string, apiKey: string): void {
     const slot = this.#required(path);
     this.#put(path, { ...slot, entries: { ...slot.entries, 'api-key': apiKey } });
+  }
+
+  /** Somebody changes entries in place, or takes out those that are `undefined`; the mark still claims to carry. */
+  alter(path: string, change: Readonly<Record<string, string | undefined>>): void {
+    const slot = this.#required(path);
+    const entries = Object.entries({ ...slot.entries, ...change }).flatMap(([name, text]) =>
+      text === undefined ? [] : [[name, text]],
+    );
+    this.#put(path, { ...slot, entries: Object.fromEntries(entries) as Readonly<Record<string, string>> });
+  }
+
+  /** A stranger writes other entries over ours in a new version: the mark stays, and no longer speaks of the value. */
+  edit(path: string, change: (found: Readonly<Record<string, string>>) => Readonly<Record<string, string>>): void {
+    const slot = this.#required(path);
+    this.#put(path, { ...slot, version: slot.version + 1, entries: change(slot.entries ?? {}) });
   }
 
   /** A stranger writes a new version over ours: the mark stays, and no longer speaks of the value. */

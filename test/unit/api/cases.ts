@@ -319,11 +319,21 @@ export const cases: readonly Case[] = [
   other('KeyOwnerGroup', 'a group without a name', { 'spec.displayName': undefined }, 'spec.displayName'),
 
   other('KeyDestination', 'a Vault', {}),
+  other('KeyDestination', 'a Vault with capitals, behind a path', {
+    'spec.vault': {
+      address: 'https://Gateway.example.com/Vault/eu-1/',
+      mount: 'KV-Platform',
+      path: 'Platform/{namespace}/{name}',
+      namespace: 'Team-A/Prod',
+      auth: { kubernetes: { role: 'keywright', mount: 'K8s-Prod' } },
+      caBundle: '# Our authority, 2026\nsubject=CN=Example\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n',
+    },
+  }),
   other('KeyDestination', 'an AWS account', { 'spec.vault': undefined, 'spec.aws': aws }),
   other('KeyDestination', 'neither', { 'spec.vault': undefined }, 'spec'),
   other('KeyDestination', 'both', { 'spec.aws': aws }, 'spec'),
   other('KeyDestination', 'an unknown provider', { 'spec.gcp': { project: 'p' } }, 'spec.gcp'),
-  other('KeyDestination', 'an address with a path', { 'spec.vault.address': 'https://vault:8200/v1' }, 'spec.vault.address'),
+  other('KeyDestination', 'an address that climbs', { 'spec.vault.address': 'https://vault:8200/a/../b' }, 'spec.vault.address'),
   other('KeyDestination', 'an address of another scheme', { 'spec.vault.address': 'file:///etc' }, 'spec.vault.address'),
   other('KeyDestination', 'a mount with ..', { 'spec.vault.mount': '../sys' }, 'spec.vault.mount'),
   other('KeyDestination', 'a template without the namespace', { 'spec.vault.path': 'keys/{name}' }, 'spec.vault.path'),

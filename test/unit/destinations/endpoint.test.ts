@@ -4,10 +4,10 @@ import {
   isForbiddenAddress,
   isLoopbackAddress,
   noExtraEndpoints,
-  originOf,
   permitAwsEndpoint,
   permitEndpoint,
 } from '../../../operator/src/destinations/endpoint.ts';
+import { addressOf, originOf } from '../../../operator/src/domain/serveraddress.ts';
 
 const field = 'spec.vault.address';
 const inPod = { ...noExtraEndpoints, inPod: true };
@@ -27,8 +27,11 @@ describe('a server that a KeyDestination names', () => {
     ['http://[::1]:8200', 'http://[::1]:8200'],
     ['http://localhost:8200', 'http://localhost:8200'],
     ['https://10.0.0.7', 'https://10.0.0.7'],
-  ])('may be %s outside of a Pod', (url, origin) => {
-    expect(permit(url)).toEqual({ origin, mayLoopback: true });
+    ['https://Gateway.example.com:443/Vault/eu-1/', 'https://gateway.example.com/Vault/eu-1'],
+    ['https://vault.example.com/', 'https://vault.example.com'],
+  ])('may be %s outside of a Pod', (url, address) => {
+    expect(permit(url)).toEqual({ address, mayLoopback: true });
+    expect(addressOf(url)).toBe(address);
   });
 
   it.each(['http://vault.example.com:8200', 'http://10.0.0.7', 'http://localhost.:80', 'http://localhost.example.com'])(
@@ -37,7 +40,7 @@ describe('a server that a KeyDestination names', () => {
       expect(() => permit(url)).toThrow(refusal(`${field} must be https`));
       const origin = originOf(url) ?? '';
       expect(() => permit(url)).toThrow(refusal(`list ${origin} in KEYWRIGHT_INSECURE_DESTINATIONS`));
-      expect(permit(url, { ...noExtraEndpoints, insecure: [origin] })).toMatchObject({ origin });
+      expect(permit(url, { ...noExtraEndpoints, insecure: [origin] })).toMatchObject({ address: origin });
     },
   );
 
@@ -69,10 +72,30 @@ describe('a server that a KeyDestination names', () => {
     expect(() => permit(url, { ...noExtraEndpoints, insecure })).toThrow(refusal('link-local'));
   });
 
-  it.each(['ftp://vault', 'https://', 'https://a/b', 'https://user@vault', 'https://vault?x', 'vault:8200', 'https://a b'])(
-    'is not %s',
-    (url) => expect(() => permit(url)).toThrow(refusal('must be a URL of scheme, host and port only')),
-  );
+  it.each([
+    ...[
+      'ftp://vault',
+      'https://',
+      'https://user@vault',
+      'https://vault?x',
+      'vault:8200',
+      'https://a b',
+      'https://a/b?c',
+      'https://a/b#c',
+    ],
+    ...[
+      'https://a//b',
+      'https://a/b//',
+      'https://a/../b',
+      'https://a/.',
+      'https://a/%2e%2e/b',
+      'https://a/b%2Fc',
+      'https://a/b c',
+      'https://a/b;c',
+    ],
+  ])('is not %s', (url) => {
+    expect(() => permit(url)).toThrow(refusal('must be a URL of scheme, host, port and a plain path only'));
+  });
 });
 
 describe('an endpoint of AWS', () => {
@@ -80,7 +103,7 @@ describe('an endpoint of AWS', () => {
 
   it.each(['https://sts.eu-west-1.amazonaws.com', 'https://sts-fips.eu-west-1.amazonaws.com', 'https://sts.eu-west-1.api.aws'])(
     'may be %s',
-    (url) => expect(permitAwsEndpoint(url, place, noExtraEndpoints)?.origin).toBe(url),
+    (url) => expect(permitAwsEndpoint(url, place, noExtraEndpoints)?.address).toBe(url),
   );
 
   it.each([
@@ -98,7 +121,13 @@ describe('an endpoint of AWS', () => {
       refusal(`spec.aws.stsEndpoint is not an AWS endpoint for eu-west-1; to permit it, list ${url} in KEYWRIGHT_AWS_ENDPOINTS`),
     );
     const listed = { ...noExtraEndpoints, awsEndpoints: [url], insecure: [url] };
-    expect(permitAwsEndpoint(url, place, listed)?.origin).toBe(url);
+    expect(permitAwsEndpoint(url, place, listed)?.address).toBe(url);
+  });
+
+  it('has no path', () => {
+    const url = 'https://sts.eu-west-1.amazonaws.com/other';
+    const listed = { ...noExtraEndpoints, awsEndpoints: [url, 'https://sts.eu-west-1.amazonaws.com'] };
+    expect(() => permitAwsEndpoint(url, place, listed)).toThrow(refusal('must be a URL of scheme, host and port only'));
   });
 
   it('needs more than the list of AWS to be plain HTTP', () => {

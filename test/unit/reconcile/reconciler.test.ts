@@ -89,6 +89,23 @@ describe('a new key', () => {
     expect((await state(world)).versions).toEqual([]);
   });
 
+  it('is delivered within a minute after the value of somebody else went, before and after its first mint', async () => {
+    const world = await World.open();
+    world.createKey();
+    for (const other of [false, true]) {
+      world.secret.lose(secretPath);
+      world.secret.putForeign(secretPath);
+      const next = await world.pass({ drift: other });
+      expect(world.condition('Stalled')).toBe('True ForeignValue');
+      expect(next).toEqual({ kind: 'at', at: world.clock.now() + 60_000 });
+      world.secret.lose(secretPath);
+      await world.clock.advance(60_000);
+      await world.pass();
+      expect(world.condition('Ready')).toBe('True Available');
+      expect(world.condition('Delivered')).toBe('True Current');
+    }
+  });
+
   it('is stalled as InvalidSpec, naming the field, when the overlap is longer than half of the lifetime', async () => {
     const world = await World.open();
     world.createKey({ expiry: { after: '30h' } });
@@ -127,6 +144,22 @@ describe('a key that is Ready', () => {
     await world.pass({ drift: true });
     expect(world.vault.value(vaultPath)).toBe(value);
     expect((await state(world)).highestEpoch).toBe(1);
+    expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
+  });
+
+  it.each([
+    ['changed', { header: 'Authorization: Bearer somebody-elses' }],
+    ['removed', { header: undefined }],
+    ['added', { password: 'somebody-elses' }],
+  ])('gets its entries back when one of them was %s, without a new version', async (_how, change) => {
+    const world = await readyWorld();
+    const entries = world.secret.entries(secretPath);
+    world.secret.alter(secretPath, change);
+    await world.pass({ drift: true });
+    expect(world.secret.entries(secretPath)).toEqual(entries);
+    expect((await state(world)).highestEpoch).toBe(1);
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.condition('Delivered')).toBe('True Current');
     expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
   });
 

@@ -82,6 +82,11 @@ const proofsOfFinds: readonly Proof[] = [
     row: 'the mark is wrong, the value right',
     goldens: ['drift/repairs-a-wrong-mark', 'drift/repairs-a-poisoned-epoch', 'drift/repairs-a-mark-that-names-another-key'],
   },
+  {
+    row: 'somebody changed, removed or added an entry beside the key',
+    goldens: ['drift/restores-an-altered-entry', 'drift/restores-missing-labels'],
+    tests: [[reconciler, 'gets its entries back when one of them was %s, without a new version']],
+  },
   { row: '`expires-at` or the header line', goldens: ['envelope/looks-first', 'envelope/rewrites-the-same-value'] },
   {
     row: 'a location was removed or moved',

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { durationMs } from '../../domain/duration.ts';
 import { stalled, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
-import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
@@ -10,7 +9,7 @@ import { permitAwsEndpoint, type AwsService, type EndpointRules } from '../endpo
 import { parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
 import type { ReadCredential } from '../readcredential.ts';
-import { revealEntries } from '../record.ts';
+import { foundValue, revealEntries } from '../record.ts';
 import { listTags, openSecretsClient, type SecretsClient } from './client.ts';
 import { garbage, tooLarge } from './faults.ts';
 import { openCredentials, type AwsAuthSpec, type AwsEnvironment, type IsAccepted } from './login.ts';
@@ -69,7 +68,7 @@ export async function openAwsDestination(options: AwsDestinationOptions): Promis
   const { spec, environment, readCredential, isAccepted, clock, rules } = options;
   const { region, auth } = spec;
   const permit = (service: AwsService, field: 'endpoint' | 'stsEndpoint') =>
-    permitAwsEndpoint(spec[field], { service, region, field: `spec.aws.${field}` }, rules)?.origin;
+    permitAwsEndpoint(spec[field], { service, region, field: `spec.aws.${field}` }, rules)?.address;
   const endpoint = permit('secretsmanager', 'endpoint');
   const stsEndpoint = permit('sts', 'stsEndpoint');
   const tags = checkTags(spec.tags ?? {});
@@ -195,13 +194,13 @@ class AwsDestination implements Destination {
     const reading = readingOf(state);
     const versionId = spokenVersion(state);
     if (reading.kind === 'absent' || versionId === undefined) return undefined;
-    if (reading.kind === 'unmarked') return { apiKey: undefined, reading };
+    if (reading.kind === 'unmarked') return foundValue({}, reading);
     const answer = await this.#client.get({ SecretId: state.arn, VersionId: versionId });
     if (answer.kind === 'missing' || answer.kind === 'refused') return 'changed';
     if (answer.kind !== 'ok' || answer.value.VersionId !== versionId) throw garbage();
     const { SecretString: text, VersionStages: found = [] } = answer.value;
     const stage = versionId === state.current ? stages.current : stages.pending;
-    return found.includes(stage) ? { apiKey: keyIn(text), reading } : 'changed';
+    return found.includes(stage) ? foundValue(entriesIn(text), reading) : 'changed';
   }
 
   async #create(name: string, value: string, mark: Mark): Promise<WriteOutcome> {
@@ -303,13 +302,12 @@ function nameOf(location: Location): string {
   throw stalled('InvalidSpec', `the name of a secret of AWS has at most ${maxNameLength} characters`);
 }
 
-function keyIn(text: string | undefined): Plaintext | undefined {
+function entriesIn(text: string | undefined): Readonly<Record<string, unknown>> {
   try {
     const entries: unknown = JSON.parse(text ?? '');
-    const key = typeof entries === 'object' && entries !== null && 'api-key' in entries ? entries['api-key'] : undefined;
-    return typeof key === 'string' ? new Plaintext(key) : undefined;
+    return typeof entries === 'object' && entries !== null ? (entries as Readonly<Record<string, unknown>>) : {};
   } catch {
-    return undefined;
+    return {};
   }
 }
 

@@ -2,13 +2,12 @@ import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
-import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
 import { parseSecretLocation } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
-import { revealEntries } from '../record.ts';
+import { entryNames, foundValue, revealEntries } from '../record.ts';
 import { inspectFolder, readEntry, removeGeneration, writeGeneration, type FolderContent } from './generation.ts';
 import { isCode, withLock } from './lock.ts';
 
@@ -47,10 +46,10 @@ class FileDestination implements Destination {
     return classified(async () => {
       const before = readingOf(await inspectFolder(folder));
       if (before.kind === 'absent') return undefined;
-      const text = await readEntry(folder, 'api-key');
+      const texts = await Promise.all(entryNames.map(async (name) => [name, await readEntry(folder, name)] as const));
       const reading = readingOf(await inspectFolder(folder));
       if (reading.revision !== before.revision) throw waiting('DestinationUnavailable', 'the value changed while it was read');
-      return { apiKey: text === undefined ? undefined : new Plaintext(text), reading };
+      return foundValue(Object.fromEntries(texts.filter(([, text]) => text !== undefined)), reading);
     });
   }
 

@@ -1,13 +1,14 @@
-import { apiVersion, group, type ObjectMeta } from '../../api/meta.ts';
+import { isDeepStrictEqual } from 'node:util';
+
+import { apiVersion, group } from '../../api/meta.ts';
 import { Failure } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
-import { Plaintext } from '../../domain/plaintext.ts';
 import type { Mark } from '../../domain/version.ts';
-import type { OwnerReference, SecretManifest, Secrets } from '../../resources/port.ts';
+import type { OwnerReference, SecretManifest, SecretMeta, Secrets } from '../../resources/port.ts';
 import { formatMark, parseMark, refuseForeign } from '../condition.ts';
 import { parseSecretLocation } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
-import { revealEntries } from '../record.ts';
+import { foundValue, revealEntries } from '../record.ts';
 
 /** The label by which our Secrets are watched. */
 export const managedByLabel = { 'app.kubernetes.io/managed-by': 'keywright' } as const;
@@ -40,11 +41,13 @@ class KubernetesDestination implements Destination {
     const ref = parseSecretLocation(location);
     const secret = await classified(() => this.#secrets.read(ref));
     if (secret === undefined) return undefined;
-    const encoded = secret.data?.['api-key'];
+    const { data = {} } = secret;
     const reading = readingOf(secret.metadata);
-    if (encoded === undefined)
-      return { apiKey: undefined, reading: reading.kind === 'marked' ? { ...reading, carries: false } : reading };
-    return { apiKey: new Plaintext(Buffer.from(encoded, 'base64').toString('utf8')), reading };
+    const texts = Object.fromEntries(Object.entries(data).map(([name, encoded]) => [name, textOf(encoded)]));
+    return foundValue(
+      texts,
+      reading.kind === 'marked' && data['api-key'] === undefined ? { ...reading, carries: false } : reading,
+    );
   }
 
   async write(
@@ -98,16 +101,6 @@ function toManifest(
   record: DeliveredRecord,
   mark: Mark,
 ): SecretManifest {
-  const owner: OwnerReference = {
-    apiVersion,
-    kind: 'ApiKey',
-    name: mark.name,
-    uid: mark.uid,
-    // One controller per object: no other operator adopts the Secret. Blocking the owner's deletion would need the
-    // right to set finalizers on ApiKeys, and our own finalizer does that already.
-    controller: true,
-    blockOwnerDeletion: false,
-  };
   const annotations = Object.entries(formatMark(mark)).map(([name, text]) => [`${group}/${name}`, text] as const);
   const data = Object.entries(revealEntries(record)).map(
     ([name, text]) => [name, Buffer.from(text, 'utf8').toString('base64')] as const,
@@ -117,18 +110,40 @@ function toManifest(
     type: secretType,
     labels: managedByLabel,
     annotations: Object.fromEntries(annotations),
-    ownerReferences: [owner],
+    ownerReferences: [ownerOf(mark)],
     data: Object.fromEntries(data),
   };
 }
 
-function readingOf(metadata: ObjectMeta | undefined): Reading {
+function ownerOf({ name, uid }: Mark): OwnerReference {
+  // One controller per object: no other operator adopts the Secret. Blocking the owner's deletion would need the
+  // right to set finalizers on ApiKeys, and our own finalizer does that already.
+  return { apiVersion, kind: 'ApiKey', name, uid, controller: true, blockOwnerDeletion: false };
+}
+
+/** Without our label the watch does not see the Secret; without its owner it outlives the ApiKey in a namespace that we left. */
+function isDressed({ labels = {}, ownerReferences = [] }: SecretMeta, mark: Mark): boolean {
+  const isLabelled = Object.entries(managedByLabel).every(([name, value]) => labels[name] === value);
+  return isLabelled && ownerReferences.some((one) => isDeepStrictEqual(one, ownerOf(mark)));
+}
+
+/** `undefined` for bytes that are no text: nothing of ours. */
+function textOf(encoded: string): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'base64'));
+  } catch {
+    return undefined;
+  }
+}
+
+function readingOf(metadata: SecretMeta | undefined): Reading {
   if (metadata === undefined) return { kind: 'absent', revision: 'absent' };
   const revision = `${metadata.uid}/${metadata.resourceVersion}`;
   const ours = Object.entries(metadata.annotations ?? {}).filter(([name]) => name.startsWith(`${group}/`));
   const mark = parseMark(Object.fromEntries(ours.map(([name, text]) => [name.slice(group.length + 1), text])));
   if (mark === undefined) return { kind: 'unmarked', revision };
-  return { kind: 'marked', mark, carries: true, providerVersion: metadata.resourceVersion, revision };
+  const dress = isDressed(metadata, mark) ? {} : ({ undressed: true } as const);
+  return { kind: 'marked', mark, carries: true, ...dress, providerVersion: metadata.resourceVersion, revision };
 }
 
 function parseRevision(revision: string): { readonly uid: string; readonly resourceVersion: string } | undefined {

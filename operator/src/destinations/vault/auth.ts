@@ -18,7 +18,7 @@ export interface CredentialSources {
 
 /** The server that credentials go to. */
 export interface VaultPlace {
-  readonly origin: string;
+  readonly address: string;
   /** Whether the installation lists it: then it may get credentials not made for it alone. */
   readonly isListed: boolean;
 }
@@ -81,7 +81,7 @@ export function openLogin(spec: VaultAuthSpec, sources: CredentialSources, place
 function kubernetesLogin(
   spec: KubernetesAuthSpec,
   requestToken: RequestToken | undefined,
-  { origin, isListed }: VaultPlace,
+  { address, isListed }: VaultPlace,
 ): LoginMethod {
   if (requestToken === undefined) {
     throw stalled(
@@ -89,11 +89,11 @@ function kubernetesLogin(
       'spec.vault.auth.kubernetes needs a Kubernetes cluster, and there is none in standalone mode; use spec.vault.auth.appRole or spec.vault.auth.token',
     );
   }
-  const { role, audience = origin } = spec;
-  if (audience !== origin && !isListed) {
+  const { role, audience = address } = spec;
+  if (audience !== address && !isListed) {
     throw stalled(
       'InvalidSpec',
-      `spec.vault.auth.kubernetes.audience must be ${origin}: a token for another audience may be good at another server; to permit it, list ${origin} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
+      `spec.vault.auth.kubernetes.audience must be ${address}: a token for another audience may be good at another server; to permit it, list ${address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
     );
   }
   const account = spec.serviceAccountRef?.name ?? loginServiceAccountName;
@@ -156,8 +156,8 @@ const entries: Readonly<Record<VaultCredentialKind, { readonly key: string; read
   'vault-approle': { key: 'secret-id', what: 'a secret id that Vault generated' },
 };
 
-function wanted(kind: VaultCredentialKind, { origin, isListed }: VaultPlace): WantedVaultCredential {
-  return { kind, server: origin, isListed };
+function wanted(kind: VaultCredentialKind, { address, isListed }: VaultPlace): WantedVaultCredential {
+  return { kind, server: address, isListed };
 }
 
 async function readEntry(

@@ -52,7 +52,7 @@ export async function openVaultServer(options: VaultServerOptions): Promise<Vaul
   const { default: nodeVault } = await import('node-vault');
   const vault = nodeVault({
     apiVersion: 'v1',
-    endpoint: endpoint.origin,
+    endpoint: endpoint.address,
     token: '',
     namespace: '',
     pathPrefix: '',

@@ -1,13 +1,12 @@
 import { stalled, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
-import { Plaintext } from '../../domain/plaintext.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
 import { permitEndpoint, type EndpointRules } from '../endpoint.ts';
 import { checkMount, parseSegments } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
-import { revealEntries } from '../record.ts';
+import { foundValue, revealEntries } from '../record.ts';
 import { openLogin, type CredentialSources, type VaultAuthSpec } from './auth.ts';
 import { openVaultClient, type VaultClient } from './client.ts';
 import { announcement, garbage, member, parseMetadata, readingOf, type Metadata } from './metadata.ts';
@@ -41,8 +40,9 @@ export async function openVaultDestination(options: VaultDestinationOptions): Pr
   const mount = checkMount(spec.mount, 'spec.vault');
   const endpoint = permitEndpoint(spec.address, 'spec.vault.address', rules);
   if (spec.namespace !== undefined) parseSegments(spec.namespace);
-  const { origin } = endpoint;
-  const login = openLogin(spec.auth, options, { origin, isListed: rules.vaultAddresses.includes(origin) });
+  const { address } = endpoint;
+  if (address.endsWith('/v1')) throw stalled('InvalidSpec', 'spec.vault.address is what stands before /v1, without it');
+  const login = openLogin(spec.auth, options, { address, isListed: rules.vaultAddresses.includes(address) });
   const { namespace, caBundle } = spec;
   const server = await openVaultServer({ endpoint, namespace, caBundle, timeoutMs });
   return new VaultDestination(openVaultClient(server, openVaultSession(server, login, clock), clock), mount, spec.path);
@@ -78,12 +78,11 @@ class VaultDestination implements Destination {
     const data = member(answer.body, 'data');
     const version = member(member(data, 'metadata'), 'version');
     const entries = member(data, 'data');
-    if (typeof version !== 'number' || typeof entries !== 'object') throw garbage();
+    if (typeof version !== 'number' || typeof entries !== 'object' || entries === null) throw garbage();
     // Two reads, so the mark may be that of a newer value; the version says whether it is.
     const metadata = await this.#metadata(path);
     if (metadata?.currentVersion !== version) throw waiting('DestinationUnavailable', 'the value changed while it was read');
-    const apiKey = member(entries, 'api-key');
-    return { apiKey: typeof apiKey === 'string' ? new Plaintext(apiKey) : undefined, reading: readingOf(metadata) };
+    return foundValue(entries as Readonly<Record<string, unknown>>, readingOf(metadata));
   }
 
   async write(

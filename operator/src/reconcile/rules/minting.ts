@@ -1,5 +1,4 @@
 import { annotations } from '../../api/meta.ts';
-import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
 import { isLive, maxEpoch, type MintCause, type Version } from '../../domain/version.ts';
 import { noMintMessage } from '../acceptance.ts';
@@ -15,6 +14,7 @@ import {
   liveVersions,
   openTargets,
   pendingVersion,
+  strangerAt,
   usableVersions,
   type Holding,
   type Observed,
@@ -292,11 +292,8 @@ function endOfOld(o: Observed, pending: Version, everywhere: boolean): Instant |
 /** A foreign value or another key's location stops a first mint: nobody's value is overwritten, and no key is made for nothing. */
 export function firstStuck(o: Observed, targets: readonly OpenTarget[]): Decision | undefined {
   for (const target of targets) {
-    const holding = holdingAt(o, target.location);
-    if (holding.kind === 'foreign')
-      return hold('stalled', 'ForeignValue', `${target.name}: ${place(target)} holds a value that is not ours`);
-    if (holding.kind === 'taken')
-      return hold('stalled', 'LocationTaken', `${target.name}: ${holding.by} delivers to ${place(target)}`);
+    const blocker = strangerAt(target, target.location, holdingAt(o, target.location));
+    if (blocker !== undefined) return { kind: 'hold', blocker };
   }
   return undefined;
 }
@@ -329,8 +326,4 @@ function provenAt(o: Observed, target: OpenTarget): string | undefined {
 function isConfirmed(o: Observed, target: OpenTarget, version: Version): boolean {
   const row = deliveryAt(o, target.location);
   return row?.state === 'live' && row.heldKeyId === version.keyId;
-}
-
-function place(target: OpenTarget): string {
-  return formatLocation(target.location).replace(/^[^:]*:/, '');
 }

@@ -40,7 +40,7 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   const marked = holding.claimed === version.keyId && mark?.uid === o.ref.uid && mark.epoch === version.epoch;
   // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
   const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
-  const right = holding.proven === version.keyId && marked && !hidden;
+  const right = holding.proven === version.keyId && marked && !hidden && !holding.altered;
   return right ? [] : [{ ...target, reading: holding.reading }];
 }
 

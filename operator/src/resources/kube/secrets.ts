@@ -1,6 +1,5 @@
-import type { ObjectMeta } from '../../api/meta.ts';
 import { Failure } from '../../domain/failure.ts';
-import type { ConditionalWrite, SecretManifest, SecretObject, Secrets } from '../port.ts';
+import type { ConditionalWrite, SecretManifest, SecretMeta, SecretObject, Secrets } from '../port.ts';
 import type { KubeAnswer, KubeClient } from './client.ts';
 import { collectionPath, endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
 import { causesOf } from './fault.ts';
@@ -36,7 +35,13 @@ export function kubeSecrets(client: KubeClient): Secrets {
       }
       // Forced, because the entry of the create and that of the apply are two managers of the same fields.
       const query = { fieldManager, force: 'true' };
-      return writeOutcome(await send({ verb: 'apply', kind, path: objectPath(endpoint, manifest), query, body }));
+      const path = objectPath(endpoint, manifest);
+      const applied = writeOutcome(await send({ verb: 'apply', kind, path, query, body }));
+      const strip = applied.kind === 'lost' ? undefined : stripOf(manifest, applied.object);
+      // An apply leaves what other managers own.
+      return strip === undefined
+        ? applied
+        : writeOutcome(await send({ verb: 'patch', kind, path, query: { fieldManager }, body: strip }));
     },
     remove: async (ref, { uid, resourceVersion }) => {
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
@@ -61,6 +66,14 @@ function bodyOf(manifest: SecretManifest, observed: { uid: string; resourceVersi
   };
 }
 
+/** A merge patch that takes out the entries that the manifest does not have; `undefined` = there are none. */
+function stripOf({ data }: SecretManifest, { metadata, data: found = {} }: SecretObject): unknown {
+  const others = Object.keys(found).filter((name) => !Object.hasOwn(data, name));
+  if (others.length === 0) return undefined;
+  const { uid, resourceVersion } = metadata;
+  return { metadata: { uid, resourceVersion }, data: Object.fromEntries(others.map((name) => [name, null])) };
+}
+
 function writeOutcome(answer: KubeAnswer): ConditionalWrite<SecretObject> {
   if (answer.status < 300) return { kind: 'written', object: expectObject(answer, kind) };
   // 409: it exists, is gone, or has another version; 422 on the uid: another object has the name.
@@ -83,11 +96,11 @@ function kindOf(answer: KubeAnswer): string {
   return typeof found === 'string' ? found : '';
 }
 
-function expectObject(answer: KubeAnswer, expected: string): { readonly metadata: ObjectMeta } {
-  const { metadata } = (answer.body ?? {}) as { metadata?: Partial<ObjectMeta> };
+function expectObject(answer: KubeAnswer, expected: string): SecretObject {
+  const { metadata } = (answer.body ?? {}) as { metadata?: Partial<SecretMeta> };
   const isWhole = typeof metadata?.uid === 'string' && typeof metadata.resourceVersion === 'string';
   if (answer.status >= 300 || kindOf(answer) !== expected || !isWhole) throw refused(answer);
-  return answer.body as { metadata: ObjectMeta };
+  return answer.body as SecretObject;
 }
 
 /** Our words for a refusal, from its status and the fields that it names. */

@@ -10,7 +10,7 @@ import { credentialOf, vaultToken } from '../../../builders/credential.ts';
 import { FakeClock } from '../../../harness/fakes/clock.ts';
 
 const minute = 60_000;
-const place = { origin: 'https://vault.example.com:8200', isListed: false };
+const place = { address: 'https://vault.example.com:8200', isListed: false };
 const kubernetes: VaultAuthSpec = { kubernetes: { role: 'keywright' } };
 const appRole: VaultAuthSpec = { appRole: { roleId: 'role-1', secretRef: { name: 'vault-approle' } } };
 const given: VaultAuthSpec = { token: { secretRef: { name: 'vault-token' } } };
@@ -89,7 +89,7 @@ describe('a login to Vault', () => {
     const tokens = await Promise.all(Array.from({ length: 8 }, () => session.token()));
     expect(new Set(tokens.map((token) => token.reveal()))).toEqual(new Set(['canary-token-1']));
     expect(world.calls).toEqual(['kubernetes/login']);
-    expect(world.requested).toEqual([`keywright-vault ${place.origin}`]);
+    expect(world.requested).toEqual([`keywright-vault ${place.address}`]);
   });
 
   it('serves until two thirds of its lease, and is renewed by its next use then', async () => {
