@@ -258,7 +258,7 @@ const variables = {
   ),
   listenAddress: defaulted(
     'KEYWRIGHT_LISTEN_ADDRESS',
-    'Where `/v1/verify` is served. Other than on loopback and a Unix socket, callers must prove themselves.',
+    'Where `/v1/verify` is served. Callers must prove themselves by what is configured below; on loopback and a Unix socket, nothing need be.',
     addressForm,
     '127.0.0.1:8080',
     address,

@@ -9,10 +9,14 @@ export interface Client {
   readonly sourceIp: string | undefined;
 }
 
-/** One product of RFC 9110, 10.1.5: a token, and a version after a slash. */
-const productPattern = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:\/[A-Za-z0-9!#$%&'*+.^_`|~-]+)?/;
-/** A longer one is left out, not cut: it may be a value that was put into the wrong header (the shortest has 57 characters). */
-const productMaxLength = 48;
+/**
+ * A product with a version at the start of a User-Agent (RFC 9110 section 10.1.5), as libraries spell it: `curl/8.5.0`,
+ * `Go-http-client/1.1`, `kube-probe/1.31+`. Words of letters, at most two digits among them, and a version of numbers: what is
+ * anything else may be a value that was put into the wrong header, and is left out.
+ */
+const productPattern =
+  /^(?=.{1,32}\/)([A-Za-z]+[0-9]{0,2}(?:[-_.][A-Za-z]+[0-9]{0,2}){0,4})\/v?[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}\+?(?![^\s;,()])/;
+const wordMaxLength = 16;
 
 /**
  * Who uses a key, as one short text (≤ 200 characters): `billing, curl/8.5.0, 10.20.3.0/24`, as far as it is known. Addresses
@@ -23,7 +27,7 @@ export function describeClient({ application, userAgent, sourceIp }: Client): st
   return known.length === 0 ? undefined : known.join(', ').slice(0, 200);
 }
 
-function productOf(userAgent: string | undefined): string | undefined {
-  const product = productPattern.exec(userAgent?.slice(0, 256) ?? '')?.[0];
-  return product === undefined || product.length > productMaxLength ? undefined : product;
+function productOf(userAgent = ''): string | undefined {
+  const [product, name = ''] = productPattern.exec(userAgent.slice(0, 256)) ?? [];
+  return name.split(/[-_.]/).every((word) => word.length <= wordMaxLength) ? product : undefined;
 }

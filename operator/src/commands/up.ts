@@ -8,7 +8,7 @@ import type { Instant } from '../domain/time.ts';
 import { openFilesResources, type FilesResources } from '../resources/files/files.ts';
 import { openWorkerParser } from '../resources/files/workerparser.ts';
 import type { Listener } from '../server/listener.ts';
-import { noProtection } from '../server/protection.ts';
+import { openProtection, type FileProtection } from '../server/protection.ts';
 import { startVerifyServer, type VerifyServerInput } from '../server/start.ts';
 import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
 import { showTable, type Screen } from '../standalone/display.ts';
@@ -32,6 +32,7 @@ import {
 import { noAdmission } from './admission.ts';
 import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController, type Engine } from './engine.ts';
+import { reloadOnChange } from './reload.ts';
 
 /** The arguments of `keywright up`. */
 export interface UpOptions {
@@ -64,7 +65,9 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   const data = await openDataFolder(options.data === undefined ? dataPath : resolve(callerFolder, options.data));
   try {
     const log = createFileLog({ level: context.config.logLevel, path: join(data.path, 'keywright.log') });
-    return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder });
+    const { tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile } = context.config;
+    const protection = await openProtection({ tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile });
+    return await withDatabase({ ...context, log }, data, { ...options, manifestsFolder, protection });
   } catch (error) {
     if (context.signal.aborted) {
       context.print(farewell);
@@ -80,6 +83,8 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
 
 interface Places extends UpOptions {
   readonly manifestsFolder: string;
+  /** Of the verify API. */
+  readonly protection: FileProtection;
 }
 
 async function withDatabase(context: CommandContext, data: DataFolder, places: Places): Promise<ExitCode> {
@@ -112,7 +117,7 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   // With --once somebody waits for the end: a database that does not answer is one.
   await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
   const { store, apart: safetyStore } = openStores(context, database);
-  const { manifestsFolder, prune } = places;
+  const { manifestsFolder, prune, protection } = places;
   const parser = openWorkerParser({ clock });
   const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune, parser });
   const destinations = openDestinations({
@@ -162,7 +167,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         metrics: metrics.recorder,
         limits: { refusalsPerSecond },
       });
-      listener = await listen(places.port, { authorize, clock, log, maxConnections, metrics: metrics.recorder });
+      reloadOnChange(running, metrics.recorder, protection.files);
+      listener = await listen(places.port, { authorize, protection, clock, log, maxConnections, metrics: metrics.recorder });
       // With --once nobody answers any more when the table is read.
       const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
       const model = (): TableModel => modelOf(context, resources, data, shown);
@@ -184,10 +190,10 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   }
 }
 
-/** The verify API on loopback, open to local callers. */
-async function listen(port: number, parts: Omit<VerifyServerInput, 'address' | 'protection'>): Promise<Listener> {
+/** The verify API on loopback, open to local callers unless something is configured to prove them. */
+async function listen(port: number, parts: Omit<VerifyServerInput, 'address'>): Promise<Listener> {
   try {
-    return await startVerifyServer({ ...parts, address: { kind: 'tcp', host: '127.0.0.1', port }, protection: noProtection });
+    return await startVerifyServer({ ...parts, address: { kind: 'tcp', host: '127.0.0.1', port } });
   } catch (error) {
     const code = systemCode(error);
     if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;

@@ -1,6 +1,7 @@
 import { createSecretKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
+import { JsonFault, parseJson } from '../domain/json.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import { equalHashes, hashToken, pepperCheck, possessionProof } from './hash.ts';
@@ -88,7 +89,7 @@ export class PepperRing implements Peppers {
 }
 
 function readShape(text: string): { readonly current: string; readonly peppers: Readonly<Record<string, unknown>> } {
-  const value = parseJson(text);
+  const value = readJson(text);
   if (!isRecord(value)) throw new PepperFault('the pepper file is not a JSON object');
   const unknownName = Object.keys(value).some((name) => name !== 'current' && name !== 'peppers');
   if (unknownName) throw new PepperFault('the pepper file has other members than "current" and "peppers"');
@@ -105,11 +106,11 @@ function readPepper(id: string, value: unknown): KeyObject {
   return createSecretKey(bytes);
 }
 
-function parseJson(text: string): unknown {
+function readJson(text: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
-    throw new PepperFault('the pepper file is not JSON');
+    return parseJson(text);
+  } catch (error) {
+    throw error instanceof JsonFault ? new PepperFault(`the pepper file ${error.message}`) : error;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
+import { JsonFault, parseJson } from '../domain/json.ts';
 import type { Exchange } from './inflight.ts';
 import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
@@ -23,7 +24,7 @@ export type JsonBody =
   { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
 
 /**
- * Reads at most 64 KiB of UTF-8 JSON, as far as there is room for it. The parser's own message is dropped, because it quotes the body, and the body
+ * Reads at most 64 KiB of UTF-8 JSON, whose members are named once, as far as there is room for it. The parser's own message is dropped, because it quotes the body, and the body
  * holds a key.
  */
 export async function readJson(request: IncomingMessage, exchange: Pick<Exchange, 'take'>): Promise<JsonBody> {
@@ -35,9 +36,10 @@ export async function readJson(request: IncomingMessage, exchange: Pick<Exchange
   if (bytes === undefined) return refuse(noRoom);
   if (typeof bytes === 'string') return refuse(badRequest(bytes, { connection: 'close' }));
   try {
-    return { kind: 'json', value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown };
-  } catch {
-    return refuse(badRequest('The body is not JSON in UTF-8.'));
+    return { kind: 'json', value: parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) };
+  } catch (error) {
+    const isAmbiguous = error instanceof JsonFault && error.kind === 'ambiguous';
+    return refuse(badRequest(isAmbiguous ? 'The body names a member twice.' : 'The body is not JSON in UTF-8.'));
   }
 }
 

@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
+import { JsonFault, parseJson } from '../domain/json.ts';
+
 /** The header in which a gateway or platform service proves itself; Node gives header names in lower case. */
 export const callerHeader = 'keywright-caller';
 
@@ -41,9 +43,9 @@ export function hasCallerToken(request: IncomingMessage, tokens: CallerTokens): 
 function readObject(text: string): object {
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    throw new CallerTokensFault('the caller token file is not JSON');
+    value = parseJson(text);
+  } catch (error) {
+    throw error instanceof JsonFault ? new CallerTokensFault(`the caller token file ${error.message}`) : error;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CallerTokensFault('the caller token file is not a JSON object');

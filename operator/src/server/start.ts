@@ -43,20 +43,19 @@ export interface VerifyServerInput {
 }
 
 /**
- * Starts the verify API. Throws {@link ServerFault} if other machines could reach it without proving themselves, because it
- * trusts the requests of admitted callers. Follows changes of its protection: it refuses a removed token from the next request
+ * Starts the verify API. With tokens or authorities, callers must prove themselves at every address. Throws {@link ServerFault} if
+ * there are none and other machines could reach it, because it trusts the requests of admitted callers. Follows changes of its protection: it refuses a removed token from the next request
  * on, and a removed CA from the next request and the next connection on; a new key serves new connections.
  */
 export async function startVerifyServer(input: VerifyServerInput): Promise<Listener> {
   const { address, protection, authorize, clock, log, metrics, maxConnections } = input;
-  const open = isLocalAddress(address);
-  const { keyPair, callerTokens } = protection;
+  const { keyPair, clientCa, callerTokens } = protection;
+  // What is configured counts everywhere; only where nothing is, the machine's own users are believed.
+  const hasProof = callerTokens !== undefined || clientCa !== undefined;
   // Handshakes are told apart by the addresses of their two ends, and on a Unix socket there are none.
   if (address.kind === 'unix' && keyPair !== undefined)
     throw new ServerFault(`${formatAddress(address)} is a Unix socket, which needs no TLS: set no TLS key for it`);
-  // A local listener requires no certificate.
-  const clientCa = open ? undefined : protection.clientCa;
-  if (!open && callerTokens === undefined && clientCa === undefined) {
+  if (!hasProof && !isLocalAddress(address)) {
     throw new ServerFault(`${formatAddress(address)} is reachable from outside: it needs caller tokens or client certificates`);
   }
   // With tokens as a second way in, the handshake must admit a peer without a certificate, so that its header can be read.
@@ -68,7 +67,7 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
     ...{ name: 'verify', address, clock, log, metrics, limits: limitsOf(maxConnections) },
     ...(keyPair === undefined ? {} : { tls: tlsOf(keyPair.value) }),
     isAdmitted: (request, certified) =>
-      open || certified || (callerTokens !== undefined && hasCallerToken(request, callerTokens.value)),
+      !hasProof || certified || (callerTokens !== undefined && hasCallerToken(request, callerTokens.value)),
     handler: verifyHandler({ authorize, log, metrics, inFlight: new InFlight(bytesPerConnection * maxConnections) }),
   });
   keyPair?.onChange((_before, after) => {

@@ -27,4 +27,35 @@ describe('who uses a key', () => {
     expect(client({ userAgent: `x/${value}` })).toBeUndefined();
     expect(client({ userAgent: '\u001b[31m' })).toBeUndefined();
   });
+
+  test.each([
+    ['a secret alone', 'hunter2correcthorse'],
+    ['a word alone, which may be one', 'SuperSecret'],
+    ['a secret as a name', 'AKIAIOSFODNN7EXAMPLE/1.0'],
+    ['a long word as a name', 'wJalrXUtnFEMIKMDENGbPxRfiCY/1.0'],
+    ['words of one', 'wJalrXUtnFEMIa-KMDENGbPxRfiCYa-abcdefghi/1.0'],
+    ['a secret as a version', 'curl/wJalrXUtnFEMI'],
+    ['a secret behind a version', 'curl/8.5.0wJalrXUtnFEMI'],
+    ['a secret behind the dots', 'curl/8.5.wJalrXUtnFEMI'],
+    ['a header of another kind', 'Bearer abc.def.ghi'],
+    ['a name and a password', 'user:password/1'],
+    ['a UUID', '8f14e45f-ceea-467f-a0f0-5b3f6d2f9f3e/1'],
+  ])('takes nothing for a product that may be a secret: %s', (_what, userAgent) => {
+    expect(client({ userAgent })).toBeUndefined();
+  });
+
+  test.each([
+    'curl/8.5.0',
+    'python-requests/2.31.0',
+    'Go-http-client/1.1',
+    'kube-probe/1.31+',
+    'Apache-HttpClient/4.5.13',
+    'PostmanRuntime/7.36.1',
+    'okhttp/4.9.3',
+    'Java/17.0.1',
+    'GitLab-CI/v16',
+  ])('is %s', (userAgent) => {
+    expect(client({ userAgent })).toBe(userAgent);
+    expect(client({ userAgent: `${userAgent} (with a comment)` })).toBe(userAgent);
+  });
 });

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +13,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { Authorize } from '../../../operator/src/authorize/authorize.ts';
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import type { Clock } from '../../../operator/src/domain/time.ts';
+import type { ListenAddress } from '../../../operator/src/server/address.ts';
 import { CallerTokensFault, parseCallerTokens } from '../../../operator/src/server/callers.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
 import { noProtection, openProtection } from '../../../operator/src/server/protection.ts';
@@ -50,8 +53,8 @@ async function file(name: string, text: string): Promise<string> {
   return path;
 }
 
-async function start(protection: Protection, clock: Clock = systemClock): Promise<number> {
-  const input = { address: everywhere, protection, authorize, clock, log: silentLog };
+async function start(protection: Protection, clock: Clock = systemClock, address: ListenAddress = everywhere): Promise<number> {
+  const input = { address, protection, authorize, clock, log: silentLog };
   running = await startVerifyServer({ ...input, metrics: silentMetrics, maxConnections: 64 });
   return running.address.kind === 'tcp' ? running.address.port : 0;
 }
@@ -87,10 +90,13 @@ describe('caller tokens', () => {
     ]);
   });
 
-  test.each(['', '[]', '{"a":"short"}', '{"a":5}', `{"a b":"${digest('x')}"}`])('the file %j is refused, and named', (text) => {
-    expect(() => parseCallerTokens('/etc/tokens.json', text)).toThrow(CallerTokensFault);
-    expect(() => parseCallerTokens('/etc/tokens.json', text)).toThrow('/etc/tokens.json: ');
-  });
+  test.each(['', '[]', `{"a":"${digest('x')}","a":"${digest('y')}"}`, '{"a":"short"}', '{"a":5}', `{"a b":"${digest('x')}"}`])(
+    'the file %j is refused, and named',
+    (text) => {
+      expect(() => parseCallerTokens('/etc/tokens.json', text)).toThrow(CallerTokensFault);
+      expect(() => parseCallerTokens('/etc/tokens.json', text)).toThrow('/etc/tokens.json: ');
+    },
+  );
 
   test('a token that is taken out of the file is refused on the next request, and one that is added is admitted', async () => {
     const write = (tokens: Readonly<Record<string, string>>): Promise<string> => file('callers.json', JSON.stringify(tokens));
@@ -135,6 +141,57 @@ test('a listener on a Unix socket does not start with a TLS key', async () => {
     maxConnections: 64,
   };
   await expect(startVerifyServer(input)).rejects.toThrow('is a Unix socket, which needs no TLS: set no TLS key for it');
+});
+
+describe('a listener that only this machine can reach', () => {
+  const loopback = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+
+  test('believes everybody while nothing is configured', async () => {
+    const port = await start(noProtection, systemClock, loopback);
+    expect((await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body })).status).toBe(200);
+  });
+
+  test('asks for the tokens that are configured', async () => {
+    const path = await file('callers.json', JSON.stringify({ envoy: digest('token') }));
+    const port = await start(await openProtection({ ...noFiles, callerTokensFile: path }), systemClock, loopback);
+    const ask = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body, headers })).status;
+    expect([await ask({}), await ask({ 'Keywright-Caller': 'token' })]).toEqual([401, 200]);
+  });
+
+  test('asks for them on a Unix socket, too', async () => {
+    const callerTokensFile = await file('callers.json', JSON.stringify({ envoy: digest('token') }));
+    const path = join(folder, 'verify.sock');
+    await start(await openProtection({ ...noFiles, callerTokensFile }), systemClock, { kind: 'unix', path });
+    const ask = async (headers: Record<string, string>): Promise<number | undefined> =>
+      await new Promise((resolve, reject) => {
+        const asked = httpRequest({ socketPath: path, path: '/v1/verify', method: 'POST', headers }, (response) => {
+          resolve(response.resume().statusCode);
+        });
+        asked.on('error', reject).end(body);
+      });
+    expect([await ask({}), await ask({ 'Keywright-Caller': 'token' })]).toEqual([401, 200]);
+  });
+
+  test('asks for the client certificates that are configured', async () => {
+    const authority = certificate('authority');
+    const [server, client] = [certificate('server', authority), certificate('client', authority)];
+    const protection = await openProtection({
+      ...noFiles,
+      tlsCertFile: await file('tls.crt', server.cert),
+      tlsKeyFile: await file('tls.key', server.key),
+      clientCaFile: await file('ca.crt', authority.cert),
+    });
+    const port = await start(protection, systemClock, loopback);
+    const ask = async (identity: { readonly cert?: string; readonly key?: string }): Promise<number | string | undefined> =>
+      await new Promise((resolve) => {
+        const at = { host: '127.0.0.1', port, path: '/v1/verify', method: 'POST', agent: false, ca: authority.cert } as const;
+        httpsRequest({ ...at, ...identity }, (response) => resolve(response.resume().statusCode))
+          .on('error', () => resolve('cut'))
+          .end(body);
+      });
+    expect([await ask({}), await ask({ cert: client.cert, key: client.key })]).toEqual(['cut', 200]);
+  });
 });
 
 describe('a listener that strangers can reach', () => {

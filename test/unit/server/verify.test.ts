@@ -284,6 +284,15 @@ describe('POST /v1/verify', () => {
     expect(answer.text + lines.join('')).not.toContain(token.reveal().slice(10, 40));
   });
 
+  test.each([
+    ['the key', `{"key":"a","request":${JSON.stringify(request)},"key":"b"}`],
+    ['the request', `{"request":{},"request":${JSON.stringify(request)}}`],
+    ['a member of the request', `{"request":{"host":"a","method":"GET","path":"/","p\\u0061th":"/x"}}`],
+  ])('refuses a body that names %s twice', async (_what, body) => {
+    expect(await post('/v1/verify', body)).toMatchObject({ status: 400, body: { detail: 'The body names a member twice.' } });
+    expect(await post('/v1/verify/batch', `{"requests":[${body}]}`)).toMatchObject({ status: 400 });
+  });
+
   test('refuses a body over 64 KiB, announced or not, and answers the next request', async () => {
     const tooLong = JSON.stringify({ key: 'k', request: { ...request, path: `/${'a'.repeat(64 * 1024)}` } });
     const detail = 'The body is larger than 64 KiB.';
