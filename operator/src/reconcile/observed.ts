@@ -208,7 +208,9 @@ export function strangerAt({ name }: Pick<Target, 'name'>, { path }: Location, h
   if (holding.kind === 'foreign')
     return { kind: 'stalled', reason: 'ForeignValue', message: `${name}: ${path} holds a value that is not ours; ${looksAgain}` };
   if (holding.kind !== 'taken') return undefined;
-  return { kind: 'stalled', reason: 'LocationTaken', message: `${name}: ${holding.by} delivers to ${path}; ${looksAgain}` };
+  const { mark } = holding;
+  const fact = mark === undefined ? `another ApiKey delivers to ${path}` : `${path} holds a value with the mark of ${mark}`;
+  return { kind: 'stalled', reason: 'LocationTaken', message: `${name}: ${fact}; ${looksAgain}` };
 }
 
 /**
@@ -250,8 +252,8 @@ export function isStoreBehind(o: Observed): boolean {
 export type Holding =
   | { readonly kind: 'unseen' }
   | { readonly kind: 'failed'; readonly failure: Failure }
-  /** `by` = whose it is, as a status may say it. */
-  | { readonly kind: 'taken'; readonly by: string }
+  /** `mark` = whose mark it bears, as a status may say it; absent = the store says so. */
+  | { readonly kind: 'taken'; readonly mark?: string }
   | { readonly kind: 'empty'; readonly reading: Reading }
   | { readonly kind: 'foreign'; readonly reading: Reading }
   /**
@@ -277,11 +279,12 @@ function isHeld(o: Observed, location: Location): boolean {
 /**
  * Judges one location. Without our mark, a value is foreign, whatever it is: a person who removes the mark takes the value over.
  * If our own mark is wrong but the value is right, the mark is repaired and nothing is rotated. If the mark names another ApiKey
- * of this installation, but the store says that this one delivers here, the value must be read before the mark is believed.
+ * of this installation, but the store says that this one delivers here, somebody copied or forged it: the value is read, and
+ * written again if it is not ours. After a restore of the store that is not sure, and nothing is written.
  */
 export function holdingAt(o: Observed, location: Location): Holding {
   const sight = sightOf(o, location);
-  if (sight.taken === true) return { kind: 'taken', by: 'another ApiKey' };
+  if (sight.taken === true) return { kind: 'taken' };
   if (sight.failure !== undefined) return { kind: 'failed', failure: sight.failure };
   const { reading } = sight;
   if (reading === undefined) return { kind: 'unseen' };
@@ -291,8 +294,10 @@ export function holdingAt(o: Observed, location: Location): Holding {
   if (reading.kind !== 'marked') return { kind: 'foreign', reading };
   const ours = isOurs(o, reading.mark);
   if (!ours && reading.mark.installationId !== o.installationId) return { kind: 'foreign', reading };
-  if (!ours && proven === undefined)
-    return !valueSeen && isHeld(o, location) ? { kind: 'unseen' } : { kind: 'taken', by: markedBy(o, reading.mark) };
+  if (!ours && proven === undefined) {
+    if (!isHeld(o, location) || isStoreBehind(o)) return { kind: 'taken', mark: markedBy(o, reading.mark) };
+    if (!valueSeen) return { kind: 'unseen' };
+  }
   const claimed = ours && reading.carries ? reading.mark.keyId : undefined;
   const altered = reading.undressed === true || (sight.value?.kind === 'version' && sight.value.altered === true);
   return { kind: 'ours', reading, claimed, proven, valueSeen, altered };

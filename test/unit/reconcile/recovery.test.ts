@@ -314,7 +314,8 @@ describe('two ApiKeys that deliver to one location', () => {
     const status = world.resources.peek('ApiKey', { namespace: 'payments', name: 'rival' })?.status;
     expect(status?.conditions.find((condition) => condition.type === 'Ready')).toMatchObject({
       reason: 'LocationTaken',
-      message: 'local: ApiKey billing delivers to payments/billing-api-key; Keywright looks again within a minute',
+      message:
+        'local: payments/billing-api-key holds a value with the mark of ApiKey billing; Keywright looks again within a minute',
     });
     expect(status?.conditions.find((condition) => condition.type === 'Stalled')?.status).toBe('True');
     expect((await world.store.readKey(rival?.metadata.uid ?? '')).versions).toEqual([]);

@@ -80,7 +80,15 @@ const proofsOfFinds: readonly Proof[] = [
   },
   {
     row: 'the mark is wrong, the value right',
-    goldens: ['drift/repairs-a-wrong-mark', 'drift/repairs-a-poisoned-epoch', 'drift/repairs-a-mark-that-names-another-key'],
+    goldens: ['drift/repairs-a-wrong-mark', 'drift/repairs-a-poisoned-epoch'],
+  },
+  {
+    row: 'the mark names another ApiKey, and the store says',
+    goldens: [
+      'drift/looks-at-the-value-under-another-keys-mark',
+      'drift/repairs-a-mark-that-names-another-key',
+      'drift/replaces-another-keys-value-in-our-place',
+    ],
   },
   {
     row: 'somebody changed, removed or added an entry beside the key',
