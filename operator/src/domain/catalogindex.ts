@@ -13,8 +13,21 @@ export interface CatalogIndex {
   readonly attributes: ReadonlySet<string>;
 }
 
-/** Indexes a catalog that is valid as a whole; a scope's unknown endpoint is nothing. */
+const indexed = new WeakMap<CatalogModel, CatalogIndex>();
+
+/**
+ * Indexes a catalog that is valid as a whole; a scope's unknown endpoint is nothing. The index of a model is made once: the largest
+ * catalog has 200,000 names in its scopes, and each status of each of its keys asks.
+ */
 export function indexCatalog(model: CatalogModel): CatalogIndex {
+  const known = indexed.get(model);
+  if (known !== undefined) return known;
+  const index = makeIndex(model);
+  indexed.set(model, index);
+  return index;
+}
+
+function makeIndex(model: CatalogModel): CatalogIndex {
   return {
     model,
     types: new Map(model.accessTypes.map((type) => [type.name, type])),

@@ -254,7 +254,11 @@ function isUsable({ endpoint, applications }: Reach): boolean {
 }
 
 function scopesThatCount({ index, accessType, selections }: RightsInput, reached: readonly number[]): readonly string[] {
-  const used = new Set(reached.flatMap((number) => index.scopesOf[number] ?? []));
+  const used = new Set<string>();
+  for (const number of reached) {
+    if (used.size === index.scopes.size) break;
+    for (const scope of index.scopesOf[number] ?? []) used.add(scope);
+  }
   const type = index.types.get(accessType);
   const ofType = type?.endpoints === 'Listed' ? type.scopes : [...index.scopes];
   const selected = selections.scopes ?? (selections.endpoints === undefined ? ofType : []);
