@@ -10,7 +10,7 @@ import { FakeClock } from '../harness/fakes/clock.ts';
 import { directParser } from '../harness/fakes/parser.ts';
 
 /** Long after any file was written, so that a file counts at the first look. */
-const later = Date.parse('2100-01-01T00:00:00Z');
+export const later = Date.parse('2100-01-01T00:00:00Z');
 
 /** Resources over the folder, as they run. */
 export interface Running {

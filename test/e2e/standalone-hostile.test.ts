@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,6 +46,13 @@ beforeAll(async () => {
     ['bad3.yaml', 'billion laughs'],
   ] as const)
     writeFileSync(at(file), bad[name] ?? '');
+  symlinkSync('/', at('all'));
+  mkdirSync(at('aaa'));
+  for (let file = 0; file < 10_000; file += 1) writeFileSync(at(`aaa/${file}.yaml`), '# nothing');
+  for (let file = 0; file < 20; file += 1) {
+    writeFileSync(at(`aaa/large${file}.yaml`), '');
+    truncateSync(at(`aaa/large${file}.yaml`), 3_999_999);
+  }
 });
 
 afterAll(async () => {
@@ -54,7 +61,7 @@ afterAll(async () => {
   await place.remove();
 });
 
-describe('npm start, with a FIFO, a socket, devices and the worst manifests of 1 MB in its folder', () => {
+describe('npm start, with a FIFO, a socket, devices, a link to /, 10,000 files, and the worst manifests in its folder', () => {
   it('names each once, with twenty messages a file at most, and its status table stays small', { timeout: 180_000 }, async () => {
     for (const name of ['device.yaml', 'fifo.yaml', 'socket.yaml', 'zero.yaml'])
       await program.says(`! ${name} is not a regular file`);

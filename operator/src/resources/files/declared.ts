@@ -41,14 +41,21 @@ export interface Declared {
   readonly doubtful: readonly string[];
   /** The folder itself cannot be read: nothing at all is known. */
   readonly blind: boolean;
+  /** There are files that this look has not seen. */
+  readonly cut: boolean;
   /** Nothing was being written or parsed: the look shows what is in the folder now. */
   readonly settled: boolean;
   readonly faults: readonly Fault[];
 }
 
+const leftOutWhy =
+  'at most 10,000 files and 64 MB are read; what these declared before stays as it was, and an object that was removed elsewhere counts as deleted, unless one of them mentions it';
+
 /** Makes one picture of a look: the first document of a name by path and position counts, the others are named. */
-export function declare(root: string, { files, faults: folderFaults }: FolderLook): Declared {
+export function declare(root: string, { files, faults: folderFaults, leftOut, cut }: FolderLook): Declared {
   const picture = new Picture(root);
+  picture.takeLeftOut(leftOut);
+  if (cut !== undefined) picture.takeCut(cut);
   for (const { path, message } of folderFaults) picture.takeFolderFault(path, message);
   for (const { path, content } of files) picture.take(path, content);
   return picture;
@@ -63,6 +70,7 @@ class Picture implements Declared {
   readonly doubtful: string[] = [];
   readonly faults: Fault[] = [];
   blind = false;
+  cut = false;
   settled = true;
   readonly #root: string;
   readonly #firstOf = new Map<string, { readonly path: string; readonly line: number }>();
@@ -75,6 +83,24 @@ class Picture implements Declared {
     this.faults.push({ file: path, message, level: 'error' });
     this.uncertain.add(path);
     if (path === this.#root) this.blind = true;
+  }
+
+  takeCut(message: string): void {
+    this.cut = true;
+    this.faults.push({ file: 'manifests', message, level: 'error' });
+  }
+
+  /** What they declared stays as it is; one message for all of them. */
+  takeLeftOut(paths: readonly string[]): void {
+    const [first] = paths;
+    if (first === undefined) return;
+    for (const path of paths) {
+      this.held.add(path);
+      this.uncertain.add(path);
+      this.doubtful.push(path);
+    }
+    const message = `is not read, the first of ${paths.length.toLocaleString('en-US')} such files: ${leftOutWhy}`;
+    this.faults.push({ file: relative(this.#root, first), message, level: 'error' });
   }
 
   take(path: string, content: FileContent): void {

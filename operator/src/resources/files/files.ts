@@ -73,6 +73,7 @@ class Files implements FilesResources {
   readonly #faults: FaultList;
   /** What was last taken over, so that an unchanged document costs nothing. */
   readonly #takenOver = new WeakMap<Declaration['document'], { readonly spec: unknown; readonly metadata: unknown }>();
+  #lastWritten: string | undefined;
   #scansCompleted = 0;
   #starting = true;
   #writing: Promise<unknown> = Promise.resolve();
@@ -201,22 +202,47 @@ class Files implements FilesResources {
    * However long the look takes, it blocks no writer; deletions come first.
    */
   async #scan(): Promise<boolean> {
-    const declared = declare(this.#root, await this.#folder.look());
-    const faults: Fault[] = [...declared.faults, ...this.#unreadableFaults()];
-    faults.push(...(await this.#deleteMissing(declared)));
-    let left = takenOverAtOnce;
-    for (const [id, declaration] of declared.declarations) {
-      if (this.#isTakenOver(id, declaration)) continue;
-      const { faults: refused, written } = await this.#alone(() => this.#accept(id, declaration, declared));
-      faults.push(...refused);
-      if (written && (left -= 1) === 0) break;
-      // Comparing thousands of objects takes long: let others have their turn after each.
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    const sources = new Set(this.#objects.all().flatMap((object) => sourceOf(object) ?? []));
+    for (const { path } of this.secrets.sources()) sources.add(path);
+    const glance = await this.#folder.glance(sources);
+    if (glance !== undefined) await this.#takeOver(declare(this.#root, glance.look), ({ path }) => glance.changed.has(path));
+    const declared = declare(this.#root, await this.#folder.look(sources));
+    // Of thousands, only some are shown: what keeps an object alive comes first.
+    const faults: Fault[] = [...(await this.#deleteMissing(declared)), ...declared.faults, ...this.#unreadableFaults()];
+    const { faults: refused, left } = await this.#takeOver(declared, () => true);
+    faults.push(...refused);
     this.#faults.report(faults, this.#input.clock.monotonicMs());
     const settled = declared.settled && left > 0;
     if (settled) this.#scansCompleted += 1;
     return settled;
+  }
+
+  /** Takes over what has changed of some declarations; `left` = how many more objects it might have written. */
+  async #takeOver(
+    declared: Declared,
+    isMeant: (declaration: Declaration) => boolean,
+  ): Promise<{ readonly faults: readonly Fault[]; readonly left: number }> {
+    const faults: Fault[] = [];
+    let left = takenOverAtOnce;
+    for (const [id, declaration] of this.#inTurn(declared.declarations)) {
+      if (!isMeant(declaration) || this.#isTakenOver(id, declaration)) continue;
+      const { faults: refused, written } = await this.#alone(() => this.#accept(id, declaration, declared));
+      faults.push(...refused);
+      if (written) this.#lastWritten = id;
+      if (written && (left -= 1) === 0) break;
+      // Comparing thousands of objects takes long: let others have their turn after each.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { faults, left };
+  }
+
+  /** Changes of what is there before what is new, and beginning after what the last look has written: none waits for all others. */
+  #inTurn(declarations: Declared['declarations']): readonly (readonly [string, Declaration])[] {
+    const all = [...declarations];
+    const last = all.findIndex(([id]) => id === this.#lastWritten);
+    const turned = [...all.slice(last + 1), ...all.slice(0, last + 1)];
+    const isThere = ([id]: readonly [string, Declaration]): boolean => this.#objects.get(id) !== undefined;
+    return [...turned.filter(isThere), ...turned.filter((one) => !isThere(one))];
   }
 
   /** Whether nothing has changed since this document was taken over. */
@@ -258,21 +284,16 @@ class Files implements FilesResources {
     const secrets = this.secrets
       .sources()
       .filter(({ id, path }) => !declared.named.has(id) && !declared.blind && !isUncertain(path, declared.uncertain));
-    const complete = declared.doubtful.length === 0 && !declared.blind;
+    const complete = declared.doubtful.length === 0 && !declared.blind && !declared.cut;
     const held: Fault[] = [];
-    for (const id of this.#absence.observe([...ids, ...secrets.map((one) => one.id)], complete, clock.monotonicMs())) {
-      const where = await this.#mentionedIn(id, declared.doubtful);
+    const absent = this.#absence.observe([...ids, ...secrets.map((one) => one.id)], complete, clock.monotonicMs());
+    const mentioned = absent.length === 0 ? undefined : await this.#folder.mentions(declared.doubtful, absent.map(nameIn));
+    for (const id of absent) {
+      const where = mentioned?.get(nameIn(id));
       if (where === undefined) await this.#alone(() => this.#delete(id));
       else held.push(heldBack(id, relative(this.#root, where)));
     }
     return [...faults, ...held];
-  }
-
-  /** The first unreadable file that mentions the object: it may declare it. */
-  async #mentionedIn(id: string, paths: readonly string[]): Promise<string | undefined> {
-    const name = id.slice(id.lastIndexOf('/') + 1);
-    for (const path of paths) if (await this.#folder.mentions(path, name)) return path;
-    return undefined;
   }
 
   async #delete(id: string): Promise<void> {
@@ -337,6 +358,10 @@ class Files implements FilesResources {
     this.#writing = done.catch(() => {});
     return done;
   }
+}
+
+function nameIn(id: string): string {
+  return id.slice(id.lastIndexOf('/') + 1);
 }
 
 function heldBack(id: string, file: string): Fault {

@@ -8,8 +8,8 @@ export type ParsedFile =
 
 /** Parses manifests where this delays nobody. */
 export interface ManifestParser {
-  /** Never rejects: a file that cannot be parsed, or takes more time or memory than allowed, gives a fault. */
-  parse(bytes: Uint8Array): Promise<ParsedFile>;
+  /** Never rejects: a file that cannot be parsed, or takes more time or memory than allowed, gives a fault. `first`: before others. */
+  parse(bytes: Uint8Array, first?: boolean): Promise<ParsedFile>;
   /** Ends the running work; open requests are never answered. */
   close(): Promise<void>;
 }

@@ -48,30 +48,32 @@ export async function readRegular(path: string, expected: FileState): Promise<Ui
 }
 
 /**
- * Whether the first `limitBytes` of a regular file contain a text of ASCII characters, read in pieces of 64 KiB. False if it is
+ * Which of these texts of ASCII characters the first `limitBytes` of a regular file contain, read in pieces of 64 KiB. None if it is
  * not a regular file or cannot be read.
  */
-export async function fileContains(path: string, text: string, limitBytes: number): Promise<boolean> {
+export async function textsIn(path: string, texts: readonly string[], limitBytes: number): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
   let file: FileHandle | undefined;
   try {
-    if ((await statPath(path)).kind !== 'regular') return false;
+    if ((await statPath(path)).kind !== 'regular') return found;
     file = await open(path, openFlags);
-    if (!(await file.stat()).isFile()) return false;
-    const piece = Buffer.alloc(chunkBytes + text.length);
+    if (!(await file.stat()).isFile()) return found;
+    const overlap = Math.max(0, ...texts.map(({ length }) => length - 1));
+    const piece = Buffer.alloc(chunkBytes + overlap);
     let kept = 0;
-    for (let position = 0; position < limitBytes;) {
+    for (let position = 0; position < limitBytes && found.size < texts.length;) {
       const { bytesRead } = await file.read(piece, kept, chunkBytes, position);
-      if (bytesRead === 0) return false;
+      if (bytesRead === 0) break;
       position += bytesRead;
       const filled = kept + bytesRead;
-      if (piece.subarray(0, filled).includes(text)) return true;
-      // The text may begin at the end of this piece.
-      kept = Math.min(text.length - 1, filled);
+      for (const text of texts) if (!found.has(text) && piece.subarray(0, filled).includes(text)) found.add(text);
+      // A text may begin at the end of this piece.
+      kept = Math.min(overlap, filled);
       piece.copyWithin(0, filled - kept, filled);
     }
-    return false;
+    return found;
   } catch {
-    return false;
+    return found;
   } finally {
     await file?.close();
   }

@@ -22,14 +22,15 @@ const smallBytes = 131_072;
 type Started = ReturnType<NonNullable<WorkerParserInit['startWorker']>>;
 
 /**
- * Parses files in two other threads, one for small files and one for larger ones, one file at a time, the smallest first. So the
+ * Parses files in two other threads, one for small files and one for larger ones, one file at a time, the smallest first after those
+ * that are to come first. So the
  * thread that answers verdicts never parses. A file that takes more time or memory than allowed ends its thread and gives a
  * fault; the next file gets a new thread.
  */
 export function openWorkerParser(init: WorkerParserInit): ManifestParser {
   const [small, large] = [new Lane(init), new Lane(init)];
   return {
-    parse: (bytes) => (bytes.length <= smallBytes ? small : large).parse(bytes),
+    parse: (bytes, first) => (bytes.length <= smallBytes ? small : large).parse(bytes, first),
     close: async () => {
       await Promise.all([small.close(), large.close()]);
     },
@@ -38,6 +39,7 @@ export function openWorkerParser(init: WorkerParserInit): ManifestParser {
 
 interface Job {
   readonly bytes: Uint8Array;
+  readonly first: boolean;
   readonly done: (parsed: ParsedFile) => void;
 }
 
@@ -55,10 +57,10 @@ class Lane implements ManifestParser {
     this.#startWorker = startWorker;
   }
 
-  parse(bytes: Uint8Array): Promise<ParsedFile> {
+  parse(bytes: Uint8Array, first = false): Promise<ParsedFile> {
     return new Promise((resolve) => {
-      this.#jobs.push({ bytes, done: resolve });
-      this.#jobs.sort((a, b) => a.bytes.length - b.bytes.length);
+      this.#jobs.push({ bytes, first, done: resolve });
+      this.#jobs.sort((a, b) => Number(b.first) - Number(a.first) || a.bytes.length - b.bytes.length);
       void this.#work();
     });
   }

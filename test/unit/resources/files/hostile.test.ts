@@ -1,16 +1,35 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ManifestFolder } from '../../../../operator/src/resources/files/folder.ts';
+import type { ManifestParser } from '../../../../operator/src/resources/files/parser.ts';
 import type { LogFields } from '../../../../operator/src/telemetry/log.ts';
 import { silentLog } from '../../../../operator/src/telemetry/log.ts';
-import { keyText, messagesOf, refOf, useFolder, type Running } from '../../../builders/manifestfolder.ts';
+import { keyText, later, messagesOf, refOf, useFolder, type Running } from '../../../builders/manifestfolder.ts';
+import { FakeClock } from '../../../harness/fakes/clock.ts';
+import { directParser } from '../../../harness/fakes/parser.ts';
 
 const folder = useFolder();
 const { run, put } = folder;
 const at = (name: string) => join(folder.manifests, name);
 const namesOf = ({ files }: Running) => files.list('ApiKey').map(({ name }) => name);
+/** A clock by which a list of more than one folder takes too long. */
+class SlowClock extends FakeClock {
+  slow = false;
+  #asked = 0;
+
+  constructor() {
+    super(later);
+  }
+
+  override monotonicMs(): number {
+    this.#asked += this.slow ? 2_100 : 0;
+    return super.monotonicMs() + this.#asked;
+  }
+}
+
 const irregular = 'is not a regular file: what a FIFO, a socket or a device gives is not read';
 
 describe('what is not a regular file', () => {
@@ -60,6 +79,90 @@ describe('what is not a regular file', () => {
     await put('one.yaml', keyText('one'));
     const running = await run();
     for (let look = 0; look < 4; look += 1) await running.pass(520);
+    expect(namesOf(running)).toEqual(['one']);
+  });
+});
+
+describe('a link to a folder', () => {
+  it('is followed only inside of the manifests folder: not to /, not beside it, and not in a circle', async () => {
+    await put('key.yaml', keyText('one'));
+    await mkdir(join(folder.base, 'elsewhere'));
+    await writeFile(join(folder.base, 'elsewhere', 'stranger.yaml'), keyText('stranger'));
+    await symlink('/', at('all'));
+    await symlink('../elsewhere', at('beside'));
+    await symlink('.', at('circle'));
+    const running = await run();
+    await running.pass(520);
+    expect(namesOf(running)).toEqual(['one']);
+    const message = 'the link leads out of the manifests folder, and is left out';
+    expect(messagesOf(running.files)).toEqual([`${at('all')}: ${message}`, `${at('beside')}: ${message}`]);
+  });
+
+  it('deletes nothing that came from a folder that became such a link', async () => {
+    await put('team/key.yaml', keyText('one'));
+    const running = await run();
+    await rename(at('team'), join(folder.base, 'team'));
+    await symlink(join(folder.base, 'team'), at('team'));
+    for (let look = 0; look < 25; look += 1) await running.pass(520);
+    expect(namesOf(running)).toEqual(['one']);
+  });
+
+  it('works as Kubernetes makes it in a mounted volume, also when it is switched', async () => {
+    await put('..2026_1/team/key.yaml', keyText('one'));
+    await put('..2026_2/team/key.yaml', keyText('two'));
+    await symlink('..2026_1', at('..data'));
+    await symlink('..data/team', at('team'));
+    const running = await run();
+    expect(namesOf(running)).toEqual(['one']);
+    await symlink('..2026_2', at('..data_tmp'));
+    await rename(at('..data_tmp'), at('..data'));
+    for (let look = 0; look < 3; look += 1) await running.pass(520);
+    expect(namesOf(running)).toEqual(['two']);
+  });
+
+  it('lies at most sixteen folders deep', async () => {
+    await put(`${'d/'.repeat(16)}key.yaml`, keyText('one'));
+    await put(`${'d/'.repeat(17)}key.yaml`, keyText('two'));
+    const running = await run();
+    expect(namesOf(running)).toEqual(['one']);
+    expect(messagesOf(running.files)).toEqual([expect.stringContaining('deeper than 16 folders, and is left out')]);
+  });
+});
+
+describe('a glance at what objects came from', () => {
+  it('sees a change without a list of the folder, and nothing else', async () => {
+    for (const name of ['one', 'two']) await put(`${name}.yaml`, keyText(name));
+    const clock = new FakeClock(later);
+    const found = new ManifestFolder({ root: folder.manifests, skipped: folder.data, clock, parser: directParser });
+    const sources = new Set([at('one.yaml'), at('two.yaml')]);
+    expect(await found.glance(sources)).toBeUndefined();
+    await found.look(sources);
+    expect(await found.glance(sources)).toBeUndefined();
+    await put('two.yaml', keyText('two', '  suspend: true\n'));
+    await put('three.yaml', keyText('three'));
+    await rm(at('one.yaml'));
+    const glance = await found.glance(sources);
+    expect([...(glance?.changed ?? [])]).toEqual([at('two.yaml')]);
+    expect(glance?.look.files.map(({ path }) => path)).toEqual([at('one.yaml'), at('two.yaml')]);
+    expect(JSON.stringify(glance?.look.files[1])).toContain('"suspend":true');
+  });
+});
+
+describe('a folder that is not listed to its end', () => {
+  it('has its known files looked at all the same, and says so', async () => {
+    await put('a/one.yaml', keyText('one'));
+    await put('b/two.yaml', keyText('two'));
+    const clock = new SlowClock();
+    const running = await run({ clock });
+    clock.slow = true;
+    await put('b/two.yaml', keyText('two', '  suspend: true\n'));
+    await put('a/one.yaml', keyText('one', '  suspend: true\n'));
+    await running.pass(520);
+    const isSuspended = async (name: string) => (await running.files.readLive('ApiKey', refOf(name)))?.spec.suspend;
+    expect([await isSuspended('one'), await isSuspended('two')]).toEqual([true, true]);
+    expect(messagesOf(running.files)).toEqual(['manifests: takes longer than 2 s to list: the rest is not looked at']);
+    await rm(at('b/two.yaml'));
+    for (let look = 0; look < 22; look += 1) await running.pass(520);
     expect(namesOf(running)).toEqual(['one']);
   });
 });
@@ -117,17 +220,84 @@ describe('a deletion beside a file that cannot be read', () => {
 });
 
 describe('what a folder may cost', () => {
-  it('is 64 MB of manifests: what lies beyond is named, and deletes nothing', async () => {
+  const large = async (name: string): Promise<void> => {
+    await writeFile(at(name), '');
+    await truncate(at(name), 3_999_999);
+  };
+  /** Does not waste seconds on what is only large. */
+  const parser: ManifestParser = {
+    ...directParser,
+    parse: (bytes) =>
+      bytes.length > 1_000_000 ? Promise.resolve({ ok: false, fault: { message: 'is junk' } }) : directParser.parse(bytes),
+  };
+  const suspended = async ({ files }: Running, name: string) => (await files.readLive('ApiKey', refOf(name)))?.spec.suspend;
+
+  it('is 64 MB of manifests: what is put there later is left out, named once, and holds up no change', async () => {
     await put('z.yaml', keyText('one'));
-    const running = await run();
-    for (let file = 0; file < 17; file += 1) {
-      await writeFile(at(`a${file}.yaml`), '');
-      await truncate(at(`a${file}.yaml`), 3_999_999);
-    }
-    for (let look = 0; look < 25; look += 1) await running.pass(520);
+    await put('y.yaml', keyText('two'));
+    let running = await run({ parser });
+    for (let file = 10; file < 28; file += 1) await large(`a${file}.yaml`);
+    for (let look = 0; look < 3; look += 1) await running.pass(520);
+    expect(messagesOf(running.files)).toContainEqual(
+      expect.stringMatching(/^a25\.yaml: is not read, the first of 3 such files: at most/),
+    );
+    await put('z.yaml', keyText('one', '  suspend: true\n'));
+    await running.pass(520);
+    expect(await suspended(running, 'one')).toBe(true);
+    await running.stop();
+    // A start finds all of it at once: what objects came from is read first.
+    await put('z.yaml', keyText('one'));
+    running = await run({ parser });
+    expect(await suspended(running, 'one')).toBe(false);
+    await rm(at('y.yaml'));
+    for (let look = 0; look < 22; look += 1) await running.pass(520);
     expect(namesOf(running)).toEqual(['one']);
-    expect(messagesOf(running.files)).toContain('z.yaml: is not read: the manifests are larger than 64 MB in all');
   });
+
+  it('keeps what a file declared that has grown beyond the 64 MB, and leaves all others as they are', async () => {
+    for (let file = 10; file < 25; file += 1) await large(`a${file}.yaml`);
+    await put('one.yaml', keyText('one'));
+    await put('two.yaml', keyText('two'));
+    const running = await run({ parser });
+    await put('two.yaml', `${keyText('two', '  suspend: true\n')}${'# 0123456789abcdef\n'.repeat(210_000)}`);
+    await put('one.yaml', keyText('one', '  suspend: true\n'));
+    await large('a25.yaml');
+    for (let look = 0; look < 23; look += 1) await running.pass(520);
+    expect([await suspended(running, 'one'), namesOf(running)]).toEqual([true, ['one', 'two']]);
+  });
+
+  it(
+    'is 10,000 files: more of them hold up no change and no deletion, and what is left out is named',
+    { timeout: 180_000 },
+    async () => {
+      for (const name of ['one', 'two', 'moved']) await put(`z/${name}.yaml`, keyText(name));
+      const running = await run();
+      const files = Array.from({ length: 10_400 }, (_, file) => `a${file}.yaml`);
+      for (let from = 0; from < files.length; from += 400)
+        await Promise.all(files.slice(from, from + 400).map((file) => writeFile(at(file), 'a: 1')));
+      await put('z/one.yaml', keyText('one', '  suspend: true\n'));
+      await rm(at('z/two.yaml'));
+      await rm(at('z/moved.yaml'));
+      await put('z/left-out.yaml', keyText('moved', '  suspend: true\n'));
+      await running.pass(520);
+      expect(await suspended(running, 'one')).toBe(true);
+      for (let look = 0; look < 23; look += 1) await running.pass(520);
+      expect(namesOf(running)).toEqual(['moved', 'one']);
+      expect(await suspended(running, 'moved')).toBe(false);
+      const messages = messagesOf(running.files);
+      expect(messages).toContainEqual(
+        expect.stringMatching(/^a\d+\.yaml: is not read, the first of 40\d such files: at most 10,000 files/),
+      );
+      expect(messages).toContain(
+        'z/left-out.yaml: ApiKey default/moved was removed from the folder, but this unreadable file mentions it: it stays until the file is repaired or removed',
+      );
+      const before = performance.now();
+      await put('z/one.yaml', keyText('one'));
+      await running.pass(520);
+      expect(await suspended(running, 'one')).toBe(false);
+      console.log(`a change among 10,000 files: ${String(Math.round(performance.now() - before))} ms`);
+    },
+  );
 
   it('is twenty messages a file and a count of the rest', async () => {
     await put('a.yaml', keyText('one', Array.from({ length: 16_000 }, (_, field) => `  field${field}: 1\n`).join('')));

@@ -1,0 +1,143 @@
+import type { Dir } from 'node:fs';
+import { opendir, realpath, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+
+import type { Clock } from '../../domain/time.ts';
+
+/** Bounds of one walk: entries of all kinds, folders below the first one, and time. */
+export const walkLimits = { entries: 50_000, depth: 16, ms: 2_000 } as const;
+/** How many entries of one folder are read before the next folder has its turn. */
+const entriesInTurn = 1_000;
+
+/** The manifests in a folder and its subfolders. */
+export interface Walk {
+  /** Sorted. */
+  readonly paths: readonly string[];
+  /** Folders that are left out, and why. */
+  readonly faults: readonly { readonly path: string; readonly message: string }[];
+  /** Why it ended before it was through; absent = it has seen everything. */
+  readonly cut?: string;
+}
+
+/** A folder that is not read to its end. */
+interface Open {
+  readonly folder: string;
+  readonly depth: number;
+  /** From its first turn on: few are open at a time. */
+  dir?: Dir;
+}
+
+/** What is walked through. */
+export interface WalkInit {
+  /** Its real path. */
+  readonly root: string;
+  /** The real path of a folder to leave out. */
+  readonly skipped: string;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+}
+
+/**
+ * Lists the manifests under `root`. It follows links to folders only as long as they lead to a place in `root`: a link to `/` would
+ * have no end. Folders take turns, so that none hides the others behind its entries. Never rejects.
+ */
+export async function walk(init: WalkInit): Promise<Walk> {
+  return await new Walker(init).run();
+}
+
+class Walker {
+  readonly #init: WalkInit;
+  readonly #paths: string[] = [];
+  readonly #faults: { path: string; message: string }[] = [];
+  readonly #visited = new Set<string>();
+  readonly #open: Open[] = [];
+  #entries = 0;
+
+  constructor(init: WalkInit) {
+    this.#init = init;
+  }
+
+  async run(): Promise<Walk> {
+    const { root, clock } = this.#init;
+    const startedMs = clock.monotonicMs();
+    let cut: string | undefined;
+    await this.#enter(root, 0);
+    for (let next = this.#open.shift(); next !== undefined; next = this.#open.shift()) {
+      if (this.#entries >= walkLimits.entries)
+        cut = `has more than ${walkLimits.entries.toLocaleString('en-US')} entries: the others are not looked at`;
+      else if (clock.monotonicMs() - startedMs >= walkLimits.ms)
+        cut = `takes longer than ${walkLimits.ms / 1_000} s to list: the rest is not looked at`;
+      else if (await this.#turn(next)) {
+        this.#open.push(next);
+        continue;
+      }
+      await next.dir?.close().catch(() => {});
+    }
+    const faults = this.#faults.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { paths: this.#paths.sort(), faults, ...(cut === undefined ? {} : { cut }) };
+  }
+
+  async #enter(folder: string, depth: number): Promise<void> {
+    try {
+      const { dev, ino } = await stat(folder, { bigint: true });
+      const identity = `${dev}:${ino}`;
+      if (folder === this.#init.skipped || this.#visited.has(identity)) return;
+      this.#visited.add(identity);
+      if (depth > walkLimits.depth)
+        this.#leaveOut(folder, `the folder lies deeper than ${walkLimits.depth} folders, and is left out`);
+      else this.#open.push({ folder, depth });
+    } catch (error) {
+      this.#noteUnreadable(folder, error);
+    }
+  }
+
+  /** Reads some entries; false = there are no more. */
+  async #turn(open: Open): Promise<boolean> {
+    const { folder, depth } = open;
+    try {
+      const dir = (open.dir ??= await opendir(folder, { bufferSize: entriesInTurn }));
+      for (let read = 0; read < entriesInTurn && this.#entries < walkLimits.entries; read += 1) {
+        const entry = await dir.read();
+        if (entry === null) return false;
+        this.#entries += 1;
+        if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
+        const path = join(folder, entry.name);
+        const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await this.#leadsToFolder(path)));
+        if (isFolder && (entry.isDirectory() || (await this.#staysInside(path)))) await this.#enter(path, depth + 1);
+        else if (!isFolder && /\.(?:yaml|yml|json)$/.test(entry.name)) this.#paths.push(path);
+      }
+      return true;
+    } catch (error) {
+      this.#noteUnreadable(folder, error);
+      return false;
+    }
+  }
+
+  async #leadsToFolder(path: string): Promise<boolean> {
+    try {
+      return (await stat(path)).isDirectory();
+    } catch {
+      return false;
+    }
+  }
+
+  async #staysInside(path: string): Promise<boolean> {
+    if (isInside(await realpath(path), this.#init.root)) return true;
+    this.#leaveOut(path, 'the link leads out of the manifests folder, and is left out');
+    return false;
+  }
+
+  #leaveOut(path: string, message: string): void {
+    this.#faults.push({ path, message });
+  }
+
+  #noteUnreadable(folder: string, error: unknown): void {
+    const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    this.#leaveOut(folder, isGone ? 'the folder is not there' : 'the folder cannot be read');
+  }
+}
+
+/** Whether a real path is that of the folder, or of something in it. */
+export function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep);
+}
