@@ -120,7 +120,10 @@ function conditionOf(
   generation: number | undefined,
 ): Condition {
   const before = previous.find((condition) => condition.type === type);
-  const unchanged = before !== undefined && before.status === statement.status && !before.lastTransitionTime.startsWith('1970-');
+  // A time that is to come is no observation of ours, and would put off what counts from it.
+  const isPast =
+    before !== undefined && !before.lastTransitionTime.startsWith('1970-') && Date.parse(before.lastTransitionTime) <= now;
+  const unchanged = isPast && before.status === statement.status;
   return {
     type,
     ...statement,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
-import { World } from '../../builders/world.ts';
+import { keySpec, World } from '../../builders/world.ts';
 
 // Whoever has the operator's token can write any status. What that may do is in the table of operator/src/reconcile/status.ts.
 
@@ -52,6 +52,38 @@ describe('a forged status', () => {
     const world = await readyWorld();
     const told = world.status();
     forge(world, () => ({ lastHandledCompromise: 'all', lastHandledRotation: 'monday' }));
+    await world.pass();
+    expect(world.status()).toEqual(told);
+  });
+
+  it('brings no key back that expired for good', async () => {
+    const rotation = { ...keySpec().rotation, overlap: '1h', onExpiry: 'Expire' };
+    const world = await readyWorld({ expiry: { after: '48h' }, rotation });
+    await world.clock.advance(48 * 3_600_000);
+    await world.pass();
+    expect(world.condition('Expired')).toBe('True Expired');
+    for (const change of [{ status: 'False', reason: 'Minting' }, { observedGeneration: 0 }] as const) {
+      forge(world, ({ conditions }) => ({
+        conditions: conditions.map((one) => (one.type === 'Expired' ? { ...one, ...change } : one)),
+      }));
+      await world.pass();
+      expect(world.condition('Expired')).toBe('True Expired');
+    }
+    world.updateKey({ purpose: 'it is needed again' });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('is put right by one pass where it tells times that are to come', async () => {
+    const world = await readyWorld();
+    await world.store.recordUse([{ keyId: world.status().currentKey?.id ?? '', ageMs: 0 }]);
+    await world.pass();
+    const told = world.status();
+    const future = '2099-01-01T00:00:00Z';
+    forge(world, ({ conditions, currentKey }) => ({
+      conditions: conditions.map((one) => ({ ...one, lastTransitionTime: future })),
+      ...(currentKey === undefined ? {} : { currentKey: { ...currentKey, lastUsedAt: future } }),
+    }));
     await world.pass();
     expect(world.status()).toEqual(told);
   });
