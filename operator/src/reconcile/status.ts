@@ -24,7 +24,8 @@ import {
 } from './verdict.ts';
 
 /**
- * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. The only writer
+ * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. Nobody may read it for more
+ * than caution, because whoever has the operator's token can forge it; docs/threat-model.md lists what is read. The only writer
  * of conditions; each keeps its lastTransitionTime while its status stays the same.
  */
 export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {

@@ -3,7 +3,7 @@ import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
 import { keySpec, World } from '../../builders/world.ts';
 
-// Whoever has the operator's token can write any status. What that may do is in the table of operator/src/reconcile/status.ts.
+// Whoever has the operator's token can write any status. What each member can do then is in docs/threat-model.md.
 
 async function readyWorld(changes: Parameters<World['createKey']>[0] = {}): Promise<World> {
   const world = await World.open();
