@@ -142,6 +142,7 @@ export interface ObservedCase {
     /** OwnerActive said OwnerReplaced. */
     readonly replaced?: boolean;
     readonly handledRotation?: string;
+    readonly handledCompromise?: string;
     readonly revoked?: readonly string[];
     readonly faults?: readonly string[];
     readonly undelivered?: string;
@@ -341,7 +342,7 @@ function keyOf(given: ObservedCase): ApiKey {
 
 function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
   if (given.fresh === true && given.status === undefined) return undefined;
-  const { epoch = 1, revoked, faults = [], undelivered, replaced, handledRotation } = given.status ?? {};
+  const { epoch = 1, revoked, faults = [], undelivered, replaced, handledRotation, handledCompromise } = given.status ?? {};
   const currentKey = { id: `K${epoch}`, display: `acme_live_K${epoch}`, epoch, issuedAt: '2025-12-31T00:00:00Z' };
   const failing = (type: ConditionType, reason: Reason, since: Instant): Condition => ({
     type,
@@ -362,6 +363,7 @@ function statusOf(given: ObservedCase): ApiKeyStatus | undefined {
     currentKey,
     destinations,
     ...(handledRotation === undefined ? {} : { lastHandledRotation: handledRotation }),
+    ...(handledCompromise === undefined ? {} : { lastHandledCompromise: handledCompromise }),
     ...(revoked === undefined ? {} : { revokedKeyIds: revoked }),
   };
 }

@@ -1,5 +1,6 @@
 import { Rights, rulesFor } from '../domain/grants.ts';
 import { formatRef } from '../domain/key.ts';
+import { isInFormat } from '../keys/token.ts';
 import { proposalsOf } from '../store/ceilings.ts';
 import type { KeyRecord, KeySettings } from '../store/port.ts';
 import type { CompiledCatalog } from './catalog.ts';
@@ -35,8 +36,6 @@ export interface ProvenKey {
 /** Joins a record with its compiled catalog. The result may serve many requests: it remembers what it was asked. */
 export function proveKey(record: KeyRecord, catalog: CompiledCatalog): ProvenKey {
   const { settings, proposed } = record.key;
-  const { prefix, environment } = catalog.index.model.key;
-  const { display, keyId } = record.version;
   const rules = rulesFor(catalog.name, record.owner, record.groups);
   const layerOf = (one: KeySettings): Layer => {
     const { accessType, selections } = one;
@@ -51,7 +50,7 @@ export function proveKey(record: KeyRecord, catalog: CompiledCatalog): ProvenKey
     catalog,
     applied,
     layers: [applied, ...narrowing.map(layerOf)],
-    inCatalog: isOfCatalog && display === `${prefix}_${environment}_${keyId}`,
+    inCatalog: isOfCatalog && isInFormat(record.version, catalog.index.model.key),
     apiKey: formatRef(record.key.ref),
   };
 }

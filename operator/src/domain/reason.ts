@@ -18,6 +18,7 @@ export const reasons = {
   OwnerDisabled: 'The owner is disabled.',
   OwnerReplaced: 'The owner was deleted and another one has its name.',
   CatalogNotFound: 'The catalog does not exist yet.',
+  CatalogReplaced: 'The catalog was deleted, and another one with keys of another format has its name.',
   DestinationNotFound: 'A destination does not exist yet.',
   InvalidSpec: 'The specification contradicts itself or the catalog.',
   NotPermitted: 'The owner, the access type or a destination is not allowed here, or a consumer is not open to the operator.',

@@ -55,6 +55,14 @@ export function formatDisplay(prefix: string, environment: string, keyId: string
   return `${prefix}_${environment}_${keyId}`;
 }
 
+/** Whether a version's keys are in the format of a catalog: they count only there. */
+export function isInFormat(
+  { display, keyId }: { readonly display: string; readonly keyId: string },
+  { prefix, environment }: { readonly prefix: string; readonly environment: string },
+): boolean {
+  return display === formatDisplay(prefix, environment, keyId);
+}
+
 /**
  * `<prefix>_<environment>_<keyId><secret><check>` with its underscores. Throws a RangeError on a prefix or environment
  * outside `^[a-z][a-z0-9]{1,15}$`: the catalog's schema has refused it before.

@@ -82,8 +82,8 @@ export function acceptedBefore({ metadata, status }: ApiKey, { handled = {} }: P
   if (status?.observedGeneration !== metadata.generation || status?.failures !== undefined) return nothingAccepted;
   if (status === undefined || status.conditions.some(({ reason }) => reason === 'AdmissionPolicyMissing')) return nothingAccepted;
   const isAnswered = ([name, value]: readonly [string, string]): boolean => {
-    if (name === annotations.rotate) return value === (handled.rotate ?? status.lastHandledRotation);
-    if (name === annotations.compromised) return rememberedForm(value) === (handled.compromised ?? status.lastHandledCompromise);
+    if (name === annotations.rotate) return value === handled.rotate;
+    if (name === annotations.compromised) return rememberedForm(value) === handled.compromised;
     return true;
   };
   const answered = Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(isAnswered));

@@ -9,7 +9,7 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
  * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
  * Until then the last effective settings stay, and the proposed ones narrow them: all that were held since something was accepted.
  * If the namespace may no longer have a key with
- * these settings, the key is denied until the namespace may again.
+ * these settings, the key is denied until the namespace may again. One that is being deleted may have none.
  */
 export function appliedOf(o: Observed): AppliedSettings {
   const wanted = settingsOf(writtenSpec(o));
@@ -22,7 +22,7 @@ export function appliedOf(o: Observed): AppliedSettings {
   return {
     settings,
     ...(sameData(settings, proposed) ? {} : { proposed }),
-    ...(namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
+    ...(!o.namespaceTerminating && namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
     ...(accepted === undefined ? {} : { accepted }),
     ...nextTerms(o, isEffective),
   };

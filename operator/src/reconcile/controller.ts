@@ -77,6 +77,8 @@ export class Controller {
   readonly #echoes = new Echoes();
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
+  /** Until when a key whose last pass failed is left alone: a status may say anything, so it is asked only before the first pass. */
+  readonly #backOffs = new Map<string, Instant>();
   /** What the last pass of a key waited for. */
   readonly #waiting = new Map<string, Reason>();
   #unsubscribe: (() => void) | undefined;
@@ -248,6 +250,8 @@ export class Controller {
     for (const key of this.#dependents.of(dependency)) {
       const at = kind === 'Secret' ? this.#askToCompare(key) : undefined;
       if (at === undefined) this.#changed.add(key);
+      // Its labels permit keys, and its deletion ends them: no destination may hold that up.
+      if (kind === 'Namespace' && !event.initial) this.#safety.look(key);
       this.#queue.add(key, { priority: priorityOf(event), ...(at === undefined ? {} : { at }) });
     }
   }
@@ -275,6 +279,7 @@ export class Controller {
     this.#comparisons.forget(key);
     this.#echoes.forget(key);
     this.#changed.delete(key);
+    this.#backOffs.delete(key);
     this.#waiting.delete(key);
     this.#safety.forget(key);
     this.#traffic.forget(key);
@@ -327,10 +332,12 @@ export class Controller {
       }
       reading.note(resource.metadata);
       const dependencies = dependenciesOf(resource);
-      if (!this.#dependents.knows(key) && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
+      const isKnown = this.#dependents.knows(key);
+      if (!isKnown && this.#lacksSecret(resource, dependencies)) this.#comparisons.ask(key);
       // Before the pass, so that a change during it wakes the key again.
       this.#dependents.record(key, dependencies);
-      const until = changed ? undefined : backOffUntil(resource);
+      if (!isKnown) this.#backOff(key, backOffUntil(resource, now));
+      const until = changed ? undefined : this.#backOffs.get(key);
       if (until !== undefined && until > now) return { kind: 'at', at: until };
       const compare = this.#comparisons.begin({ name: key, uid: resource.metadata.uid }, limits.driftIntervalMs, now);
       const next = await this.#passOver(key, resource, { compare, worker, reading });
@@ -345,8 +352,9 @@ export class Controller {
     const now = this.#deps.clock.now();
     let isCompared = false;
     try {
-      const { next, compared, waitsFor, ...found } = await this.#pass(key, resource, how);
+      const { next, compared, waitsFor, backOffUntil: until, ...found } = await this.#pass(key, resource, how);
       isCompared = compared;
+      this.#backOff(key, until);
       if (waitsFor === undefined) this.#waiting.delete(key);
       else {
         this.#waiting.set(key, waitsFor);
@@ -381,6 +389,11 @@ export class Controller {
       visit.end();
       if (this.#echoes.end(key, written)) this.#queue.add(key, { priority: 'low' });
     }
+  }
+
+  #backOff(key: string, until: Instant | undefined): void {
+    if (until === undefined) this.#backOffs.delete(key);
+    else this.#backOffs.set(key, until);
   }
 
   /** A comparison that was asked for and must wait is not forgotten over what the pass itself waits for. */

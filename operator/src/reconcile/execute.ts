@@ -57,8 +57,10 @@ export async function execute(
       return done(await store.takeOver(o.ref, action.proposed, o.now));
     case 'saveSettings':
       return done(await store.saveSettings(uid, action.applied, o.now, requestedBy));
-    case 'endVersions':
-      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled, requestedBy));
+    case 'endVersions': {
+      const { generation } = o.resource.metadata;
+      return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled, requestedBy, generation));
+    }
     case 'saveHandled':
       return done(await store.saveHandled(uid, action.handled, o.now, requestedBy));
     case 'setExpiry':

@@ -7,6 +7,7 @@ import { formatLocation, secretDestinationUid, type ApiKeyRef, type Location } f
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { isLive, type Delivery, type Mark, type Version } from '../domain/version.ts';
+import { isInFormat } from '../keys/token.ts';
 import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
 import type { AcceptanceState, AdmissionState } from './acceptance.ts';
@@ -150,9 +151,25 @@ export function liveVersions(o: Observed): readonly Version[] {
   return o.store.versions.filter((version) => isLive(version, o.now));
 }
 
-/** The versions that authenticate now and are bound to the present owner; the others are refused. */
+/**
+ * The versions that authenticate now, are bound to the present owner, and have the format of the catalog in force; the others are
+ * refused.
+ */
 export function usableVersions(o: Observed): readonly Version[] {
-  return liveVersions(o).filter((version) => o.owner === undefined || version.ownerUid === o.owner.metadata.uid);
+  return liveVersions(o).filter(
+    (version) => isOfCatalog(o, version) && (o.owner === undefined || version.ownerUid === o.owner.metadata.uid),
+  );
+}
+
+/** As the authorizer decides: a key counts only in a catalog whose prefix and environment it has. */
+function isOfCatalog({ model }: Observed, version: Version): boolean {
+  return model === undefined || isInFormat(version, model.key);
+}
+
+/** The newest version has not the format of the catalog in force: that was deleted, and created anew with another one. */
+export function isCatalogReplaced(o: Observed): boolean {
+  const newest = pendingVersion(o) ?? activeVersion(o);
+  return newest !== undefined && !isOfCatalog(o, newest);
 }
 
 /**

@@ -1,11 +1,12 @@
 import type { Instant } from '../domain/time.ts';
 import { reasons } from '../domain/reason.ts';
 import { needsRightClock, type Decision, type Plan } from './action.ts';
-import { holdingAt, holdOf, openTargets, type Blocker, type Observed } from './observed.ts';
+import { holdingAt, holdOf, isCatalogReplaced, openTargets, type Blocker, type Observed } from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
 import { isBehind, isPaced } from './rules/places.ts';
 import { progressRules } from './rules/progress.ts';
 import { endsDue, safetyRules } from './rules/safety.ts';
+import { catalogReplacedMessage } from './verdict.ts';
 import { nextInstant, stalledRetryMs, waitingMs } from './wake.ts';
 
 /** A rule and its name. */
@@ -68,6 +69,9 @@ function heldBlocker(o: Observed, rule: string, obstacle: Blocker | undefined): 
 function obstacleOf(o: Observed): Blocker | undefined {
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
   if (blocked !== undefined) return blocked;
+  // What is delivered is refused, wherever it is.
+  if (isCatalogReplaced(o))
+    return { kind: 'stalled', reason: 'CatalogReplaced', message: catalogReplacedMessage(o.resource.spec.catalog) };
   const stuck = firstStuck(o, openTargets(o));
   if (stuck?.kind === 'hold') return stuck.blocker;
   for (const target of openTargets(o)) {

@@ -20,6 +20,7 @@ import { failedStatusOf, statusOf } from './status.ts';
 import { newestExpiry } from './succession.ts';
 import { tellLeftBehind } from './vanished.ts';
 import { readyOf } from './verdict.ts';
+import { stalledRetryMs } from './wake.ts';
 
 /** More steps in one pass than any life needs; then the item goes back into the queue. */
 const maxSteps = 40;
@@ -37,6 +38,8 @@ export interface Pass {
   readonly held?: boolean;
   /** What it waits for, if it does. */
   readonly waitsFor?: Reason;
+  /** It failed, and is not tried again before, unless something changes. */
+  readonly backOffUntil?: Instant;
   /** The resourceVersion of the status that it wrote; absent = it wrote none. */
   readonly toldAt?: string | undefined;
 }
@@ -158,7 +161,11 @@ function versionOf(outcome: StatusOutcome): string | undefined {
   return outcome === 'lost' ? undefined : outcome.resourceVersion;
 }
 
-async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Promise<Pick<Pass, 'next' | 'toldAt'>> {
+async function fail(
+  deps: Dependencies,
+  resource: ApiKey,
+  failure: Failure,
+): Promise<Pick<Pass, 'next' | 'backOffUntil' | 'toldAt'>> {
   const now = deps.clock.now();
   // A changed spec starts anew: what failed before may be what was mended.
   const sameSpec = resource.status?.observedGeneration === resource.metadata.generation;
@@ -178,7 +185,7 @@ async function fail(deps: Dependencies, resource: ApiKey, failure: Failure): Pro
   deps.assertCurrent?.();
   announce(deps, resource, status, []);
   const toldAt = versionOf(await deps.resources.applyStatus('ApiKey', resource.metadata, status));
-  return { next: { kind: 'at', at }, toldAt };
+  return { next: { kind: 'at', at }, backOffUntil: at, toldAt };
 }
 
 function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undefined {
@@ -210,11 +217,14 @@ function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus, to
   else deps.log.info(reason === 'Available' ? 'ready' : 'under way', { apiKey, reason, message });
 }
 
-/** The instant until which a persisted back-off asks to wait, if it still counts: a changed spec resets it. */
-export function backOffUntil(resource: ApiKey): Instant | undefined {
-  const { status, metadata } = resource;
+/**
+ * The instant until which the back-off of an earlier process asks to wait, if it still counts: a changed spec resets it, and what is
+ * further away than any pass of ours puts off is somebody else's text.
+ */
+export function backOffUntil({ status, metadata }: ApiKey, now: Instant): Instant | undefined {
   if (status?.failures?.retryAt === undefined || status.observedGeneration !== metadata.generation) return undefined;
-  return parseInstant(status.failures.retryAt);
+  const until = parseInstant(status.failures.retryAt);
+  return until !== undefined && until <= now + stalledRetryMs ? until : undefined;
 }
 
 /** Whether two statuses say the same, whatever the order of members and entries. */

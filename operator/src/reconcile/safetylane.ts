@@ -76,6 +76,11 @@ export class SafetyLane {
     return true;
   }
 
+  /** Something else than the ApiKey may take from it: its namespace changed. It goes behind what somebody asks of an ApiKey itself. */
+  look(key: string): void {
+    if (this.#started) this.#queue.add(key, { priority: 'low' });
+  }
+
   /**
    * Begins to work. What came before goes behind what comes from now on: a standby has heard all changes since it started, and
    * the leader before it has handled them. Only the last minute gets safety passes, the newest change first, in case that leader

@@ -154,7 +154,8 @@ export function lastUseTold(version: Version, told: ApiKeyStatus | undefined): s
   const { lastUsedAt, keyId } = version;
   if (lastUsedAt === undefined) return undefined;
   const known = [told?.currentKey, told?.previousKey].find((key) => key?.id === keyId)?.lastUsedAt;
-  return known !== undefined && lastUsedAt - Date.parse(known) < tellUseEveryMs ? known : formatInstant(lastUsedAt);
+  const behindMs = lastUsedAt - Date.parse(known ?? '');
+  return known !== undefined && behindMs >= 0 && behindMs < tellUseEveryMs ? known : formatInstant(lastUsedAt);
 }
 
 const tellUseEveryMs = 3_600_000;

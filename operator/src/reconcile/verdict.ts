@@ -7,6 +7,7 @@ import {
   activeVersion,
   deliveryAt,
   holdingAt,
+  isCatalogReplaced,
   isOwnerReplaced,
   isTampered,
   liveVersions,
@@ -100,12 +101,14 @@ function refusedOf(o: Observed, plan: Plan): Statement | undefined {
   if (spec.revoked !== undefined || o.store.key?.revokedReason !== undefined) return no('Revoked');
   const { blocker } = plan;
   const decisive: readonly Reason[] = ['InvalidSpec', 'NotPermitted', 'Expired', 'CatalogNotFound', 'OwnerNotFound'];
+  if (o.namespaceTerminating) return no('NamespaceTerminating', terminatingMessage(o.ref.namespace));
   if (blocker !== undefined && decisive.includes(blocker.reason)) return no(blocker.reason, blocker.message);
   if (o.acceptance.kind === 'held') return no('AdmissionPolicyMissing', o.acceptance.message);
   // What is delivered goes on.
   if (blocker !== undefined && keepsBack(blocker) && usableVersions(o).length === 0) return no(blocker.reason, blocker.message);
   const owner = ownerOf(o);
   if (owner.status !== 'True') return no(owner.reason, owner.message);
+  if (isCatalogReplaced(o)) return no('CatalogReplaced', catalogReplacedMessage(spec.catalog));
   return spec.suspend ? no('Suspended') : undefined;
 }
 
@@ -170,6 +173,16 @@ export function ownerNotFoundMessage(owner: string): string {
 /** What a key says whose owner was deleted and created anew. */
 export function replacedMessage(owner: string): string {
   return `KeyOwner ${owner} was deleted and created anew; a new value of the annotation ${annotations.rotate} binds the key to the present one`;
+}
+
+/** What a key says whose newest version is not in the format of its catalog. */
+export function catalogReplacedMessage(catalog: string): string {
+  return `spec.catalog: ApiCatalog ${catalog} was deleted and created anew with another spec.key, so every request is refused; a new value of the annotation ${annotations.rotate} mints a version of the present one`;
+}
+
+/** What a key says whose namespace is on its way out. */
+export function terminatingMessage(namespace: string): string {
+  return `namespace ${namespace} is being deleted`;
 }
 
 /** What a key says whose owner may not hold its access type. */

@@ -124,6 +124,8 @@ export interface KeyRow extends AppliedSettings {
   readonly revokedReason?: string;
   /** Absent = none was handled. */
   readonly handled?: HandledRequests;
+  /** The ApiKey's generation when a version of it expired last. */
+  readonly expiredGeneration?: number;
 }
 
 /** Everything that the reconciler needs to know of one ApiKey, read in one transaction. */
@@ -445,6 +447,7 @@ export interface Store {
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
    * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}.
+   * `generation` is the ApiKey's: of versions that expire it is kept, see {@link KeyRow.expiredGeneration}.
    */
   endVersions(
     uid: string,
@@ -453,6 +456,7 @@ export interface Store {
     now: Instant,
     handled?: HandledRequests,
     requestedBy?: RequestedBy,
+    generation?: number,
   ): Promise<Transition>;
   /** Replaces what counts as handled: a member that is not given is forgotten. */
   saveHandled(uid: string, handled: HandledRequests, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;

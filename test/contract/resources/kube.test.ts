@@ -48,6 +48,7 @@ resourcesContract('resources of an API server', async () => {
       create: (kind, metadata, spec) =>
         call('POST', collection(kind, metadata), { apiVersion: 'keywright.dev/v1alpha1', kind, metadata, spec }),
       edit: (kind, ref, spec) => call('PATCH', one(kind, ref), { spec }),
+      writeStatus: (kind, ref, status) => call('PATCH', `${one(kind, ref)}/status`, { status }),
       delete: (kind, ref) => call('DELETE', one(kind, ref)),
       createSecret: (ref, data) =>
         call('POST', secretsOf(ref.namespace), { apiVersion: 'v1', kind: 'Secret', metadata: ref, data }),

@@ -23,6 +23,13 @@ resourcesContract('resources in memory', () => {
         resources.update(kind, ref, (object) => ({ ...object, spec: { ...(object.spec as object), ...spec } }));
         return done;
       },
+      writeStatus: (kind, ref, status) => {
+        resources.update(kind, ref, (object) => ({
+          ...object,
+          status: { ...(object as { status?: object }).status, ...status },
+        }));
+        return done;
+      },
       delete: (kind, ref) => {
         resources.delete(kind, ref);
         return done;

@@ -10,6 +10,8 @@ export interface Driver {
   create(kind: WatchedKind, metadata: Partial<ObjectMeta> & { readonly name: string }, spec: unknown): Promise<void>;
   /** Merges into the spec. */
   edit(kind: WatchedKind, ref: ObjectRef, spec: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Somebody else merges into the status; absent where nobody can. */
+  writeStatus?(kind: WatchedKind, ref: ObjectRef, status: Readonly<Record<string, unknown>>): Promise<void>;
   /** Does not wait for the object to be gone. */
   delete(kind: WatchedKind, ref: ObjectRef): Promise<void>;
   /** Somebody else's Secret, without our label. */
@@ -201,6 +203,29 @@ export function resourcesContract(
       expect(reported.status).toEqual(status);
       expect(second).toEqual({ resourceVersion: reported.metadata.resourceVersion });
       expect(reported.metadata.generation).toBe(1);
+    });
+
+    it('takes out of a status what somebody else wrote into it', async ({ skip }) => {
+      const { writeStatus } = subject.driver;
+      if (writeStatus === undefined) return skip('nobody else can write a status here');
+      const { metadata } = await createKey('forged');
+      await subject.resources.applyStatus('ApiKey', metadata, status);
+      const [ready] = status.conditions;
+      await writeStatus('ApiKey', metadata, {
+        lastHandledCompromise: 'all',
+        failures: { count: 1, lastAt: '2026-01-01T00:00:00Z', retryAt: '2099-01-01T00:00:00Z' },
+        conditions: [
+          { ...ready, message: 'forged' },
+          { ...ready, type: 'Stalled' },
+        ],
+      });
+      const written = await subject.resources.applyStatus('ApiKey', (await read('forged')).metadata, status);
+      const cured = await read('forged');
+      expect(cured.status).toEqual(status);
+      expect(written).toEqual({ resourceVersion: cured.metadata.resourceVersion });
+      // What is ours stays ours: the next status takes it away again.
+      await subject.resources.applyStatus('ApiKey', cured.metadata, { observedGeneration: 1, conditions: [] });
+      expect((await read('forged')).status).toEqual({ observedGeneration: 1, conditions: [] });
     });
 
     it('writes a status although another field was changed since the object was read', async () => {

@@ -160,6 +160,14 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         await store.endVersions(uid, [old], 'retired', later + 2);
         expect((await read(uid)).lastEnded).toEqual({ keyId: current, reason: 'expired', at: later + 1 });
       });
+
+      test('keeps the generation of its ApiKey at the last expiry', async () => {
+        const { uid, old, current } = await rotated();
+        await store.endVersions(uid, [old], 'retired', later, undefined, undefined, 2);
+        expect((await read(uid)).key).not.toHaveProperty('expiredGeneration');
+        await store.endVersions(uid, [current], 'expired', later, undefined, undefined, 3);
+        expect((await read(uid)).key?.expiredGeneration).toBe(3);
+      });
     });
 
     describe('a compromise', () => {

@@ -256,8 +256,9 @@ export class MemoryStore implements Store {
     now: Instant,
     handled: HandledRequests = {},
     requestedBy?: RequestedBy,
+    generation?: number,
   ): Promise<Transition> {
-    const ending = { keyIds, reason, now, handled };
+    const ending = { keyIds, reason, now, handled, ...(generation === undefined ? {} : { generation }) };
     return await this.#plain('endVersions', now, (rows) => ({ ...endVersions(rows, uid, ending), requestedBy }));
   }
 

@@ -234,14 +234,13 @@ describe('a change that comes while a back-off runs', () => {
   it.each(['before the pass', 'in the middle of the pass'])('is not put off by a conflict %s', async (when) => {
     const run = await started();
     const { world } = run;
-    const failures = {
-      count: 9,
-      lastAt: formatInstant(world.clock.now()),
-      retryAt: formatInstant(world.clock.now() + 3_600_000),
-    };
-    world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), failures } }));
+    world.store.failNext(1, transient('StoreUnavailable', 'the database does not answer', 3_600_000));
+    world.resources.update('KeyOwner', { name: 'payments-team' }, (owner) => ({
+      ...owner,
+      spec: { ...owner.spec, displayName: 'Another name' },
+    }));
     await run.quiet();
-    expect(world.status().failures).toEqual(failures);
+    expect(world.status().failures?.retryAt).toBe(formatInstant(world.clock.now() + 3_600_000));
     const conflict = transient('ConflictRetry', 'somebody else was quicker');
     let refused = 0;
     const refuse = (): void => {
@@ -320,6 +319,23 @@ describe('a back-off in the status', () => {
     await run.start();
     expect(world.condition('Ready')).toBe('Unknown StoreUnavailable');
     await run.advance(301_000);
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  const forged = { count: 1_000_000, lastAt: '2026-01-01T00:00:00Z', retryAt: '2099-01-01T00:00:00Z' };
+
+  it('that somebody forged puts no pass off, and is put right by one', async () => {
+    const run = await started();
+    const { world } = run;
+    world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), failures: forged } }));
+    await run.quiet();
+    expect(world.status().failures).toBeUndefined();
+  });
+
+  it('that is further away than any of ours does not count after a restart', async () => {
+    const world = await failing();
+    world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), failures: forged } }));
+    await new Run(world).start();
     expect(world.condition('Ready')).toBe('True Available');
   });
 

@@ -57,8 +57,8 @@ function committed(realm: Realm, name: string) {
   const { keys, versions } = realm.world.store.database.rows;
   const uid = uidOf(realm, name);
   const now = realm.world.clock.now();
-  const { settings, proposed } = keys.get(uid) ?? {};
-  return { settings, proposed, live: versions.filter((one) => one.apiKeyUid === uid && isLive(one, now)) };
+  const { settings, proposed, notPermitted } = keys.get(uid) ?? {};
+  return { settings, proposed, notPermitted, live: versions.filter((one) => one.apiKeyUid === uid && isLive(one, now)) };
 }
 
 function readyOf({ world }: Realm, name: string): string {
@@ -102,6 +102,12 @@ describe('[S4-10] what takes a right away, while every worker hangs in a write o
     'narrowed rights': (realm, name) => {
       edit(realm, name, { accessType: 'Narrow' });
     },
+    'a deletion of the namespace': ({ world }) => {
+      world.resources.update('Namespace', { name: namespace }, (one) => ({
+        ...one,
+        metadata: { ...one.metadata, deletionTimestamp: formatInstant(world.clock.now()) },
+      }));
+    },
   };
   const isDone: Readonly<Record<string, (realm: Realm, name: string) => boolean>> = {
     suspend: (realm, name) => committed(realm, name).settings?.suspended === true,
@@ -109,6 +115,7 @@ describe('[S4-10] what takes a right away, while every worker hangs in a write o
       const { live } = committed(realm, name);
       return live.length > 0 && live.every(({ expiresAt = Infinity }) => expiresAt <= realm.world.clock.now() + soon);
     },
+    'a deletion of the namespace': (realm, name) => committed(realm, name).notPermitted === true,
     // The catalog has no such type: the edit is not valid, and narrows all the same.
     'narrowed rights': (realm, name) => committed(realm, name).proposed?.accessType === 'Narrow',
   };

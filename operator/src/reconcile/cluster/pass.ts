@@ -221,7 +221,8 @@ async function probeWhenDue(deps: ClusterDependencies, resource: Kinds['KeyDesti
   const works = status?.conditions.some((one) => one.type === 'Ready' && one.status === 'True') === true;
   const lastAt =
     works && status.observedGeneration === metadata.generation ? parseInstant(status.lastCheckedAt ?? '') : undefined;
-  if (lastAt !== undefined) outages.recall(probed, lastAt);
+  // A status may say anything: nothing of the future puts a probe off.
+  if (lastAt !== undefined && lastAt <= clock.now()) outages.recall(probed, lastAt);
   if (outages.probeAt(probed) > clock.now()) return outages.probeFailure(metadata.uid);
   const failure = await probe(deps, metadata.uid);
   outages.note(probed, failure);
@@ -249,7 +250,8 @@ function checkedAt(outages: Outages, resource: Kinds['KeyDestination'], plan: Cl
     before?.reason === plan.ready.reason &&
     before.message === plan.ready.message &&
     resource.status?.observedGeneration === resource.metadata.generation;
-  return same && last !== undefined && probedAt < Date.parse(last) + probeEveryMs ? last : formatInstant(probedAt);
+  const behindMs = probedAt - Date.parse(last ?? '');
+  return same && last !== undefined && behindMs >= 0 && behindMs < probeEveryMs ? last : formatInstant(probedAt);
 }
 
 async function probe({ destinations, clock }: ClusterDependencies, uid: string): Promise<Failure | undefined> {

@@ -1,4 +1,3 @@
-import type { Condition } from '../../api/kinds.ts';
 import type { Instant } from '../../domain/time.ts';
 import { isLive, type EndedReason, type Version } from '../../domain/version.ts';
 import type { VersionExpiry } from '../../store/port.ts';
@@ -38,8 +37,8 @@ export interface Afterlife {
   readonly onExpiry: 'Rotate' | 'Expire';
   /** Why the version that ended last did; absent = none ended. */
   readonly lastEnded: EndedReason | undefined;
-  /** The condition Expired of the last status. */
-  readonly told: Condition | undefined;
+  /** The one that the ApiKey had when it expired; absent = it is not known, or a change is held, which brings nothing back. */
+  readonly expiredGeneration: number | undefined;
   readonly generation: number | undefined;
   /** A rotate request that was not handled yet. */
   readonly rotateAsked: boolean;
@@ -50,8 +49,8 @@ export type Terminal = 'AtHasPassed' | 'OnExpiryExpire';
 
 /**
  * `at` in the past is the end until the spec says otherwise; with `onExpiry: Expire` an expiry is, until the spec or the
- * rotate request changes. A change of the spec shows by the generation that Expired was told for. While the key comes
- * back, Expired is False with the reason Minting ({@link isReturning}), so that a pass that could not mint is not its end.
+ * rotate request changes. A change of the spec shows by the generation that the store kept of the expiry: no status could be
+ * trusted to bring a key back.
  */
 export function terminalOf(after: Afterlife, now: Instant): Terminal | undefined {
   if (after.expiry?.kind === 'at' && after.expiry.at <= now) return 'AtHasPassed';
@@ -59,9 +58,7 @@ export function terminalOf(after: Afterlife, now: Instant): Terminal | undefined
   return after.rotateAsked || isReturning(after) ? undefined : 'OnExpiryExpire';
 }
 
-/** Whether somebody changed the spec of a key that had ended for good, and no version of it lives yet. */
-export function isReturning({ told, generation }: Pick<Afterlife, 'told' | 'generation'>): boolean {
-  if (told === undefined) return false;
-  if (told.status !== 'True') return told.reason === 'Minting';
-  return told.observedGeneration !== undefined && generation !== undefined && told.observedGeneration !== generation;
+/** Whether somebody changed the spec of a key since it expired. */
+export function isReturning({ expiredGeneration, generation }: Pick<Afterlife, 'expiredGeneration' | 'generation'>): boolean {
+  return expiredGeneration !== undefined && generation !== undefined && expiredGeneration !== generation;
 }

@@ -44,25 +44,17 @@ export interface Outlook {
 }
 
 /**
- * The requests that count as handled: the store's. A restored database may have forgotten one whose annotation still stands;
- * then the status counts.
+ * The requests that count as handled: the store's, and never the status's. A forged one would have a report of a compromise, or a
+ * request to rotate, pass for answered. A restored store handles again what it has forgotten: a report ends only what it names, and
+ * a rotation is answered by the version that is minted because the store is behind.
  */
 export function handledRequests(o: Observed): HandledRequests {
-  const asked = o.resource.metadata.annotations ?? {};
-  const known = o.store.key?.handled;
-  const told = o.resource.status;
-  const rotate = known?.rotate ?? standing(asked[annotations.rotate], told?.lastHandledRotation);
-  const compromised = known?.compromised ?? standing(compromisedAsked(o), told?.lastHandledCompromise);
-  return { ...(rotate === undefined ? {} : { rotate }), ...(compromised === undefined ? {} : { compromised }) };
+  return o.store.key?.handled ?? {};
 }
 
 function compromisedAsked(o: Observed): string | undefined {
   const value = o.resource.metadata.annotations?.[annotations.compromised];
   return value === undefined || value.length > longestCompromisedRequest ? value : rememberedForm(value);
-}
-
-function standing(asked: string | undefined, told: string | undefined): string | undefined {
-  return asked === told ? told : undefined;
 }
 
 /** The request annotations against what was handled. */

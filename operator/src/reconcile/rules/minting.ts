@@ -232,13 +232,13 @@ export function isComingBack(o: Observed): boolean {
 }
 
 function afterlifeOf(o: Observed): Afterlife {
-  const { spec, status, metadata } = o.resource;
+  const { spec, metadata } = o.resource;
   return {
     expiry: expiryNow(o),
     onExpiry: spec.rotation.onExpiry,
     lastEnded: o.store.lastEnded?.reason,
     // A held change brings nothing back, although it has a new generation.
-    told: o.acceptance.kind === 'held' ? undefined : status?.conditions.find(({ type }) => type === 'Expired'),
+    expiredGeneration: o.acceptance.kind === 'held' ? undefined : o.store.key?.expiredGeneration,
     generation: metadata.generation,
     rotateAsked: requestsOf(o).rotate.kind === 'asked',
   };

@@ -2,7 +2,7 @@ import { annotations, finalizer } from '../../api/meta.ts';
 import { act, hold, type Decision } from '../action.ts';
 import { holdOf, openTargets, type Observed } from '../observed.ts';
 import { validate, validatePermission } from '../validate.ts';
-import { ownerNotFoundMessage } from '../verdict.ts';
+import { ownerNotFoundMessage, terminatingMessage } from '../verdict.ts';
 import { drift, envelope } from './delivery.ts';
 import { ownerBinding } from './binding.ts';
 import { compromisedNewest, nothingLive, ownVersion, pendingEpoch } from './minting.ts';
@@ -17,9 +17,7 @@ export function paused(o: Observed): Decision | undefined {
 
 /** A namespace on its way out gets nothing new. */
 export function namespaceTerminating(o: Observed): Decision | undefined {
-  return o.namespaceTerminating
-    ? hold('waiting', 'NamespaceTerminating', `namespace ${o.ref.namespace} is being deleted`)
-    : undefined;
+  return o.namespaceTerminating ? hold('waiting', 'NamespaceTerminating', terminatingMessage(o.ref.namespace)) : undefined;
 }
 
 /**

@@ -32,6 +32,7 @@ import { watchSource } from './source.ts';
 import type { Kept } from './source.ts';
 import { kubeWorkloads } from './workloads.ts';
 import { kubeLoginTokens } from './tokens.ts';
+import { withoutStrangers } from './strangers.ts';
 
 /** What {@link openKubeResources} needs. */
 export interface KubeResourcesInit {
@@ -286,17 +287,17 @@ class ApiServer implements KubeResources {
       metadata: { name, uid, resourceVersion, ...(namespace === undefined ? {} : { namespace }) },
       status,
     };
-    const query = { fieldManager, force: 'true' };
-    const answer = await this.#client.send({
-      verb: 'apply',
-      kind,
-      path: `${objectPath(endpoint, metadata)}/status`,
-      query,
-      body,
-    });
-    if (conditionalOutcome(answer, `apply the status of ${kind}`) === 'lost') return 'lost';
-    const { metadata: written } = answer.body as { readonly metadata: ObjectMeta };
-    return { resourceVersion: written.resourceVersion };
+    const path = `${objectPath(endpoint, metadata)}/status`;
+    const what = `apply the status of ${kind}`;
+    const answer = await this.#client.send({ verb: 'apply', kind, path, query: { fieldManager, force: 'true' }, body });
+    if (conditionalOutcome(answer, what) === 'lost') return 'lost';
+    const { metadata: written, status: found } = answer.body as { readonly metadata: ObjectMeta; readonly status?: unknown };
+    const change = withoutStrangers(found ?? {}, status);
+    if (change === undefined) return { resourceVersion: written.resourceVersion };
+    const rest = { metadata: { uid, resourceVersion: written.resourceVersion }, status: change };
+    const cleaned = await this.#client.send({ verb: 'patch', kind, path, query: { fieldManager }, body: rest });
+    if (conditionalOutcome(cleaned, what) === 'lost') return 'lost';
+    return { resourceVersion: (cleaned.body as { readonly metadata: ObjectMeta }).metadata.resourceVersion };
   }
 
   #reflectorsOf(kind: WatchedKind | 'Secret'): Reflector<Kept>[] {

@@ -116,6 +116,7 @@ export async function endVersions(
   now: Instant,
   handled: HandledRequests = {},
   requestedBy?: RequestedBy,
+  generation?: number,
 ): Promise<Transition> {
   const outcome = await transition(context, 'endVersions', now, async (tx) => {
     await lockKey(tx, uid);
@@ -123,10 +124,15 @@ export async function endVersions(
     const requests = await recordHandled(tx, uid, handled);
     if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
     if (handled.compromised !== undefined && ended.length > 0) await noteCompromise(tx, uid, ended);
+    if (reason === 'expired' && generation !== undefined) await noteExpiry(tx, uid, generation);
     const audit = ended.map((keyId): AuditEntry => ({ action: endActions[reason], apiKeyUid: uid, keyId }));
     return { revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests], requestedBy };
   });
   return plain(outcome);
+}
+
+async function noteExpiry(tx: Tx, uid: string, generation: number): Promise<void> {
+  await tx.withSchema('keywright').updateTable('apikey').set({ expired_generation: generation }).where('uid', '=', uid).execute();
 }
 
 /** Of what was compromised and not replaced yet, the newest is remembered. */

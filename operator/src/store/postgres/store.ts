@@ -123,7 +123,7 @@ function storeOver(context: FencedContext): Store {
     activate: (uid, keyId, oldNotAfter, now) => activate(context, uid, keyId, oldNotAfter, now),
     bringForward: (uid, ends, now) => bringForward(context, uid, ends, now),
     setExpiry: (uid, expiries, now, by) => setExpiry(context, uid, expiries, now, by),
-    endVersions: (uid, keyIds, reason, now, handled, by) => endVersions(context, uid, keyIds, reason, now, handled, by),
+    endVersions: (uid, keyIds, reason, now, ...more) => endVersions(context, uid, keyIds, reason, now, ...more),
     saveHandled: (uid, handled, now, by) => saveHandled(context, uid, handled, now, by),
     revokeAll: (uid, cause, now) => revokeAll(context, uid, cause, now),
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),

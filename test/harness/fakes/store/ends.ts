@@ -64,14 +64,17 @@ export interface Ending {
   readonly reason: EndedReason;
   readonly now: Instant;
   readonly handled: HandledRequests;
+  readonly generation?: number;
 }
 
-export function endVersions(rows: Rows, uid: string, { keyIds, reason, now, handled }: Ending): Change {
+export function endVersions(rows: Rows, uid: string, { keyIds, reason, now, handled, generation }: Ending): Change {
   const key = inUse(rows, uid);
   const ended = end(rows, uid, (one) => keyIds.includes(one.keyId), reason, now);
   const requests = recordHandled(rows, uid, { ...key.handled, ...handled });
   if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
   if (handled.compromised !== undefined && ended.length > 0) noteCompromise(rows, uid, ended);
+  if (reason === 'expired' && generation !== undefined)
+    rows.keys.set(uid, { ...existing(rows.keys, uid), expiredGeneration: generation });
   const audit = ended.map((keyId) => ({ action: endActions[reason], keyId }));
   return { uid, revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests] };
 }

@@ -379,6 +379,19 @@ describe('a group', () => {
 });
 
 describe('a destination', () => {
+  it('is probed in spite of a status that says it will have been, and its status is put right', async () => {
+    const realm = await ready();
+    const { resources } = realm.world;
+    const status = () => resources.peek('KeyDestination', { name: 'prod-vault' })?.status;
+    const told = status()?.lastCheckedAt;
+    resources.update('KeyDestination', { name: 'prod-vault' }, (one) => ({
+      ...one,
+      status: { ...status(), lastCheckedAt: '2099-01-01T00:00:00Z' } as NonNullable<typeof one.status>,
+    }));
+    await realm.advance(300_000);
+    expect(Date.parse(status()?.lastCheckedAt ?? '')).toBe(Date.parse(told ?? '') + 300_000);
+  });
+
   it('is tried every five minutes, says why it fails, and is tried sooner then', async () => {
     const realm = await ready();
     const status = () => realm.world.resources.peek('KeyDestination', { name: 'prod-vault' })?.status;

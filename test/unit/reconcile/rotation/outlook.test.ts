@@ -82,7 +82,7 @@ describe('the outlook of a key', () => {
   it('is a rotation at once when somebody asked for it, and once only', () => {
     const asked: ObservedCase = { annotations: { [rotate]: 'now' } };
     expect(outlook(asked).step).toEqual({ kind: 'begin', cause: 'Requested' });
-    expect(outlook({ ...asked, status: { handledRotation: 'now' } }).step).toMatchObject({ kind: 'wait', cause: 'BeforeExpiry' });
+    expect(outlook({ ...asked, handled: { rotate: 'now' } }).step).toMatchObject({ kind: 'wait', cause: 'BeforeExpiry' });
     expect(outlook({ ...asked, spec: { suspend: true } }).step).toEqual({ kind: 'suspended', cause: 'Requested' });
   });
 
@@ -103,11 +103,16 @@ describe('the requests of a key', () => {
   });
 
   it('are remembered by the store, whatever the status says', () => {
-    const o = observed({ annotations: { [rotate]: 'b' }, status: { handledRotation: 'a' } });
-    const { key } = o.store;
-    if (key === undefined) throw new Error('the store knows this key');
-    const remembered = { ...o, store: { ...o.store, key: { ...key, handled: { rotate: 'b' } } } };
-    expect(requestsOf(o).rotate).toEqual({ kind: 'asked', value: 'b' });
-    expect(requestsOf(remembered).rotate).toEqual({ kind: 'none' });
+    const annotations = { [rotate]: 'b', 'keywright.dev/compromised': 'all' };
+    const told = { handledRotation: 'b', handledCompromise: 'all' };
+    const handled = { rotate: 'b', compromised: 'all' };
+    expect(requestsOf(observed({ annotations, status: told }))).toEqual({
+      rotate: { kind: 'asked', value: 'b' },
+      compromised: { kind: 'asked', value: 'all' },
+    });
+    expect(requestsOf(observed({ annotations, handled, status: { handledRotation: 'a' } }))).toEqual({
+      rotate: { kind: 'none' },
+      compromised: { kind: 'none' },
+    });
   });
 });

@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
+import { annotations } from '../../../operator/src/api/meta.ts';
+import { keySpec, World } from '../../builders/world.ts';
+
+// Whoever has the operator's token can write any status. What each member can do then is in docs/threat-model.md.
+
+async function readyWorld(changes: Parameters<World['createKey']>[0] = {}): Promise<World> {
+  const world = await World.open();
+  world.createKey(changes);
+  await world.pass();
+  expect(world.condition('Ready')).toBe('True Available');
+  return world;
+}
+
+function forge(world: World, change: (status: ApiKeyStatus) => Partial<ApiKeyStatus>): void {
+  world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), ...change(world.status()) } }));
+}
+
+function annotate(world: World, name: string, value: string | undefined): void {
+  world.resources.update('ApiKey', world.name, ({ metadata, ...key }) => {
+    const { [name]: _, ...others } = metadata.annotations ?? {};
+    return { ...key, metadata: { ...metadata, annotations: { ...others, ...(value === undefined ? {} : { [name]: value }) } } };
+  });
+}
+
+async function stateOf(world: World, keyId: string): Promise<string | undefined> {
+  return (await world.store.findByKeyId(keyId))?.version.state;
+}
+
+describe('a forged status', () => {
+  it.each(['all', 'the key id'])('keeps no report of a compromise from ending what it names: %s', async (named) => {
+    const world = await readyWorld();
+    const first = world.status().currentKey?.id ?? '';
+    const value = named === 'all' ? named : first;
+    forge(world, () => ({ lastHandledCompromise: value }));
+    annotate(world, annotations.compromised, value);
+    await world.pass();
+    expect(await stateOf(world, first)).toBe('ended');
+    expect(world.status().currentKey?.epoch).toBe(2);
+  });
+
+  it('keeps no rotation from being done', async () => {
+    const world = await readyWorld();
+    forge(world, () => ({ lastHandledRotation: 'monday' }));
+    annotate(world, annotations.rotate, 'monday');
+    await world.pass();
+    expect(world.status().currentKey?.epoch).toBe(2);
+  });
+
+  it('is put right by one pass where it says what was handled', async () => {
+    const world = await readyWorld();
+    const told = world.status();
+    forge(world, () => ({ lastHandledCompromise: 'all', lastHandledRotation: 'monday' }));
+    await world.pass();
+    expect(world.status()).toEqual(told);
+  });
+
+  it('brings no key back that expired for good', async () => {
+    const rotation = { ...keySpec().rotation, overlap: '1h', onExpiry: 'Expire' };
+    const world = await readyWorld({ expiry: { after: '48h' }, rotation });
+    await world.clock.advance(48 * 3_600_000);
+    await world.pass();
+    expect(world.condition('Expired')).toBe('True Expired');
+    for (const change of [{ status: 'False', reason: 'Minting' }, { observedGeneration: 0 }] as const) {
+      forge(world, ({ conditions }) => ({
+        conditions: conditions.map((one) => (one.type === 'Expired' ? { ...one, ...change } : one)),
+      }));
+      await world.pass();
+      expect(world.condition('Expired')).toBe('True Expired');
+    }
+    world.updateKey({ purpose: 'it is needed again' });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('is put right by one pass where it tells times that are to come', async () => {
+    const world = await readyWorld();
+    await world.store.recordUse([{ keyId: world.status().currentKey?.id ?? '', ageMs: 0 }]);
+    await world.pass();
+    const told = world.status();
+    const future = '2099-01-01T00:00:00Z';
+    forge(world, ({ conditions, currentKey }) => ({
+      conditions: conditions.map((one) => ({ ...one, lastTransitionTime: future })),
+      ...(currentKey === undefined ? {} : { currentKey: { ...currentKey, lastUsedAt: future } }),
+    }));
+    await world.pass();
+    expect(world.status()).toEqual(told);
+  });
+});
+
+describe('a database that is older than the requests of its keys', () => {
+  it('answers a rotation by the one version that is minted because the store is behind', async () => {
+    const world = await readyWorld();
+    const backup = structuredClone(world.store.database.rows);
+    annotate(world, annotations.rotate, 'monday');
+    await world.pass();
+    expect(world.status().currentKey?.epoch).toBe(2);
+    world.store.database.rows = backup;
+    for (let passes = 0; passes < 3; passes += 1) await world.pass();
+    expect(world.status()).toMatchObject({ currentKey: { epoch: 3 }, lastHandledRotation: 'monday' });
+  });
+
+  it('ends again what a report named, and mints once for it', async () => {
+    const world = await readyWorld();
+    const backup = structuredClone(world.store.database.rows);
+    const first = world.status().currentKey?.id ?? '';
+    annotate(world, annotations.compromised, 'all');
+    await world.pass();
+    expect(world.status().currentKey?.epoch).toBe(2);
+    world.store.database.rows = backup;
+    for (let passes = 0; passes < 3; passes += 1) await world.pass();
+    expect(await stateOf(world, first)).toBe('ended');
+    expect(world.status()).toMatchObject({ currentKey: { epoch: 3 }, lastHandledCompromise: 'all' });
+  });
+});
