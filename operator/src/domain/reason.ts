@@ -19,6 +19,8 @@ export const reasons = {
   OwnerReplaced: 'The owner was deleted and another one has its name.',
   CatalogNotFound: 'The catalog does not exist yet.',
   DestinationNotFound: 'A destination does not exist yet.',
+  DestinationUnconfirmed:
+    'A destination has a name that was accepted for another place, or long before it existed, and nobody has confirmed it.',
   InvalidSpec: 'The specification contradicts itself or the catalog.',
   NotPermitted: 'The owner, the access type or a destination is not allowed here, or a consumer is not open to the operator.',
   DestinationUnavailable: 'A destination does not answer, or refuses the operator.',

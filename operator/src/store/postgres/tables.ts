@@ -47,6 +47,7 @@ export interface Tables {
     accepted_requests: string | null;
     accepted_period: string | null;
     accepted_terms: string | null;
+    accepted_places: string | null;
   };
   readonly version: {
     id: string;
