@@ -40,7 +40,8 @@ async function databaseRole(url: URL): Promise<object | undefined> {
   await client.connect();
   try {
     const { rows } = await client.query<object>(
-      `select current_user as user, rolsuper as superuser, has_table_privilege('keywright.audit', 'insert') as audits,
+      `select current_user as user, rolsuper as superuser, rolconnlimit as limit,
+         has_any_column_privilege('keywright.audit', 'insert') as audits,
          has_table_privilege('keywright.audit', 'update, delete, truncate') as erases
        from pg_roles where rolname = current_user`,
     );
@@ -65,13 +66,14 @@ it('comes up with the commands of the README and a database of its own to try it
   const allows = async () => (await here.verify(value, asked)).allowed === true;
   expect(await allows()).toBe(true);
   // Neither program logs in as the superuser.
-  for (const [component, user] of [
-    ['operator', 'keywright_operator_login'],
-    ['authorizer', 'keywright_authorizer_login'],
+  for (const [component, user, limit] of [
+    ['operator', 'keywright_operator_login', 40],
+    ['authorizer', 'keywright_authorizer_login', 48],
   ] as const) {
     const loggedIn = new URL(await here.secretEntry(`keywright-postgres-${component}`, 'url'));
     expect(loggedIn.username).toBe(user);
-    expect(await databaseRole(loggedIn)).toEqual({ user, superuser: false, audits: component === 'operator', erases: false });
+    const role = { user, superuser: false, limit, audits: component === 'operator', erases: false };
+    expect(await databaseRole(loggedIn)).toEqual(role);
   }
   const password = fingerprint(await here.secretEntry('keywright-postgres', 'password'));
 

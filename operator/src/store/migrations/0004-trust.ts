@@ -58,7 +58,8 @@ const use = [
          from seen group by key_id
        )
        insert into keywright.version_use as u (key_id, first_used_at, last_used_at, used_by)
-       select used.key_id, used.earliest, used.latest, keywright.newest_clients('[]', used.clients)
+       select used.key_id, used.earliest, used.latest,
+         case when jsonb_array_length(used.clients) < 2 then used.clients else keywright.newest_clients('[]', used.clients) end
        from used join keywright.version v on v.key_id = used.key_id
        order by used.key_id
        on conflict (key_id) do update set last_used_at = greatest(u.last_used_at, excluded.last_used_at),
