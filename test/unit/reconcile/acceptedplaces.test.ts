@@ -213,8 +213,9 @@ describe('a KeyDestination of AWS', () => {
       metadata: { name, uid: 'aws-uid', finalizers: [finalizer] },
       spec: withRole('111111111111'),
     });
-    world.vault.onStep = ({ operation }) => {
-      if (operation === 'readMark')
+    world.store.afterEffect = () => {
+      // The row says that the value is about to be written there.
+      if (world.store.database.rows.deliveries.some(({ location }) => location.destinationUid === 'aws-uid'))
         world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withRole('222222222222') }));
     };
     await world.pass();
