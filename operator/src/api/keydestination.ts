@@ -104,7 +104,9 @@ const awsAuth = withRules(
     roleArn: text(2048)
       .regex(/^arn:[a-z0-9-]+:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]+$/, { error: 'must be the ARN of an IAM role' })
       .exactOptional()
-      .describe('A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters.'),
+      .describe(
+        'A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed.',
+      ),
     externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
     secretRef: z
       .strictObject({ name: secretName() })

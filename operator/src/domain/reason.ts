@@ -20,6 +20,8 @@ export const reasons = {
   CatalogNotFound: 'The catalog does not exist yet.',
   CatalogReplaced: 'The catalog was deleted, and another one with keys of another format has its name.',
   DestinationNotFound: 'A destination does not exist yet.',
+  DestinationUnconfirmed:
+    'A destination has a name that was accepted for another place, or long before it existed, and nobody has confirmed it.',
   InvalidSpec: 'The specification contradicts itself or the catalog.',
   NotPermitted: 'The owner, the access type or a destination is not allowed here, or a consumer is not open to the operator.',
   DestinationUnavailable: 'A destination does not answer, or refuses the operator.',

@@ -25,7 +25,12 @@ export function appliedOf(o: Observed): AppliedSettings {
     ...(!o.namespaceTerminating && namespaceFault(o, settings) === undefined ? {} : { notPermitted: true as const }),
     ...(accepted === undefined ? {} : { accepted }),
     ...nextTerms(o, isEffective),
+    ...nextPlaces(o),
   };
+}
+
+function nextPlaces({ places = {} }: Observed): Pick<AppliedSettings, 'places'> {
+  return Object.keys(places).length === 0 ? {} : { places };
 }
 
 function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'terms'> {
@@ -39,13 +44,14 @@ function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'te
 export function isApplied(o: Observed, applied: AppliedSettings): boolean {
   const { key } = o.store;
   if (key === undefined) return true;
-  const { settings, proposed, notPermitted, accepted, terms } = key;
+  const { settings, proposed, notPermitted, accepted, terms, places } = key;
   const known: AppliedSettings = {
     settings,
     ...(proposed === undefined ? {} : { proposed }),
     ...(notPermitted === undefined ? {} : { notPermitted }),
     ...(accepted === undefined ? {} : { accepted }),
     ...(terms === undefined ? {} : { terms }),
+    ...(places === undefined ? {} : { places }),
   };
   return sameData(known, applied);
 }

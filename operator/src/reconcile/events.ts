@@ -168,6 +168,7 @@ function restartStory({ before, after }: Step, { at }: Extract<Action, { kind: '
 const deliveryFaults: readonly Reason[] = [
   'DestinationUnavailable',
   'DestinationNotFound',
+  'DestinationUnconfirmed',
   'DestinationDrift',
   'ForeignValue',
   'LocationTaken',

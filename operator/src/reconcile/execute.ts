@@ -1,5 +1,6 @@
 import { finalizer } from '../api/meta.ts';
 import type { ApiCatalog } from '../api/kinds.ts';
+import { placeOf } from '../destinations/place.ts';
 import { composeRecord, envelopeDigest } from '../destinations/record.ts';
 import type { Reading } from '../destinations/port.ts';
 import { transient, waiting } from '../domain/failure.ts';
@@ -189,7 +190,7 @@ async function deliver(
   const changes = await Promise.all(
     targets.map(async (target): Promise<readonly [Location, Sight | undefined]> => {
       const outcome = await attempt(async () => {
-        assertStays(deps, target.location);
+        assertStays(deps, target);
         const destination = await deps.destinations.open(target.location.destinationUid);
         deps.assertLeading();
         const written = await destination.write(target.location, record, mark, target.reading, version.id);
@@ -233,11 +234,15 @@ async function confirm(deps: Dependencies, o: Observed, action: Extract<Action, 
  * A destination on its way out counts the rows of keys after its deletion has come to the cache. Asked after our row is there:
  * either the row is counted, or the deletion is seen here, and nothing is written.
  */
-function assertStays(deps: Dependencies, { destinationUid }: Location): void {
-  if (destinationUid === secretDestinationUid) return;
-  const found = deps.resources.list('KeyDestination').find(({ uid }) => uid === destinationUid);
+function assertStays({ resources }: Dependencies, { location, place }: WriteTarget): void {
+  if (location.destinationUid === secretDestinationUid) return;
+  const found = resources.list('KeyDestination').find(({ uid }) => uid === location.destinationUid);
   if (found === undefined || found.deletionTimestamp !== undefined)
     throw waiting('DestinationNotFound', 'the KeyDestination is being deleted');
+  // The account of a role is part of the place, and can be edited between the plan and this write.
+  const destination = resources.get('KeyDestination', { name: found.name });
+  if (place !== undefined && (destination === undefined || placeOf(destination) !== place))
+    throw waiting('DestinationUnconfirmed', 'the KeyDestination has become another place');
 }
 
 function isStaged(reading: Reading): boolean {

@@ -10,6 +10,7 @@ import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
 import { acceptanceOf, requestsText, type AdmissionState } from './acceptance.ts';
+import { placing, presentPlaces, type FindDestination } from './acceptedplaces.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopeOf, envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
@@ -43,14 +44,14 @@ export async function observe(
   const ref = refOf(written);
   const store = await deps.store.readKey(ref.uid, ref);
   const admission = checked ?? deps.admission.state();
-  const accepted = acceptanceOf({
-    ...{ resource: written, key: store.key, admission },
-    checked: checked !== undefined,
-    confirmIn: (period) => confirmationOf(written, period),
-  });
-  const counting = countingOf(written, store.key, accepted);
-  const { resource } = counting;
   const { resources } = deps;
+  const now = deps.clock.now();
+  const findDestination: FindDestination = (name) => resources.get('KeyDestination', { name });
+  const confirmIn = (period: string): string => confirmationOf(written, period, presentPlaces(written, findDestination));
+  const judging = { key: store.key, admission, checked: checked !== undefined, confirmIn };
+  const counting = countingOf(written, store.key, acceptanceOf({ ...judging, resource: written }));
+  const placed = placing({ ...judging, written, counting, now, findDestination });
+  const { resource } = counting;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
   const { references } = deps;
@@ -60,10 +61,12 @@ export async function observe(
   const rules = owner === undefined ? [] : rulesFor(resource.spec.catalog, { rules: references.rules(owner) }, []);
   const unusable = catalog === undefined && resources.get('ApiCatalog', { name: resource.spec.catalog }) !== undefined;
   return {
-    now: deps.clock.now(),
+    now,
     installationId: deps.installationId,
     ref,
     ...counting,
+    acceptance: placed.acceptance,
+    ...(placed.places === undefined ? {} : { places: placed.places }),
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
     owner,
@@ -74,10 +77,7 @@ export async function observe(
     targets: resolveTargets(
       resource,
       { name: ref.namespace, labels },
-      {
-        findDestination: (name) => resources.get('KeyDestination', { name }),
-        secretNamespaces: deps.secretNamespaces,
-      },
+      { findDestination, secretNamespaces: deps.secretNamespaces, placing: placed },
     ),
     store,
     sights,
@@ -92,12 +92,12 @@ export async function observe(
 }
 
 /**
- * The value that confirms the present state of a resource in this period: nobody can know it in advance, and another state has
- * another value. 16 hexadecimal digits.
+ * The value that confirms the present state of a resource, and the places that its destinations are now, in this period: nobody can
+ * know it in advance, and another state or place has another value. 16 hexadecimal digits.
  */
-export function confirmationOf(resource: ApiKey, period: string): string {
+export function confirmationOf(resource: ApiKey, period: string, places: ReturnType<typeof presentPlaces>): string {
   const { uid, generation } = resource.metadata;
-  const state = JSON.stringify([period, uid, generation ?? 0, requestsText(resource)]);
+  const state = JSON.stringify([period, uid, generation ?? 0, requestsText(resource), places]);
   return createHash('sha256').update(state, 'utf8').digest('hex').slice(0, 16);
 }
 

@@ -11,6 +11,7 @@ import { isInFormat } from '../keys/token.ts';
 import type { UsageHorizon } from '../store/horizon.ts';
 import type { KeyState } from '../store/port.ts';
 import type { AcceptanceState, AdmissionState } from './acceptance.ts';
+import type { AcceptedPlaces } from './acceptedplaces.ts';
 import type { HeldChange } from './terms.ts';
 
 /** Why something cannot go on now, in the one vocabulary. `kind` says what would change that. */
@@ -29,6 +30,8 @@ export interface Target {
   readonly pace?: Pace;
   /** Why nothing may be written there. */
   readonly blocked?: Blocker;
+  /** See `placeOf`; absent for a Secret. */
+  readonly place?: string;
 }
 
 /**
@@ -45,6 +48,7 @@ export interface OpenTarget {
   readonly name: string;
   readonly location: Location;
   readonly pace?: Pace;
+  readonly place?: string;
 }
 
 /**
@@ -106,6 +110,8 @@ export interface Observed {
   /** The catalog is declared, but not in force. */
   readonly catalogUnusable?: true;
   readonly targets: readonly Target[];
+  /** Which places count, as the store is to have it; absent = none is remembered. */
+  readonly places?: AcceptedPlaces;
   readonly store: KeyState;
   /** By {@link formatLocation}. */
   readonly sights: ReadonlyMap<string, Sight>;
@@ -195,8 +201,8 @@ export function openTargets(o: Observed): readonly OpenTarget[] {
   );
 }
 
-function asOpen({ name, pace }: Target, location: Location): OpenTarget {
-  return { name, location, ...(pace === undefined ? {} : { pace }) };
+function asOpen({ name, pace, place }: Target, location: Location): OpenTarget {
+  return { name, location, ...(pace === undefined ? {} : { pace }), ...(place === undefined ? {} : { place }) };
 }
 
 /** Whether a place is to be compared with the store in this pass. */

@@ -1,9 +1,11 @@
 import type { ApiKey, DeliveryTarget, KeyDestination } from '../api/kinds.ts';
 import { finalizer } from '../api/meta.ts';
+import { placeOf } from '../destinations/place.ts';
 import { resolveLocation, secretLocation } from '../destinations/location.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Location } from '../domain/key.ts';
 import { selectsNamespace } from '../domain/namespaces.ts';
+import { placeFault, type FindDestination, type Placing } from './acceptedplaces.ts';
 import type { Blocker, Pace, Target } from './observed.ts';
 
 /** AWS keeps a hundred versions of a secret, and asks for at most one in ten minutes. */
@@ -12,7 +14,9 @@ const awsPace: Pace = { writeEveryMs: 600_000 };
 /** What is open to whom. */
 export interface Openings {
   /** How a KeyDestination is looked up by name: from the cache. */
-  readonly findDestination: (name: string) => KeyDestination | undefined;
+  readonly findDestination: FindDestination;
+  /** Which places count. */
+  readonly placing?: Pick<Placing, 'places' | 'remedy'>;
   /** The namespaces whose Secrets may be delivered to; absent = all. */
   readonly secretNamespaces?: readonly string[] | undefined;
 }
@@ -32,7 +36,7 @@ export function resolveTargets(resource: ApiKey, namespace: NamespaceFacts, open
 }
 
 function resolveSecret(name: string, secret: string, namespace: NamespaceFacts, { secretNamespaces }: Openings): Target {
-  const place = located(name, () => secretLocation(namespace.name, secret));
+  const place = locate(name, () => secretLocation(namespace.name, secret));
   if (secretNamespaces === undefined || secretNamespaces.includes(namespace.name)) return place;
   const message = `${name}: this operator delivers no Secrets to namespace ${namespace.name}`;
   return { ...place, blocked: { kind: 'stalled', reason: 'NotPermitted', message } };
@@ -42,7 +46,7 @@ function resolveProvider(
   target: Omit<DeliveryTarget, 'secret'>,
   keyName: string,
   namespace: NamespaceFacts,
-  { findDestination }: Openings,
+  { findDestination, placing = {} }: Openings,
 ): Target {
   const { name } = target;
   const wanted = target.destination ?? '';
@@ -53,9 +57,13 @@ function resolveProvider(
       blocked: { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} does not exist` },
     };
   }
-  const place = located(name, () =>
+  // Without a location: it is neither read nor emptied there, and what is at the accepted place stays known.
+  const strange = placeFault(name, destination, placing);
+  if (strange !== undefined) return { name, blocked: strange };
+  const located = locate(name, () =>
     resolveLocation(destination, { namespace: namespace.name, name: keyName, path: target.path }),
   );
+  const place = { ...located, place: placeOf(destination) };
   const paced = destination.spec.aws === undefined ? place : { ...place, pace: awsPace };
   const blocked = blockedBy(destination, name, namespace);
   return blocked === undefined ? paced : { ...paced, blocked };
@@ -88,7 +96,7 @@ function blockedBy(destination: KeyDestination, name: string, namespace: Namespa
   return undefined;
 }
 
-function located(name: string, resolve: () => Location): Target {
+function locate(name: string, resolve: () => Location): Target {
   try {
     return { name, location: resolve() };
   } catch (error) {

@@ -18,12 +18,13 @@ export function ceilingsOf({ settings, proposed, notPermitted, accepted }: Appli
 
 /** What applies after a take-over: nothing of the new ApiKey but what it narrows, until it is accepted. */
 export function takenOver(before: AppliedSettings, proposed: KeySettings): AppliedSettings {
-  const { settings, notPermitted } = before;
+  const { settings, notPermitted, places } = before;
   return {
     settings,
     proposed: narrowedBy(proposed, before),
     ...(notPermitted === undefined ? {} : { notPermitted }),
     accepted: neverAccepted,
+    ...(places === undefined ? {} : { places }),
   };
 }
 

@@ -39,7 +39,7 @@ export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail
 /** What a new {@link AppliedSettings} changes, and how the audit names it. */
 export type AppliedChange =
   | { readonly kind: 'none' }
-  /** The acceptance, or the terms: no verdict depends on them. */
+  /** The acceptance, the terms, or the places: no verdict depends on them. */
   | { readonly kind: 'acceptance' }
   | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
 
@@ -51,7 +51,7 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
   const isProposed = !isSame('proposed');
   const isPermissionChanged = !isSame('notPermitted');
   if (!isEdited && !isProposed && !isPermissionChanged)
-    return { kind: isSame('accepted') && isSame('terms') ? 'none' : 'acceptance' };
+    return { kind: isSame('accepted') && isSame('terms') && isSame('places') ? 'none' : 'acceptance' };
   const detail = {
     ...(isEdited ? settingsChange(from.settings, to.settings) : {}),
     ...(isProposed ? proposalOf(to) : {}),

@@ -75,6 +75,14 @@ export interface Terms {
   readonly endsAt?: Instant;
 }
 
+/** For one KeyDestination that an ApiKey names: which place is meant by the name. */
+export interface AcceptedPlace {
+  /** Since when what was accepted of the ApiKey names it. */
+  readonly since: Instant;
+  /** The digest of the place, see `destinations/place.ts`; absent = there was none yet. */
+  readonly place?: string;
+}
+
 /** Settings that are not accepted, not valid or not permitted: they only narrow. */
 export interface Proposal extends KeySettings {
   /** Those of changes that were held before this one, since something was accepted: each must allow a request, too. */
@@ -92,6 +100,8 @@ export interface AppliedSettings {
   readonly accepted?: Acceptance;
   /** Absent = what was accepted last is not valid or not permitted, or no policy is required. No verdict depends on it. */
   readonly terms?: Terms;
+  /** By the name of the KeyDestination; absent = none is named, or no policy is required. No verdict depends on it. */
+  readonly places?: Readonly<Record<string, AcceptedPlace>>;
 }
 
 /** A time in which the admission policy was in force without interruption. */
@@ -476,7 +486,7 @@ export interface Store {
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
-   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted` or `terms` differ).
+   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted`, `terms` or `places` differ).
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
@@ -498,7 +508,7 @@ export interface Store {
    * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. It gives no
    * right: the old settings stay in effect, the new ones are `proposed`, and {@link neverAccepted} is the acceptance. The old
    * settings limit the old versions for good, see {@link KeyRecord.ceilings}; those of a resource that was never accepted do not,
-   * because no version was minted under them. The date of {@link noteMissing} moves along. Until then, mint gives `already`. Call it
+   * because no version was minted under them. The `places` and the date of {@link noteMissing} move along. Until then, mint gives `already`. Call it
    * when {@link readKey} tells of a predecessor; `already` = there is nothing to take over. A location that a released ApiKey of the
    * same name left behind needs no take-over: claiming it is enough.
    */

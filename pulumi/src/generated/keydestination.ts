@@ -129,7 +129,7 @@ export interface KeyDestinationAwsAuthSecretRefArgs {
 export interface KeyDestinationAwsAuthArgs {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   irsa?: pulumi.Input<{ [name: string]: unknown }> | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed. */
   roleArn?: pulumi.Input<string> | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   externalId?: pulumi.Input<string> | undefined;
@@ -280,7 +280,7 @@ export interface KeyDestinationAwsAuthSecretRef {
 export interface KeyDestinationAwsAuth {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   readonly irsa?: { [name: string]: unknown } | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed. */
   readonly roleArn?: string | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   readonly externalId?: string | undefined;

@@ -81,6 +81,24 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, proposed: settings, accepted: neverAccepted });
     });
 
+    test('keeps the accepted places, shows them to nobody who verifies, takes no revision for them, and has a take-over keep them', async () => {
+      const ref = uniqueRef();
+      const request = mintRequest({ ref });
+      const { settings } = request.applied;
+      const places = { 'prod-vault': { since: later, place: 'a'.repeat(64) }, later: { since: later } };
+      await store.mint({ ...request, applied: { settings, accepted, places } });
+      expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, places });
+      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings, accepted });
+      const next = { settings, accepted, places: { later: { since: later, place: 'b'.repeat(64) } } };
+      expect(await revisionsOf(() => store.saveSettings(ref.uid, next, later))).toBe(0);
+      expect(await store.saveSettings(ref.uid, next, later)).toBe('already');
+      const heir = uniqueRef(ref.name);
+      await store.takeOver(heir, settings, later);
+      expect(await appliedOf(heir.uid)).toMatchObject({ accepted: neverAccepted, places: next.places });
+      await store.saveSettings(heir.uid, { settings, accepted }, later);
+      expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, accepted });
+    });
+
     test('[S0-18] tells in the audit what was proposed, forbidden, and applied', async () => {
       const { ref, settings } = await minted();
       await store.saveSettings(ref.uid, { settings, proposed: { ...settings, accessType: 'Admin' } }, later);

@@ -20,6 +20,7 @@ const invariants = 'unit/reconcile/invariants.test.ts';
 const storms = 'unit/reconcile/storms.test.ts';
 const orphans = 'unit/reconcile/orphans.test.ts';
 const takeover = 'unit/reconcile/takeover.test.ts';
+const places = 'unit/reconcile/acceptedplaces.test.ts';
 const crashes = [invariants, 'breaks no invariant, and heals: $name'] as const;
 
 /** Where each row of the table "found | done" is proved, in its order. */
@@ -119,6 +120,14 @@ const proofsOfFinds: readonly Proof[] = [
       'drift/rotates-when-the-only-holder-vanished',
     ],
     tests: [[recovery, 'for good: the row ends when the user takes it out of the key, and an event names the place']],
+  },
+  {
+    row: 'a KeyDestination whose name was accepted for another place',
+    tests: [
+      [places, 'gets no value of a key %s: no copy, no repair and no rotation goes there'],
+      [places, 'gets the key when somebody confirms what the status names, and the next one does not'],
+      [places, 'beside a Secret, later'],
+    ],
   },
   {
     row: 'a resource of this name with another uid',

@@ -6,7 +6,7 @@ import type { Instant } from '../../domain/time.ts';
 import { ceilingsOf, takenOver } from '../ceilings.ts';
 import type { ClaimOutcome, HeldValue, KeySettings, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { claim, lockKey, plain } from './keys.ts';
-import { appliedColumns, keyJson, toKeyRow } from './rows.ts';
+import { appliedColumns, toKeyRow, wholeKeyJson } from './rows.ts';
 import type { KeyJson } from './rows.ts';
 import { at } from './tables.ts';
 import { Abandon, transition } from './transaction.ts';
@@ -151,7 +151,7 @@ export async function finishWithdrawal(
 export async function takeOver(context: StoreContext, ref: ApiKeyRef, proposed: KeySettings, now: Instant): Promise<Transition> {
   const outcome = await transition(context, 'takeOver', now, async (tx) => {
     const { rows } = await sql<{ key: KeyJson }>`
-      select ${keyJson} as key from keywright.apikey k
+      select ${wholeKeyJson} as key from keywright.apikey k
       where k.namespace = ${ref.namespace} and k.name = ${ref.name} and k.released_at is null and k.uid <> ${ref.uid}
       for update`.execute(tx);
     const [old] = rows.map(({ key }) => toKeyRow(key));

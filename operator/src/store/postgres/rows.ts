@@ -72,6 +72,7 @@ export interface KeyJson {
   readonly terms?: Terms | null;
   /** Only where the whole key is asked for, too. */
   readonly expiredGeneration?: number | null;
+  readonly places?: KeyRow['places'] | null;
 }
 
 /** `version v` as {@link VersionJson}. */
@@ -92,9 +93,9 @@ export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 
   'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised, 'proposed', k.proposed, 'notPermitted', k.not_permitted,
   'acceptedGeneration', k.accepted_generation, 'acceptedRequests', k.accepted_requests, 'acceptedPeriod', k.accepted_period)`;
 
-/** The same with `terms` and `expiredGeneration`. */
+/** The same with `terms`, `expiredGeneration` and `places`. */
 export const wholeKeyJson: RawBuilder<KeyJson> = sql`(${keyJson}::jsonb || jsonb_build_object('terms', k.accepted_terms,
-  'expiredGeneration', k.expired_generation))`;
+  'expiredGeneration', k.expired_generation, 'places', k.accepted_places))`;
 
 /** `delivery d` as {@link DeliveryJson}. */
 export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
@@ -162,6 +163,7 @@ export function toKeyRow(row: KeyJson): KeyRow {
     acceptedPeriod,
     terms = null,
     expiredGeneration = null,
+    places = null,
     ...settings
   } = kept;
   const handled = present({ rotate: handledRotate, compromised: handledCompromised });
@@ -170,7 +172,7 @@ export function toKeyRow(row: KeyJson): KeyRow {
   return {
     ref: { namespace, name, uid },
     settings: { ...settings, ...present({ clientApplication }) },
-    ...present({ revokedReason, proposed, terms, expiredGeneration }),
+    ...present({ revokedReason, proposed, terms, expiredGeneration, places }),
     ...(notPermitted ? { notPermitted } : {}),
     ...(accepted === undefined ? {} : { accepted }),
     ...(Object.keys(handled).length === 0 ? {} : { handled }),
@@ -178,7 +180,7 @@ export function toKeyRow(row: KeyJson): KeyRow {
 }
 
 /** The columns of `apikey` that {@link AppliedSettings} fill. */
-export function appliedColumns({ settings, proposed, notPermitted, accepted, terms }: AppliedSettings) {
+export function appliedColumns({ settings, proposed, notPermitted, accepted, terms, places }: AppliedSettings) {
   const { suspended } = settings;
   // For authorizers of earlier programs: see the migration 0007.
   const isDenied = suspended || proposed?.suspended === true || notPermitted === true;
@@ -197,5 +199,6 @@ export function appliedColumns({ settings, proposed, notPermitted, accepted, ter
     accepted_requests: accepted?.requests ?? null,
     accepted_period: accepted?.period ?? null,
     accepted_terms: terms === undefined ? null : JSON.stringify(terms),
+    accepted_places: places === undefined ? null : JSON.stringify(places),
   };
 }

@@ -48,6 +48,7 @@ export interface Tables {
     accepted_period: string | null;
     accepted_terms: string | null;
     expired_generation: ColumnType<string | null, number | null, number | null>;
+    accepted_places: string | null;
   };
   readonly version: {
     id: string;

@@ -83,7 +83,8 @@ export function saveSettings(rows: Rows, uid: string, applied: AppliedSettings):
 
 type Kept = Omit<StoredKey, keyof AppliedSettings>;
 
-function withoutApplied({ settings: _s, proposed: _p, notPermitted: _n, accepted: _a, terms: _t, ...kept }: StoredKey): Kept {
+function withoutApplied(key: StoredKey): Kept {
+  const { settings: _s, proposed: _p, notPermitted: _n, accepted: _a, terms: _t, places: _pl, ...kept } = key;
   return kept;
 }
 
