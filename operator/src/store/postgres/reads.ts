@@ -69,14 +69,9 @@ export async function readKey(
 ): Promise<KeyState> {
   const query = sql<KeyStateRow>`
     select
-<<<<<<< HEAD
-      (select ${keyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
+      (select ${wholeKeyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
       (select json_agg(${usedVersionJson} order by v.epoch, v.seq) from keywright.version v
        left join keywright.version_use u on u.key_id = v.key_id where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
-=======
-      (select ${wholeKeyJson} from keywright.apikey k where k.uid = ${uid} and k.released_at is null) as key,
-      (select json_agg(${usedVersionJson} order by v.epoch, v.seq) from keywright.version v where v.apikey_uid = ${uid} and v.state <> 'ended') as versions,
->>>>>>> hold
       (select k.uid from keywright.apikey k
        where k.namespace = ${name?.namespace ?? null} and k.name = ${name?.name ?? null} and k.released_at is null
          and not exists (select from keywright.apikey own where own.uid = ${uid})) as predecessor,
