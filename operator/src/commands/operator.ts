@@ -15,6 +15,7 @@ import { createController } from './engine.ts';
 import { acceptEarlierKeys, carryOver } from './acceptances.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
+import { watchOwnPolicy } from './ownpolicy.ts';
 import { openCountedConsumers } from './consumers.ts';
 import type { SharedClock } from './sharedclock.ts';
 
@@ -167,6 +168,11 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     if (config.admission === 'required') await whenReachable(context, () => acceptEarlierKeys(acceptances));
     readiness.isSettling = () => admission.isSettling();
     await admission.start(signal);
+    if (config.admission === 'required') {
+      const operatorNamespace = context.environment.namespace;
+      const lookUp = () => resources.readOperatorPolicy();
+      void watchOwnPolicy({ lookUp, operatorNamespace, metrics: metrics.recorder, clock, log, signal });
+    }
     metrics.recorder.leading(true);
     controller.start();
     await aborted(signal);

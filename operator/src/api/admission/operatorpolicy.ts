@@ -3,7 +3,7 @@ import { fieldManager, finalizer } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { listOf, type Variable } from './cel.ts';
 import { ownership } from './ownership.ts';
-import { operatorServiceAccountName } from './roles.ts';
+import { operatorServiceAccountName } from './account.ts';
 import { denyingBinding, validatingPolicy } from './validating.ts';
 
 /** The name of the policy for the operator's own account, and of its binding. */

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { operatorPolicyName } from '../../api/admission/operatorpolicy.ts';
 import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ApiKind } from '../../api/kinds.ts';
 import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
@@ -71,6 +72,8 @@ export interface KubeResources extends Resources {
   readCrd(kind: ApiKind): Promise<unknown>;
   /** The admission policy and its binding as they are now (`undefined` = absent), and the API server's clock. Throws Failure. */
   readAdmission(): Promise<PolicyPair>;
+  /** The same for the policy that limits the operator's own account. Throws Failure. */
+  readOperatorPolicy(): Promise<PolicyPair>;
   /** Whether the admission policy acts, by a dry run in this namespace. Throws Failure. */
   probeAdmission(namespace: string): Promise<ProbeAnswer>;
   /** How long the holder of a Lease may be silent before somebody else may take it, in milliseconds; `undefined` = nobody holds it. */
@@ -239,6 +242,10 @@ class ApiServer implements KubeResources {
 
   async readAdmission(): Promise<PolicyPair> {
     return await readPolicy(this.#client, admissionPolicyName);
+  }
+
+  async readOperatorPolicy(): Promise<PolicyPair> {
+    return await readPolicy(this.#client, operatorPolicyName);
   }
 
   async probeAdmission(namespace: string): Promise<ProbeAnswer> {
