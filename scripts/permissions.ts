@@ -91,7 +91,7 @@ export function permissionsPage(): string {
     '',
     '### Its own account',
     '',
-    `RBAC cannot tell the members of an object apart: the right to patch that finalizers need would let whoever steals the operator's token widen every catalog and owner. The ValidatingAdmissionPolicy \`${operatorPolicyName}\` holds the ServiceAccount \`${operatorServiceAccountName}\` of the operator's namespace to what the operator writes: on all five kinds its finalizer \`${finalizer}\` and the status, and no spec, label, annotation, owner reference or finalizer of others. It creates and deletes none of them. An operator that runs as somebody else, such as a developer with a kubeconfig, is not bound by it.`,
+    `RBAC cannot tell the members of an object apart: the right to patch that finalizers need would let whoever steals the operator's token widen every catalog and owner. The ValidatingAdmissionPolicy \`${operatorPolicyName}\` holds the ServiceAccount \`${operatorServiceAccountName}\` of the operator's namespace to what the operator writes: on all five kinds its finalizer \`${finalizer}\` and the status, and no spec, label, annotation, owner reference, finalizer of others or owner of a field (\`metadata.managedFields\`). It creates and deletes none of them. An operator that runs as somebody else, such as a developer with a kubeconfig, is not bound by it.`,
     '',
     '### In single namespaces',
     '',

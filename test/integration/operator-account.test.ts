@@ -94,6 +94,7 @@ describe("whoever holds a token of the operator's account, whatever RBAC lets th
       { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'ghost', uid: '00000000-0000-4000-8000-000000000000' }] },
       'changes no ownerReferences',
     ],
+    ['generateName', { generateName: 'theirs-' }, 'changes no other metadata'],
     ['finalizers of others', { finalizers: [finalizer] }, `changes no finalizer but ${finalizer}`],
   ])('writes no metadata but its finalizer: %s', async (_what, metadata, says) => {
     for (const kind of apiKinds) {
@@ -102,6 +103,33 @@ describe("whoever holds a token of the operator's account, whatever RBAC lets th
       expect([kind, answer.status, messageOf(answer)]).toEqual([kind, 403, expect.stringContaining(says)]);
       const others = await patch('other', kind, { metadata }, '?dryRun=All');
       expect([kind, others.status, messageOf(others)]).toEqual([kind, 200, '']);
+    }
+  });
+
+  /** Fields of the spec of each kind that give a right, as managers own them. */
+  const rightsOf: Readonly<Record<ApiKind, object>> = {
+    ApiKey: { 'f:accessType': {} },
+    ApiCatalog: { 'f:accessTypes': {} },
+    KeyOwner: { 'f:grants': {} },
+    KeyOwnerGroup: { 'f:grants': {} },
+    KeyDestination: { 'f:allowedNamespaces': { 'f:names': {} } },
+  };
+
+  it.each(apiKinds)('makes nobody a second owner of a right, so that who removes it removes it: %s', async (kind) => {
+    for (const manager of ['ghost', 'keywright']) {
+      const { body } = await kube.request('GET', `${collection(kind)}/present`);
+      const { managedFields } = (body as { metadata: { managedFields: readonly object[] } }).metadata;
+      const ghost = { manager, operation: 'Update', apiVersion, time: '2024-01-01T00:00:00Z', fieldsType: 'FieldsV1' };
+      for (const fieldsV1 of [{ 'f:spec': rightsOf[kind] }, { 'f:metadata': { 'f:labels': { 'f:team': {} } } }]) {
+        const metadata = { managedFields: [...managedFields, { ...ghost, fieldsV1 }] };
+        const answer = await patch(operator, kind, { metadata }, '?fieldManager=keywright&dryRun=All');
+        expect([answer.status, messageOf(answer)]).toEqual([
+          403,
+          expect.stringContaining('the operator changes no managedFields'),
+        ]);
+      }
+      const none = await patch(operator, kind, { metadata: { managedFields: [{}] } }, '?fieldManager=keywright&dryRun=All');
+      expect([none.status, messageOf(none)]).toEqual([403, expect.stringContaining('the operator changes no managedFields')]);
     }
   });
 
@@ -120,9 +148,29 @@ describe("whoever holds a token of the operator's account, whatever RBAC lets th
 });
 
 describe('the operator', () => {
+  it.each(apiKinds)('writes its finalizer although others own it too, and eleven managers own fields: %s', async (kind) => {
+    const url = `${collection(kind)}/present`;
+    const applied = { apiVersion, kind, metadata: { name: 'present', finalizers: [finalizer] } };
+    const contentType = 'application/apply-patch+yaml';
+    const byOther = await kube.request('PATCH', `${url}?fieldManager=gitops&force=true`, {
+      body: applied,
+      user: 'other',
+      contentType,
+    });
+    expect(byOther.status, messageOf(byOther)).toBe(200);
+    for (let at = 0; at < 11; at += 1) {
+      const label = { metadata: { labels: { [`label-${at}`]: 'x' } } };
+      expect((await patch('other', kind, label, `?fieldManager=manager-${at}`)).status).toBe(200);
+    }
+    for (const finalizers of [['example.com/other'], ['example.com/other', finalizer], ['example.com/other']]) {
+      const answer = await patch(operator, kind, { metadata: { finalizers } }, '?fieldManager=keywright');
+      expect([answer.status, messageOf(answer)]).toEqual([200, '']);
+    }
+  });
+
   it.each(apiKinds)('sets and removes its finalizer of %s, and writes its status', async (kind) => {
     for (const finalizers of [['example.com/other', finalizer], ['example.com/other']]) {
-      const answer = await patch(operator, kind, { metadata: { finalizers } });
+      const answer = await patch(operator, kind, { metadata: { finalizers } }, '?fieldManager=keywright');
       expect(answer.status, messageOf(answer)).toBe(200);
     }
     const status = { observedGeneration: 1 };

@@ -6,6 +6,9 @@ export const apiVersion = `${group}/${version}`;
 /** The finalizer on every object whose deletion must reach the store first. */
 export const finalizer = `${group}/finalizer`;
 
+/** Who wrote a field, for server-side apply. */
+export const fieldManager = 'keywright';
+
 /** Annotations that ask for something on a live ApiKey, so that GitOps does not fight them. */
 export const annotations = {
   rotate: `${group}/rotate`,

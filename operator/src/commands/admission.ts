@@ -1,13 +1,14 @@
 import { inspectAdmission, isContinuation } from '../api/admission/inspect.ts';
-import type { ObjectMeta } from '../api/meta.ts';
 import { Failure } from '../domain/failure.ts';
-import { formatInstant, parseInstant, within, type Clock, type Instant } from '../domain/time.ts';
+import { formatInstant, type Clock } from '../domain/time.ts';
 import type { AdmissionState } from '../reconcile/acceptance.ts';
 import { Defects } from '../reconcile/defects.ts';
 import type { Dependencies } from '../reconcile/dependencies.ts';
+import type { PolicyPair, ProbeAnswer } from '../resources/kube/admission.ts';
 import type { AdmissionPeriod, Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { AdmissionProof } from './admissionproof.ts';
 
 /** For modes without a policy: only the person who started the program declares keys. */
 export const noAdmission: Dependencies['admission'] = {
@@ -15,18 +16,12 @@ export const noAdmission: Dependencies['admission'] = {
   check: () => Promise.resolve({ kind: 'notRequired' }),
 };
 
-/** The admission policy and its binding as the API server has them now; `undefined` = absent. */
-export interface AdmissionObjects {
-  readonly policy: unknown;
-  readonly binding: unknown;
-  /** When the API server answered, by its own clock; `undefined` = it did not say. */
-  readonly serverTime: Instant | undefined;
-}
-
 /** What an {@link AdmissionGate} needs. */
 export interface AdmissionGateInit {
   readonly mode: 'required' | 'off';
-  readonly lookUp: () => Promise<AdmissionObjects>;
+  readonly lookUp: () => Promise<PolicyPair>;
+  /** Asks the API server for what the policy refuses. */
+  readonly probe: () => Promise<ProbeAnswer>;
   readonly store: Pick<Store, 'readAdmission' | 'saveAdmission'>;
   /** Carries the acceptances of keys that have not changed over into a period: see `carryOver` in `acceptances.ts`. */
   readonly carryOver: (period: string) => Promise<void>;
@@ -42,22 +37,31 @@ export interface AdmissionGateInit {
 const checkEveryMs = 60_000;
 /** While the policy is not in force, somebody waits for it: check more often. */
 const checkAwayEveryMs = 5_000;
-/** A policy that is there takes effect in seconds. */
-const checkComingEveryMs = 1_000;
+/** A policy that is there takes effect in seconds; its proof needs a refusal every few seconds: see `admissionproof.ts`. */
+const checkComingEveryMs = 500;
 /** How often the log repeats that the policy is not in force. */
 const sayEveryMs = 3_600_000;
-/** A start waits for the first period to begin, but not for long: narrowing must begin. */
-const startWithinMs = 5_000;
-/**
- * A policy takes effect on every API server a moment after its creation: each looks for new policies once a second, behind a
- * watch. Creation times are whole seconds.
- */
-const effectiveAfterMs = 5_000;
 
+/** Why no period runs although the policy is there. */
+interface NoPeriod {
+  readonly why: string;
+  /** `info`: this ends by itself. */
+  readonly level: 'info' | 'error';
+}
+
+const takesEffect: NoPeriod = { level: 'info', why: 'it took effect just now, and is relied on in a few seconds' };
+const noEffect: NoPeriod = {
+  level: 'error',
+  why: 'it has no effect on the API server: a dry run that it must refuse was not refused by it',
+};
+const noTime: NoPeriod = {
+  level: 'error',
+  why: 'the API server does not say when it answers (header Date), so nothing tells since when it acts',
+};
 /**
  * Watches over the admission policy: whether it is in force, since when, and in which period. It compares the content of both
  * objects with what it expects, and fails closed: no answer counts as a no, because without the policy, anybody with write access
- * to an ApiKey can grant any right. A period begins when the policy has certainly taken effect on every API server, and the
+ * to an ApiKey can grant any right. A period begins when it is proved that the policy acts (see {@link AdmissionProof}), and the
  * acceptances of unchanged keys were carried over into it. Nobody waits for that: until then, the policy is not in force.
  */
 export class AdmissionGate {
@@ -66,11 +70,14 @@ export class AdmissionGate {
   #state: AdmissionState;
   /** The last period that this process found in force, as the store has it. */
   #last: AdmissionPeriod | undefined;
-  /** The period that begins next. */
-  #coming: AdmissionPeriod | undefined;
+  /** The period that begins next, when it is proved. */
+  #coming: (Pick<AdmissionPeriod, 'id' | 'identity'> & { readonly proof: AdmissionProof }) | undefined;
   /** The period that acceptances were carried over into by this process. */
   #carried: string | undefined;
   #carrying: Promise<void> | undefined;
+  #isChecked = false;
+  /** Ends the sleep between two checks. */
+  #rouse = new AbortController();
   #saidAtMs = 0;
   #running: Promise<AdmissionState> | undefined;
   #next: Promise<AdmissionState> | undefined;
@@ -89,6 +96,11 @@ export class AdmissionGate {
     return this.#state;
   }
 
+  /** Whether a period may begin within seconds: what is created before that is held. */
+  isSettling(): boolean {
+    return this.#state.kind === 'notInForce' && (!this.#isChecked || this.#coming !== undefined);
+  }
+
   /** A check that begins after this call; callers that arrive during a check share the next one. Never rejects with a Failure. */
   check(): Promise<AdmissionState> {
     if (this.#init.mode === 'off') return Promise.resolve(this.#state);
@@ -104,8 +116,7 @@ export class AdmissionGate {
   async start(signal: AbortSignal): Promise<void> {
     if (this.#init.mode === 'off') return;
     await this.#checkAndReport();
-    if (this.#state.kind !== 'inForce' && this.#carrying !== undefined)
-      await within(this.#init.clock, startWithinMs, this.#carrying);
+    this.#isChecked = true;
     void this.#checkForEver(signal);
   }
 
@@ -114,7 +125,9 @@ export class AdmissionGate {
     let checkedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       // Sleeps in short steps: meanwhile, a check for an edit may find that the policy is gone.
-      await clock.sleep(this.#coming === undefined ? checkAwayEveryMs : checkComingEveryMs, signal).catch(() => undefined);
+      const sleepMs = this.#coming === undefined ? checkAwayEveryMs : checkComingEveryMs;
+      this.#rouse = new AbortController();
+      await clock.sleep(sleepMs, AbortSignal.any([signal, this.#rouse.signal])).catch(() => undefined);
       const isDue = this.#state.kind !== 'inForce' || clock.monotonicMs() - checkedAtMs >= checkEveryMs;
       if (signal.aborted || !isDue) continue;
       await this.#checkAndReport();
@@ -144,6 +157,7 @@ export class AdmissionGate {
   }
 
   async #look(): Promise<AdmissionState> {
+    const startedMs = this.#init.clock.monotonicMs();
     try {
       const objects = await this.#init.lookUp();
       const found = inspectAdmission(objects.policy, objects.binding);
@@ -151,30 +165,48 @@ export class AdmissionGate {
         this.#coming = undefined;
         return this.#notInForce(found.why, 'error');
       }
-      const period = await this.#periodOf(found.identity, objects);
-      return typeof period === 'string' ? this.#notInForce(period, 'info') : this.#inForce(period);
+      const period = await this.#periodOf(found.identity, objects, startedMs);
+      return 'why' in period ? this.#notInForce(period.why, period.level) : this.#inForce(period);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
+      this.#coming?.proof.failed();
       return this.#notInForce(`it cannot be checked: ${error.message}`, 'error');
     }
   }
 
   /** The period that runs, or why none does yet. */
-  async #periodOf(identity: string, objects: AdmissionObjects): Promise<AdmissionPeriod | string> {
-    const { store, clock, newId } = this.#init;
+  async #periodOf(identity: string, { serverTime }: PolicyPair, startedMs: number): Promise<AdmissionPeriod | NoPeriod> {
+    const { store, newId } = this.#init;
     if (this.#last?.identity === identity) return this.#last;
-    const now = objects.serverTime ?? clock.now();
     if (this.#coming?.identity !== identity) {
       const last = this.#last ?? (await store.readAdmission());
       if (last !== undefined && isContinuation(last.identity, identity)) return await this.#enter({ ...last, identity });
-      this.#coming = { id: newId(), since: sinceOf(objects, now), identity };
+      this.#coming = { id: newId(), identity, proof: new AdmissionProof() };
+      this.#rouse.abort();
     }
-    const { id, since } = this.#coming;
-    // Creation times are whole seconds: what is created in this second counts.
-    if (now <= since) return `it took effect just now, and is relied on from ${formatInstant(since + 1_000)} on`;
-    if (this.#carried === id) return await this.#enter(this.#coming);
+    const { id, proof } = this.#coming;
+    const since = proof.since();
+    if (since === undefined) return await this.#prove(proof, startedMs);
+    // Creation times are whole seconds, and those of this second do not count: whoever sees the period begin may create a key at once.
+    if (serverTime === undefined || serverTime <= since) return takesEffect;
+    if (this.#carried === id) return await this.#enter({ id, since, identity });
     this.#carry(id);
-    return 'it is relied on as soon as what was accepted before is carried over';
+    return { level: 'info', why: 'it is relied on as soon as what was accepted before is carried over' };
+  }
+
+  /** One round of the proof; the answer is why the policy is not relied on yet. */
+  async #prove(proof: AdmissionProof, startedMs: number): Promise<NoPeriod> {
+    const { probe, clock } = this.#init;
+    if (!proof.isWanted(clock.monotonicMs())) return takesEffect;
+    const answer = await probe();
+    if (answer.kind === 'passed') {
+      proof.failed();
+      return noEffect;
+    }
+    const { serverTime } = answer;
+    if (serverTime === undefined) return noTime;
+    proof.refused({ startedMs, endedMs: clock.monotonicMs(), serverTime });
+    return takesEffect;
   }
 
   async #enter(period: AdmissionPeriod): Promise<AdmissionPeriod> {
@@ -227,16 +259,4 @@ export class AdmissionGate {
     });
     return this.#state;
   }
-}
-
-/**
- * Since when the present policy and binding are certainly in force, by the API server's clock: for objects that nobody edited,
- * since their creation; otherwise, since now.
- */
-function sinceOf({ policy, binding, serverTime }: AdmissionObjects, now: Instant): Instant {
-  const metadata = [policy, binding].map((object) => (object as { metadata?: Partial<ObjectMeta> } | undefined)?.metadata);
-  const created = metadata.map((one) => (one?.generation === 1 ? parseInstant(one.creationTimestamp ?? '') : undefined));
-  const known = created.filter((at) => at !== undefined);
-  const since = known.length === metadata.length ? Math.max(...known) : (serverTime ?? now);
-  return since + effectiveAfterMs;
 }

@@ -1,6 +1,7 @@
 import { leaseName } from '../api/admission/roles.ts';
 import { openDestinations } from '../destinations/registry.ts';
 import { transient } from '../domain/failure.ts';
+import type { Clock } from '../domain/time.ts';
 import type { KubeResources } from '../resources/kube/resources.ts';
 import { startHealthServer } from '../server/start.ts';
 import type { Listener } from '../server/listener.ts';
@@ -14,16 +15,22 @@ import { createController } from './engine.ts';
 import { acceptEarlierKeys, carryOver } from './acceptances.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
+import { watchOwnPolicy } from './ownpolicy.ts';
 import { openCountedConsumers } from './consumers.ts';
 import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 20_000;
 const closeMs = 2_000;
+const settleWithinMs = 30_000;
 
 /** What the health endpoint reports: all that changes here. */
 interface Readiness {
   crdsFit: boolean;
   synced: boolean;
+  /** Whether a key that is created now would be held although the admission policy is there. */
+  isSettling: () => boolean;
+  /** When everything was listed, by the monotonic clock. */
+  syncedAtMs: number;
   /** Absent = not compared yet. */
   time?: SharedClock;
 }
@@ -40,7 +47,12 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const signal = AbortSignal.any([context.signal, lost.signal]);
   const inner: CommandContext = { ...context, signal };
   const metrics = createMetrics({ processMetrics: true });
-  const readiness: Readiness = { crdsFit: false, synced: false };
+  const readiness: Readiness = {
+    crdsFit: false,
+    synced: false,
+    syncedAtMs: 0,
+    isSettling: () => config.admission === 'required',
+  };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const { store, apart: safetyStore } = openStores(inner, database);
   const resources = await openResources(inner, metrics);
@@ -126,6 +138,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
+    probe: () => resources.probeAdmission(context.environment.namespace),
     carryOver: (period) => carryOver(acceptances, period),
     ...{ store, newId: systemId, onFenceLost: onLost, metrics: metrics.recorder, clock, log },
   });
@@ -147,12 +160,19 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   controller.listen();
   await startWatches(resources, signal);
   readiness.synced = true;
+  readiness.syncedAtMs = clock.monotonicMs();
   log.info('synced', { count: resources.list('ApiKey').length });
   try {
     await election?.acquire(signal);
     await whenReachable(context, () => store.takeFence());
     if (config.admission === 'required') await whenReachable(context, () => acceptEarlierKeys(acceptances));
+    readiness.isSettling = () => admission.isSettling();
     await admission.start(signal);
+    if (config.admission === 'required') {
+      const operatorNamespace = context.environment.namespace;
+      const lookUp = () => resources.readOperatorPolicy();
+      void watchOwnPolicy({ lookUp, operatorNamespace, metrics: metrics.recorder, clock, log, signal });
+    }
     metrics.recorder.leading(true);
     controller.start();
     await aborted(signal);
@@ -196,6 +216,16 @@ async function openResources(context: CommandContext, metrics: MetricsRegistry):
   });
 }
 
+/**
+ * The first period of an installation begins a few seconds after the start, and what is created before it is held: so nobody is ready
+ * before. Everybody else has a period in the store, and an operator that does not lead waits for that of the leader. Not for ever: where
+ * the policy is missing, there is none.
+ */
+async function hasSettled({ isSettling, syncedAtMs }: Readiness, store: Store, clock: Clock): Promise<boolean> {
+  if (!isSettling() || clock.monotonicMs() - syncedAtMs > settleWithinMs) return true;
+  return (await store.readAdmission()) !== undefined;
+}
+
 async function serveHealth(
   context: CommandContext,
   store: Store,
@@ -213,6 +243,7 @@ async function serveHealth(
       { name: 'store', isWell: async () => (await store.now()) > 0 },
       { name: 'crds', isWell: () => readiness.crdsFit },
       { name: 'sync', isWell: () => readiness.synced },
+      { name: 'admission', isWell: () => hasSettled(readiness, store, clock) },
       { name: 'clock', isWell: () => readiness.time?.isRight() === true },
     ],
   });

@@ -59,6 +59,8 @@ export interface Metrics {
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** What the leader found of the admission policy: `awaySince` = since when it is not in force; absent = it is. */
   admission(awaySince: Instant | undefined): void;
+  /** Whether the policy that limits the operator's own account is as it should be, as far as the leader can see. */
+  ownPolicy(isInForce: boolean): void;
   /** How many ApiKeys have a change that was not accepted. */
   held(count: number): void;
   /** A consumer was to be restarted: with what outcome. */
@@ -136,7 +138,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof AdmissionMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
 type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing'>;
-type AdmissionMetrics = Pick<Metrics, 'admission' | 'held'>;
+type AdmissionMetrics = Pick<Metrics, 'admission' | 'held' | 'ownPolicy'>;
 type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
 /**
@@ -197,8 +199,17 @@ function admissionMetrics(registry: Registry): AdmissionMetrics {
     'Since when the admission policy is not in force, in seconds since 1970; 0 = it is.',
   );
   const heldBack = gauge(registry, 'keywright_apikeys_held', 'ApiKeys with a change that the admission policy did not check.');
+  const ownPolicy = gauge(
+    registry,
+    'keywright_operator_policy_in_force',
+    "0 while the leader finds that the policy for the operator's own account is missing or changed, else 1.",
+  );
   inForce.set(1);
+  ownPolicy.set(1);
   return {
+    ownPolicy: (isInForce) => {
+      ownPolicy.set(isInForce ? 1 : 0);
+    },
     held: (count) => {
       heldBack.set(count);
     },
@@ -391,6 +402,7 @@ export const silentMetrics: Metrics = {
   withdrawing: () => {},
   missing: () => {},
   admission: () => {},
+  ownPolicy: () => {},
   held: () => {},
   restarted: () => {},
   verified: () => {},

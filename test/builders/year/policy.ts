@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
 import { carryOver, type AcceptancesInit } from '../../../operator/src/commands/acceptances.ts';
-import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
-import { formatInstant, type Clock, type Instant } from '../../../operator/src/domain/time.ts';
+import { AdmissionGate } from '../../../operator/src/commands/admission.ts';
+import { floorToSecond, formatInstant, type Clock, type Instant } from '../../../operator/src/domain/time.ts';
+import type { PolicyPair, ProbeAnswer } from '../../../operator/src/resources/kube/admission.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
@@ -36,13 +37,18 @@ export class YearPolicy {
     return new AdmissionGate({
       mode: 'required',
       lookUp: () => Promise.resolve(this.#objects()),
+      probe: () => Promise.resolve(this.#answer()),
       carryOver: (period) => carryOver({ resources, store, clock }, period),
       ...{ store, newId: randomUUID, onFenceLost, metrics: silentMetrics, clock, log: silentLog },
     });
   }
 
-  #objects(): AdmissionObjects {
-    const serverTime = this.#clock.now();
+  #answer(): ProbeAnswer {
+    return this.#since === undefined ? { kind: 'passed' } : { kind: 'refused', serverTime: floorToSecond(this.#clock.now()) };
+  }
+
+  #objects(): PolicyPair {
+    const serverTime = floorToSecond(this.#clock.now());
     if (this.#since === undefined) return { policy: undefined, binding: undefined, serverTime };
     const creationTimestamp = formatInstant(this.#since);
     const served = (object: object) => ({

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { bans, checks, maxEntries } from '../../../operator/src/api/admission/checks.ts';
 import { fieldRoles } from '../../../operator/src/api/admission/permissions.ts';
 import { admissionPolicy, admissionPolicyBinding, admissionPolicyName } from '../../../operator/src/api/admission/policy.ts';
+import { probeMessage } from '../../../operator/src/api/admission/probe.ts';
 import { variables } from '../../../operator/src/api/admission/variables.ts';
 import { kindTable } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
@@ -61,9 +62,13 @@ describe('the admission policy', () => {
     expect(admissionPolicyBinding()).not.toHaveProperty('spec.matchResources');
   });
 
-  it('names the missing verb in every refusal', () => {
-    expect(policy.spec.validations).toHaveLength(checks.length + bans.length);
-    for (const [at, { message, messageExpression, reason }] of policy.spec.validations.slice(0, checks.length).entries()) {
+  it('names the missing verb in every refusal, after the one that answers the probe', () => {
+    const [probe, ...others] = policy.spec.validations;
+    // Of several refusals, the API server tells the first one.
+    expect(probe).toEqual({ expression: '!variables.isProbe', reason: 'Invalid', message: probeMessage });
+    expect(others).toHaveLength(checks.length + bans.length);
+    for (const { expression } of others) expect(expression).toMatch(/^variables\.isProbe \|\| /);
+    for (const [at, { message, messageExpression, reason }] of others.slice(0, checks.length).entries()) {
       const verb = `"${checks[at]?.verb ?? ''}"`;
       expect([message, messageExpression, reason]).toEqual([
         expect.stringContaining(verb),

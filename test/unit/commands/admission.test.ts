@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
-import { AdmissionGate, type AdmissionObjects } from '../../../operator/src/commands/admission.ts';
-import { transient } from '../../../operator/src/domain/failure.ts';
-import { formatInstant, parseInstant } from '../../../operator/src/domain/time.ts';
+import { AdmissionGate } from '../../../operator/src/commands/admission.ts';
+import { transient, waiting } from '../../../operator/src/domain/failure.ts';
+import { floorToSecond, parseInstant } from '../../../operator/src/domain/time.ts';
+import type { PolicyPair, ProbeAnswer } from '../../../operator/src/resources/kube/admission.ts';
 import { silentLog, type LogFields } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryStore } from '../../harness/fakes/store.ts';
@@ -13,31 +14,28 @@ afterEach(() => {
   for (const one of stop.splice(0)) one.abort();
 });
 
-const created = '2025-12-01T00:00:00Z';
 const asServed = (object: object, uid: string, generation = 1) => ({
   ...object,
-  metadata: { name: 'keywright', uid, generation, creationTimestamp: created },
+  metadata: { name: 'keywright', uid, generation },
 });
-const createdAt = (object: unknown, at: number) => {
-  const served = object as ReturnType<typeof asServed>;
-  return { ...served, metadata: { ...served.metadata, creationTimestamp: formatInstant(at) } };
-};
 /** Both objects; those of a test that counts generations begin with the seventh of the binding. */
 const inForce = (
   uid = 'policy-1',
   generation = 1,
   bindingUid = 'binding-1',
   bindingGeneration = generation === 1 ? 1 : 7,
-): AdmissionObjects => ({
+): PolicyPair => ({
   policy: asServed(admissionPolicy(), uid, generation),
   binding: asServed(admissionPolicyBinding(), bindingUid, bindingGeneration),
   serverTime: undefined,
 });
-const absent: AdmissionObjects = { policy: undefined, binding: undefined, serverTime: undefined };
+const absent: PolicyPair = { policy: undefined, binding: undefined, serverTime: undefined };
 
 /** What the API server answers, and what is in the store; a test changes it. */
 interface Given {
-  now: AdmissionObjects | Error;
+  now: PolicyPair | Error;
+  /** What the API server answers to a probe; absent = what a policy gives that is there and acts. */
+  probe?: () => Promise<ProbeAnswer>;
   store?: MemoryStore;
   carryOver?: (period: string) => Promise<void>;
 }
@@ -54,13 +52,19 @@ async function gate(given: Given, mode: 'required' | 'off' = 'required') {
   const periods: string[] = [];
   const away: (number | undefined)[] = [];
   let looks = 0;
+  let probes = 0;
+  const serverTime = () => floorToSecond(clock.now());
   let lost = 0;
   const opened = new AdmissionGate({
     mode,
     lookUp: () => {
       looks += 1;
       const { now } = given;
-      return now instanceof Error ? Promise.reject(now) : Promise.resolve({ ...now, serverTime: clock.now() });
+      return now instanceof Error ? Promise.reject(now) : Promise.resolve({ ...now, serverTime: serverTime() });
+    },
+    probe: () => {
+      probes += 1;
+      return given.probe?.() ?? Promise.resolve({ kind: 'refused', serverTime: serverTime() });
     },
     store,
     carryOver: (period) => {
@@ -89,10 +93,12 @@ async function gate(given: Given, mode: 'required' | 'off' = 'required') {
   const started = opened.start(ended.signal);
   await clock.advance(0);
   await started;
-  return { opened, store, logged, periods, away, looks: () => looks, lost: () => lost };
+  return { opened, store, logged, periods, away, looks: () => looks, probes: () => probes, lost: () => lost };
 }
 
 type Found = Awaited<ReturnType<typeof gate>>;
+/** As long as a policy that is there takes to be relied on. */
+const settle = () => clock.advance(7_500);
 const kindOf = ({ opened }: Found) => opened.state().kind;
 const whyOf = ({ opened }: Found) => {
   const state = opened.state();
@@ -117,17 +123,19 @@ describe('the admission gate', () => {
     expect([kindOf(found), found.logged]).toEqual(['notInForce', ['admission policy not in force']]);
     given.now = inForce();
     await clock.advance(5_000);
+    await settle();
     expect([kindOf(found), found.logged.at(-1)]).toEqual(['inForce', 'admission policy in force']);
   });
 
   it('says since when the policy is not in force, and why, and repeats it hourly', async () => {
     const given: Given = { now: inForce() };
     const found = await gate(given);
+    await settle();
     given.now = {
       ...inForce(),
       binding: { ...asServed(admissionPolicyBinding(), 'binding-1'), spec: { policyName: 'keywright' } },
     };
-    await clock.advance(60_000);
+    await found.opened.check();
     const since = clock.now();
     await clock.advance(30_000);
     expect(found.opened.state()).toMatchObject({
@@ -151,6 +159,7 @@ describe('the admission gate', () => {
   ])('fails closed at %s, however often the policy was seen before', async (_, failure) => {
     const given: Given = { now: inForce() };
     const found = await gate(given);
+    await settle();
     const period = periodOf(found);
     given.now = failure;
     for (let times = 0; times < 10; times += 1) expect((await found.opened.check()).kind).toBe('notInForce');
@@ -160,28 +169,85 @@ describe('the admission gate', () => {
     expect(periodOf(found)).toBe(period);
   });
 
-  it('counts a policy that was never edited from a few seconds after its creation, and waits for nothing', async () => {
+  it('relies on a policy when the API server has refused what the policy refuses for seconds, and from then on', async () => {
     const found = await gate({ now: inForce() });
-    expect(found.opened.state()).toMatchObject({ kind: 'inForce', since: (parseInstant(created) ?? 0) + 5_000 });
+    await clock.advance(4_500);
+    expect([whyOf(found), found.opened.isSettling()]).toEqual([
+      'it took effect just now, and is relied on in a few seconds',
+      true,
+    ]);
+    expect([found.periods, await found.store.readAdmission()]).toEqual([[], undefined]);
+    // The last refusal of the proof is at 5 s; what is created in that second does not count, and nobody hears of it before it is over.
+    const since = clock.now() + 500;
+    await clock.advance(1_000);
+    expect(kindOf(found)).toBe('notInForce');
+    await clock.advance(500);
+    expect([found.opened.state(), found.opened.isSettling()]).toMatchObject([{ kind: 'inForce', since }, false]);
+    const probes = found.probes();
+    await clock.advance(300_000);
+    expect(found.probes()).toBe(probes);
   });
 
-  it('relies on a policy that is new, or was edited, only when it has certainly taken effect', async () => {
-    const fresh = (generation: number): AdmissionObjects => {
-      const { policy, binding } = inForce('policy-1', generation);
-      return { policy, binding: createdAt(binding, clock.now() - 2_000), serverTime: undefined };
-    };
-    for (const [objects, waitMs] of [
-      [fresh(1), 3_000],
-      [fresh(4), 5_000],
-    ] as const) {
-      const found = await gate({ now: objects });
-      const since = clock.now() + waitMs;
-      expect(whyOf(found)).toBe(`it took effect just now, and is relied on from ${formatInstant(since + 1_000)} on`);
-      await clock.advance(waitMs);
-      expect([kindOf(found), found.periods, await found.store.readAdmission()]).toEqual(['notInForce', [], undefined]);
-      await clock.advance(1_000);
-      expect(found.opened.state()).toMatchObject({ kind: 'inForce', since });
-    }
+  it('does not rely on a policy that is there, however long, while a dry run that it must refuse is not refused', async () => {
+    const given: Given = { now: inForce(), probe: () => Promise.resolve({ kind: 'passed' }) };
+    const found = await gate(given);
+    await clock.advance(600_000);
+    expect(whyOf(found)).toBe('it has no effect on the API server: a dry run that it must refuse was not refused by it');
+    delete given.probe;
+    await clock.advance(5_000);
+    expect(kindOf(found)).toBe('notInForce');
+    await clock.advance(2_000);
+    expect(kindOf(found)).toBe('inForce');
+  });
+
+  it.each<readonly [string, () => Promise<ProbeAnswer>, string]>([
+    [
+      'is not allowed to ask',
+      () => Promise.reject(waiting('InternalError', 'the operator needs "create" on leases')),
+      'it cannot be checked: the operator needs "create" on leases',
+    ],
+    [
+      'is not told when that was',
+      () => Promise.resolve({ kind: 'refused', serverTime: undefined }),
+      'the API server does not say when it answers (header Date), so nothing tells since when it acts',
+    ],
+  ])('does not rely on a policy whose effect it %s', async (_, probe, why) => {
+    const found = await gate({ now: inForce(), probe });
+    await clock.advance(60_000);
+    expect(whyOf(found)).toBe(why);
+  });
+
+  it.each<readonly [string, (given: Given) => Promise<void>]>([
+    ['the API server stands still', () => clock.leap(60_000)],
+    [
+      'the policy does not act for a moment',
+      async (given) => {
+        given.probe = () => Promise.resolve({ kind: 'passed' });
+        await clock.advance(500);
+        delete given.probe;
+      },
+    ],
+    [
+      'the policy cannot be read for a moment',
+      async (given) => {
+        const { now } = given;
+        given.now = transient('InternalError', 'no answer');
+        await clock.advance(500);
+        given.now = now;
+      },
+    ],
+  ])('begins to wait anew when %s meanwhile', async (_, interrupt) => {
+    const given: Given = { now: inForce() };
+    const found = await gate(given);
+    await clock.advance(4_500);
+    await interrupt(given);
+    const at = clock.now();
+    await clock.advance(5_000);
+    expect(kindOf(found)).toBe('notInForce');
+    await clock.advance(2_500);
+    const state = found.opened.state();
+    expect(state).toMatchObject({ kind: 'inForce' });
+    expect(state.kind === 'inForce' && state.since).toBeGreaterThanOrEqual(at + 4_500);
   });
 
   it('begins to wait anew when the policy is edited once more meanwhile', async () => {
@@ -191,7 +257,7 @@ describe('the admission gate', () => {
     given.now = inForce('policy-1', 5);
     await clock.advance(5_000);
     expect(kindOf(found)).toBe('notInForce');
-    await clock.advance(2_000);
+    await clock.advance(2_500);
     expect(kindOf(found)).toBe('inForce');
   });
 
@@ -209,7 +275,7 @@ describe('the admission gate', () => {
     for (const isRestarted of [false, true]) {
       const given: Given = { now: inForce('policy-1', 3) };
       const first = await gate(given);
-      await clock.advance(7_000);
+      await settle();
       const known = await first.store.readAdmission();
       expect(known).toMatchObject({ id: periodOf(first), identity: 'policy-1:3:binding-1:7' });
       given.now = after;
@@ -217,7 +283,7 @@ describe('the admission gate', () => {
       const found = isRestarted ? await gate({ now: after, store: first.store }) : first;
       if (outcome === 'the same') expect(found.opened.state()).toMatchObject({ period: known?.id, since: known?.since });
       else expect(kindOf(found)).toBe('notInForce');
-      await clock.advance(7_000);
+      await settle();
       expect(periodOf(found) === known?.id).toBe(outcome === 'the same');
       expect((await found.store.readAdmission())?.id).toBe(periodOf(found));
     }
@@ -226,7 +292,7 @@ describe('the admission gate', () => {
   it('has the period go on over an upgrade in which the operator before it finds a text that it does not know', async () => {
     const given: Given = { now: inForce('policy-1', 3) };
     const before = await gate(given);
-    await clock.advance(7_000);
+    await settle();
     const period = periodOf(before);
     const { binding, policy } = inForce('policy-1', 4);
     given.now = { binding, policy: { ...(policy as object), spec: {} }, serverTime: undefined };
@@ -242,7 +308,7 @@ describe('the admission gate', () => {
     given.carryOver = () => new Promise((resolve) => (carried = resolve));
     given.now = inForce();
     await found.opened.check();
-    await found.opened.check();
+    await settle();
     expect([kindOf(found), found.periods.length, await found.store.readAdmission()]).toEqual(['notInForce', 1, undefined]);
     expect(whyOf(found)).toContain('carried over');
     carried();
@@ -252,6 +318,7 @@ describe('the admission gate', () => {
 
   it('carries acceptances over once more after a restart, while the period goes on', async () => {
     const first = await gate({ now: inForce() });
+    await settle();
     const again = await gate({ now: inForce(), store: first.store, carryOver: () => new Promise(() => {}) });
     expect([periodOf(again), again.periods]).toEqual([periodOf(first), [periodOf(first)]]);
   });
@@ -263,6 +330,7 @@ describe('the admission gate', () => {
       return failures < 0 ? Promise.resolve() : Promise.reject(transient('StoreUnavailable', 'no answer'));
     };
     const found = await gate({ now: inForce(), carryOver });
+    await clock.advance(6_500);
     expect(kindOf(found)).toBe('notInForce');
     expect(found.logged).toContain('acceptances not carried over');
     await clock.advance(2_000);
@@ -271,6 +339,7 @@ describe('the admission gate', () => {
 
   it('lets callers that come during a check share one that begins after they came', async () => {
     const { opened, looks } = await gate({ now: inForce() });
+    await settle();
     const before = looks();
     await Promise.all([opened.check(), opened.check(), opened.check()]);
     expect(looks() - before).toBe(2);
@@ -279,6 +348,7 @@ describe('the admission gate', () => {
   it('ends the process when another one leads, and goes on after a defect', async () => {
     const given: Given = { now: inForce() };
     const found = await gate(given);
+    await settle();
     await new MemoryStore({ clock, database: found.store.database }).takeFence();
     given.now = inForce('policy-1', 2, 'binding-1', 1);
     await clock.advance(60_000);
@@ -290,6 +360,7 @@ describe('the admission gate', () => {
     expect(defective.logged.at(-1)).toBe('defect');
     other.now = inForce();
     await clock.advance(5_000);
+    await settle();
     expect(kindOf(defective)).toBe('inForce');
   });
 });

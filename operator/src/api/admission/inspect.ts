@@ -1,4 +1,5 @@
 import type { Schema } from '../structural.ts';
+import { operatorPolicy, operatorPolicyBinding, operatorPolicyName } from './operatorpolicy.ts';
 import { admissionPolicy, admissionPolicyBinding, admissionPolicyName } from './policy.ts';
 
 /** Whether the API server enforces the admission policy of this version on every ApiKey. */
@@ -24,9 +25,42 @@ export type AdmissionInspection =
  * is harmless. Annotations and labels of the two do not matter.
  */
 export function inspectAdmission(policy: unknown, binding: unknown): AdmissionInspection {
+  return inspectPair(keyPolicy, policy, binding);
+}
+
+/**
+ * The same for the policy that limits the operator's own account, in the cluster of an operator that runs in this namespace. Nothing
+ * depends on it but what a stolen token can do.
+ */
+export function inspectOperatorPolicy(operatorNamespace: string, policy: unknown, binding: unknown): AdmissionInspection {
+  return inspectPair({ ...ownPolicy, policy: operatorPolicy(operatorNamespace) }, policy, binding);
+}
+
+/** What is expected. */
+interface Expected {
+  readonly name: string;
+  /** What the two do; reads on after "does not". */
+  readonly purpose: string;
+  readonly policy: Schema;
+  readonly binding: Schema;
+}
+
+const keyPolicy: Expected = {
+  name: admissionPolicyName,
+  purpose: 'protect every ApiKey',
+  policy: admissionPolicy(),
+  binding: admissionPolicyBinding(),
+};
+const ownPolicy: Omit<Expected, 'policy'> = {
+  name: operatorPolicyName,
+  purpose: "limit the operator's account as it should",
+  binding: operatorPolicyBinding(),
+};
+
+function inspectPair(expected: Expected, policy: unknown, binding: unknown): AdmissionInspection {
   const seen = [
-    inspectObject('ValidatingAdmissionPolicy', policy, policyDeviation),
-    inspectObject('ValidatingAdmissionPolicyBinding', binding, bindingDeviation),
+    inspectObject(expected, 'ValidatingAdmissionPolicy', policy, (spec) => policyDeviation(expected, spec)),
+    inspectObject(expected, 'ValidatingAdmissionPolicyBinding', binding, (spec) => bindingDeviation(expected, spec)),
   ];
   const why = seen.flatMap((one) => ('why' in one ? [one.why] : []))[0];
   if (why !== undefined) return { kind: 'notInForce', why };
@@ -51,32 +85,33 @@ export function isContinuation(before: string, after: string): boolean {
 type Deviation = (spec: unknown) => string | undefined;
 
 function inspectObject(
+  expected: Expected,
   kind: string,
   live: unknown,
   deviationOf: Deviation,
 ): { readonly why: string } | { readonly identity: string } {
-  const named = `the ${kind} ${admissionPolicyName}`;
+  const named = `the ${kind} ${expected.name}`;
   if (!isObject(live)) return { why: `${named} does not exist` };
   const metadata = isObject(live['metadata']) ? live['metadata'] : {};
   const { name, uid, generation, deletionTimestamp } = metadata;
-  if (name !== admissionPolicyName) return { why: `${named} cannot be judged: metadata.name is ${shown(name)}` };
+  if (name !== expected.name) return { why: `${named} cannot be judged: metadata.name is ${shown(name)}` };
   if (!isAbsent(deletionTimestamp)) return { why: `${named} is being deleted: metadata.deletionTimestamp is set` };
   if (typeof uid !== 'string' || uid === '') return { why: `${named} cannot be judged: metadata.uid is missing` };
   if (typeof generation !== 'number') return { why: `${named} cannot be judged: metadata.generation is missing` };
   const deviation = deviationOf(live['spec']);
   return deviation === undefined
     ? { identity: `${uid}:${generation}` }
-    : { why: `${named} does not protect every ApiKey: ${deviation}` };
+    : { why: `${named} does not ${expected.purpose}: ${deviation}` };
 }
 
-function policyDeviation(spec: unknown): string | undefined {
-  return difference(admissionPolicy()['spec'], spec, 'spec');
+function policyDeviation({ policy }: Expected, spec: unknown): string | undefined {
+  return difference(policy['spec'], spec, 'spec');
 }
 
 /** A binding may have more actions than Deny, and may say explicitly that it applies to everything. */
-function bindingDeviation(spec: unknown): string | undefined {
+function bindingDeviation({ binding }: Expected, spec: unknown): string | undefined {
   const { validationActions, matchResources, ...rest } = isObject(spec) ? spec : {};
-  const { validationActions: _, ...expected } = admissionPolicyBinding()['spec'] as Schema;
+  const { validationActions: _, ...expected } = binding['spec'] as Schema;
   const deviation = difference(expected, rest, 'spec');
   if (deviation !== undefined) return deviation;
   if (!Array.isArray(validationActions) || !validationActions.includes('Deny')) return 'spec.validationActions lacks "Deny"';

@@ -1,7 +1,9 @@
 import { apiKinds, kindTable } from '../kinds.ts';
-import { finalizer } from '../meta.ts';
+import { fieldManager, finalizer } from '../meta.ts';
 import type { Schema } from '../structural.ts';
-import { operatorServiceAccountName } from './roles.ts';
+import { listOf, type Variable } from './cel.ts';
+import { ownership } from './ownership.ts';
+import { operatorServiceAccountName } from './account.ts';
 import { denyingBinding, validatingPolicy } from './validating.ts';
 
 /** The name of the policy for the operator's own account, and of its binding. */
@@ -18,6 +20,55 @@ const same = (member: string) => `object.metadata.?${member} == oldObject.metada
 const foreignFinalizers = (object: 'object' | 'oldObject') =>
   `${object}.metadata.?finalizers.orValue([]).filter(name, name != '${finalizer}')`;
 
+/** Who owns which fields, one entry for each manager, operation and subresource. */
+const managersOf = (object: 'object' | 'oldObject') =>
+  `${listOf(object, 'managedFields')}.map(m, {` +
+  "'id': dyn([dyn(m.?manager.orValue('')), dyn(m.?operation.orValue('')), dyn(m.?subresource.orValue(''))])," +
+  " 'fields': has(m.fieldsV1) ? dyn(m.fieldsV1) : dyn({})})";
+const isOwn = (m: string) => `${m}.id == [dyn('${fieldManager}'), dyn('Update'), dyn('')]`;
+const ownFinalizer = `'v:"${finalizer}"'`;
+
+/** Whether b has all fields of a, but for finalizers, of which this CEL about `v` says what else may be in a. */
+const isWithin = (a: string, b: string, mayOwn: string) =>
+  `${a}.fields.all(k, (k in ${b}.fields && ${b}.fields[k] == ${a}.fields[k]) || (k == 'f:metadata' && ${a}.fields[k].all(x,` +
+  ` (k in ${b}.fields && x in ${b}.fields[k] && ${b}.fields[k][x] == ${a}.fields[k][x]) || (x == 'f:finalizers' && ${a}.fields[k][x].all(v,` +
+  ` (k in ${b}.fields && x in ${b}.fields[k] && v in ${b}.fields[k][x]) || ${mayOwn})))))`;
+const nobody = 'variables.nobody';
+/** The API server takes a finalizer that is removed away from all who own it. */
+const mayLose = `v == '.' || v == ${ownFinalizer}`;
+const mayGain = `(${isOwn('n')} && (${mayLose}))`;
+
+/** The API server throws the oldest managers together when there are more than these: see `ownership.ts`. */
+const mostManagers = 10;
+/** What `ownership.ts` asks for. A write of the operator changes no field that another right covers. */
+const ownershipInputs: readonly Variable[] = [
+  { name: 'annotations', expression: 'has(object.metadata.annotations) ? object.metadata.annotations : {}' },
+  { name: 'oldAnnotations', expression: 'has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}' },
+  { name: 'contents', expression: 'false' },
+  { name: 'changedFields', expression: "['']" },
+  { name: 'isUsed', expression: 'true' },
+];
+
+const variables: readonly Variable[] = [
+  ...ownershipInputs,
+  ...ownership.filter(({ name }) => !ownershipInputs.some((one) => one.name === name)),
+  { name: 'nobody', expression: "{'fields': dyn({})}" },
+  { name: 'managers', expression: managersOf('object') },
+  { name: 'oldManagers', expression: managersOf('oldObject') },
+  {
+    name: 'isSameOwnership',
+    expression:
+      `variables.managers.all(n, ${isWithin('n', nobody, mayGain)} || variables.oldManagers.exists(o, o.id == n.id && ${isWithin('n', 'o', mayGain)}))` +
+      ` && variables.oldManagers.all(o, ${isWithin('o', nobody, mayLose)} || variables.managers.exists(n, o.id == n.id && ${isWithin('o', 'n', mayLose)}))`,
+  },
+  {
+    name: 'isMerging',
+    expression:
+      `variables.oldManagers.filter(o, o.id[1] == 'Update').size() >= ${mostManagers}` +
+      " && variables.managers.exists(n, n.id[0] == 'ancient-changes')",
+  },
+];
+
 const rules: readonly Rule[] = [
   { holds: 'object.?spec == oldObject.?spec', forbids: 'changes no spec' },
   { holds: `${same('labels')} && ${same('annotations')}`, forbids: 'changes no labels and no annotations' },
@@ -25,6 +76,12 @@ const rules: readonly Rule[] = [
   {
     holds: `${foreignFinalizers('object')} == ${foreignFinalizers('oldObject')}`,
     forbids: `changes no finalizer but ${finalizer}`,
+  },
+  { holds: `${same('generateName')} && ${same('selfLink')}`, forbids: 'changes no other metadata' },
+  {
+    // A second owner of a field keeps a right alive that the object's author removes by server-side apply.
+    holds: 'variables.isSameOwnership || (variables.isMerging && !variables.bookkeeping)',
+    forbids: `changes no managedFields but who owns ${finalizer}`,
   },
 ];
 
@@ -48,6 +105,7 @@ export function operatorPolicy(namespace: string): Schema {
           expression: `request.userInfo.username == 'system:serviceaccount:${namespace}:${operatorServiceAccountName}'`,
         },
       ],
+      variables,
       validations: [
         toValidation("request.operation == 'UPDATE'", 'creates and deletes no object of these kinds'),
         ...rules.map(({ holds, forbids }) => toValidation(`request.operation != 'UPDATE' || (${holds})`, forbids)),

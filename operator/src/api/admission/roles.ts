@@ -2,6 +2,8 @@ import { apiKinds, kindTable } from '../kinds.ts';
 import { group, loginServiceAccountName } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { permissions } from './permissions.ts';
+import { operatorServiceAccountName } from './account.ts';
+import { operatorPolicyName } from './operatorpolicy.ts';
 import { admissionPolicyName } from './policy.ts';
 
 /** One rule of RBAC. No rule of ours has a wildcard. */
@@ -75,7 +77,7 @@ const clusterRules: readonly PolicyRule[] = [
   {
     apiGroups: ['admissionregistration.k8s.io'],
     resources: ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'],
-    resourceNames: [admissionPolicyName],
+    resourceNames: [admissionPolicyName, operatorPolicyName],
     verbs: ['get'],
   },
   // By default everybody may ask who he is (system:basic-user); some clusters take that away.
@@ -85,7 +87,7 @@ const clusterRules: readonly PolicyRule[] = [
 /** Events about the kinds of the cluster lie in the namespace `default`. */
 const eventRule: PolicyRule = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] };
 
-const operatorName = 'keywright-operator';
+const operatorName = operatorServiceAccountName;
 
 /** A ClusterRole of the operator's, and where it is meant to be bound. */
 export interface OperatorRole {
@@ -133,8 +135,7 @@ export const operatorRoles = {
 /** Where keys are served in single namespaces: the events about the kinds of the cluster, which lie in `default`. */
 export const operatorEventRules: readonly PolicyRule[] = [eventRule];
 
-/** The ServiceAccount that the operator runs as in a cluster. */
-export const operatorServiceAccountName = operatorName;
+export { operatorServiceAccountName };
 
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';

@@ -4,19 +4,28 @@ import type { Schema } from '../structural.ts';
 const api = { apiVersion: 'admissionregistration.k8s.io/v1' };
 const metadataOf = (name: string) => ({ name, labels: { 'app.kubernetes.io/part-of': 'keywright' } });
 
-/** Which objects a policy matches, and what it requires. */
-export interface PolicyInit {
-  readonly name: string;
+/** Which requests a policy matches. */
+export interface ResourceRule {
+  readonly apiGroups: readonly string[];
+  readonly apiVersions: readonly string[];
   readonly operations: readonly string[];
-  /** Plurals of our kinds, without subresources. */
+  /** Plurals, without subresources. */
   readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
   readonly scope: 'Namespaced' | '*';
+}
+
+/** Which objects a policy matches, and what it requires. */
+export interface PolicyInit extends Pick<ResourceRule, 'operations' | 'resources' | 'scope'> {
+  readonly name: string;
+  /** What it matches besides our kinds. */
+  readonly others?: readonly ResourceRule[];
   /** The other members of the spec: matchConditions, variables, validations. */
   readonly rest: Schema;
 }
 
 /** A ValidatingAdmissionPolicy that refuses what it cannot judge. */
-export function validatingPolicy({ name, operations, resources, scope, rest }: PolicyInit): Schema {
+export function validatingPolicy({ name, operations, resources, scope, others = [], rest }: PolicyInit): Schema {
   return {
     ...api,
     kind: 'ValidatingAdmissionPolicy',
@@ -25,7 +34,7 @@ export function validatingPolicy({ name, operations, resources, scope, rest }: P
       failurePolicy: 'Fail',
       matchConstraints: {
         matchPolicy: 'Equivalent',
-        resourceRules: [{ apiGroups: [group], apiVersions: [version], operations, resources, scope }],
+        resourceRules: [{ apiGroups: [group], apiVersions: [version], operations, resources, scope }, ...others],
       },
       ...rest,
     },

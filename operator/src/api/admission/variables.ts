@@ -1,6 +1,7 @@
 import { annotations, group } from '../meta.ts';
 import { annotationChanged, changed, listOf, type Variable } from './cel.ts';
 import { ownership } from './ownership.ts';
+import { probeVariable } from './probe.ts';
 import { fieldsOf } from './permissions.ts';
 
 /** An ApiKey may have any label, except labels under our group: none of those has a meaning. */
@@ -21,6 +22,7 @@ const unknownOf = (map: string, old: string, known: readonly string[]) =>
  * in the object, whoever wrote it.
  */
 export const variables: readonly Variable[] = [
+  probeVariable,
   { name: 'isCreate', expression: "request.operation == 'CREATE'" },
   { name: 'annotations', expression: mapOf('object', 'annotations') },
   { name: 'oldAnnotations', expression: mapOf('oldObject', 'annotations') },

@@ -60,5 +60,4 @@ export function objectPath(endpoint: Endpoint, ref: ObjectRef): string {
 export const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 export const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
-/** Who wrote a field, for server-side apply. */
-export const fieldManager = 'keywright';
+export { fieldManager } from '../../api/meta.ts';

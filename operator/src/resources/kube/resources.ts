@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
+import { operatorPolicyName } from '../../api/admission/operatorpolicy.ts';
 import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ApiKind } from '../../api/kinds.ts';
 import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
-import type { Clock, Instant } from '../../domain/time.ts';
+import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type {
   EventRecord,
@@ -18,6 +19,7 @@ import type {
   Workloads,
 } from '../port.ts';
 import { loadAccess } from './access.ts';
+import { probePolicy, readPolicy, type PolicyPair, type ProbeAnswer } from './admission.ts';
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
 import type { KubeAnswer, KubeClientInit } from './client.ts';
@@ -70,7 +72,11 @@ export interface KubeResources extends Resources {
   /** The CustomResourceDefinition of a kind as it is installed; `undefined` = there is none. */
   readCrd(kind: ApiKind): Promise<unknown>;
   /** The admission policy and its binding as they are now (`undefined` = absent), and the API server's clock. Throws Failure. */
-  readAdmission(): Promise<{ policy: unknown; binding: unknown; serverTime: Instant | undefined }>;
+  readAdmission(): Promise<PolicyPair>;
+  /** The same for the policy that limits the operator's own account. Throws Failure. */
+  readOperatorPolicy(): Promise<PolicyPair>;
+  /** Whether the admission policy acts, by a dry run in this namespace. Throws Failure. */
+  probeAdmission(namespace: string): Promise<ProbeAnswer>;
   /** How long the holder of a Lease may be silent before somebody else may take it, in milliseconds; `undefined` = nobody holds it. */
   leaseHeldFor(lease: { readonly namespace: string; readonly name: string }): Promise<number | undefined>;
   /** An election over a Lease of this API server. */
@@ -79,9 +85,6 @@ export interface KubeResources extends Resources {
   close(): Promise<void>;
 }
 
-/** An edit waits for the answer, and an edit that narrows a key must not wait for long. */
-const admissionTimeoutMs = 2_000;
-const admissionMaxBytes = 1_048_576;
 /** The object may change under a status write; more often than this in a row it is looked at again first. */
 const statusTries = 3;
 const kinds = Object.keys(endpoints) as (WatchedKind | 'Secret')[];
@@ -238,24 +241,16 @@ class ApiServer implements KubeResources {
     return answer.status === 200 ? answer.body : undefined;
   }
 
-  async readAdmission(): Promise<{ policy: unknown; binding: unknown; serverTime: Instant | undefined }> {
-    const [policy, binding] = await Promise.all(
-      (['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'] as const).map(async (kind) => {
-        const plural = kind === 'ValidatingAdmissionPolicy' ? 'validatingadmissionpolicies' : 'validatingadmissionpolicybindings';
-        const path = `/apis/admissionregistration.k8s.io/v1/${plural}/${admissionPolicyName}`;
-        const answer = await this.#client.send({
-          verb: 'get',
-          kind,
-          path,
-          timeoutMs: admissionTimeoutMs,
-          maxBytes: admissionMaxBytes,
-        });
-        return { object: answer.status === 200 ? answer.body : undefined, date: answer.date };
-      }),
-    );
-    const dates = [policy?.date, binding?.date].filter((date) => date !== undefined);
-    const serverTime = dates.length === 0 ? undefined : Math.max(...dates);
-    return { policy: policy?.object, binding: binding?.object, serverTime };
+  async readAdmission(): Promise<PolicyPair> {
+    return await readPolicy(this.#client, admissionPolicyName);
+  }
+
+  async readOperatorPolicy(): Promise<PolicyPair> {
+    return await readPolicy(this.#client, operatorPolicyName);
+  }
+
+  async probeAdmission(namespace: string): Promise<ProbeAnswer> {
+    return await probePolicy(this.#client, namespace);
   }
 
   async leaseHeldFor({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<number | undefined> {
