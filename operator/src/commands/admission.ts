@@ -198,6 +198,7 @@ export class AdmissionGate {
   async #prove(proof: AdmissionProof, startedMs: number): Promise<NoPeriod> {
     const { probe, clock } = this.#init;
     if (!proof.isWanted(clock.monotonicMs())) return takesEffect;
+    const readMs = clock.monotonicMs();
     const answer = await probe();
     if (answer.kind === 'passed') {
       proof.failed();
@@ -205,7 +206,7 @@ export class AdmissionGate {
     }
     const { serverTime } = answer;
     if (serverTime === undefined) return noTime;
-    proof.refused({ startedMs, endedMs: clock.monotonicMs(), serverTime });
+    proof.refused({ startedMs, readMs, endedMs: clock.monotonicMs(), serverTime });
     return takesEffect;
   }
 

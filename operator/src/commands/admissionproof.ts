@@ -15,6 +15,8 @@ const refusalsApartMs = 250;
 export interface Round {
   /** Before the policy was read, by the own monotonic clock. */
   readonly startedMs: number;
+  /** When it was read. */
+  readonly readMs: number;
   /** When the probe was refused. */
   readonly endedMs: number;
   /** The same by the API server's clock, in whole seconds. */
@@ -43,9 +45,11 @@ export class AdmissionProof {
   /** The probe was refused in this round. */
   refused(round: Round): void {
     if (this.#since !== undefined) return;
-    // The API server answered both within their rounds: so it was silent for this long at most.
-    const isRunning = this.#run !== undefined && round.endedMs - this.#run.heard.startedMs <= longestSilenceMs;
-    this.#run = { fromMs: isRunning && this.#run !== undefined ? this.#run.fromMs : round.endedMs, heard: round };
+    // Each answer was made between its question and its arrival: so nobody was silent for longer than these.
+    const last = this.#run?.heard;
+    const silentMs = Math.max(round.endedMs - round.startedMs, last === undefined ? 0 : round.readMs - last.readMs);
+    const fromMs = silentMs > longestSilenceMs ? undefined : this.#run?.fromMs;
+    this.#run = { fromMs: fromMs ?? round.endedMs, heard: round };
     if (round.startedMs - this.#run.fromMs >= settlesInMs) this.#since = round.serverTime;
   }
 

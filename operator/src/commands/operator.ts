@@ -21,7 +21,7 @@ import type { SharedClock } from './sharedclock.ts';
 
 const drainMs = 20_000;
 const closeMs = 2_000;
-const settleWithinMs = 30_000;
+const settleWithinMs = 20_000;
 
 /** What the health endpoint reports: all that changes here. */
 interface Readiness {

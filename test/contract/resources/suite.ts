@@ -206,12 +206,12 @@ export function resourcesContract(
     });
 
     it('takes out of a status what somebody else wrote into it', async ({ skip }) => {
-      const { writeStatus } = subject.driver;
-      if (writeStatus === undefined) return skip('nobody else can write a status here');
+      const { driver } = subject;
+      if (driver.writeStatus === undefined) return skip('nobody else can write a status here');
       const { metadata } = await createKey('forged');
       await subject.resources.applyStatus('ApiKey', metadata, status);
       const [ready] = status.conditions;
-      await writeStatus('ApiKey', metadata, {
+      await driver.writeStatus('ApiKey', metadata, {
         lastHandledCompromise: 'all',
         failures: { count: 1, lastAt: '2026-01-01T00:00:00Z', retryAt: '2099-01-01T00:00:00Z' },
         conditions: [

@@ -163,6 +163,15 @@ const proofsOfFinds: readonly Proof[] = [
       'settings/come-back-when-the-namespace-is-allowed-again',
     ],
   },
+  { row: 'the namespace is being deleted', goldens: ['settings/are-denied-in-a-namespace-that-is-being-deleted'] },
+  {
+    row: 'the catalog was deleted, and another one of its name',
+    tests: [
+      ['unit/reconcile/replacedcatalog.test.ts', 'is not Ready, says why and what cures it, and is not minted by itself: %s'],
+      ['unit/reconcile/replacedcatalog.test.ts', 'is Ready again by a rotation, whose readers wait for no activation'],
+      ['unit/reconcile/replacedcatalog.test.ts', 'is Ready again when the catalog has its format again'],
+    ],
+  },
   { row: '`revoked`', goldens: ['revoked/all-there', 'revoked/empties-the-locations', 'revoked/rests-when-empty'] },
   {
     row: 'deletion',
