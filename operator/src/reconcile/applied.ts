@@ -33,11 +33,14 @@ function nextPlaces({ places = {} }: Observed): Pick<AppliedSettings, 'places'> 
   return Object.keys(places).length === 0 ? {} : { places };
 }
 
+/** A state that was accepted, valid and permitted stays the last such one while only its surroundings no longer permit it. */
 function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'terms'> {
-  if (o.acceptance.kind === 'accepted')
-    return isEffective && o.admission.kind !== 'notRequired' ? { terms: termsOf(o.resource) } : {};
-  const terms = o.store.key?.terms;
-  return terms === undefined ? {} : { terms: narrowTerms(terms, writtenSpec(o)) };
+  const known = o.store.key?.terms;
+  if (o.acceptance.kind !== 'accepted') return known === undefined ? {} : { terms: narrowTerms(known, writtenSpec(o)) };
+  if (o.admission.kind === 'notRequired') return {};
+  const terms = termsOf(o.resource);
+  if (isEffective) return { terms };
+  return known?.generation === terms.generation ? { terms: { ...known, paused: terms.paused } } : {};
 }
 
 /** Whether the store already has these settings. */

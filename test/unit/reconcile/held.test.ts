@@ -129,6 +129,26 @@ describe('a change that nobody accepted', () => {
     expect(realm.held).toBe(1);
   });
 
+  it('lets no value live longer when it comes while the catalog does not permit the key', async () => {
+    await ready();
+    await realm.edit('ApiCatalog', 'default', { accessTypes: [{ ...realm.catalog().accessTypes[0], name: 'Other' }] });
+    expect(world.condition('Stalled')).toBe('True InvalidSpec');
+    await held(annotates(annotations.paused, 'true'));
+    await realm.edit('ApiCatalog', 'default', { accessTypes: [{ ...realm.catalog().accessTypes[0], name: 'Integrations' }] });
+    await realm.advance(3 * hour);
+    expect(epoch()).toBe(2);
+  });
+
+  it('has nothing go on of a key whose last accepted edit is not valid', async () => {
+    await ready();
+    edits({ accessType: 'Nothing' })(realm);
+    await realm.quiet();
+    expect(world.condition('Stalled')).toBe('True InvalidSpec');
+    await held(edits({ displayName: 'Other' }));
+    await realm.advance(4 * hour);
+    expect([epoch(), world.condition('Stalled')]).toEqual([1, 'True AdmissionPolicyMissing']);
+  });
+
   it('takes effect with its confirmation', async () => {
     await ready();
     await held(annotates(annotations.paused, 'true'), edits({ rotation: { ...rotation, every: '4h' } }));
@@ -178,6 +198,28 @@ describe('a change that nobody accepted', () => {
       expect(world.condition('Ready')).toMatch(/Available|Minting/);
     },
   );
+
+  it('is told first of a paused key, also of a new one, and an accepted pause goes on as such while the policy is away', async () => {
+    await ready({}, { [annotations.paused]: 'true' });
+    annotates(annotations.paused, undefined)(realm);
+    await realm.quiet();
+    annotates(annotations.paused, 'true')(realm);
+    await realm.quiet();
+    world.admission = policyAway;
+    await realm.advance(4 * hour);
+    expect([epoch(), world.condition('Stalled'), world.condition('Ready')]).toEqual([1, 'False Paused', 'True Available']);
+    edits({ displayName: 'Other' })(realm);
+    await realm.quiet();
+    expect([world.condition('Reconciling'), world.condition('Ready')]).toEqual([
+      ...['True AdmissionPolicyMissing', 'False AdmissionPolicyMissing'],
+    ]);
+
+    world = await World.open();
+    world.admission = policyAway;
+    world.resources.create('ApiKey', { metadata: { ...key, annotations: { [annotations.paused]: 'true' } }, spec: keySpec() });
+    realm = await Realm.over(world);
+    expect(world.condition('Reconciling')).toBe('True AdmissionPolicyMissing');
+  });
 
   it('rotates nothing by an accepted request that is taken away and put back', async () => {
     await ready();
