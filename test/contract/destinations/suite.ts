@@ -310,7 +310,6 @@ export function destinationContract(name: string, open: () => Promise<Subject>):
       '',
       'a//b',
       '%2e%2e',
-      'A',
       'a b',
       'a\\b',
       'a?b',
