@@ -52,7 +52,7 @@ export const filesLimit = 10_000;
 export const fileLimitBytes = 4_000_000;
 export const folderLimitBytes = 64_000_000;
 /** How many files that are new one look reads, and of how many bytes: a look that follows a change must be short. */
-const newAtOnce = { files: 500, bytes: 8_000_000 } as const;
+const newAtOnce = { files: 1_000, bytes: 8_000_000 } as const;
 /** How many changed files a glance reads, and how large each may be. */
 const glanceLimit = { files: 100, bytes: 131_072 } as const;
 /** How much is searched for a name: of one file, of all together, and of how many. */
