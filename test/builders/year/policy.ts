@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { admissionPolicy, admissionPolicyBinding } from '../../../operator/src/api/admission/policy.ts';
 import { carryOver, type AcceptancesInit } from '../../../operator/src/commands/acceptances.ts';
 import { AdmissionGate } from '../../../operator/src/commands/admission.ts';
+import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import { floorToSecond, formatInstant, type Clock, type Instant } from '../../../operator/src/domain/time.ts';
 import type { PolicyPair, ProbeAnswer } from '../../../operator/src/resources/kube/admission.ts';
 import type { Store } from '../../../operator/src/store/port.ts';
@@ -29,6 +30,11 @@ export class YearPolicy {
   /** Somebody deletes it, with its binding. */
   remove(): void {
     this.#since = undefined;
+  }
+
+  /** Whether a gate has yet to prove that the policy acts: it asks every second, and a longer silence begins the proof anew. */
+  isAwaited(state: AdmissionState): boolean {
+    return this.#since !== undefined && state.kind !== 'inForce';
   }
 
   /** A gate as the program opens it. */

@@ -99,6 +99,7 @@ export class YearWorld {
   #life = new Life(undefined);
   readonly #vault: Outage;
   readonly #policy: YearPolicy;
+  #isPolicyAwaited: () => boolean = () => false;
   /** Ends what the present process does by itself. */
   #stopped = new AbortController();
   /** Calls to the store and to destinations that are under way, those that hang apart. */
@@ -147,7 +148,8 @@ export class YearWorld {
     const left = [...happenings].sort((a, b) => a.at - b.at);
     for (;;) {
       const instants = [this.#engine?.nextAt(), this.#vault.nextAt(), left[0]?.at, this.#uses[0]?.at];
-      const at = Math.min(...instants.map((one) => one ?? end), end);
+      const soon = this.#isPolicyAwaited() ? this.clock.now() + 1_000 : end;
+      const at = Math.min(...instants.map((one) => one ?? end), soon, end);
       await this.#leapTo(at);
       while ((left[0]?.at ?? end) <= this.clock.now() && left.length > 0) await this.#happen(left.shift(), byName);
       await this.#use(byName);
@@ -308,6 +310,7 @@ export class YearWorld {
       },
       onFenceLost,
     });
+    this.#isPolicyAwaited = () => this.#policy.isAwaited(admission.state());
     this.#engine.listen();
     this.resources.resync();
     await admission.start(this.#stopped.signal);
