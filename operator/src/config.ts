@@ -181,7 +181,7 @@ const variables = {
   ),
   driftIntervalMs: defaulted(
     'KEYWRIGHT_DRIFT_INTERVAL',
-    'How often a destination is looked at for changes by others.',
+    'How often a destination is checked for changes by others.',
     'a duration',
     '6h',
     duration,
@@ -258,14 +258,14 @@ const variables = {
   ),
   listenAddress: defaulted(
     'KEYWRIGHT_LISTEN_ADDRESS',
-    'Where `/v1/verify` is served. Callers must prove themselves by what is configured below; on loopback and a Unix socket, nothing need be.',
+    'Where `/v1/verify` is served. Callers must present a token or a certificate as configured below; on loopback and a Unix socket, neither need be configured.',
     addressForm,
     '127.0.0.1:8080',
     address,
   ),
   maxConnections: defaulted(
     'KEYWRIGHT_MAX_CONNECTIONS',
-    'How many connections the verify listener keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together.',
+    'The most connections that the verify listener keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number.',
     'a whole number, 64 to 65536',
     '1024',
     wholeNumber(64, 65_536),

@@ -20,7 +20,7 @@ export function chartPage(): string {
   return [
     '# Values of the Helm chart',
     '',
-    'An unknown value is an error, and so is one that contradicts another. How to install stands in [the guide](../how-to/install.md).',
+    'An unknown value is an error, and so is one that contradicts another. See [the guide](../how-to/install.md) for how to install.',
     '',
     '| value | meaning | default |',
     '| --- | --- | --- |',

@@ -104,7 +104,7 @@ const operator = z
       'How long the deletion of an ApiKey waits for a destination that does not answer.',
     ),
     deliverDeadline: duration('1h').describe('How long a new version waits for a destination that does not answer.'),
-    driftInterval: duration('6h').describe('How often a destination is looked at for changes by others.'),
+    driftInterval: duration('6h').describe('How often a destination is checked for changes by others.'),
     orphanAfter: duration('8m').describe(
       'How long a key lives on after its ApiKey vanished without a deletion (for example, its finalizer was removed), 10s to 24h. Up to a minute is added.',
     ),
@@ -135,7 +135,7 @@ const authorizer = z
       .max(65_536)
       .default(1_024)
       .describe(
-        'How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together. 1024 of the most expensive ones fit into the memory above.',
+        'The most connections that one Pod keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above.',
       ),
     refusalsPerSecond: z
       .int()
@@ -374,7 +374,7 @@ export const chartValues = z.strictObject({
       ),
     })
     .prefault({})
-    .describe('What hashes of keys are made with. Whoever loses it loses every key: back it up, apart from the database.'),
+    .describe('The peppers that the hashes of keys are made with. Without them, no key authenticates: back them up, apart from the database.'),
   operator: operator.describe('The operator: mints, delivers, rotates, repairs, revokes.'),
   authorizer: authorizer.describe('The authorizer: answers /v1/verify.'),
   networkPolicy: networkPolicy.describe('NetworkPolicies.'),

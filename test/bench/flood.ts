@@ -18,7 +18,8 @@ const clients = 4;
 
 /**
  * What verdicts of a good key take, and whether they are right, while others load the authorizer: nothing, 500 loops of unknown
- * keys from one network, 100 loops of packets with 2,000 requests each, 400 loops of probes. Prints a table; `false` = a verdict was not `allowed`, or a probe not well.
+ * keys from one network, 100 loops of packets with 2,000 requests each, 400 loops of probes. Prints a table; `false` = a verdict
+ * was not `allowed`, or a probe failed.
  */
 export async function benchFlood(print: (line: string) => void): Promise<boolean> {
   const postgres = await startPostgres();
@@ -26,7 +27,8 @@ export async function benchFlood(print: (line: string) => void): Promise<boolean
   const peppersFile = makePeppersFile();
   await migrate(databaseUrl, { log: silentLog });
   const issuer = await Issuer.open({ databaseUrl, peppersFile });
-  // All of them have one address here, of which the listener would keep a quarter: what it does with connections is measured elsewhere.
+  // All of them have one address here, for which the listener would keep only a quarter: its connection limits are measured
+  // elsewhere.
   const env = { KEYWRIGHT_LOG_LEVEL: 'warn', KEYWRIGHT_MAX_CONNECTIONS: '4096' };
   const authorizer = await startAuthorizer({ databaseUrl, peppersFile, env });
   try {

@@ -69,7 +69,7 @@ export type SightCase =
       readonly staged?: true;
       /** Our labels are missing. */
       readonly undressed?: true;
-      /** An entry beside the value is not as we write it. */
+      /** An entry with the value is not as we write it. */
       readonly altered?: true;
       readonly epoch?: number;
       readonly uid?: string;

@@ -9,7 +9,7 @@ import { makePeppersFile, startOperator, type Program } from '../harness/program
 import { operatorNamespace, Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 
-/** May do everything with KeyDestinations; may only see ApiKeys, or write what asks for no right of ours. */
+/** May do everything with KeyDestinations; may only read ApiKeys, or write what needs none of our rights. */
 const thief = 'thief';
 const plane = await ownControlPlane({ users: [{ name: thief }] });
 const { kube } = plane;
@@ -21,7 +21,7 @@ const merge = 'application/merge-patch+json';
 let operator: Program;
 let namespace = '';
 
-/** What came to the thief's server. It answers as a Vault that takes every value: behind it is one. */
+/** The requests to the thief's server. It answers like a Vault that takes every value, because it forwards to one. */
 const received: string[] = [];
 const server = createServer((incoming, outgoing) => {
   const parts: Buffer[] = [];
@@ -116,7 +116,7 @@ afterAll(async () => {
   await plane.stop();
 });
 
-describe('whoever may write KeyDestinations, and no ApiKey', () => {
+describe('an author of KeyDestinations without rights on ApiKeys', () => {
   it('gets no value by deleting one that keys deliver to and creating its name anew at his own server', async () => {
     await scene.declareVault('first', openbao.address, openbao.rootToken);
     await scene.createKey(namespace, 'copied', [
@@ -141,7 +141,7 @@ describe('whoever may write KeyDestinations, and no ApiKey', () => {
     );
     await until(async () => (await scene.readKey(namespace, 'copied'))?.status?.currentKey?.epoch === 2, { what: 'epoch 2' });
     expect(values()).toEqual([]);
-    // He knows what to write, and may not write it.
+    // The thief knows what to write, but may not write it.
     const message = await says('copied', 'False DestinationUnconfirmed');
     const value = /keywright\.dev\/confirm=([0-9a-f]{16})/.exec(message)?.[1];
     const refused = await annotate('copied', { 'keywright.dev/confirm': value }, thief);
@@ -161,7 +161,7 @@ describe('whoever may write KeyDestinations, and no ApiKey', () => {
       { name: 'vault', destination: 'later' },
     ]);
     await says('waits', 'False DestinationNotFound');
-    // An hour later, by the clock of whoever accepted the name.
+    // An hour later, by the clock of the operator that accepted the name.
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
     const aged = await client.query(

@@ -174,7 +174,7 @@ describe('whoever may create KeyDestinations, and nothing else, gets out of the 
     const evil = await authorServer();
     await declareAsAuthor('issuer', vaultAt(evil.address, { kubernetes: { role: 'x', audience: issuer } }));
     expect(await said('issuer')).toBe(
-      `InvalidSpec: spec.vault.auth.kubernetes.audience must be ${evil.address}: a token for another audience may be good at another server; to permit it, list ${evil.address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
+      `InvalidSpec: spec.vault.auth.kubernetes.audience must be ${evil.address}: a token for another audience may be valid at another server; to permit it, list ${evil.address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
     );
     expect(evil.received).toEqual([]);
   });

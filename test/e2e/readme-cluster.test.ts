@@ -72,7 +72,7 @@ it('runs in a cluster with the commands that the README gives', async () => {
     },
   });
   const namespace = await kube.createNamespace('readme');
-  // A key that is written before the policy is proved to act is held; the README says what to wait for.
+  // A key that is written before the proof that the policy acts is held; the README says what to wait for.
   const [, sign = ''] = /Wait until the operator logs `([^`]+)`/.exec(readme) ?? [];
   expect(sign).not.toBe('');
   await operator.says(sign);

@@ -111,7 +111,7 @@ async function start(
       ...options.env,
     },
     ready: async () => (await request(`${healthUrl}${path}`)).statusCode === 200,
-    // A first period of the admission policy takes seconds more, and a loaded machine starts slowly.
+    // The first period of the admission policy takes a few seconds more, and a loaded machine starts slowly.
     deadlineMs: 60_000,
   });
   return { ...server, healthUrl, log: () => readFileSync(server.logFile, 'utf8') };

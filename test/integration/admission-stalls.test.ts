@@ -66,7 +66,7 @@ beforeAll(async () => {
     databaseUrl: database.url,
     peppersFile: makePeppersFile(),
     kubeconfig: kube.kubeconfig(operatorRoleName),
-    // A leader whose Lease cannot be renewed ends; this one is to go on.
+    // A leader that cannot renew its Lease stops; this one must go on.
     env: { KEYWRIGHT_ADMISSION: 'required', KEYWRIGHT_LEADER_ELECTION: 'off' },
   });
 }, 120_000);
@@ -78,7 +78,7 @@ afterAll(async () => {
   await plane.stop();
 });
 
-/** Takes the policy away; what makes it again. */
+/** Removes the policy; returns what creates it again. */
 async function withoutPolicy(): Promise<() => Promise<number>> {
   const { spec, metadata } = (await kube.request('GET', `${policies}/${admissionPolicyName}`)).body as {
     readonly spec: object;
@@ -95,7 +95,7 @@ async function withoutPolicy(): Promise<() => Promise<number>> {
   return async () => (await kube.request('POST', policies, { body })).status;
 }
 
-/** Creates as fast as it goes, until it is told to stop; the names of what the API server took. */
+/** Creates keys as fast as possible until it is stopped; gives the names that the API server accepted. */
 function hammer(prefix: string): () => Promise<readonly string[]> {
   const made: string[] = [];
   let goesOn = true;
@@ -113,13 +113,13 @@ function hammer(prefix: string): () => Promise<readonly string[]> {
   };
 }
 
-/** Longer than the operator waits for a policy that is there to settle. */
+/** Longer than the operator waits for an existing policy to settle. */
 async function standStill(): Promise<void> {
   const from = performance.now();
   await until(() => performance.now() - from > 6_500, { what: 'the end of the stall', deadlineMs: 10_000 });
 }
 
-/** Waits until whoever may create a key gets one again. */
+/** Waits until a user who may create a key gets one again. */
 async function inForceAgain(prefix: string): Promise<void> {
   let at = 0;
   await until(
@@ -185,7 +185,7 @@ describe('the probe of the admission policy', () => {
     return kube.request('POST', `/apis/coordination.k8s.io/v1/namespaces/${system}/leases?dryRun=All`, { body, user });
   };
 
-  it('is refused by name, whoever asks, and no other Lease is', async () => {
+  it('is refused by name for every user, and no other Lease is refused', async () => {
     const { name } = probeLease(system)['metadata'] as { readonly name: string };
     for (const user of ['admin', operatorRoleName]) {
       const { status, body } = await probe(name, user);

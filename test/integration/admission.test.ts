@@ -427,7 +427,7 @@ describe('what decides on the life of an ApiKey', () => {
     ['a finalizer of others taken away', finalizers('keywright.dev/finalizer')],
     ['all finalizers taken away', { metadata: { finalizers: null } }],
     ['a finalizer added', finalizers(...before.finalizers, 'example.com/more')],
-  ])('finalizers change only by who may delete and revoke, or may finalize: %s', async (title, body) => {
+  ])('finalizers change only with the rights to delete and revoke, or to finalize: %s', async (title, body) => {
     const name = title.replaceAll(' ', '-');
     await present(name, {}, before);
     for (const user of ['ender', 'finalizer', 'collector']) expectAllowed(await patch(user, name, body, dryRun));
@@ -437,7 +437,7 @@ describe('what decides on the life of an ApiKey', () => {
     expectRefused(await patch('nobody', name, body, dryRun), 'has no right to "revoke"');
   });
 
-  it('ownerReferences change only by who may delete, and may revoke or finalize', async () => {
+  it('ownerReferences change only with the right to delete, and to revoke or finalize', async () => {
     await present('owned');
     for (const user of ['ender', 'collector']) expectAllowed(await patch(user, 'owned', owned, dryRun));
     expectRefused(await patch('deleter', 'owned', owned, dryRun), refusals.revoke, `${nor}ownerReferences`);
@@ -448,7 +448,7 @@ describe('what decides on the life of an ApiKey', () => {
       );
   });
 
-  it('a new ApiKey may have finalizers, and belongs to another object only by who may delete it', async () => {
+  it('a new ApiKey may have finalizers, and may belong to another object only if its author may delete it', async () => {
     expectAllowed(await create('revoker', manifest('made', {}, before), dryRun));
     const body = manifest('made', {}, owned.metadata);
     expectAllowed(await create('deleter', body, dryRun));

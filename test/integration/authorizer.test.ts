@@ -113,7 +113,7 @@ test('a running authorizer follows its mounted files, keeps the last good ones, 
   expect([await reloaded('tls'), await reloaded('peppers')]).toEqual(['1', '1']);
 });
 
-/** The memory of a process, in MiB: what it has now (`VmRSS`), or the most that it ever had (`VmHWM`). */
+/** The memory of a process, in MiB: now (`VmRSS`), or the most that it ever had (`VmHWM`). */
 function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1_024;

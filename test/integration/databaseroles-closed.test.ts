@@ -31,7 +31,7 @@ async function as<T extends object>(address: string, statement: string): Promise
 }
 
 const databases: string[] = [];
-/** Empty; of the account `owner`, or of the superuser. */
+/** Empty; owned by the account `owner`, or by the superuser. */
 async function createDatabase(owner?: 'owner'): Promise<string> {
   const name = `closed_${randomBytes(6).toString('hex')}`;
   await as(postgres.url, `create database ${name} template template0 ${owner === undefined ? '' : `owner ${accountOf(owner)}`}`);
@@ -63,7 +63,7 @@ describe('a database that belongs to the login that migrates it', () => {
       expect(await as(urlOf(who, url), 'select 1 as one')).toEqual([{ one: 1 }]);
       await expect(as(urlOf(who, url), 'create temporary table filler (text text)')).rejects.toMatchObject(refused);
     }
-    // Whom the owner lets in stays so.
+    // An account that the owner let in keeps its access.
     await as(urlOf('owner', url), `grant connect on database ${new URL(url).pathname.slice(1)} to ${accountOf('stranger')}`);
     await migrate(urlOf('owner', url));
     expect(await as(urlOf('stranger', url), 'select 1 as one')).toEqual([{ one: 1 }]);

@@ -44,7 +44,7 @@ beforeAll(async () => {
     for (const role of accounts)
       await client.query(`create role ${accountOf(role)} login password '${accountOf(role)}' in role keywright_${role}`);
   });
-  // Whoever waits for a lock fails soon.
+  // A session that waits for a lock fails soon.
   const common = { clock: systemClock, log: silentLog, limits: { ...storeLimits, lockMs: 500 } };
   operator = openPostgresStore({ ...common, url: urlOf('operator') });
   responder = openPostgresStore({ ...common, url: urlOf('responder') });
@@ -72,7 +72,7 @@ async function holdAll(hostile: Client, keyIds: readonly string[]): Promise<void
   );
   await hostile.query(`select keywright.report_replica('hostile-${suffix}', 0, 1)`);
   await hostile.query(`select keywright.sign_off_replica('hostile-${suffix}')`);
-  // Those that Kysely's migrator takes, and that ours took.
+  // The locks that Kysely's migrator takes, and those that ours took.
   await hostile.query(
     `select pg_advisory_lock(3853314791062309107), pg_advisory_lock(hashtext('keywright migrate')),
        pg_advisory_lock(hashtext('keywright replica'))`,

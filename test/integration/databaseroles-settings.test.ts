@@ -52,7 +52,7 @@ async function expectToWork(store: Store): Promise<void> {
   const request = mintRequest({ settings: { displayName: 'Büro \\ NULL' } });
   const { keyId } = request.version;
   expect(await store.mint(request)).toBe('done');
-  // Two transactions of one key: those of another isolation than ours would fail.
+  // Two transactions of one key: they would fail with another isolation level than ours.
   const now = systemClock.now();
   const activating = store.activate(request.ref.uid, keyId, undefined, request.now);
   expect(await Promise.all([activating, store.saveHandled(request.ref.uid, { rotate: 'x' }, request.now)])).toEqual([
@@ -99,7 +99,7 @@ describe('what somebody left with a stolen login before its password was changed
     'synchronous_commit = off',
     'role = keywright_operator',
   ])('%s', async (setting) => {
-    // With its own login, as whoever stole it; and for one database, which counts more.
+    // With its own login, like a thief; and for one database, which has priority.
     const client = new Client({ connectionString: urlOf() });
     await client.connect();
     await client.query(`alter role ${account} in database ${database} set ${setting}`).finally(() => client.end());
@@ -107,7 +107,7 @@ describe('what somebody left with a stolen login before its password was changed
   });
 });
 
-/** In front of the real server, as one that does not know a setting yet: it says so of a connection that states it. */
+/** In front of the real server, like one that does not know a setting yet: it refuses a connection that sets it. */
 async function olderServer(unknown: string): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => {});

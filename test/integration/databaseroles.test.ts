@@ -211,7 +211,7 @@ describe("a stolen authorizer's login", () => {
     },
   );
 
-  test('puts no name before people that is empty, or hides something', async () => {
+  test('shows people no name that is empty or has hidden characters', async () => {
     const { uid, keyId } = await issued();
     const names = ['', ' \u0007 ', 'good\u202ename', '\u001b[31mred'];
     const call = 'select keywright.record_use(array_fill($1::text, array[4]), array[0, 0, 0, 0]::float8[], $2::text[])';
@@ -262,7 +262,7 @@ describe('a proof of possession', () => {
 });
 
 describe('the audit', () => {
-  /** As a row that the database dated so long ago. */
+  /** A row that the database dated this many days ago. */
   const age = (days: number): string => `insert into keywright.audit (recorded_at, at, actor, action, detail)
     values (now() - interval '${days} days', now(), 'x', '${days}', '{}')`;
   const line = (action: string, at: string): string =>
@@ -289,7 +289,7 @@ describe('the audit', () => {
     });
   });
 
-  test('is numbered and dated by the database: no row of the operator is old at once, or stays for ever', async () => {
+  test('is numbered and dated by the database: the operator can make no row look old, or stay for ever', async () => {
     for (const column of ['seq', 'recorded_at']) {
       const value = column === 'seq' ? '1' : `now() - interval '31 days'`;
       const forged = `insert into keywright.audit (${column}, at, actor, action, detail) overriding system value
@@ -328,7 +328,7 @@ describe('keywright revoke --direct', () => {
       ).rejects.toMatchObject({ code: '22004' });
   });
 
-  test('names the login that revoked, whatever the caller calls himself, and hides nothing from people', async () => {
+  test('names the login that revoked, whatever name the caller gives, and shows it without hidden characters', async () => {
     for (const who of ['operator', 'cli:ana', 'login:keywright_operator', '\u202erotarepo\u0007']) {
       const { keyId } = await issued();
       const call = 'select keywright.keywright_revoke($1, $2, $3, false)';
@@ -439,7 +439,7 @@ describe('keywright migrate with passwords', () => {
     const taken = await Promise.allSettled(stolen.map((client) => client.connect()));
     expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
     expect(taken.find((one) => one.status === 'rejected')?.reason).toMatchObject({ code: '53300' });
-    // The operator and who revokes have connections of their own.
+    // The operator and responders have their own connections.
     const { keyId } = await issued();
     expect(
       await as(loginUrl('operator'), `select keywright.keywright_revoke($1, 'cli:ana', 'Unspecified', true) as it`, [keyId]),

@@ -245,7 +245,8 @@ test(
     await successor.apart.revokeAll(last.uid, cause, systemClock.now());
     expect(await last.ask(isolated)).toBe('key_invalid');
 
-    // Somebody makes the old one a standby of nobody, and promotes it twice: its timeline is the latest, its data is still the old one.
+    // Somebody makes the old one a standby without a primary, and promotes it twice: its timeline is the latest, its data is
+    // still old.
     for (const timeline of [2, 3]) {
       await old.server.stop();
       writeFileSync(join(old.dataFolder, 'standby.signal'), '');
@@ -262,7 +263,7 @@ test(
     const promotedMs = systemClock.monotonicMs();
     await until(() => systemClock.monotonicMs() - promotedMs > maxStalenessMs, { what: 'surveys', deadlineMs: 20_000 });
     for (const one of [reaching, isolated]) expect(await key.ask(one)).toBe('key_invalid');
-    // Who reaches it alone has no proof.
+    // An authorizer that reaches only this one has no proof.
     expect(await key.ask(single)).toBe('authorizer_stale');
   },
 );

@@ -106,7 +106,7 @@ describe("whoever holds a token of the operator's account, whatever RBAC lets th
     }
   });
 
-  /** Fields of the spec of each kind that give a right, as managers own them. */
+  /** Fields of each kind's spec that give a right, as managers own them. */
   const rightsOf: Readonly<Record<ApiKind, object>> = {
     ApiKey: { 'f:accessType': {} },
     ApiCatalog: { 'f:accessTypes': {} },
@@ -115,7 +115,7 @@ describe("whoever holds a token of the operator's account, whatever RBAC lets th
     KeyDestination: { 'f:allowedNamespaces': { 'f:names': {} } },
   };
 
-  it.each(apiKinds)('makes nobody a second owner of a right, so that who removes it removes it: %s', async (kind) => {
+  it.each(apiKinds)('makes nobody a second owner of a right, so that one removal is enough: %s', async (kind) => {
     for (const manager of ['ghost', 'keywright']) {
       const { body } = await kube.request('GET', `${collection(kind)}/present`);
       const { managedFields } = (body as { metadata: { managedFields: readonly object[] } }).metadata;

@@ -155,7 +155,7 @@ subjects:
 {{- end }}
 {{- end }}
 
-{{/* How many connections the authorizer's login of the chart's own PostgreSQL may have: 12 for each Pod, with one that comes and one that goes. */}}
+{{/* The connection limit of the authorizer's login in the chart's own PostgreSQL: 12 for each Pod, counting one that starts and one that stops. */}}
 {{- define "keywright.authorizerConnections" -}}
 {{ mul 12 (add 2 .Values.authorizer.replicas) }}
 {{- end }}

@@ -103,7 +103,7 @@ export function locationPath(count: number) {
   );
 }
 
-/** The same of names that others make, capitals among them: mounts, namespaces, folders of a server. */
+/** The same for names that others choose, which may have capitals: mounts, namespaces, folders of a server. */
 export function foreignPath(count: number) {
   return patterned(
     `^${foreignSegment}(/${foreignSegment}){0,${count - 1}}$`,

@@ -48,7 +48,7 @@ const vaultAuth = withRules(
         audience: word(200)
           .exactOptional()
           .describe(
-            'The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses.',
+            'The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. For any other audience, list the server in destinations.vaultAddresses.',
           ),
         mount: foreignPath(5)
           .default('kubernetes')
@@ -105,7 +105,7 @@ const awsAuth = withRules(
       .regex(/^arn:[a-z0-9-]+:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]+$/, { error: 'must be the ARN of an IAM role' })
       .exactOptional()
       .describe(
-        'A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed.',
+        'A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there.',
       ),
     externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
     secretRef: z

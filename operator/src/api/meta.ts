@@ -20,7 +20,7 @@ export const annotations = {
 
 /**
  * Those of {@link annotations} that an object has, always in the same order. What reacts to annotations, or remembers them, looks
- * at no others: whoever may write an object may put as much as he likes there, and needs no right of ours for it.
+ * at no others: an author of an object may put any amount of data there without any right of ours.
  */
 export function ownAnnotations(given: ObjectMeta['annotations'] = {}): Readonly<Record<string, string>> {
   return Object.fromEntries(

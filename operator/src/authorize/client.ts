@@ -11,8 +11,8 @@ export interface Client {
 
 /**
  * A product with a version at the start of a User-Agent (RFC 9110 section 10.1.5), as libraries spell it: `curl/8.5.0`,
- * `Go-http-client/1.1`, `kube-probe/1.31+`. Words of letters, at most two digits among them, and a version of numbers: what is
- * anything else may be a value that was put into the wrong header, and is left out.
+ * `Go-http-client/1.1`, `kube-probe/1.31+`. Words of letters with at most two digits, and a version of numbers. Anything else may
+ * be a key value in the wrong header, and is left out.
  */
 const productPattern =
   /^(?=.{1,32}\/)([A-Za-z]+[0-9]{0,2}(?:[-_.][A-Za-z]+[0-9]{0,2}){0,4})\/v?[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}\+?(?![^\s;,()])/;

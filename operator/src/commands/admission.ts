@@ -20,7 +20,7 @@ export const noAdmission: Dependencies['admission'] = {
 export interface AdmissionGateInit {
   readonly mode: 'required' | 'off';
   readonly lookUp: () => Promise<PolicyPair>;
-  /** Asks the API server for what the policy refuses. */
+  /** Sends the API server a request that the policy refuses. */
   readonly probe: () => Promise<ProbeAnswer>;
   readonly store: Pick<Store, 'readAdmission' | 'saveAdmission'>;
   /** Carries the acceptances of keys that have not changed over into a period: see `carryOver` in `acceptances.ts`. */
@@ -37,26 +37,26 @@ export interface AdmissionGateInit {
 const checkEveryMs = 60_000;
 /** While the policy is not in force, somebody waits for it: check more often. */
 const checkAwayEveryMs = 5_000;
-/** A policy that is there takes effect in seconds; its proof needs a refusal every few seconds: see `admissionproof.ts`. */
+/** A policy takes effect within seconds; its proof needs a refusal every few seconds: see `admissionproof.ts`. */
 const checkComingEveryMs = 500;
 /** How often the log repeats that the policy is not in force. */
 const sayEveryMs = 3_600_000;
 
-/** Why no period runs although the policy is there. */
+/** Why no period runs although the policy exists. */
 interface NoPeriod {
   readonly why: string;
   /** `info`: this ends by itself. */
   readonly level: 'info' | 'error';
 }
 
-const takesEffect: NoPeriod = { level: 'info', why: 'it took effect just now, and is relied on in a few seconds' };
+const takesEffect: NoPeriod = { level: 'info', why: 'it took effect just now: the operator relies on it in a few seconds' };
 const noEffect: NoPeriod = {
   level: 'error',
-  why: 'it has no effect on the API server: a dry run that it must refuse was not refused by it',
+  why: 'it has no effect on the API server: it did not refuse a dry run that it must refuse',
 };
 const noTime: NoPeriod = {
   level: 'error',
-  why: 'the API server does not say when it answers (header Date), so nothing tells since when it acts',
+  why: 'the API server sends no Date header, so nothing shows since when the policy acts',
 };
 /**
  * Watches over the admission policy: whether it is in force, since when, and in which period. It compares the content of both
@@ -187,11 +187,12 @@ export class AdmissionGate {
     const { id, proof } = this.#coming;
     const since = proof.since();
     if (since === undefined) return await this.#prove(proof, startedMs);
-    // Creation times are whole seconds, and those of this second do not count: whoever sees the period begin may create a key at once.
+    // Creation times are whole seconds, and this second does not count: a user who sees the period begin may create a key
+    // immediately.
     if (serverTime === undefined || serverTime <= since) return takesEffect;
     if (this.#carried === id) return await this.#enter({ id, since, identity });
     this.#carry(id);
-    return { level: 'info', why: 'it is relied on as soon as what was accepted before is carried over' };
+    return { level: 'info', why: 'the operator relies on it as soon as earlier acceptances are carried over' };
   }
 
   /** One round of the proof; the answer is why the policy is not relied on yet. */

@@ -1,19 +1,20 @@
 import type { Instant } from '../domain/time.ts';
 
 /**
- * How long the policy must be seen to act before it is relied on. One refusal proves it for the API server that gave it: others
- * look for new policies once a second, behind a watch. A new text of a policy, and one that was removed and made again, refuse the
- * probe before and after: they are in force a moment after they can be read, if the API server and etcd work meanwhile.
+ * How long the policy must be seen to act before the operator relies on it. One refusal proves it only for the API server that
+ * gave it: others look for new policies once a second, with a watch. When a policy gets a new text, or is removed and created
+ * again, the probe is refused before and after: the new text is in force a moment after it can be read, if the API server and
+ * etcd work meanwhile.
  */
 const settlesInMs = 5_000;
-/** Whoever is silent for longer may have stood still: an API server that is stopped takes in no policy. */
+/** An API server that is silent for longer may have stopped: a stopped one does not load a new policy. */
 const longestSilenceMs = 3_000;
 /** More refusals than this prove no more. */
 const refusalsApartMs = 250;
 
 /** One look at the policy, with a probe after it. */
 export interface Round {
-  /** Before the policy was read, by the own monotonic clock. */
+  /** Before the policy was read, by this process's monotonic clock. */
   readonly startedMs: number;
   /** When it was read. */
   readonly readMs: number;
@@ -24,15 +25,15 @@ export interface Round {
 }
 
 /**
- * The proof that a policy is in force: refusals over {@link settlesInMs}, between which the API server was never silent for long. It
- * counts from the last of them. An API server stamps an object before the policy judges it, so that what it stamps after a
- * refusal was judged, however long anybody stood still meanwhile.
+ * The proof that a policy is in force: refusals over {@link settlesInMs}, between which the API server was never silent for long.
+ * It counts from the last of them. An API server stamps an object before the policy judges it, so that everything that it stamps
+ * after a refusal was checked, however long any of them stalled meanwhile.
  */
 export class AdmissionProof {
   #run: { readonly fromMs: number; readonly heard: Round } | undefined;
   #since: Instant | undefined;
 
-  /** Since when the policy is proved to be in force, by the API server's clock; `undefined` = not yet. */
+  /** Since when the policy has been proved to be in force, by the API server's clock; `undefined` = not yet. */
   since(): Instant | undefined {
     return this.#since;
   }
@@ -45,7 +46,7 @@ export class AdmissionProof {
   /** The probe was refused in this round. */
   refused(round: Round): void {
     if (this.#since !== undefined) return;
-    // Each answer was made between its question and its arrival: so nobody was silent for longer than these.
+    // Each answer was given between its request and its arrival: so no silence was longer than these times.
     const last = this.#run?.heard;
     const silentMs = Math.max(round.endedMs - round.startedMs, last === undefined ? 0 : round.readMs - last.readMs);
     const fromMs = silentMs > longestSilenceMs ? undefined : this.#run?.fromMs;
@@ -53,7 +54,7 @@ export class AdmissionProof {
     if (round.startedMs - this.#run.fromMs >= settlesInMs) this.#since = round.serverTime;
   }
 
-  /** The probe was not refused, or nobody answered: it begins anew. */
+  /** The probe was not refused, or there was no answer: the proof starts again. */
   failed(): void {
     this.#run = undefined;
   }

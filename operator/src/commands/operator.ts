@@ -27,7 +27,7 @@ const settleWithinMs = 20_000;
 interface Readiness {
   crdsFit: boolean;
   synced: boolean;
-  /** Whether a key that is created now would be held although the admission policy is there. */
+  /** Whether a key that is created now would be held although the admission policy exists. */
   isSettling: () => boolean;
   /** When everything was listed, by the monotonic clock. */
   syncedAtMs: number;
@@ -217,9 +217,9 @@ async function openResources(context: CommandContext, metrics: MetricsRegistry):
 }
 
 /**
- * The first period of an installation begins a few seconds after the start, and what is created before it is held: so nobody is ready
- * before. Everybody else has a period in the store, and an operator that does not lead waits for that of the leader. Not for ever: where
- * the policy is missing, there is none.
+ * The first period of an installation begins a few seconds after the start, and keys that are created before it are held: so no
+ * operator is ready before. Later operators find a period in the store, and one that does not lead waits for that of the leader.
+ * The wait has an end: where the policy is missing, there is no period.
  */
 async function hasSettled({ isSettling, syncedAtMs }: Readiness, store: Store, clock: Clock): Promise<boolean> {
   if (!isSettling() || clock.monotonicMs() - syncedAtMs > settleWithinMs) return true;

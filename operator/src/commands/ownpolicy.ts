@@ -20,8 +20,8 @@ const lookEveryMs = 60_000;
 const sayEveryMs = 3_600_000;
 
 /**
- * Says while the policy that limits the operator's own account is missing or changed. It stops nothing: the policy protects from a
- * stolen token, and an operator that stopped would protect from nothing. Ends with the signal; never rejects.
+ * Warns while the policy that limits the operator's own account is missing or changed. It stops nothing: the policy protects
+ * against a stolen token, and stopping the operator would not. Ends with the signal; never rejects.
  */
 export async function watchOwnPolicy(init: OwnPolicyInit): Promise<void> {
   const { clock, log, metrics, signal } = init;

@@ -2,7 +2,10 @@ import { BlockList, isIP } from 'node:net';
 import { stalled } from '../domain/failure.ts';
 import { addressOf, originOf } from '../domain/serveraddress.ts';
 
-/** Which servers the installation permits beyond the default. An entry is an origin (scheme, host and port) where nothing else is said. */
+/**
+ * Which servers the installation permits beyond the default. An entry is an origin (scheme, host and port) unless stated
+ * otherwise.
+ */
 export interface EndpointRules {
   /** Vault servers that may get credentials not made for them alone, with their path if they have one. KEYWRIGHT_VAULT_ADDRESSES. */
   readonly vaultAddresses: readonly string[];
@@ -19,7 +22,7 @@ export const noExtraEndpoints: EndpointRules = { vaultAddresses: [], awsEndpoint
 
 /** A server that may be connected to. */
 export interface Endpoint {
-  /** Scheme, host and port, in lower case, without the default port; then the path behind which a gateway has the server, if any. */
+  /** Scheme, host and port, in lower case, without the default port; then the path of the server behind a gateway, if any. */
   readonly address: string;
   /** Whether its name may lead to a loopback address. */
   readonly mayLoopback: boolean;

@@ -2,12 +2,12 @@ import { stalled } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 
 /**
- * The grammar of one segment of a location that a key decides: nothing that a server, a file system or a client library could read
- * as more.
+ * The grammar of a location segment that a key decides: no server, file system or client library could read it as more than one
+ * segment.
  */
 export const segmentPattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
-/** The same of names that others make: mounts, and the fixed segments of a template. */
+/** The same for names that others choose: mounts, and the fixed segments of a template. */
 const foreignSegmentPattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const maxPathSegments = 5;
 

@@ -3,8 +3,8 @@ import type { KeyDestination } from '../api/kinds.ts';
 import { canonicalJson } from '../domain/canonical.ts';
 
 /**
- * The digest of where a KeyDestination keeps values: what of it is immutable, and the account of its role. A name may stand for one
- * place today and for another one tomorrow, because somebody can delete the object and create another one; two objects with the
+ * The digest of the place where a KeyDestination keeps values: its immutable fields, and the account of its role. A name may mean
+ * one place today and another one tomorrow, because somebody can delete the object and create another one; two objects with the
  * same digest are the same place, whatever their uids. SHA-256, hex: nobody can find another place with the same digest.
  */
 export function placeOf({ spec: { vault, aws } }: Pick<KeyDestination, 'spec'>): string {
@@ -19,7 +19,7 @@ export function placeOf({ spec: { vault, aws } }: Pick<KeyDestination, 'spec'>):
   return createHash('sha256').update(canonicalJson(place), 'utf8').digest('hex');
 }
 
-/** Of a role that is assumed. Without one, the account is that of the login, which only AWS knows. */
+/** The account of an assumed role. Without a role, the account is that of the login, which only AWS knows. */
 function accountOf(roleArn: string | undefined): string | undefined {
   return roleArn?.split(':')[4];
 }

@@ -64,7 +64,9 @@ export function revealEntries(record: DeliveredRecord): Record<EntryName, string
   };
 }
 
-/** A value as a destination found it. What is no text (a number in Vault, bytes that are no UTF-8) counts as changed. */
+/**
+ * A value as a destination found it. Anything that is not text (a number in Vault, bytes that are not UTF-8) counts as changed.
+ */
 export function foundValue(found: Readonly<Record<string, unknown>>, reading: Reading): DeliveredValue {
   const entries: FoundEntries = new Map(
     Object.entries(found).map(([name, text]) => [name, typeof text === 'string' ? new Plaintext(text) : undefined]),

@@ -16,8 +16,8 @@ export interface CatalogIndex {
 const indexed = new WeakMap<CatalogModel, CatalogIndex>();
 
 /**
- * Indexes a catalog that is valid as a whole; a scope's unknown endpoint is nothing. The index of a model is made once: the largest
- * catalog has 200,000 names in its scopes, and each status of each of its keys asks.
+ * Indexes a catalog that is valid as a whole, and ignores unknown endpoints of a scope. The index of a model is built only once:
+ * the largest catalog has 200,000 names in its scopes, and every status of every key uses the index.
  */
 export function indexCatalog(model: CatalogModel): CatalogIndex {
   const known = indexed.get(model);

@@ -1,4 +1,4 @@
-/** Says that a text is no JSON, or names a member twice; it quotes nothing of the text, which may hold a secret. */
+/** Says that a text is not JSON, or names a member twice; it quotes nothing of the text, which may hold a secret. */
 export class JsonFault extends Error {
   readonly kind: 'malformed' | 'ambiguous';
 
@@ -9,13 +9,13 @@ export class JsonFault extends Error {
   }
 }
 
-/** A string, or the colon that stands behind the name of each member (RFC 8259 section 4). */
+/** A string, or the colon after the name of each member (RFC 8259 section 4). */
 const partPattern = /"[^"\\]*(?:\\.[^"\\]*)*"|:/gs;
 
 /**
- * Reads JSON (RFC 8259) whose objects name each member once. Of two members of one name, `JSON.parse` takes the last one, and
- * another program the first: what they read would differ. It sees no difference itself, so we count: a text with more colons outside
- * of strings than its value has members names one of them twice. Throws {@link JsonFault}.
+ * Reads JSON (RFC 8259) whose objects name each member once. If two members have one name, `JSON.parse` takes the last one, and
+ * another program may take the first, so that they read different values. `JSON.parse` does not report this, so we count: a text
+ * that has more colons outside strings than its value has members names one of them twice. Throws {@link JsonFault}.
  */
 export function parseJson(text: string): unknown {
   let value: unknown;

@@ -18,10 +18,10 @@ export const reasons = {
   OwnerDisabled: 'The owner is disabled.',
   OwnerReplaced: 'The owner was deleted and another one has its name.',
   CatalogNotFound: 'The catalog does not exist yet.',
-  CatalogReplaced: 'The catalog was deleted, and another one with keys of another format has its name.',
+  CatalogReplaced: 'The catalog was deleted, and another one of its name has keys of another format.',
   DestinationNotFound: 'A destination does not exist yet.',
   DestinationUnconfirmed:
-    'A destination has a name that was accepted for another place, or long before it existed, and nobody has confirmed it.',
+    "A destination's name was accepted for another place, or long before the destination was created, and nobody has confirmed the destination.",
   InvalidSpec: 'The specification contradicts itself or the catalog.',
   NotPermitted: 'The owner, the access type or a destination is not allowed here, or a consumer is not open to the operator.',
   DestinationUnavailable: 'A destination does not answer, or refuses the operator.',

@@ -8,8 +8,8 @@ export function originOf(url: string): string | undefined {
 const pathPattern = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/;
 
 /**
- * The same with a path, such as that of a gateway that has several servers behind it; a slash at its end counts for nothing.
- * Capitals count: `/Vault` is another server than `/vault`.
+ * The same with a path, such as that of a gateway in front of several servers; a slash at the end is ignored. Paths are
+ * case-sensitive: `/Vault` and `/vault` are different servers.
  */
 export function addressOf(url: string): string | undefined {
   const [, start = '', rest = ''] = /^(https?:\/\/[^/]*)(.*)$/.exec(url) ?? [];

@@ -55,7 +55,7 @@ export function formatDisplay(prefix: string, environment: string, keyId: string
   return `${prefix}_${environment}_${keyId}`;
 }
 
-/** Whether a version's keys are in the format of a catalog: they count only there. */
+/** Whether a version's keys have the format of a catalog: only then does the catalog accept them. */
 export function isInFormat(
   { display, keyId }: { readonly display: string; readonly keyId: string },
   { prefix, environment }: { readonly prefix: string; readonly environment: string },

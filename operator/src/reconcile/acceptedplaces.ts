@@ -8,19 +8,22 @@ import type { Blocker } from './observed.ts';
 import type { Counting } from './terms.ts';
 
 /**
- * Who names a KeyDestination in an ApiKey means a place: the address, the mount, the paths. The name alone proves nothing, because
- * whoever may delete and create KeyDestinations can give it to another place, and whoever may create them can take a name that does
- * not exist yet. So the store keeps the place that was there when the name was accepted, and nothing goes to another one.
+ * The name of a KeyDestination in an ApiKey means a place: the address, the mount, the paths. The name alone proves nothing:
+ * users who may delete and create KeyDestinations can give it to another place, and users who may create them can take a name
+ * that does not exist yet. So the store keeps the place that the name meant when it was accepted, and nothing is delivered to
+ * another one.
  */
 export type AcceptedPlaces = Readonly<Record<string, AcceptedPlace>>;
 
-/** How long after a name was accepted a new KeyDestination is still what was meant: objects may be applied in any order. */
+/**
+ * How long after the acceptance of a name a new KeyDestination still gets that name's keys: objects may be applied in any order.
+ */
 const appliedTogetherMs = 3_600_000;
 
 /** How a KeyDestination is looked up by name. */
 export type FindDestination = (name: string) => KeyDestination | undefined;
 
-/** What {@link placing} judges by. */
+/** The input of {@link placing}. */
 export interface PlacingInput {
   /** As it is written. */
   readonly written: ApiKey;
@@ -37,25 +40,26 @@ export interface PlacingInput {
   readonly confirmIn: (period: string) => string;
 }
 
-/** Which places count, and how the key goes on by that. */
+/** Which places count, and the acceptance that follows. */
 export interface Placing {
   readonly acceptance: AcceptanceState;
-  /** As the store is to have them. */
+  /** The places to write to the store. */
   readonly places?: AcceptedPlaces;
-  /** Until when a place that is not among them gets nothing; the end of a sentence. Absent = no place is judged now. */
+  /** Until when a place that is not among them gets nothing; completes a sentence. Absent = no place is checked now. */
   readonly remedy?: string;
 }
 
 /**
- * The places that count. A name that was accepted just now stands for the place that is there, or comes within an hour; later only
- * the same place, or one that somebody with all rights of the key confirms. The confirmation counts as that of a held change does:
- * only if the policy was in force when the annotation was written.
+ * The places that count. A name that was accepted just now means the place that exists now, or is created within an hour; later,
+ * it means only the same place, or one that somebody with all rights of the key confirms. As for a held change, the confirmation
+ * counts only if the policy was in force when the annotation was written.
  */
 export function placing(input: PlacingInput): Placing {
   const { written, counting, key, admission, checked, findDestination, confirmIn } = input;
   const { acceptance, held, resource } = counting;
   const known = key?.places;
-  // Without a policy nothing proves who confirms: whoever may write KeyDestinations decides, and no place is remembered.
+  // Without a policy, nothing proves who confirms: everybody with write access to KeyDestinations decides, and no place is
+  // remembered.
   if (admission.kind === 'notRequired') return { acceptance };
   // Nothing of the key goes on.
   if (acceptance.kind !== 'accepted' && held === undefined)
@@ -71,7 +75,7 @@ export function placing(input: PlacingInput): Placing {
   return { acceptance, places: confirmed(judged, names, findDestination) };
 }
 
-/** Why a KeyDestination gets nothing although it is there; absent = its place counts. */
+/** Why a KeyDestination gets nothing although it exists; absent = its place counts. */
 export function placeFault(
   entry: string,
   destination: KeyDestination,
@@ -82,12 +86,12 @@ export function placeFault(
   const what =
     places[name]?.place === undefined
       ? `KeyDestination ${name} was created more than an hour after it was named here`
-      : `KeyDestination ${name} is another place than the one that was accepted under this name`;
+      : `KeyDestination ${name} is not the place that was accepted under this name`;
   const kind = remedy === waitsForPolicy ? 'waiting' : 'stalled';
   return { kind, reason: 'DestinationUnconfirmed', message: `${entry}: ${what}; nothing is delivered there until ${remedy}` };
 }
 
-/** The digests of the places that a resource names now, by name: a confirmation is of these and no others. */
+/** The digests of the places that a resource names now, by name: a confirmation covers exactly these. */
 export function presentPlaces(resource: ApiKey, find: FindDestination): readonly (readonly [name: string, place: string])[] {
   return namesOf(resource).flatMap((name) => {
     const destination = find(name);
@@ -104,12 +108,12 @@ function isStrange(places: AcceptedPlaces, destination: KeyDestination | undefin
   return destination !== undefined && places[destination.metadata.name]?.place !== placeOf(destination);
 }
 
-/** What is accepted of these names, without a confirmation. */
+/** The places that are accepted for these names without a confirmation. */
 function judge({ counting, key, now, findDestination }: PlacingInput, names: readonly string[]): AcceptedPlaces {
   const { acceptance, resource } = counting;
   const known = key?.places ?? {};
   const created = createdAt(resource.metadata) ?? now;
-  // An ApiKey that took the rows of an earlier one over, and is accepted now, names everything anew.
+  // When an ApiKey that took over the rows of an earlier one is accepted, all its names are new.
   const isNew = acceptance.kind === 'accepted' && key?.accepted?.period === neverAccepted.period;
   const entries = names.map((name): readonly [string, AcceptedPlace] => {
     const before = known[name];
@@ -121,7 +125,7 @@ function judge({ counting, key, now, findDestination }: PlacingInput, names: rea
     const bornAt = createdAt(destination.metadata) ?? Number.POSITIVE_INFINITY;
     return [name, bornAt <= since + appliedTogetherMs ? { since, place: placeOf(destination) } : entry];
   });
-  // A held change may come back to what it left out.
+  // A later edit may restore an entry that a held change removed.
   return { ...(acceptance.kind === 'accepted' ? {} : known), ...Object.fromEntries(entries) };
 }
 

@@ -7,9 +7,9 @@ import { namespaceFault, validate, validatePermission } from './validate.ts';
 
 /**
  * The settings that decide verdicts. Those of the resource take effect as a whole, once they are accepted, valid and permitted.
- * Until then the last effective settings stay, and the proposed ones narrow them: all that were held since something was accepted.
- * If the namespace may no longer have a key with
- * these settings, the key is denied until the namespace may again. One that is being deleted may have none.
+ * Until then the last effective settings stay, and all settings that were held since the last acceptance narrow them. If the
+ * namespace may no longer have a key with these settings, the key is denied until the namespace may have it again. A namespace
+ * that is being deleted may have none.
  */
 export function appliedOf(o: Observed): AppliedSettings {
   const wanted = settingsOf(writtenSpec(o));
@@ -33,7 +33,9 @@ function nextPlaces({ places = {} }: Observed): Pick<AppliedSettings, 'places'> 
   return Object.keys(places).length === 0 ? {} : { places };
 }
 
-/** A state that was accepted, valid and permitted stays the last such one while only its surroundings no longer permit it. */
+/**
+ * A state that was accepted, valid and permitted remains the last such state while only something outside it stops permitting it.
+ */
 function nextTerms(o: Observed, isEffective: boolean): Pick<AppliedSettings, 'terms'> {
   const known = o.store.key?.terms;
   if (o.acceptance.kind !== 'accepted') return known === undefined ? {} : { terms: narrowTerms(known, writtenSpec(o)) };

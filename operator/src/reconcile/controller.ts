@@ -77,7 +77,7 @@ export class Controller {
   readonly #echoes = new Echoes();
   /** Keys that a change speaks for: their persisted back-off does not count. */
   readonly #changed = new Set<string>();
-  /** Until when a key whose last pass failed is left alone: a status may say anything, so it is asked only before the first pass. */
+  /** Until when a key whose last pass failed is left alone. A status can be forged, so it is read only before the first pass. */
   readonly #backOffs = new Map<string, Instant>();
   /** What the last pass of a key waited for. */
   readonly #waiting = new Map<string, Reason>();
@@ -165,7 +165,7 @@ export class Controller {
     this.#wakeSpread([...this.#waiting].flatMap(([key, waitsFor]) => (waitsFor === reason ? [key] : [])));
   }
 
-  /** What these say is out of date. */
+  /** Their statuses are out of date. */
   wakeKeys(keys: readonly string[]): void {
     this.#wakeSpread(keys);
   }
@@ -250,7 +250,7 @@ export class Controller {
     for (const key of this.#dependents.of(dependency)) {
       const at = kind === 'Secret' ? this.#askToCompare(key) : undefined;
       if (at === undefined) this.#changed.add(key);
-      // Its labels permit keys, and its deletion ends them: no destination may hold that up.
+      // Its labels permit keys, and its deletion ends them: no destination may delay that.
       if (kind === 'Namespace' && !event.initial) this.#safety.look(key);
       this.#queue.add(key, { priority: priorityOf(event), ...(at === undefined ? {} : { at }) });
     }

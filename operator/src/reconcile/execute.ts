@@ -242,7 +242,7 @@ function assertStays({ resources }: Dependencies, { location, place }: WriteTarg
   // The account of a role is part of the place, and can be edited between the plan and this write.
   const destination = resources.get('KeyDestination', { name: found.name });
   if (place !== undefined && (destination === undefined || placeOf(destination) !== place))
-    throw waiting('DestinationUnconfirmed', 'the KeyDestination has become another place');
+    throw waiting('DestinationUnconfirmed', 'the place of the KeyDestination was changed');
 }
 
 function isStaged(reading: Reading): boolean {

@@ -6,7 +6,7 @@ export interface Gate {
   /** What keys say that wait for it. */
   readonly reason: Reason;
   readonly isOpen: () => boolean;
-  /** Another text = it was away meanwhile, though no look saw that. */
+  /** A different text = it was away meanwhile, even if no look saw that. */
   readonly period?: () => string | undefined;
 }
 
@@ -18,7 +18,7 @@ export interface GatesInit {
   readonly lookEveryMs: number;
   /** Who waits for this goes on. */
   readonly onOpen: (reason: Reason) => void;
-  /** What is said of it is out of date: it has opened, has closed, or was away meanwhile. */
+  /** Statuses that name it are out of date: it has opened, has closed, or was away meanwhile. */
   readonly onChange?: (reason: Reason) => void;
 }
 
@@ -39,7 +39,7 @@ interface Opening {
 export class Gates {
   readonly #init: GatesInit;
   readonly #closed = new Set<Reason>();
-  /** What the last look saw. */
+  /** The result of the last look. */
   readonly #seen = new Map<Reason, string>();
   readonly #opened = new Map<Reason, Opening>();
   readonly #stop = new AbortController();
@@ -78,7 +78,7 @@ export class Gates {
     }
   }
 
-  /** Whether this look sees something else than the last one. */
+  /** Whether this look differs from the last one. */
   #look({ reason, isOpen, period }: Gate): boolean {
     const sees = isOpen() ? `open ${period?.() ?? ''}` : 'closed';
     const before = this.#seen.get(reason);

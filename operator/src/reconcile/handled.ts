@@ -4,10 +4,10 @@ import { handledRequests, requestsOf } from './rotation/outlook.ts';
 import type { Request } from './rotation/requests.ts';
 
 /**
- * What is to count as handled although nothing was done for it: a request that was taken away is forgotten. One that stands
- * when the owner is first found replaced is stale: it must not bring a dead key back. `undefined` = it is so already. A request to
- * rotate is forgotten only when its removal is accepted: otherwise, whoever takes it away and puts it back would have asked anew
- * by the very state that was accepted.
+ * What is to count as handled although nothing was done for it: a request that was taken away is forgotten. One that stands when
+ * the owner is first found replaced is stale: it must not bring a dead key back. `undefined` = nothing changes. A request to
+ * rotate is forgotten only when its removal is accepted: otherwise, an author could remove it and add it again, and the accepted
+ * state itself would count as a new request.
  */
 export function requestsToRemember(o: Observed): HandledRequests | undefined {
   const { rotate: asked, compromised } = requestsOf(o);

@@ -92,8 +92,8 @@ export async function observe(
 }
 
 /**
- * The value that confirms the present state of a resource, and the places that its destinations are now, in this period: nobody can
- * know it in advance, and another state or place has another value. 16 hexadecimal digits.
+ * The value that confirms, in this period, the present state of a resource and the present places of its destinations. Nobody can
+ * know it in advance, and each state or place has a different value. 16 hexadecimal digits.
  */
 export function confirmationOf(resource: ApiKey, period: string, places: ReturnType<typeof presentPlaces>): string {
   const { uid, generation } = resource.metadata;
@@ -125,7 +125,7 @@ export async function lookAt(
   }
 }
 
-/** What was found around one of our values is compared with what we write now. Without a catalog, nobody can say what that is. */
+/** What was found with one of our values is compared with what we write now. Without a catalog, that is unknown. */
 function judge({ catalog, store }: Pick<Observed, 'catalog' | 'store'>, found: DeliveredValue, value: ValueSight): ValueSight {
   const version = value.kind === 'version' ? store.versions.find(({ keyId }) => keyId === value.keyId) : undefined;
   if (value.kind !== 'version' || version === undefined || catalog === undefined || found.apiKey === undefined) return value;

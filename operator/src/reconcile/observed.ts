@@ -93,9 +93,11 @@ export interface Observed {
   readonly now: Instant;
   readonly installationId: string;
   readonly ref: ApiKeyRef;
-  /** As it counts. See {@link Observed.held}. */
+  /** The resource as it counts. See {@link Observed.held}. */
   readonly resource: ApiKey;
-  /** A change is held, and `resource` has what was accepted of it in the place of what is held; absent = `resource` is as it is written. */
+  /**
+   * A change is held, and `resource` has the accepted members instead of the held ones; absent = `resource` is as it is written.
+   */
   readonly held?: HeldChange;
   readonly namespaceTerminating: boolean;
   readonly namespaceLabels: Readonly<Record<string, string>>;
@@ -110,7 +112,7 @@ export interface Observed {
   /** The catalog is declared, but not in force. */
   readonly catalogUnusable?: true;
   readonly targets: readonly Target[];
-  /** Which places count, as the store is to have it; absent = none is remembered. */
+  /** The places that count, to write to the store; absent = none is remembered. */
   readonly places?: AcceptedPlaces;
   readonly store: KeyState;
   /** By {@link formatLocation}. */
@@ -172,7 +174,9 @@ function isOfCatalog({ model }: Observed, version: Version): boolean {
   return model === undefined || isInFormat(version, model.key);
 }
 
-/** The newest version has not the format of the catalog in force: that was deleted, and created anew with another one. */
+/**
+ * The newest version does not have the format of the catalog in force, which was deleted and created again with another format.
+ */
 export function isCatalogReplaced(o: Observed): boolean {
   const newest = pendingVersion(o) ?? activeVersion(o);
   return newest !== undefined && !isOfCatalog(o, newest);
@@ -223,7 +227,7 @@ export function successorOf(o: Observed, { targetName, location }: Delivery): Lo
   return found?.path === location.path && found.destinationUid !== location.destinationUid ? found : undefined;
 }
 
-/** Follows what only a look can tell: the place is outside Kubernetes, or its watch shows nothing of it. */
+/** Ends a message about a fact that only a look can show: the place is outside Kubernetes, or its watch does not cover it. */
 const looksAgain = 'Keywright looks again within a minute';
 
 /** Somebody else's value, or another ApiKey's place: nothing is written there. */
@@ -237,8 +241,8 @@ export function strangerAt({ name }: Pick<Target, 'name'>, { path }: Location, h
 }
 
 /**
- * Whether somebody changed what stands beside a value: an entry, our label. What differs because the expiry or the catalog was
- * edited meanwhile is not that.
+ * Whether somebody changed what is stored with a value: an entry, our label. A difference that comes from a later edit of the
+ * expiry or the catalog does not count.
  */
 export function isTampered(o: Observed, location: Location, { altered }: Extract<Holding, { kind: 'ours' }>): boolean {
   const row = deliveryAt(o, location);
@@ -260,7 +264,10 @@ export function isOurs(o: Observed, mark: Mark): boolean {
 
 const objectNamePattern = /^[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?$/;
 
-/** Shows nothing of another namespace, and nothing that cannot be a name: anybody who can write to the place can have written the mark. */
+/**
+ * Shows nothing from another namespace, and nothing that cannot be a name: anybody who can write to the place may have written
+ * the mark.
+ */
 function markedBy(o: Observed, { namespace, name }: Mark): string {
   if (namespace !== o.ref.namespace) return 'an ApiKey of another namespace';
   return objectNamePattern.test(name) ? `ApiKey ${name}` : 'another ApiKey';
@@ -275,14 +282,13 @@ export function isStoreBehind(o: Observed): boolean {
 export type Holding =
   | { readonly kind: 'unseen' }
   | { readonly kind: 'failed'; readonly failure: Failure }
-  /** `mark` = whose mark it bears, as a status may say it; absent = the store says so. */
+  /** `mark` = the ApiKey that the mark names, as a status may show it; absent = the store says so. */
   | { readonly kind: 'taken'; readonly mark?: string }
   | { readonly kind: 'empty'; readonly reading: Reading }
   | { readonly kind: 'foreign'; readonly reading: Reading }
   /**
-   * Ours. `claimed` is the key id of a mark that speaks of the value standing there; `proven` the one that the value's
-   * hash gives; `valueSeen` whether the value was looked at; `altered` whether anything else that we write is not as we
-   * write it.
+   * Ours. `claimed` is the key id of a mark that speaks of the value standing there; `proven` the one that the value's hash
+   * gives; `valueSeen` whether the value was read; `altered` whether anything else that we write differs.
    */
   | {
       readonly kind: 'ours';

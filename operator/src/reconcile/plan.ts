@@ -58,7 +58,7 @@ function rest(o: Observed, rule: string, obstacle: Blocker | undefined): Plan {
   return { rule, ...(blocker === undefined ? {} : { blocker }), ...(wakeAt === undefined ? {} : { wakeAt }) };
 }
 
-/** A held change is what a person is told first: no pause and no obstacle of what goes on may hide it. */
+/** The status names a held change first: no pause, and no obstacle to what goes on, may hide it. */
 function heldBlocker(o: Observed, rule: string, obstacle: Blocker | undefined): Blocker | undefined {
   const hold = Object.hasOwn(safetyRules, rule) ? undefined : holdOf(o);
   if (hold === undefined || obstacle === undefined || obstacle.reason === hold.reason) return hold;
@@ -69,7 +69,7 @@ function heldBlocker(o: Observed, rule: string, obstacle: Blocker | undefined): 
 function obstacleOf(o: Observed): Blocker | undefined {
   const blocked = o.targets.find((target) => target.blocked !== undefined)?.blocked;
   if (blocked !== undefined) return blocked;
-  // What is delivered is refused, wherever it is.
+  // The delivered value is refused, wherever it is.
   if (isCatalogReplaced(o))
     return { kind: 'stalled', reason: 'CatalogReplaced', message: catalogReplacedMessage(o.resource.spec.catalog) };
   const stuck = firstStuck(o, openTargets(o));

@@ -38,7 +38,7 @@ export interface Pass {
   readonly held?: boolean;
   /** What it waits for, if it does. */
   readonly waitsFor?: Reason;
-  /** It failed, and is not tried again before, unless something changes. */
+  /** The pass failed, and is not tried again before this, unless something changes. */
   readonly backOffUntil?: Instant;
   /** The resourceVersion of the status that it wrote; absent = it wrote none. */
   readonly toldAt?: string | undefined;
@@ -218,8 +218,8 @@ function announce(deps: Dependencies, resource: ApiKey, status: ApiKeyStatus, to
 }
 
 /**
- * The instant until which the back-off of an earlier process asks to wait, if it still counts: a changed spec resets it, and what is
- * further away than any pass of ours puts off is somebody else's text.
+ * The instant until which an earlier process backed off, if it still counts. A changed spec resets it, and an instant further
+ * away than any back-off of ours is forged.
  */
 export function backOffUntil({ status, metadata }: ApiKey, now: Instant): Instant | undefined {
   if (status?.failures?.retryAt === undefined || status.observedGeneration !== metadata.generation) return undefined;

@@ -76,7 +76,7 @@ export class SafetyLane {
     return true;
   }
 
-  /** Something else than the ApiKey may take from it: its namespace changed. It goes behind what somebody asks of an ApiKey itself. */
+  /** The namespace changed, which may take rights from the ApiKey. Changes of an ApiKey itself go first. */
   look(key: string): void {
     if (this.#started) this.#queue.add(key, { priority: 'low' });
   }

@@ -24,8 +24,8 @@ import {
 } from './verdict.ts';
 
 /**
- * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. Nobody may read it for more
- * than caution, because whoever has the operator's token can forge it; docs/threat-model.md lists what is read. The only writer
+ * The whole status of an ApiKey, projected from what was observed: a lost status comes back as it was. Read it only to be more
+ * cautious, because an attacker with the operator's token can forge it; docs/threat-model.md lists what is read. The only writer
  * of conditions; each keeps its lastTransitionTime while its status stays the same.
  */
 export function statusOf(o: Observed, plan: Plan): ApiKeyStatus {
@@ -121,7 +121,7 @@ function conditionOf(
   generation: number | undefined,
 ): Condition {
   const before = previous.find((condition) => condition.type === type);
-  // A time that is to come is no observation of ours, and would put off what counts from it.
+  // A time in the future is not one of our observations, and would delay what counts from it.
   const isPast =
     before !== undefined && !before.lastTransitionTime.startsWith('1970-') && Date.parse(before.lastTransitionTime) <= now;
   const unchanged = isPast && before.status === statement.status;

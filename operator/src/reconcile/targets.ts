@@ -57,7 +57,7 @@ function resolveProvider(
       blocked: { kind: 'waiting', reason: 'DestinationNotFound', message: `${name}: KeyDestination ${wanted} does not exist` },
     };
   }
-  // Without a location: it is neither read nor emptied there, and what is at the accepted place stays known.
+  // Without a location, so that this place is neither read nor emptied, and the accepted place stays known.
   const strange = placeFault(name, destination, placing);
   if (strange !== undefined) return { name, blocked: strange };
   const located = locate(name, () =>

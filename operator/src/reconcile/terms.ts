@@ -11,15 +11,15 @@ import { settingsOf } from './settings.ts';
 /** How a resource counts. */
 export interface Counting {
   readonly acceptance: AcceptanceState;
-  /** While a change is held: with what was accepted in its place, if that is known. */
+  /** While a change is held, the accepted members replace the held ones, if they are known. */
   readonly resource: ApiKey;
-  /** With such a resource. */
+  /** Set with such a resource. */
   readonly held?: HeldChange;
 }
 
-/** What of a held change still counts: it narrows. */
+/** The parts of a held change that count: those that narrow. */
 export interface HeldChange {
-  /** As it is written. */
+  /** The spec as it is written. */
   readonly spec: ApiKeySpec;
   /** See {@link Terms.endsAt}. */
   readonly endsAt?: Instant;
@@ -39,9 +39,9 @@ export function termsOf({ metadata, spec }: ApiKey): Terms {
 }
 
 /**
- * The terms under a held change. It takes places out, and brings the end nearer. All else is as it was accepted: what a held change
- * says of rotations could only make a value live longer, or have the operator mint because of it. A change that leaves no accepted
- * place moves the key, which waits for its acceptance: otherwise it would stop every rotation.
+ * The terms under a held change. The change can remove places and bring the end nearer. Everything else stays as accepted: a held
+ * change of rotations could only make a value live longer, or make the operator mint. A change that leaves no accepted place
+ * moves the key, and has to wait for its acceptance: otherwise it would stop every rotation.
  */
 export function narrowTerms(terms: Terms, written: ApiKeySpec): Terms {
   const kept = new Set(written.deliverTo.map(({ name }) => name));
@@ -55,7 +55,10 @@ export function narrowTerms(terms: Terms, written: ApiKeySpec): Terms {
   };
 }
 
-/** How a resource counts as it is written. A held one counts as it was accepted, narrowed; if that is not known, nothing goes on. */
+/**
+ * How a written resource counts. One with a held change counts as it was accepted, but narrowed; if the accepted state is
+ * unknown, nothing goes on.
+ */
 export function countingOf(written: ApiKey, key: KeyRow | undefined, acceptance: AcceptanceState): Counting {
   if (acceptance.kind !== 'held' || key === undefined) return { acceptance, resource: written };
   const found = goingOn(written, key);
@@ -94,7 +97,7 @@ function termsSpec({ spec }: Terms): Pick<ApiKeySpec, keyof (typeof termsSpecSch
   return termsSpecSchema.safeParse(spec).data;
 }
 
-/** A held request to rotate, or to forget one, asks for nothing; neither does a held pause, or its end. */
+/** A held request to rotate, or the removal of one, has no effect; neither has a held pause, or its end. */
 function withRequests(metadata: ObjectMeta, { handled }: KeyRow, { paused }: Terms): ObjectMeta {
   const { [annotations.rotate]: _r, [annotations.paused]: _p, ...others } = metadata.annotations ?? {};
   return {

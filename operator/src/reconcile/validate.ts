@@ -126,7 +126,7 @@ export function lifetimeOf(o: Observed): number | undefined {
   return expiry?.kind === 'after' ? expiry.lifetimeMs : undefined;
 }
 
-/** What counts of the end: no later than a held change says. */
+/** The end that counts: no later than a held change says. */
 export function expiryNow(o: Observed): Expiry | undefined {
   return endingBy(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.held?.endsAt, o.now);
 }

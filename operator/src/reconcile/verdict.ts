@@ -67,7 +67,7 @@ function lossAt(o: Observed, target: Target, location: Location): Blocker | unde
   };
   if (lost) return drifted('the value was lost or changed');
   const isAltered = holding.kind === 'ours' && isTampered(o, location, holding);
-  return isAltered ? drifted('what stands beside the value was changed') : undefined;
+  return isAltered ? drifted('what is stored with the value was changed') : undefined;
 }
 
 /** What the last status said of a place that this pass did not look at: nobody has seen it mended. */
@@ -175,12 +175,12 @@ export function replacedMessage(owner: string): string {
   return `KeyOwner ${owner} was deleted and created anew; a new value of the annotation ${annotations.rotate} binds the key to the present one`;
 }
 
-/** What a key says whose newest version is not in the format of its catalog. */
+/** The message of a key whose newest version does not have the format of its catalog. */
 export function catalogReplacedMessage(catalog: string): string {
-  return `spec.catalog: ApiCatalog ${catalog} was deleted and created anew with another spec.key, so every request is refused; a new value of the annotation ${annotations.rotate} mints a version of the present one`;
+  return `spec.catalog: ApiCatalog ${catalog} was deleted and created again with another spec.key, so every request is refused; a new value of the annotation ${annotations.rotate} mints a version in the present format`;
 }
 
-/** What a key says whose namespace is on its way out. */
+/** The message of a key whose namespace is being deleted. */
 export function terminatingMessage(namespace: string): string {
   return `namespace ${namespace} is being deleted`;
 }

@@ -39,7 +39,7 @@ export interface EventRecord {
   readonly message: string;
 }
 
-/** The metadata of a Secret, as far as we read it. */
+/** The metadata of a Secret that we read. */
 export interface SecretMeta extends ObjectMeta {
   readonly ownerReferences?: readonly OwnerReference[];
 }
@@ -80,9 +80,9 @@ export interface Secrets {
   /** The same without `data`: for marks. */
   readMetadata(ref: { namespace: string; name: string }): Promise<SecretMeta | undefined>;
   /**
-   * Creates when `observed` is undefined (an existing one = `lost`), else a forced server-side apply that carries the
-   * observed uid and resourceVersion (409, or 422 on metadata.uid = `lost`). Without both, a forced apply would merge
-   * silently into a foreign Secret. Entries that others added go with a second write.
+   * Creates when `observed` is undefined (an existing one = `lost`), else a forced server-side apply that carries the observed
+   * uid and resourceVersion (409, or 422 on metadata.uid = `lost`). Without both, a forced apply would merge silently into a
+   * foreign Secret. A second write removes entries that others added.
    */
   write(
     manifest: SecretManifest,

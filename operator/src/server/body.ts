@@ -11,7 +11,7 @@ export const bodyMaxLength = 64 * 1024;
 /** The most pieces that a body may come in: each costs the parser time and memory, however small it is. */
 const mostPieces = 1024;
 
-/** What a request gets when others hold all the room there is. */
+/** The answer to a request when others hold all the room. */
 export const noRoom: Problem = {
   status: 503,
   title: 'Service Unavailable',
@@ -24,8 +24,8 @@ export type JsonBody =
   { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'refused'; readonly problem: Problem };
 
 /**
- * Reads at most 64 KiB of UTF-8 JSON, whose members are named once, as far as there is room for it. The parser's own message is dropped, because it quotes the body, and the body
- * holds a key.
+ * Reads at most 64 KiB of UTF-8 JSON without duplicate members, if there is room for it. The parser's own message is dropped,
+ * because it quotes the body, and the body holds a key.
  */
 export async function readJson(request: IncomingMessage, exchange: Pick<Exchange, 'take'>): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'];

@@ -13,7 +13,10 @@ export interface ConnectionLimits {
   readonly unproven: number;
   /** Of the latter, those of one source ({@link sourceOf}). */
   readonly unprovenPerSource: number;
-  /** The most unanswered requests on one connection; clients that do not pipeline have one. The parser stops at the next one. */
+  /**
+   * The maximum number of unanswered requests on one connection; clients that do not pipeline have one. The parser stops at the
+   * next one.
+   */
   readonly pipelined: number;
 }
 

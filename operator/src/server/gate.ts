@@ -9,7 +9,7 @@ import type { Problem } from './respond.ts';
 export interface Sender {
   /** The result of the listener's `isAdmitted`. */
   readonly admitted: boolean;
-  /** Whose memory the request counts as: that of a client certificate, or of the source of the connection. */
+  /** Whose share of the memory the request uses: that of a client certificate, or of the source of the connection. */
   readonly client: string;
 }
 
@@ -19,12 +19,12 @@ export interface Admission {
   readonly sender: Sender;
 }
 
-/** Decides on each request at its head: the handler gets it, or it ends the connection, and nothing behind its head is parsed. */
+/** Decides on each request at its head: the handler gets it, or it ends the connection, and nothing after its head is parsed. */
 export class Gate {
   /** Whether admitted callers, and they alone, may send bodies of unknown length. */
   readonly #hasCallers: boolean;
   readonly #admissions = new WeakMap<IncomingMessage, Admission>();
-  /** What a request is told that goes no further; without an entry, nothing. */
+  /** The answer to a request that stops here; without an entry, there is none. */
   readonly #problems = new WeakMap<IncomingMessage, Problem>();
   #peers: Peers | undefined;
 
@@ -32,7 +32,7 @@ export class Gate {
     this.#hasCallers = hasCallers;
   }
 
-  /** Says whose requests these are. The server that has the peers needs the gate first. */
+  /** Sets the peers that send the requests. The server that has the peers needs the gate first. */
   open(peers: Peers): void {
     this.#peers = peers;
   }
@@ -43,7 +43,7 @@ export class Gate {
     const isFirst = peer?.connection.unanswered === 0;
     if (peer === undefined || this.#peers?.begin(peer) !== true) return this.#stop(request);
     const fault = faultOf(request);
-    // Behind requests without an answer, a client would take this one for the first of theirs.
+    // While earlier requests have no answer, the client would take this answer for that of the first one.
     if (fault !== undefined) return this.#stop(request, isFirst ? fault : undefined);
     const admitted = this.#peers.judge(peer, request);
     if (isChunked(request) && !(this.#hasCallers && admitted)) return this.#stop(request, isFirst ? lengthRequired : undefined);
@@ -54,7 +54,7 @@ export class Gate {
     return true;
   }
 
-  /** What was decided about a request that goes on. */
+  /** The decision on a request that goes on. */
   admission(request: IncomingMessage): Admission {
     const found = this.#admissions.get(request);
     if (found === undefined) throw new TypeError('the request was not judged');

@@ -4,16 +4,16 @@ import type { ServerOptions } from 'node:http';
 import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
 
-/** Decides on a request at its head. False = the parser must not go on: neither with its body, nor with what follows it. */
+/** Decides on a request at its head. False = the parser must stop: before its body, and before what follows. */
 export type Judge = (request: IncomingMessage) => boolean;
 
 /**
- * The options with which a server asks `judge` about each request, but CONNECT, which always ends the parser. For a request that
+ * The options that make a server call `judge` for each request except CONNECT, which always ends the parser. For a request that
  * must not go on, the server emits `upgrade` (or `connect`) instead of `request`, and leaves the socket to the listener.
  *
- * The parser of node:http otherwise goes through all that one read brought (64 KiB: 2,000 requests, or a body of 10,000 chunks),
- * and nobody can stop it. It stops for an accepted upgrade, and it asks `shouldUpgradeCallback` whether to accept one if `upgrade`
- * is true: so that is true of a request until it is judged.
+ * Otherwise the parser of node:http processes everything from one read (64 KiB: 2,000 requests, or a body of 10,000 chunks), and
+ * cannot be stopped. It stops for an accepted upgrade, and calls `shouldUpgradeCallback` to accept one if `upgrade` is true: so
+ * `upgrade` is true for a request until it is judged.
  */
 export function judgedBy(
   judge: Judge,
@@ -24,7 +24,7 @@ export function judgedBy(
       return !(judged.get(this) ?? false);
     }
 
-    // The parser tells what the headers ask for: we serve no other protocol.
+    // The parser sets this to what the headers request: we serve no other protocol.
     set upgrade(_wanted: unknown) {}
   }
   return {
@@ -38,8 +38,9 @@ export function judgedBy(
 }
 
 /**
- * Header fields that name one thing, so that two of them could be read differently by us and by who stands before us. Two `Host`
- * are a 400 by RFC 9112 section 3.2; of two `Content-Length`, and of both that and `Transfer-Encoding`, the parser says so itself.
+ * Header fields that may occur only once: if there are two, we and a gateway in front of us could read different ones. Two `Host`
+ * are a 400 by RFC 9112 section 3.2. The parser itself refuses two `Content-Length`, and `Content-Length` together with
+ * `Transfer-Encoding`.
  */
 const singular: ReadonlySet<string> = new Set([
   'authorization',
@@ -54,7 +55,7 @@ const singular: ReadonlySet<string> = new Set([
 /** `uri-host [ ":" port ]` of RFC 9110 section 7.2, or nothing. */
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?$/;
 
-/** What is wrong with a head, whoever sent it and whatever is asked; `undefined` = nothing. */
+/** What is wrong with a head, whatever its sender and request; `undefined` = nothing. */
 export function faultOf(request: IncomingMessage): Problem | undefined {
   const seen = new Set<string>();
   for (let at = 0; at < request.rawHeaders.length; at += 2) {
@@ -71,7 +72,7 @@ export function faultOf(request: IncomingMessage): Problem | undefined {
   return undefined;
 }
 
-/** Whether the body comes in chunks: as many as a sender likes, each of which costs the parser time. */
+/** Whether the body comes in chunks. A sender can use any number of them, and each costs the parser time. */
 export function isChunked(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined;
 }

@@ -1,8 +1,8 @@
-/** One request and its answer, as the accounting sees them. */
+/** One request and its answer, for the accounting. */
 export interface Exchange {
-  /** Takes `bytes` more of a body that arrives, or of an answer. False = there is no room, and it got none. */
+  /** Takes `bytes` more for an arriving body or an answer. False = there is no room, and nothing was taken. */
   take(bytes: number): boolean;
-  /** We are at work, and not the client: it is not displaced. */
+  /** We are working, not the client: the request is not displaced. */
   working(): void;
   /** The answer is on its way, and the client has to read it. */
   sending(): void;
@@ -27,13 +27,13 @@ interface Client {
   readonly waiting: Set<Entry>;
 }
 
-/** What a piece of a body costs besides its bytes: its buffer is an object of its own, on and off the heap. */
+/** The cost of a piece of a body in addition to its bytes: its buffer is a separate object, on and off the heap. */
 const pieceCost = 512;
 
 /**
- * The bytes that the bodies and answers of a listener hold, kept within a limit. When there is no room for more, it drops a request
- * whose client keeps it waiting, of the client that holds most: a real client has sent its body, and read its answer, by then, and
- * one client alone cannot take the room of the others.
+ * The bytes that the bodies and answers of a listener hold, kept within a limit. When there is no more room, it takes the client
+ * that holds most, and drops the request that this client has kept waiting longest: a real client has sent its body, and read its
+ * answer, by then, and one client cannot take the room of the others.
  */
 export class InFlight {
   readonly #limit: number;
@@ -91,7 +91,7 @@ export class InFlight {
     return longest;
   }
 
-  /** Frees its room at once, not only when its connection has ended. */
+  /** Frees its room immediately, not only when its connection has ended. */
   #free(entry: Entry): void {
     entry.gone = true;
     entry.client.waiting.delete(entry);

@@ -82,7 +82,7 @@ export class Peers {
     return admitted;
   }
 
-  /** Follows an answer until it emits `close`: until it was sent, or never will be. */
+  /** Follows an answer until it emits `close`: until it has been sent, or never will be. */
   follow(peer: Peer, response: ServerResponse): void {
     peer.responses.add(response);
     response.once('close', () => {
@@ -140,7 +140,7 @@ export class Peers {
       this.#open.delete(peer);
       if (this.#handshakes.get(ends) === peer) this.#handshakes.delete(ends);
       this.#connections.close(peer.connection);
-      // node:http tells only the answer whose turn it is, and not those behind it.
+      // node:http notifies only the answer whose turn it is, not those after it.
       for (const response of [...peer.responses]) response.emit('close');
       if (this.areLeaving && this.#open.size === 0) this.#gone.abort();
     });

@@ -25,7 +25,7 @@ export interface FileProtection extends Protection {
   readonly files: readonly Refreshable[];
 }
 
-/** No TLS and no callers: only for a listener that nobody but this machine can reach. */
+/** No TLS and no callers: only for a listener that only this machine can reach. */
 export const noProtection: Protection = { keyPair: undefined, clientCa: undefined, callerTokens: undefined };
 
 /** Reads the files. Throws FileFault, {@link TlsFault} or {@link CallerTokensFault}, each with the path of the file (exit 2). */

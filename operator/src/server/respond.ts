@@ -19,19 +19,19 @@ export function respondProblem(response: ServerResponse, problem: Problem): void
   respond(response, problem.status, problemType, problemBody(problem), problem.headers ?? {});
 }
 
-/** A 400 with our sentence. */
+/** A 400 with this detail. */
 export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
   return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
 }
 
-/** Writes a problem where there is no response to write it with, and ends the connection. */
+/** Writes a problem to a socket that has no response object, and ends the connection. */
 export function endWithProblem(socket: Socket, { status, title, detail }: Problem): void {
   const body = problemBody({ status, title, detail });
   socket.write(
     `HTTP/1.1 ${String(status)} ${title}\r\ncontent-type: ${problemType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\n` +
       `cache-control: no-store\r\nconnection: close\r\n\r\n${body}`,
   );
-  // Not only its own half: a client that keeps the other one open would hold the connection for ever.
+  // Not only our half: a client that keeps its half open would hold the connection for ever.
   socket.destroySoon();
 }
 

@@ -25,8 +25,8 @@ export class ServerFault extends Error {
 }
 
 /**
- * The room for bodies and answers, in bytes for each connection that the listener may keep. Requests of gateways have 300 bytes; with
- * the most connections of the default (1,024), all of them together hold 16 MiB, or 250 of the largest bodies.
+ * The room for bodies and answers, in bytes per connection that the listener may keep. Requests of gateways have 300 bytes; with
+ * the default limit of 1,024 connections, all of them together hold 16 MiB, or 250 of the largest bodies.
  */
 const bytesPerConnection = 16 * 1024;
 
@@ -50,9 +50,9 @@ export interface VerifyServerInput {
 export async function startVerifyServer(input: VerifyServerInput): Promise<Listener> {
   const { address, protection, authorize, clock, log, metrics, maxConnections } = input;
   const { keyPair, clientCa, callerTokens } = protection;
-  // What is configured counts everywhere; only where nothing is, the machine's own users are believed.
+  // A configured proof applies everywhere; without one, the users of this machine are trusted.
   const hasProof = callerTokens !== undefined || clientCa !== undefined;
-  // Handshakes are told apart by the addresses of their two ends, and on a Unix socket there are none.
+  // Handshakes are identified by the addresses of both ends, which a Unix socket does not have.
   if (address.kind === 'unix' && keyPair !== undefined)
     throw new ServerFault(`${formatAddress(address)} is a Unix socket, which needs no TLS: set no TLS key for it`);
   if (!hasProof && !isLocalAddress(address)) {

@@ -2,7 +2,10 @@ import { canonicalJson } from '../domain/canonical.ts';
 import { neverAccepted } from './port.ts';
 import type { AppliedSettings, KeySettings, Proposal } from './port.ts';
 
-/** Beyond this many held changes that each narrow in their own way, the key is suspended: each makes verdicts slower. */
+/**
+ * The maximum number of earlier held changes that each narrow the key differently. With more, the key is suspended, because each
+ * makes verdicts slower.
+ */
 const mostEarlier = 8;
 
 /**
@@ -36,8 +39,8 @@ export function proposalsOf(proposed: Proposal | undefined): readonly KeySetting
 }
 
 /**
- * The proposal of a change that nobody accepted, after others of which nobody accepted any: it lifts nothing that they narrowed.
- * Otherwise, whoever may write the ApiKey while no policy checks it could take back what was taken away before.
+ * The proposal of a held change after earlier held ones: it lifts nothing that they narrowed. Otherwise, an author who writes the
+ * ApiKey while no policy checks it could restore what was taken away before.
  */
 export function narrowedBy(
   wanted: KeySettings,
@@ -45,7 +48,7 @@ export function narrowedBy(
 ): Proposal {
   const before = proposalsOf(proposed);
   const isSuspended = wanted.suspended || before.some(({ suspended }) => suspended);
-  // Whether it is suspended is said once.
+  // The suspension is stored only once.
   const isSaidBy = (one: KeySettings, other: KeySettings) => exceeds({ ...other, suspended: true }, one).length === 0;
   const kept = before.filter((one, at) => {
     const others = before.filter((other, place) => place !== at && (place < at || !isSaidBy(other, one)));
@@ -61,8 +64,8 @@ export function narrowedBy(
 }
 
 /**
- * The members of the spec in which `a` may allow something that `b` does not; none = all that `a` allows, `b` allows, too. What it
- * means to select nothing depends on the access type, so it is within nothing but itself.
+ * The members of the spec in which `a` may allow something that `b` does not; none = `b` allows everything that `a` allows. The
+ * meaning of an empty selection depends on the access type, so it is within nothing but itself.
  */
 export function exceeds(a: KeySettings, b: KeySettings): readonly string[] {
   const [x, y] = [a.selections, b.selections];

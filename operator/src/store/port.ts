@@ -69,15 +69,15 @@ export interface Terms {
   /** `metadata.generation` of that state. */
   readonly generation: number;
   readonly paused: boolean;
-  /** Members of the spec; the store reads nothing of them. */
+  /** Members of the spec; the store does not read them. */
   readonly spec: Readonly<Record<string, unknown>>;
   /** The nearest end that a held change has set: no version lives longer. */
   readonly endsAt?: Instant;
 }
 
-/** For one KeyDestination that an ApiKey names: which place is meant by the name. */
+/** Which place the name of a KeyDestination in an ApiKey means. */
 export interface AcceptedPlace {
-  /** Since when what was accepted of the ApiKey names it. */
+  /** Since when the accepted ApiKey has named it. */
   readonly since: Instant;
   /** The digest of the place, see `destinations/place.ts`; absent = there was none yet. */
   readonly place?: string;
@@ -85,7 +85,7 @@ export interface AcceptedPlace {
 
 /** Settings that are not accepted, not valid or not permitted: they only narrow. */
 export interface Proposal extends KeySettings {
-  /** Those of changes that were held before this one, since something was accepted: each must allow a request, too. */
+  /** Those of changes that were held before this one, since the last acceptance: each of them must also allow a request. */
   readonly earlier?: readonly KeySettings[];
 }
 
@@ -98,9 +98,9 @@ export interface AppliedSettings {
   readonly notPermitted?: true;
   /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */
   readonly accepted?: Acceptance;
-  /** Absent = what was accepted last is not valid or not permitted, or no policy is required. No verdict depends on it. */
+  /** Absent = the last accepted state is not valid or not permitted, or no policy is required. No verdict depends on it. */
   readonly terms?: Terms;
-  /** By the name of the KeyDestination; absent = none is named, or no policy is required. No verdict depends on it. */
+  /** By the name of the KeyDestination; absent = the key names none, or no policy is required. No verdict depends on it. */
   readonly places?: Readonly<Record<string, AcceptedPlace>>;
 }
 
@@ -293,7 +293,7 @@ export interface MissingKey {
 
 /** What a revocation without the operator says of itself. */
 export interface DirectRevocation {
-  /** What the caller says of himself, as `cli:<user>`: the audit keeps it as `who`, beside the account. */
+  /** The name that the caller gives, as `cli:<user>`: the audit keeps it as `who`, in addition to the account. */
   readonly actor: Actor;
   /** A value of `spec.revoked.reason`. */
   readonly reason: string;
@@ -456,8 +456,8 @@ export interface Store {
   setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
-   * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}.
-   * `generation` is the ApiKey's: of versions that expire it is kept, see {@link KeyRow.expiredGeneration}.
+   * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}. `generation` is the
+   * ApiKey's; it is kept when versions expire, see {@link KeyRow.expiredGeneration}.
    */
   endVersions(
     uid: string,
@@ -480,9 +480,9 @@ export interface Store {
   revokeDirect(keyId: string, revocation: DirectRevocation): Promise<RevocationOutcome>;
   /**
    * Ends one version like {@link revokeDirect} without `close`, for a caller that proves that it has the value: `proof` comes
-   * from `Peppers.prove`. Nobody calls it yet: it is for an endpoint where finders report a key. Authorizers may not: whoever holds
-   * its transaction open holds up every other change. A wrong proof gives `unknown`, like a wrong key id. At most 60 a minute in the
-   * whole installation: further calls fail with `waiting StoreUnavailable` and change nothing.
+   * from `Peppers.prove`. Nobody calls it yet: it is for an endpoint where finders report a key. Authorizers may not call it: a
+   * caller that keeps its transaction open blocks every other change. A wrong proof gives `unknown`, like a wrong key id. At most
+   * 60 a minute in the whole installation: further calls fail with `waiting StoreUnavailable` and change nothing.
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
@@ -508,9 +508,9 @@ export interface Store {
    * A re-created resource (same namespace and name, new uid) takes over the rows of the old one, in one transaction. It gives no
    * right: the old settings stay in effect, the new ones are `proposed`, and {@link neverAccepted} is the acceptance. The old
    * settings limit the old versions for good, see {@link KeyRecord.ceilings}; those of a resource that was never accepted do not,
-   * because no version was minted under them. The `places` and the date of {@link noteMissing} move along. Until then, mint gives `already`. Call it
-   * when {@link readKey} tells of a predecessor; `already` = there is nothing to take over. A location that a released ApiKey of the
-   * same name left behind needs no take-over: claiming it is enough.
+   * because no version was minted under them. The `places` and the date of {@link noteMissing} move with them. Until then, mint
+   * gives `already`. Call it when {@link readKey} tells of a predecessor; `already` = there is nothing to take over. A location
+   * that a released ApiKey of the same name left behind needs no take-over: claiming it is enough.
    */
   takeOver(ref: ApiKeyRef, proposed: KeySettings, now: Instant): Promise<Transition>;
   /**

@@ -7,7 +7,7 @@ export type HostView =
       readonly kind: 'primary';
       /** Each promotion starts a higher one; 0 = the server does not say. */
       readonly timeline: number;
-      /** How many heartbeats of operators its data has seen; absent = none. */
+      /** How many heartbeats of operators are in its data; absent = none. */
       readonly beats?: number;
       /** How long ago the last one was, by this server's clock, in milliseconds. */
       readonly heartbeatAgeMs?: number;
@@ -31,11 +31,11 @@ export interface PrimarySurvey {
 const lostBeats = 3;
 
 /**
- * The host to use: of those that accept writes and that the operator writes to, the most recently promoted one; of equals, the first.
- * `undefined` = none.
+ * The host to use: among those that accept writes and that the operator writes to, the most recently promoted one; if several are
+ * equal, the first. `undefined` = none.
  *
- * The timeline alone does not tell: an old primary that was cut off can be promoted again and again. Heartbeats do, because the
- * operator needs its Lease for them, and a count needs no clock. A promoted standby may lack the last ones.
+ * The timeline alone is not enough: an old primary that was cut off can be promoted again and again. Heartbeats decide, because
+ * the operator needs its Lease for them, and a count needs no clock. A promoted standby may lack the last ones.
  */
 export function choosePrimary(views: readonly HostView[]): number | undefined {
   const primaries = views.filter((view) => view.kind === 'primary');

@@ -12,9 +12,9 @@ export interface Stranger {
   put(location: Location): Promise<void>;
   /** Changes the key in a value of ours by hand. */
   change(location: Location, apiKey: string): Promise<void>;
-  /** Writes these entries into a value of ours and takes those out that are `null`; the other entries stay. */
+  /** Writes these entries into a value of ours and removes those that are `null`; the other entries stay. */
   edit(location: Location, entries: Readonly<Record<string, string | null>>): Promise<void>;
-  /** Writes these entries beside the key and takes those out that are `null`; the key and the other entries stay. */
+  /** Writes these entries beside the key and removes those that are `null`; the key and the other entries stay. */
   edit(location: Location, entries: Readonly<Record<string, string | null>>): Promise<void>;
   /** Makes the mark say that the value is of another installation, and leaves the value as it is. */
   changeMark(location: Location, installationId: string): Promise<void>;
@@ -45,7 +45,7 @@ export interface Subject {
   readonly stranger: Stranger;
   /** Whether a mark shows by itself that the value was changed by hand; else only reading the value does. */
   readonly marksShowChanges: boolean;
-  /** What others add stands beside our entries and is not one of them, as a file in a folder: it stays. */
+  /** What others add is next to our entries, not among them, such as a file in a folder: it stays. */
   readonly othersStandBeside?: true;
   /** The ApiKey whose values these are. */
   readonly owner: KeyRef;

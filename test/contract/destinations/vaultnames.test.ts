@@ -8,7 +8,7 @@ import { credentialOf } from '../../builders/credential.ts';
 import { useOpenBao } from '../../harness/parts.ts';
 import { put, version, written } from './version.ts';
 
-// Names that somebody else made: what Vault accepts, a KeyDestination can say.
+// Names that somebody else chose: a KeyDestination can name everything that Vault accepts.
 const openbao = await useOpenBao();
 const mount = `KV-Platform/${openbao.uniquePath()}-Prod`;
 const auth = `AppRole-${openbao.uniquePath()}`;

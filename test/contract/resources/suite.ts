@@ -10,7 +10,7 @@ export interface Driver {
   create(kind: WatchedKind, metadata: Partial<ObjectMeta> & { readonly name: string }, spec: unknown): Promise<void>;
   /** Merges into the spec. */
   edit(kind: WatchedKind, ref: ObjectRef, spec: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Somebody else merges into the status; absent where nobody can. */
+  /** Merges into the status as another client; absent where no other client can. */
   writeStatus?(kind: WatchedKind, ref: ObjectRef, status: Readonly<Record<string, unknown>>): Promise<void>;
   /** Does not wait for the object to be gone. */
   delete(kind: WatchedKind, ref: ObjectRef): Promise<void>;
@@ -205,7 +205,7 @@ export function resourcesContract(
       expect(reported.metadata.generation).toBe(1);
     });
 
-    it('takes out of a status what somebody else wrote into it', async ({ skip }) => {
+    it('removes from a status what another client wrote into it', async ({ skip }) => {
       const { driver } = subject;
       if (driver.writeStatus === undefined) return skip('nobody else can write a status here');
       const { metadata } = await createKey('forged');

@@ -63,7 +63,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await save({ settings: wider, accepted })).toBe(1);
     });
 
-    test('keeps the terms with what was accepted, shows them to nobody who verifies, and takes no revision for them', async () => {
+    test('keeps the terms with what was accepted, shows them to no verify request, and takes no revision for them', async () => {
       const ref = uniqueRef();
       const places = [{ name: 'local', secret: { name: 'x' } }];
       const terms = { generation: 3, paused: true, spec: { deliverTo: places, rotation: { every: '1h' } }, endsAt: later };
@@ -81,7 +81,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, proposed: settings, accepted: neverAccepted });
     });
 
-    test('keeps the accepted places, shows them to nobody who verifies, takes no revision for them, and has a take-over keep them', async () => {
+    test('keeps the accepted places, shows them to no verify request, takes no revision for them, and keeps them at a take-over', async () => {
       const ref = uniqueRef();
       const request = mintRequest({ ref });
       const { settings } = request.applied;

@@ -313,7 +313,7 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         expect((await store.findByKeyId(old))?.version).toMatchObject({ endedReason: 'revoked', endedAt: later });
         const audit = await store.readAudit({ apiKeyUid: uid }, 3);
         expect(audit.map((line) => line.action)).toEqual(['close', 'revoke', 'revoke']);
-        // The login is what the database knows, and the name what the caller says.
+        // The database knows the login; the caller gives the name.
         expect(audit.every((line) => line.actor.startsWith('login:') && line.at === later)).toBe(true);
         expect(audit[0]?.detail).toEqual({ cause: 'revoked in the store', reason: 'KeyCompromise', who: 'cli:ana' });
         expect(await store.mint(mintRequest({ ref, version: { epoch: 3 } }))).toBe('already');

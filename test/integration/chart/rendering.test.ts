@@ -419,7 +419,7 @@ describe('the database logins', () => {
       const server = spec('StatefulSet', 'keywright-postgres')?.containers[0]?.args;
       return { limit: args[args.indexOf('--authorizer-connections') + 1], server };
     };
-    // PostgreSQL's own 100 are enough.
+    // PostgreSQL's default of 100 is enough.
     expect(await limits(2)).toEqual({ limit: '48', server: undefined });
     expect(await limits(10)).toEqual({ limit: '144', server: ['-c', 'max_connections=196'] });
   });

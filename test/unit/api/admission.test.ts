@@ -64,7 +64,7 @@ describe('the admission policy', () => {
 
   it('names the missing verb in every refusal, after the one that answers the probe', () => {
     const [probe, ...others] = policy.spec.validations;
-    // Of several refusals, the API server tells the first one.
+    // The API server reports only the first of several refusals.
     expect(probe).toEqual({ expression: '!variables.isProbe', reason: 'Invalid', message: probeMessage });
     expect(others).toHaveLength(checks.length + bans.length);
     for (const { expression } of others) expect(expression).toMatch(/^variables\.isProbe \|\| /);

@@ -40,7 +40,7 @@ describe('who uses a key', () => {
     ['a header of another kind', 'Bearer abc.def.ghi'],
     ['a name and a password', 'user:password/1'],
     ['a UUID', '8f14e45f-ceea-467f-a0f0-5b3f6d2f9f3e/1'],
-  ])('takes nothing for a product that may be a secret: %s', (_what, userAgent) => {
+  ])('stores no product that may be a secret: %s', (_what, userAgent) => {
     expect(client({ userAgent })).toBeUndefined();
   });
 

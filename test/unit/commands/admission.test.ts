@@ -34,7 +34,7 @@ const absent: PolicyPair = { policy: undefined, binding: undefined, serverTime: 
 /** What the API server answers, and what is in the store; a test changes it. */
 interface Given {
   now: PolicyPair | Error;
-  /** What the API server answers to a probe; absent = what a policy gives that is there and acts. */
+  /** The API server's answer to a probe; absent = that of an existing policy that acts. */
   probe?: () => Promise<ProbeAnswer>;
   store?: MemoryStore;
   carryOver?: (period: string) => Promise<void>;
@@ -97,7 +97,7 @@ async function gate(given: Given, mode: 'required' | 'off' = 'required') {
 }
 
 type Found = Awaited<ReturnType<typeof gate>>;
-/** As long as a policy that is there takes to be relied on. */
+/** As long as the operator takes to rely on an existing policy. */
 const settle = () => clock.advance(7_500);
 const kindOf = ({ opened }: Found) => opened.state().kind;
 const whyOf = ({ opened }: Found) => {
@@ -173,11 +173,12 @@ describe('the admission gate', () => {
     const found = await gate({ now: inForce() });
     await clock.advance(4_500);
     expect([whyOf(found), found.opened.isSettling()]).toEqual([
-      'it took effect just now, and is relied on in a few seconds',
+      'it took effect just now: the operator relies on it in a few seconds',
       true,
     ]);
     expect([found.periods, await found.store.readAdmission()]).toEqual([[], undefined]);
-    // The last refusal of the proof is at 5 s; what is created in that second does not count, and nobody hears of it before it is over.
+    // The last refusal of the proof is at 5 s; keys created in that second do not count, and the period is reported only after
+    // it.
     const since = clock.now() + 500;
     await clock.advance(1_000);
     expect(kindOf(found)).toBe('notInForce');
@@ -192,7 +193,7 @@ describe('the admission gate', () => {
     const given: Given = { now: inForce(), probe: () => Promise.resolve({ kind: 'passed' }) };
     const found = await gate(given);
     await clock.advance(600_000);
-    expect(whyOf(found)).toBe('it has no effect on the API server: a dry run that it must refuse was not refused by it');
+    expect(whyOf(found)).toBe('it has no effect on the API server: it did not refuse a dry run that it must refuse');
     delete given.probe;
     await clock.advance(5_000);
     expect(kindOf(found)).toBe('notInForce');
@@ -209,7 +210,7 @@ describe('the admission gate', () => {
     [
       'is not told when that was',
       () => Promise.resolve({ kind: 'refused', serverTime: undefined }),
-      'the API server does not say when it answers (header Date), so nothing tells since when it acts',
+      'the API server sends no Date header, so nothing shows since when the policy acts',
     ],
   ])('does not rely on a policy whose effect it %s', async (_, probe, why) => {
     const found = await gate({ now: inForce(), probe });

@@ -19,7 +19,7 @@ afterEach(() => {
 });
 
 describe("the policy for the operator's own account", () => {
-  it('is looked at each minute; what is wrong with it is said at once, then hourly, and stops nothing', async () => {
+  it('is checked each minute, and a fault is logged immediately, then hourly, and stops nothing', async () => {
     const clock = new FakeClock();
     const said: string[] = [];
     const seen: boolean[] = [];

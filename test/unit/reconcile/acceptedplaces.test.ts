@@ -10,7 +10,7 @@ const hour = 60 * minute;
 const name = 'prod-vault';
 const inForce = (period: string, since = 0): AdmissionState => ({ kind: 'inForce', period, since });
 
-/** The server of somebody who may write KeyDestinations and no ApiKey. */
+/** The server of an author who may write KeyDestinations but no ApiKey. */
 let theirs: FakeDestination;
 let world: World;
 
@@ -111,7 +111,7 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
     await world.pass();
     expect(world.condition('Ready')).toBe('False DestinationUnconfirmed');
     expect(message()).toContain('until the admission policy is in force again');
-    // Nobody may rely on the last known state: the policy may have gone a moment before.
+    // The last known state is not enough: the policy may have been removed a moment before.
     world.admission = inForce('second', world.clock.now());
     await world.pass();
     expect([conditions(), confirmation() === known]).toEqual([unconfirmed, false]);
@@ -174,7 +174,7 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
     expect([world.condition('Ready'), theirs.value(vaultPath)]).toEqual(['True Available', world.secret.value(secretPath)]);
   });
 
-  it('gets the key at once where no policy is required: whoever writes the manifests decides both', async () => {
+  it('gets the key immediately where no policy is required, because the author of the manifests decides both', async () => {
     world = await World.open();
     world.createKey();
     await world.pass();

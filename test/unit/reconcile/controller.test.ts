@@ -324,7 +324,7 @@ describe('a back-off in the status', () => {
 
   const forged = { count: 1_000_000, lastAt: '2026-01-01T00:00:00Z', retryAt: '2099-01-01T00:00:00Z' };
 
-  it('that somebody forged puts no pass off, and is put right by one', async () => {
+  it('that somebody forged delays no pass, and is corrected by one', async () => {
     const run = await started();
     const { world } = run;
     world.resources.update('ApiKey', world.name, (key) => ({ ...key, status: { ...world.status(), failures: forged } }));

@@ -3,7 +3,7 @@ import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
 import { keySpec, World } from '../../builders/world.ts';
 
-// Whoever has the operator's token can write any status. What each member can do then is in docs/threat-model.md.
+// An attacker with the operator's token can write any status. docs/threat-model.md says what each member can do then.
 
 async function readyWorld(changes: Parameters<World['createKey']>[0] = {}): Promise<World> {
   const world = await World.open();
@@ -48,7 +48,7 @@ describe('a forged status', () => {
     expect(world.status().currentKey?.epoch).toBe(2);
   });
 
-  it('is put right by one pass where it says what was handled', async () => {
+  it('has what it says was handled corrected by one pass', async () => {
     const world = await readyWorld();
     const told = world.status();
     forge(world, () => ({ lastHandledCompromise: 'all', lastHandledRotation: 'monday' }));
@@ -74,7 +74,7 @@ describe('a forged status', () => {
     expect(world.condition('Ready')).toBe('True Available');
   });
 
-  it('is put right by one pass where it tells times that are to come', async () => {
+  it('has times in the future corrected by one pass', async () => {
     const world = await readyWorld();
     await world.store.recordUse([{ keyId: world.status().currentKey?.id ?? '', ageMs: 0 }]);
     await world.pass();

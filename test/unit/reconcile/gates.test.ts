@@ -47,7 +47,7 @@ describe('what all keys may wait for', () => {
     expect(opened).toEqual(['AdmissionPolicyMissing']);
   });
 
-  test('is told when what was said of it is out of date: also when it was away between two looks', async () => {
+  test('reports each change of its state, even when it was away between two looks', async () => {
     const changed: string[] = [];
     let period = 'first';
     const watching = new Gates({

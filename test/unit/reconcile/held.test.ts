@@ -129,7 +129,7 @@ describe('a change that nobody accepted', () => {
     expect(realm.held).toBe(1);
   });
 
-  it('lets no value live longer when it comes while the catalog does not permit the key', async () => {
+  it('lets no value live longer, even if the catalog does not permit the key at that moment', async () => {
     await ready();
     await realm.edit('ApiCatalog', 'default', { accessTypes: [{ ...realm.catalog().accessTypes[0], name: 'Other' }] });
     expect(world.condition('Stalled')).toBe('True InvalidSpec');
@@ -139,7 +139,7 @@ describe('a change that nobody accepted', () => {
     expect(epoch()).toBe(2);
   });
 
-  it('has nothing go on of a key whose last accepted edit is not valid', async () => {
+  it('stops a key whose last accepted edit is not valid', async () => {
     await ready();
     edits({ accessType: 'Nothing' })(realm);
     await realm.quiet();
@@ -177,7 +177,7 @@ describe('a change that nobody accepted', () => {
   });
 
   it.each(['held', 'held and paused'])(
-    'tells how to confirm it in the present period, and when there is none: %s',
+    'says how to confirm it in the present period, or that there is none: %s',
     async (how) => {
       await ready({}, how === 'held' ? {} : { [annotations.paused]: 'true' }, 1_000);
       await held(edits({ displayName: 'Other' }));
@@ -199,7 +199,7 @@ describe('a change that nobody accepted', () => {
     },
   );
 
-  it('is told first of a paused key, also of a new one, and an accepted pause goes on as such while the policy is away', async () => {
+  it('comes first in the status of a paused key, even of a new one, and an accepted pause stays while the policy is away', async () => {
     await ready({}, { [annotations.paused]: 'true' });
     annotates(annotations.paused, undefined)(realm);
     await realm.quiet();
@@ -221,7 +221,7 @@ describe('a change that nobody accepted', () => {
     expect(world.condition('Reconciling')).toBe('True AdmissionPolicyMissing');
   });
 
-  it('rotates nothing by an accepted request that is taken away and put back', async () => {
+  it('rotates nothing when an accepted request is removed and added again', async () => {
     await ready();
     annotates(annotations.rotate, 'now')(realm);
     await realm.quiet();
@@ -232,7 +232,7 @@ describe('a change that nobody accepted', () => {
     expect([epoch(), world.condition('Ready')]).toEqual([2, 'True Available']);
   });
 
-  it('has no version minted by ending the one before, nor by a new generation of a key that is over', async () => {
+  it('mints no version by ending the one before, nor by a new generation of an expired key', async () => {
     await ready();
     await held(annotates(annotations.compromised, 'all'));
     await realm.advance(4 * hour);
@@ -246,7 +246,7 @@ describe('a change that nobody accepted', () => {
     expect(world.store.database.rows.versions.length).toBe(1);
   });
 
-  it('keeps a value delivered where it was accepted, and nowhere that a held change took out', async () => {
+  it('keeps a value delivered in the accepted places, except those that a held change removed', async () => {
     await ready();
     const [vault] = keySpec().deliverTo;
     await held(edits({ deliverTo: [vault] }), edits({ deliverTo: keySpec().deliverTo }));
@@ -258,7 +258,7 @@ describe('a change that nobody accepted', () => {
     expect(world.secret.value(secretPath)).toBe(world.vault.value(vaultPath));
   });
 
-  it('gives no version a later end than a held change has set, also when another one takes it back', async () => {
+  it('gives no version a later end than a held change has set, even when another one takes it back', async () => {
     await ready();
     const end = world.clock.now() + 4 * hour;
     await held(edits({ expiry: { at: instant(end) } }), edits({}));

@@ -89,7 +89,7 @@ describe('a new key', () => {
     expect((await state(world)).versions).toEqual([]);
   });
 
-  it('is delivered within a minute after the value of somebody else went, before and after its first mint', async () => {
+  it('is delivered within a minute after a foreign value is gone, before and after its first mint', async () => {
     const world = await World.open();
     world.createKey();
     for (const other of [false, true]) {

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { annotations } from '../../../operator/src/api/meta.ts';
 import { catalogSpec, World } from '../../builders/world.ts';
 
-/** A Ready key whose catalog was deleted, and created anew with keys of another format: around the immutability of `key`. */
+/**
+ * A Ready key whose catalog was deleted, and created again with keys of another format, which avoids the immutability of `key`.
+ */
 async function replaced(key: object = { prefix: 'other', environment: 'live' }): Promise<World> {
   const world = await World.open();
   world.createKey();
@@ -22,7 +24,7 @@ describe('a key whose catalog was replaced by one with another format', () => {
   it.each([
     { prefix: 'other', environment: 'live' },
     { prefix: 'acme', environment: 'test' },
-  ])('is not Ready, says why and what cures it, and is not minted by itself: %s', async (key) => {
+  ])('is not Ready, says why and what to do, and is not minted automatically: %s', async (key) => {
     const world = await replaced(key);
     expect(world.condition('Ready')).toBe('False CatalogReplaced');
     expect(world.condition('Stalled')).toBe('True CatalogReplaced');

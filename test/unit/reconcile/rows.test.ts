@@ -167,7 +167,7 @@ const proofsOfFinds: readonly Proof[] = [
   {
     row: 'the catalog was deleted, and another one of its name',
     tests: [
-      ['unit/reconcile/replacedcatalog.test.ts', 'is not Ready, says why and what cures it, and is not minted by itself: %s'],
+      ['unit/reconcile/replacedcatalog.test.ts', 'is not Ready, says why and what to do, and is not minted automatically: %s'],
       ['unit/reconcile/replacedcatalog.test.ts', 'is Ready again by a rotation, whose readers wait for no activation'],
       ['unit/reconcile/replacedcatalog.test.ts', 'is Ready again when the catalog has its format again'],
     ],

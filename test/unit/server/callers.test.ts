@@ -146,7 +146,7 @@ test('a listener on a Unix socket does not start with a TLS key', async () => {
 describe('a listener that only this machine can reach', () => {
   const loopback = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
-  test('believes everybody while nothing is configured', async () => {
+  test('trusts everybody while no proof is configured', async () => {
     const port = await start(noProtection, systemClock, loopback);
     expect((await fetch(`http://127.0.0.1:${String(port)}/v1/verify`, { method: 'POST', body })).status).toBe(200);
   });

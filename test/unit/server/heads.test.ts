@@ -21,7 +21,7 @@ const server = certificate('server', authority);
 
 let listeners: Listener[];
 let sockets: Socket[];
-/** Heads that the parser has made a request of, in the whole process. */
+/** Heads that the parser has turned into a request, in the whole process. */
 let parsed: number;
 const count = (): void => void (parsed += 1);
 beforeEach(() => {
@@ -34,7 +34,7 @@ afterEach(async () => {
   await Promise.all(listeners.map((listener) => listener.close(0)));
 });
 
-/** Who sends `keywright-caller: good` may ask; answers with what the handler was told, and the length of the body. */
+/** Admits senders of `keywright-caller: good`; answers 200 or 401, with the length of the body. */
 async function startVerify(tls?: { readonly cert: string; readonly key: string }): Promise<Listener> {
   const listener = await startListener({
     ...{ name: 'verify', address, limits: limitsOf(64), clock: systemClock, log: silentLog },
@@ -104,7 +104,7 @@ describe('a packet of thousands of tiny requests', () => {
     expect(parsed).toBeLessThanOrEqual(4);
   });
 
-  test('leaves a few requests behind one another that are answered in their order', async () => {
+  test('lets a few pipelined requests through, and answers them in order', async () => {
     const close = head('GET / HTTP/1.1', 'Host: a', 'Connection: close', 'keywright-caller: good');
     const answers = await send(await startVerify(), tiny.repeat(2) + close);
     expect(answers.match(/HTTP\/1\.1 [0-9]{3}/g)).toEqual(['HTTP/1.1 401', 'HTTP/1.1 401', 'HTTP/1.1 200']);
@@ -115,13 +115,13 @@ describe('a body of thousands of chunks', () => {
   const chunked = (...lines: readonly string[]): string =>
     head('POST /v1/verify HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked', ...lines) + '1\r\na\r\n'.repeat(100) + '0\r\n\r\n';
 
-  test('is not even parsed for who may not ask, or where nobody sends a body', async () => {
+  test('is not even parsed from a sender that is not admitted, or where no body is expected', async () => {
     for (const listener of [await startVerify(), await startHealth()])
       expect(await send(listener, chunked())).toMatch(/^HTTP\/1\.1 411 [^]*"A body needs a Content-Length here\."/);
     expect(parsed).toBe(0);
   });
 
-  test('may be sent by who may ask', async () => {
+  test('may be sent by an admitted caller', async () => {
     const answer = await send(await startVerify(), chunked('Keywright-Caller: good', 'Connection: close'));
     expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*\r\n\r\n100$/);
   });
@@ -147,7 +147,7 @@ describe('a head that two parties could read differently', () => {
     for (const listener of [await startVerify(), await startHealth()]) expect(statusOf(await send(listener, bytes))).toBe(400);
   });
 
-  test('is told which header it is, not its value', async () => {
+  test('is refused with the name of the header, not its value', async () => {
     const answer = await send(
       await startVerify(),
       head('GET / HTTP/1.1', 'Host: a', 'Authorization: xyzzy', 'Authorization: xyzzy'),
@@ -164,7 +164,7 @@ describe('a head that two parties could read differently', () => {
     },
   );
 
-  test('is none of HTTP/1.0, which knows no host', async () => {
+  test('may lack a host in HTTP/1.0', async () => {
     expect(statusOf(await send(await startVerify(), head('GET / HTTP/1.0')))).toBe(401);
   });
 });

@@ -47,12 +47,12 @@ describe('the bytes in flight', () => {
     expect([late.take(20 * kib), dropped]).toEqual([true, ['a2']]);
   });
 
-  test('are refused to who holds most and waits longest himself', () => {
+  test('are refused to the client that holds most and waits longest itself', () => {
     const one = open('a');
     expect([one.take(60 * kib), one.take(60 * kib), dropped]).toEqual([true, false, []]);
   });
 
-  test('count what each piece costs besides', () => {
+  test('include the overhead of each piece', () => {
     const one = open('a');
     let pieces = 0;
     while (one.take(1)) pieces += 1;

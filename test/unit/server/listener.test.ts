@@ -260,7 +260,7 @@ describe('a listener within its bounds', () => {
     expect(drops).toEqual([]);
   });
 
-  test('cuts who sends a body too slowly, and who does not read his answer', async () => {
+  test('cuts a client that sends a body too slowly, and one that does not read its answer', async () => {
     const ends: string[] = [];
     const listener = await bounded({
       timeouts: { headersTimeout: 50, requestTimeout: 100, timeout: 100 },
@@ -309,7 +309,7 @@ describe('a listener within its bounds', () => {
     const server = certificate('server', authority);
     const tls = { cert: server.cert, key: server.key };
 
-    test('cuts who does not finish a handshake in time', async () => {
+    test('cuts a client that does not finish a handshake in time', async () => {
       const listener = await bounded({ tls, timeouts: { handshakeTimeout: 50 } });
       await closed(await connectTo(listener));
     });

@@ -13,7 +13,7 @@ import type { RightsWorld } from '../../builders/rightsworld.ts';
 
 const some = (names: readonly string[]) => fc.subarray([...names], { minLength: 1 });
 
-/** Settings over the names that worlds are drawn from. */
+/** Settings with the names that worlds are drawn from. */
 const settings: fc.Arbitrary<KeySettings> = fc
   .record({
     accessType: fc.constantFrom('Integrations', 'Integrations', 'Integrations', 'Admin'),
@@ -41,7 +41,7 @@ const sequences = fc.record({
   held: fc.array(settings, { minLength: 1, maxLength: 14 }),
 });
 
-/** What each of some requests to one world is answered under these settings. */
+/** The answers to some requests to one world under these settings. */
 function answers(world: RightsWorld, seed: number, key: Pick<KeyRow, 'settings' | 'proposed'>) {
   const { proposed: _, settings: __, notPermitted: ___, ...row } = world.record.key;
   const { ceilings: ____, ...record } = world.record;
@@ -113,7 +113,7 @@ describe('a row of held changes', { timeout: 60_000 }, () => {
     expect(narrowedBy(accepted, { settings: accepted, proposed: wider })).toEqual(accepted);
   });
 
-  test('tells the members in which it narrows', () => {
+  test('names the members that it narrows', () => {
     const accepted = keySettings({ selections: { channels: ['a', 'b'], scopes: ['read'] } });
     const { selections } = accepted;
     const told = (changes: Partial<KeySettings>) => exceeds(accepted, { ...accepted, ...changes });

@@ -40,10 +40,10 @@ describe('the host in use', () => {
     ['stays after its promotion, although it lacks the last heartbeats', [primary(2, 47), standby(50), primary(1, 50)], false],
     ['stays if only one that is out of the question was promoted later', [primary(2, 8), primary(3, 6), primary(1, 10)], false],
     ['is left when another was promoted', [primary(1), primary(2)], true],
-    ['is left when another was promoted, that lacks the last heartbeats', [primary(1, 50), primary(2, 47)], true],
+    ['is left when another one was promoted that lacks the last heartbeats', [primary(1, 50), primary(2, 47)], true],
     ['is left when the operator writes to another, however often it was promoted', [primary(3, 50), primary(2, 54)], true],
     ['is left when a standby has seen more heartbeats: it follows another primary', [primary(1, 50), standby(54)], true],
-    ['is left when a standby knows heartbeats, and it none', [primary(1), standby(70)], true],
+    ['is left when a standby knows heartbeats and it does not', [primary(1), standby(70)], true],
     ['is left when it is a standby now', [standby(), silent], true],
     ['is not said to be replaced because it is silent', [silent, primary(1)], false],
   ])('%s', (_title, views, superseded) => {

@@ -28,7 +28,7 @@ export interface Ban {
   /** CEL: whether this request writes it. */
   readonly when: string;
   readonly message: string;
-  /** CEL: a text that says what was written; absent = the message is enough. */
+  /** CEL: a text that names what was written; absent = the message is enough. */
   readonly messageExpression?: string;
 }
 
@@ -86,12 +86,13 @@ export const checks: readonly Check[] = [
 ];
 
 /**
- * How many annotations or labels an ApiKey may get. The API server and this policy need seconds for an object with tens of thousands
- * of them, and a revocation is a write of the same object. What is over the limit already may stay, and shrink.
+ * How many annotations or labels an ApiKey may get. The API server and this policy need seconds for an object with tens of
+ * thousands of them, and a revocation is a write of the same object. An object that is already over the limit may keep them, or
+ * lose some.
  */
 const mostMetadata = 100;
 
-/** What the policy refuses, whoever asks. */
+/** What the policy refuses to everybody. */
 export const bans: readonly Ban[] = [
   ...['annotations', 'labels'].map((what): Ban => {
     const old = `old${what.charAt(0).toUpperCase()}${what.slice(1)}`;
@@ -136,7 +137,7 @@ function delivery(at: number): readonly Check[] {
   ];
 }
 
-/** The operator restarts the workload for whoever declared it: he must be able to do it himself. */
+/** The operator restarts the workload for the author, who must be able to do it himself. */
 function consumer(at: number): Check {
   const entry = `variables.consumers[${at}]`;
   return {

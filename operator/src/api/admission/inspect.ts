@@ -29,17 +29,17 @@ export function inspectAdmission(policy: unknown, binding: unknown): AdmissionIn
 }
 
 /**
- * The same for the policy that limits the operator's own account, in the cluster of an operator that runs in this namespace. Nothing
- * depends on it but what a stolen token can do.
+ * The same for the policy that limits the operator's own account, in the cluster of an operator that runs in this namespace. It
+ * only limits what a stolen token can do.
  */
 export function inspectOperatorPolicy(operatorNamespace: string, policy: unknown, binding: unknown): AdmissionInspection {
   return inspectPair({ ...ownPolicy, policy: operatorPolicy(operatorNamespace) }, policy, binding);
 }
 
-/** What is expected. */
+/** The expected policy and binding. */
 interface Expected {
   readonly name: string;
-  /** What the two do; reads on after "does not". */
+  /** What the two do; completes "does not …". */
   readonly purpose: string;
   readonly policy: Schema;
   readonly binding: Schema;

@@ -28,19 +28,19 @@ const managersOf = (object: 'object' | 'oldObject') =>
 const isOwn = (m: string) => `${m}.id == [dyn('${fieldManager}'), dyn('Update'), dyn('')]`;
 const ownFinalizer = `'v:"${finalizer}"'`;
 
-/** Whether b has all fields of a, but for finalizers, of which this CEL about `v` says what else may be in a. */
+/** Whether b has all fields of a. For finalizers, this CEL about `v` names what else may be in a. */
 const isWithin = (a: string, b: string, mayOwn: string) =>
   `${a}.fields.all(k, (k in ${b}.fields && ${b}.fields[k] == ${a}.fields[k]) || (k == 'f:metadata' && ${a}.fields[k].all(x,` +
   ` (k in ${b}.fields && x in ${b}.fields[k] && ${b}.fields[k][x] == ${a}.fields[k][x]) || (x == 'f:finalizers' && ${a}.fields[k][x].all(v,` +
   ` (k in ${b}.fields && x in ${b}.fields[k] && v in ${b}.fields[k][x]) || ${mayOwn})))))`;
 const nobody = 'variables.nobody';
-/** The API server takes a finalizer that is removed away from all who own it. */
+/** When a finalizer is removed, the API server removes it from all its owners. */
 const mayLose = `v == '.' || v == ${ownFinalizer}`;
 const mayGain = `(${isOwn('n')} && (${mayLose}))`;
 
-/** The API server throws the oldest managers together when there are more than these: see `ownership.ts`. */
+/** The API server merges the oldest managers when there are more than this: see `ownership.ts`. */
 const mostManagers = 10;
-/** What `ownership.ts` asks for. A write of the operator changes no field that another right covers. */
+/** The check of `ownership.ts` that applies. A write of the operator changes no field that another right covers. */
 const ownershipInputs: readonly Variable[] = [
   { name: 'annotations', expression: 'has(object.metadata.annotations) ? object.metadata.annotations : {}' },
   { name: 'oldAnnotations', expression: 'has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}' },

@@ -60,7 +60,7 @@ const isMergedAway = (o: string) =>
 export const ownership: readonly Variable[] = [
   {
     name: 'changedFields',
-    // Whoever changes these needs the right to; so he may own them, and another one lose them.
+    // An author who changes these needs the right to; so he may become an owner, and another one may lose ownership.
     expression: [
       `(${changed('suspend')} ? ['f:suspend'] : [])`,
       `(${changed('revoked')} ? ['f:revoked'] : [])`,
@@ -76,9 +76,9 @@ export const ownership: readonly Variable[] = [
   },
   {
     name: 'bookkeeping',
-    // Who may change the contents needs "own" anyway. Any other right covers only the fields that it is needed for: whoever may
-    // rotate could else apply the whole spec in the same write. When a right is used, the API server's own merging of the
-    // oldest managers is let through: otherwise ten labels would keep a responder from a revocation.
+    // An author who changes the contents needs "own" anyway. Any other right covers only the fields that need it: otherwise, an
+    // author with only `rotate` could apply the whole spec in the same write. When a right is used, the API server's own merging
+    // of the oldest managers is allowed: otherwise ten labels would keep a responder from a revocation.
     expression:
       `!variables.contents && (${annotationChanged(lastApplied)}` +
       ` || variables.fieldOwners.exists(n, !${isBare('n')} && !variables.oldFieldOwners.exists(o, ${isSame('n', 'o')}) && !(${isMerged('n')}))` +

@@ -6,9 +6,9 @@ export interface Permission {
   readonly verb: 'grant' | 'own' | 'deliver' | 'revoke' | 'rotate';
   /** The resource in RBAC's spelling, with its subresource. */
   readonly resource: string;
-  /** What stands in `resourceNames`, for people. */
+  /** The form of `resourceNames`, for people. */
   readonly name: string;
-  /** What whoever has it may do; reads on after "may ". */
+  /** What it allows; completes "may …". */
   readonly allows: string;
 }
 

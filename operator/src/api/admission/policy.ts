@@ -8,10 +8,10 @@ import { variables } from './variables.ts';
 export const admissionPolicyName = 'keywright';
 
 /**
- * The ValidatingAdmissionPolicy: who may write what into an ApiKey. No account is exempt, the operator included: what
- * changes nothing needs nothing. One validation more says that the policy acts: see `probe.ts`. The API server adds up 350,000 for a check and allows 1,000,000 in one expression and
- * 10,000,000 in a policy: a key with eight destinations and eight consumers needs 20 checks, and five more when its
- * finalizers and owner references change with it.
+ * The ValidatingAdmissionPolicy: who may write what into an ApiKey. No account is exempt, the operator included: what changes
+ * nothing needs nothing. One more validation shows that the policy acts: see `probe.ts`. The API server adds up 350,000 for a
+ * check and allows 1,000,000 in one expression and 10,000,000 in a policy: a key with eight destinations and eight consumers
+ * needs 20 checks, and five more when its finalizers and owner references change with it.
  */
 export function admissionPolicy(): Schema {
   return validatingPolicy({

@@ -98,9 +98,9 @@ export interface OperatorRole {
 }
 
 /**
- * The operator's ClusterRoles, apart because they are bound apart: what concerns the cluster everywhere, what concerns keys
- * where they are served, and Secrets and workloads only where somebody wants that. Whoever may write Secrets reads every
- * password of the namespace, and whoever may patch a workload runs what he likes in it.
+ * The operator's ClusterRoles, apart because they are bound apart: what concerns the cluster everywhere, what concerns keys where
+ * they are served, and Secrets and workloads only where somebody wants that. An account that may write Secrets can read every
+ * password of the namespace, and one that may patch a workload can run anything in it.
  */
 export const operatorRoles = {
   cluster: {

@@ -121,13 +121,16 @@ function ownerOf({ name, uid }: Mark): OwnerReference {
   return { apiVersion, kind: 'ApiKey', name, uid, controller: true, blockOwnerDeletion: false };
 }
 
-/** Without our label the watch does not see the Secret; without its owner it outlives the ApiKey in a namespace that we left. */
+/**
+ * Without our label, the watch does not see the Secret; without its owner, the Secret outlives the ApiKey in a namespace that the
+ * operator no longer serves.
+ */
 function isDressed({ labels = {}, ownerReferences = [] }: SecretMeta, mark: Mark): boolean {
   const isLabelled = Object.entries(managedByLabel).every(([name, value]) => labels[name] === value);
   return isLabelled && ownerReferences.some((one) => isDeepStrictEqual(one, ownerOf(mark)));
 }
 
-/** `undefined` for bytes that are no text: nothing of ours. */
+/** `undefined` for bytes that are not text, and so not ours. */
 function textOf(encoded: string): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'base64'));

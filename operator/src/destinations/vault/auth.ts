@@ -93,7 +93,7 @@ function kubernetesLogin(
   if (audience !== address && !isListed) {
     throw stalled(
       'InvalidSpec',
-      `spec.vault.auth.kubernetes.audience must be ${address}: a token for another audience may be good at another server; to permit it, list ${address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
+      `spec.vault.auth.kubernetes.audience must be ${address}: a token for another audience may be valid at another server; to permit it, list ${address} in KEYWRIGHT_VAULT_ADDRESSES (chart: destinations.vaultAddresses)`,
     );
   }
   const account = spec.serviceAccountRef?.name ?? loginServiceAccountName;

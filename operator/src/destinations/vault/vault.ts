@@ -41,7 +41,7 @@ export async function openVaultDestination(options: VaultDestinationOptions): Pr
   const endpoint = permitEndpoint(spec.address, 'spec.vault.address', rules);
   if (spec.namespace !== undefined) parseSegments(spec.namespace);
   const { address } = endpoint;
-  if (address.endsWith('/v1')) throw stalled('InvalidSpec', 'spec.vault.address is what stands before /v1, without it');
+  if (address.endsWith('/v1')) throw stalled('InvalidSpec', 'spec.vault.address must not end with /v1');
   const login = openLogin(spec.auth, options, { address, isListed: rules.vaultAddresses.includes(address) });
   const { namespace, caBundle } = spec;
   const server = await openVaultServer({ endpoint, namespace, caBundle, timeoutMs });

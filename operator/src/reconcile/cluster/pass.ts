@@ -221,7 +221,7 @@ async function probeWhenDue(deps: ClusterDependencies, resource: Kinds['KeyDesti
   const works = status?.conditions.some((one) => one.type === 'Ready' && one.status === 'True') === true;
   const lastAt =
     works && status.observedGeneration === metadata.generation ? parseInstant(status.lastCheckedAt ?? '') : undefined;
-  // A status may say anything: nothing of the future puts a probe off.
+  // Anybody may have forged a status: a time in the future must not delay a probe.
   if (lastAt !== undefined && lastAt <= clock.now()) outages.recall(probed, lastAt);
   if (outages.probeAt(probed) > clock.now()) return outages.probeFailure(metadata.uid);
   const failure = await probe(deps, metadata.uid);

@@ -37,7 +37,7 @@ export interface Afterlife {
   readonly onExpiry: 'Rotate' | 'Expire';
   /** Why the version that ended last did; absent = none ended. */
   readonly lastEnded: EndedReason | undefined;
-  /** The one that the ApiKey had when it expired; absent = it is not known, or a change is held, which brings nothing back. */
+  /** The generation of the ApiKey when it expired; absent = it is unknown, or a change is held, which brings nothing back. */
   readonly expiredGeneration: number | undefined;
   readonly generation: number | undefined;
   /** A rotate request that was not handled yet. */
@@ -48,9 +48,9 @@ export interface Afterlife {
 export type Terminal = 'AtHasPassed' | 'OnExpiryExpire';
 
 /**
- * `at` in the past is the end until the spec says otherwise; with `onExpiry: Expire` an expiry is, until the spec or the
- * rotate request changes. A change of the spec shows by the generation that the store kept of the expiry: no status could be
- * trusted to bring a key back.
+ * `at` in the past is the end until the spec says otherwise; with `onExpiry: Expire` an expiry is, until the spec or the rotate
+ * request changes. The generation that the store kept at the expiry shows a change of the spec: a status cannot be trusted to
+ * bring a key back.
  */
 export function terminalOf(after: Afterlife, now: Instant): Terminal | undefined {
   if (after.expiry?.kind === 'at' && after.expiry.at <= now) return 'AtHasPassed';

@@ -44,9 +44,9 @@ export interface Outlook {
 }
 
 /**
- * The requests that count as handled: the store's, and never the status's. A forged one would have a report of a compromise, or a
- * request to rotate, pass for answered. A restored store handles again what it has forgotten: a report ends only what it names, and
- * a rotation is answered by the version that is minted because the store is behind.
+ * The requests that count as handled, from the store and never from the status: a forged status could make a compromise report,
+ * or a request to rotate, count as answered. After a restore, what the store forgot is handled again: a report ends only what it
+ * names, and the version that is minted because the store is behind answers a rotation.
  */
 export function handledRequests(o: Observed): HandledRequests {
   return o.store.key?.handled ?? {};

@@ -50,13 +50,16 @@ export function expiryOfMinted(expiry: Expiry | undefined, now: Instant): Instan
   }
 }
 
-/** The same for a key that ends at this instant, too: once it comes before the end of a version that is minted now, it counts alone. */
+/**
+ * The same for a key that also ends at this instant: once the instant comes before the end of a version that is minted now, only
+ * the instant counts.
+ */
 export function endingBy(expiry: Expiry | undefined, end: Instant | undefined, now: Instant): Expiry | undefined {
   if (end === undefined || (expiryOfMinted(expiry, now) ?? Number.POSITIVE_INFINITY) <= end) return expiry;
   return { kind: 'at', at: end };
 }
 
-/** Reads what the schema has accepted; `undefined` without an `expiry`. */
+/** Reads an expiry that the schema has accepted; `undefined` without an `expiry`. */
 export function rotationPolicyOf(spec: ApiKeySpec, expiry: Expiry | undefined): RotationPolicy | undefined {
   if (expiry === undefined) return undefined;
   const { every, beforeExpiry, onExpiry } = spec.rotation;

@@ -15,7 +15,7 @@ export type Request =
 export interface RequestSeen {
   /** The annotation's value. */
   readonly present: string | undefined;
-  /** What the store remembers as handled. */
+  /** The requests that the store lists as handled. */
   readonly handled: string | undefined;
   /** Nothing was ever minted. */
   readonly first: boolean;

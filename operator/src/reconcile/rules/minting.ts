@@ -91,7 +91,7 @@ export function nothingLive(o: Observed): Decision | undefined {
   if (activeVersion(o) !== undefined || pendingVersion(o) !== undefined) return undefined;
   const ended = endOfKey(o);
   if (ended !== undefined) return ended;
-  // Whoever may not have a version minted could have one again and again: by ending the one before.
+  // A user without the right to mint could otherwise get versions again and again, by ending the one before.
   const held = holdOf(o);
   if (held !== undefined && (o.store.compromised !== undefined || o.store.lastEnded?.reason !== 'expired'))
     return { kind: 'hold', blocker: held };
@@ -121,8 +121,8 @@ export function compromisedNewest(o: Observed): Decision | undefined {
 }
 
 /**
- * Whether a version is missed that was compromised before it became active; an older one is missed by nobody. Not while a change is
- * held, which may be the report itself.
+ * Whether somebody still waits for a version that was compromised before it became active; nobody waits for an older one. Not
+ * while a change is held, which may be the report itself.
  */
 export function isNewestCompromised(o: Observed): boolean {
   if (o.acceptance.kind === 'held') return false;

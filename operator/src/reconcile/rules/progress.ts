@@ -31,8 +31,8 @@ export function finalizing(o: Observed): Decision | undefined {
 }
 
 /**
- * A change that the policy did not check is held until somebody confirms it: it mints, delivers, prolongs and pauses nothing. A key
- * that was accepted before goes on by that; of another one, nothing goes on.
+ * A change that the policy did not check is held until somebody confirms it: it mints, delivers, prolongs and pauses nothing. A
+ * key that was accepted before goes on as it was accepted; any other key does not go on.
  */
 export function acceptance(o: Observed): Decision | undefined {
   if (o.acceptance.kind === 'unchecked') return act({ kind: 'checkAdmission' });

@@ -10,8 +10,9 @@ import { isNewestCompromised, lacksOwnVersion, mint, mintAfterCompromise, mintOw
 import { unseenTargets } from './places.ts';
 
 /**
- * A later end, or none, is a grant: it comes after the rules that ask whether the spec is valid and allowed. What was minted for an
- * earlier ApiKey gets none, and neither does a key with a held change: an earlier one may have brought the end nearer.
+ * A later end, or none, is a grant: it comes after the rules that check whether the spec is valid and allowed. A version of an
+ * earlier ApiKey never gets one, and neither does a key with a held change: an earlier held change may have brought the end
+ * nearer.
  */
 export function expiryLater(o: Observed): Decision | undefined {
   if (o.store.inherited === true || o.acceptance.kind === 'held') return undefined;

@@ -41,7 +41,7 @@ export interface Declared {
   readonly doubtful: readonly string[];
   /** The folder itself cannot be read: nothing at all is known. */
   readonly blind: boolean;
-  /** There are files that this look has not seen. */
+  /** Some files were not read in this look. */
   readonly cut: boolean;
   /** Nothing was being written or parsed: the look shows what is in the folder now. */
   readonly settled: boolean;
@@ -90,7 +90,7 @@ class Picture implements Declared {
     this.faults.push({ file: 'manifests', message, level: 'error' });
   }
 
-  /** What they declared stays as it is; one message for all of them. */
+  /** The objects that they declared stay as they are; one message covers all of them. */
   takeLeftOut(paths: readonly string[]): void {
     const [first] = paths;
     if (first === undefined) return;

@@ -207,7 +207,7 @@ class Files implements FilesResources {
     const glance = await this.#folder.glance(sources);
     if (glance !== undefined) await this.#takeOver(declare(this.#root, glance.look), ({ path }) => glance.changed.has(path));
     const declared = declare(this.#root, await this.#folder.look(sources));
-    // Of thousands, only some are shown: what keeps an object alive comes first.
+    // Only some of thousands are shown: those that keep an object alive come first.
     const faults: Fault[] = [...(await this.#deleteMissing(declared)), ...declared.faults, ...this.#unreadableFaults()];
     const { faults: refused, left } = await this.#takeOver(declared, () => true);
     faults.push(...refused);
@@ -217,7 +217,7 @@ class Files implements FilesResources {
     return settled;
   }
 
-  /** Takes over what has changed of some declarations; `left` = how many more objects it might have written. */
+  /** Applies the changes of some declarations; `left` = how many more objects it may write. */
   async #takeOver(
     declared: Declared,
     isMeant: (declaration: Declaration) => boolean,
@@ -236,7 +236,9 @@ class Files implements FilesResources {
     return { faults, left };
   }
 
-  /** Changes of what is there before what is new, and beginning after what the last look has written: none waits for all others. */
+  /**
+   * Changes of known objects before new ones, beginning after those that the last look wrote, so that none waits for all others.
+   */
   #inTurn(declarations: Declared['declarations']): readonly (readonly [string, Declaration])[] {
     const all = [...declarations];
     const last = all.findIndex(([id]) => id === this.#lastWritten);

@@ -36,7 +36,7 @@ export type FileContent =
 /** One look at the folder: files in the order of their paths. */
 export interface FolderLook {
   readonly files: readonly { readonly path: string; readonly content: FileContent }[];
-  /** Folders that it could not look into, or must not. */
+  /** Folders that it could not read, or must not. */
   readonly faults: readonly { readonly path: string; readonly message: string }[];
   /** Files beyond {@link filesLimit} and {@link folderLimitBytes}: not read. */
   readonly leftOut: readonly string[];
@@ -51,15 +51,18 @@ const missingStamp = 'missing';
 export const filesLimit = 10_000;
 export const fileLimitBytes = 4_000_000;
 export const folderLimitBytes = 64_000_000;
-/** How many files that are new one look reads, and of how many bytes: a look that follows a change must be short. */
+/** How many new files one look reads, and how many bytes of them: a look after a change must be short. */
 const newAtOnce = { files: 1_000, bytes: 8_000_000 } as const;
 /** How many changed files a glance reads, and how large each may be. */
 const glanceLimit = { files: 100, bytes: 131_072 } as const;
-/** How much is searched for a name: of one file, of all together, and of how many. */
+/** How much is searched for a name: of one file, of all files, and how many files. */
 const searchLimit = { fileBytes: 16_000_000, bytes: 256_000_000, files: 20_000 } as const;
-/** How long a look waits for files that are being parsed, of those that were read before and of new ones; it goes on without the slower ones. */
+/**
+ * How long a look waits for files that are being parsed: those that were read before, and new ones. It goes on without slower
+ * ones.
+ */
 const patienceMs = { known: 1_000, fresh: 250 } as const;
-/** How many calls to the file system are under way at a time: Node has four threads for them. */
+/** How many file system calls run at a time: Node has four threads for them. */
 const atOnce = 32;
 
 interface Known {
@@ -87,15 +90,15 @@ export interface ManifestFolderInit {
  * (editors' and version control's files), `node_modules` too, and the data folder if it lies inside. Opens only regular files,
  * following links, and reads only files that changed.
  *
- * Nothing in the folder can keep a look from ending, or a change from taking effect. Each look asks about all files, but first reads
- * those that were read before and have changed; of new ones, it reads a few. A file that was read once, or that an object came from,
- * keeps its place within the limits: what is put beside it later is left out instead.
+ * Nothing in the folder can keep a look from ending, or a change from taking effect. Each look lists all files, but first reads
+ * those that were read before and have changed, and then a few new ones. A file that was read once, or that an object came from,
+ * keeps its place within the limits: files that are added later are left out instead.
  */
 export class ManifestFolder {
   readonly #init: ManifestFolderInit;
   readonly #known = new Map<string, Known>();
   readonly #parsing = new Map<string, Parsing>();
-  /** By a name: the file that mentions it, and its stamp. */
+  /** For each name, the file that mentions it, and its stamp. */
   readonly #mentions = new Map<string, { readonly path: string; readonly stamp: string | undefined }>();
   #stamps = new Map<string, string>();
   /** Files within the limits at the last look. */
@@ -128,8 +131,8 @@ export class ManifestFolder {
   }
 
   /**
-   * The last look with what has changed since then of a few files, each of ordinary size. It lists nothing, so that a change of these
-   * waits for no others, however many there are. `undefined` = nothing has changed, or only what takes a look.
+   * The last look, updated with the changes of a few files of ordinary size. It lists nothing, so that a change of these files
+   * does not wait for others, however many there are. `undefined` = nothing has changed, or only what needs a look.
    */
   async glance(
     sources: ReadonlySet<string>,
@@ -158,7 +161,7 @@ export class ManifestFolder {
     return { look: { ...this.#last, files }, changed: new Set(read.keys()) };
   }
 
-  /** What the list lacks because it was cut, and was read before or is what an object came from. */
+  /** Files that the list lacks because it was cut, and that were read before or that an object came from. */
   async #unlisted(listed: ReadonlySet<string>, sources: ReadonlySet<string>): Promise<readonly string[]> {
     const { root } = this.#init;
     const found: string[] = [];
@@ -172,7 +175,7 @@ export class ManifestFolder {
     return found;
   }
 
-  /** `undefined` = nothing is there. */
+  /** `undefined` = it does not exist. */
   async #stateOf(path: string): Promise<PathState | FileContent | undefined> {
     try {
       return await statPath(path);
@@ -182,7 +185,7 @@ export class ManifestFolder {
     }
   }
 
-  /** Which files are to be read: those that have their place already, then the smallest. */
+  /** Which files to read: those that already have their place, then the smallest. */
   #admit(
     states: ReadonlyMap<string, PathState | FileContent | undefined>,
     sources: ReadonlySet<string>,
@@ -192,12 +195,12 @@ export class ManifestFolder {
     const candidates: { readonly path: string; readonly state: FileState; readonly rank: number }[] = [];
     for (const [path, state] of states) {
       if (state === undefined) {
-        // Gone since it was listed, or a symbolic link without a file: the next look tells.
+        // Gone since it was listed, or a symbolic link without a file: the next look shows which.
         const leadsNowhere = before.get(path) === missingStamp;
         contents.set(path, leadsNowhere ? broken("the link's target does not exist", false) : { type: 'unsettled' });
       } else if ('type' in state) contents.set(path, state);
       else if (state.kind === 'irregular')
-        contents.set(path, broken('is not a regular file: what a FIFO, a socket or a device gives is not read', false));
+        contents.set(path, broken('is not a regular file: FIFOs, sockets and devices are not read', false));
       else if (state.size > fileLimitBytes) contents.set(path, broken('the file is larger than 4 MB', true));
       else candidates.push({ path, state, rank: this.#rankOf(path, state.stamp, sources) });
     }
@@ -223,7 +226,7 @@ export class ManifestFolder {
     return !hasPlace ? 2 : this.#known.get(path)?.stamp === stamp ? 0 : 1;
   }
 
-  /** Reads what has changed, and begins with some of what is new. */
+  /** Reads changed files, and starts on some of the new ones. */
   async #read(
     regular: ReadonlyMap<string, FileState>,
     sources: ReadonlySet<string>,
@@ -261,7 +264,7 @@ export class ManifestFolder {
   }
 
   /**
-   * Which of these names a file mentions that could not be read or parsed, and the first such file: somebody may have moved the
+   * Which of these names appear in a file that could not be read or parsed, and the first such file: somebody may have moved the
    * object there. Searches the first 16 MB of a file, and of all files together no more than {@link searchLimit}.
    */
   async mentions(paths: readonly string[], names: readonly string[]): Promise<ReadonlyMap<string, string>> {
@@ -330,7 +333,7 @@ export class ManifestFolder {
   }
 }
 
-/** Does the work for each, a few at a time. */
+/** Does the work for each item, a few at a time. */
 async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
   const run = async (): Promise<void> => {

@@ -13,21 +13,21 @@ const entriesInTurn = 1_000;
 export interface Walk {
   /** Sorted. */
   readonly paths: readonly string[];
-  /** Folders that are left out, and why. */
+  /** Folders that were left out, and why. */
   readonly faults: readonly { readonly path: string; readonly message: string }[];
-  /** Why it ended before it was through; absent = it has seen everything. */
+  /** Why it ended early; absent = it has listed everything. */
   readonly cut?: string;
 }
 
-/** A folder that is not read to its end. */
+/** A folder that is not fully read yet. */
 interface Open {
   readonly folder: string;
   readonly depth: number;
-  /** From its first turn on: few are open at a time. */
+  /** Set from its first turn on: few are open at a time. */
   dir?: Dir;
 }
 
-/** What is walked through. */
+/** The folder to list. */
 export interface WalkInit {
   /** Its real path. */
   readonly root: string;
@@ -37,8 +37,8 @@ export interface WalkInit {
 }
 
 /**
- * Lists the manifests under `root`. It follows links to folders only as long as they lead to a place in `root`: a link to `/` would
- * have no end. Folders take turns, so that none hides the others behind its entries. Never rejects.
+ * Lists the manifests under `root`. It follows links to folders only if they lead into `root`: a link to `/` would have no end.
+ * Folders take turns, so that one with many entries does not hide the others. Never rejects.
  */
 export async function walk(init: WalkInit): Promise<Walk> {
   return await new Walker(init).run();
@@ -63,9 +63,9 @@ class Walker {
     await this.#enter(root, 0);
     for (let next = this.#open.shift(); next !== undefined; next = this.#open.shift()) {
       if (this.#entries >= walkLimits.entries)
-        cut = `has more than ${walkLimits.entries.toLocaleString('en-US')} entries: the others are not looked at`;
+        cut = `has more than ${walkLimits.entries.toLocaleString('en-US')} entries: the rest is not listed`;
       else if (clock.monotonicMs() - startedMs >= walkLimits.ms)
-        cut = `takes longer than ${walkLimits.ms / 1_000} s to list: the rest is not looked at`;
+        cut = `takes longer than ${walkLimits.ms / 1_000} s to list: the rest is not listed`;
       else if (await this.#turn(next)) {
         this.#open.push(next);
         continue;

@@ -22,10 +22,9 @@ const smallBytes = 131_072;
 type Started = ReturnType<NonNullable<WorkerParserInit['startWorker']>>;
 
 /**
- * Parses files in two other threads, one for small files and one for larger ones, one file at a time, the smallest first after those
- * that are to come first. So the
- * thread that answers verdicts never parses. A file that takes more time or memory than allowed ends its thread and gives a
- * fault; the next file gets a new thread.
+ * Parses files in two other threads, one for small files and one for larger ones, one file at a time: first those with `first`,
+ * then the smallest. So the thread that answers verdicts never parses. A file that takes more time or memory than allowed ends
+ * its thread and gives a fault; the next file gets a new thread.
  */
 export function openWorkerParser(init: WorkerParserInit): ManifestParser {
   const [small, large] = [new Lane(init), new Lane(init)];

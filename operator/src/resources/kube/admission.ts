@@ -18,10 +18,10 @@ export interface PolicyPair {
 /** Whether the admission policy acts on the API server that answered. */
 export type ProbeAnswer =
   | { readonly kind: 'refused'; readonly serverTime: Instant | undefined }
-  /** Nothing refused the probe, or something else did. */
+  /** Nothing refused the probe, or something other than the policy did. */
   | { readonly kind: 'passed' };
 
-/** An edit waits for the answer, and an edit that narrows a key must not wait for long. */
+/** An edit waits for the answer, and one that narrows a key must not wait long. */
 const timeoutMs = 2_000;
 const maxBytes = 1_048_576;
 const plurals = {
@@ -45,7 +45,7 @@ export async function readPolicy(client: Pick<KubeClient, 'send'>, name: string)
   };
 }
 
-/** Asks for the Lease that the policy lets nobody create, in a dry run: nothing is ever there. Throws Failure. */
+/** Tries in a dry run to create the Lease that the policy lets nobody create; it never exists. Throws Failure. */
 export async function probePolicy(client: Pick<KubeClient, 'sendRaw'>, namespace: string): Promise<ProbeAnswer> {
   const { status, body, date } = await askFor(client, namespace);
   if (status === 404)

@@ -66,7 +66,7 @@ function bodyOf(manifest: SecretManifest, observed: { uid: string; resourceVersi
   };
 }
 
-/** A merge patch that takes out the entries that the manifest does not have; `undefined` = there are none. */
+/** A merge patch that removes the entries that the manifest does not have; `undefined` = there are none. */
 function stripOf({ data }: SecretManifest, { metadata, data: found = {} }: SecretObject): unknown {
   const others = Object.keys(found).filter((name) => !Object.hasOwn(data, name));
   if (others.length === 0) return undefined;

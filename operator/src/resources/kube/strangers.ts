@@ -1,9 +1,9 @@
 import { canonicalJson } from '../../domain/canonical.ts';
 
 /**
- * The merge patch that takes out of a status what is not in the one just applied: an apply leaves what another manager wrote, and whoever
- * forges a status is one. `undefined` = there is nothing of the kind. A removal gives our manager nothing that the next apply
- * would have to share.
+ * The merge patch that removes from a status everything that was not just applied: an apply leaves what another manager wrote,
+ * and an attacker who forges a status is one. `undefined` = there is nothing to remove. A removal gives our manager no field that
+ * the next apply would have to share.
  */
 export function withoutStrangers(found: unknown, applied: unknown): unknown {
   if (isRecord(found) && isRecord(applied)) {

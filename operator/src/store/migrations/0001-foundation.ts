@@ -101,8 +101,8 @@ const statements = [
   `create index delivery_withdrawing on keywright.delivery (withdrawing_since) where state = 'withdrawing'`,
   `create unique index delivery_one_per_location on keywright.delivery (destination_uid, path) where state <> 'gone'`,
 
-  // No reference to apikey: the audit outlives what it tells of. The database alone sets "seq" and "recorded_at", by which rows are
-  // kept and removed; "at" is what the writer says.
+  // No reference to apikey: the audit outlives the objects that it names. The database alone sets "seq" and "recorded_at", which
+  // decide how long a row is kept; the writer sets "at".
   `create table keywright.audit (
      seq bigint generated always as identity primary key,
      recorded_at timestamptz not null default keywright.keywright_now(),

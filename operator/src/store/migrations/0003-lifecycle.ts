@@ -11,8 +11,8 @@ const statements = [
   `alter table keywright.version
      add column retiring_since timestamptz`,
 
-  // Apart from "version": an authorizer's session can keep rows locked that it reports, and must hold up no revocation. So there
-  // is no foreign key either, whose check would lock the version.
+  // Separate from "version": an authorizer's session can keep the rows that it reports locked, and must not block a revocation.
+  // For the same reason there is no foreign key, whose check would lock the version.
   `create table keywright.version_use (
      key_id text primary key,
      first_used_at timestamptz not null,
@@ -59,10 +59,10 @@ const statements = [
      'update keywright.replica set left_at = keywright.keywright_now() where id = replica_id'`,
   `revoke all on function keywright.sign_off_replica(text) from public`,
 
-  // Revocation by whoever may do nothing else, with the operator and the API server down. The same steps as the operator's
-  // own revocation: the ApiKey's row first, then versions, audit, and the revision last. Its feed row has no fence, so that
-  // the operator sees that somebody else wrote it. The actor is "login:" and the account that logged in, because "who" is only what
-  // the caller says of himself. People read both, and the reason: without control characters and direction marks.
+  // Revocation by accounts that may do nothing else, with the operator and the API server down. The same steps as the operator's
+  // own revocation: the ApiKey's row first, then versions, audit, and the revision last. Its feed row has no fence, so that the
+  // operator sees that somebody else wrote it. The actor is "login:" and the account that logged in, because the caller chooses
+  // "who". People read both and the reason, so control characters and direction marks are removed.
   `create function keywright.keywright_revoke(revoked_key_id text, who text, why text, closes boolean) returns text
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare

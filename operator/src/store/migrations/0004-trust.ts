@@ -35,10 +35,11 @@ const revocation = [
 
 /** Bounds on what an authorizer may report. */
 const use = [
-  // Authorizers may say that versions were used, and change nothing else. Ages come in and the database dates them: the clocks of
-  // authorizers do not count. At most 100,000 entries, each at most a day old. A client's name is shown to people: without control
-  // characters and direction marks, and never empty. Rows are locked in one order for all callers: two that report the same keys
-  // would wait for each other. With the definer's rights a caller's search_path must not count. 54000 = program_limit_exceeded.
+  // Authorizers may report that versions were used, and change nothing else. They send ages, and the database computes the dates:
+  // the clocks of authorizers do not count. At most 100,000 entries, each at most a day old. People see a client's name: control
+  // characters and direction marks are removed, and it is never empty. All callers lock rows in one order: otherwise two that
+  // report the same keys could wait for each other. With the definer's rights a caller's search_path must not count. 54000 =
+  // program_limit_exceeded.
   `create function keywright.record_use(key_ids text[], ages_ms float8[], clients text[]) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      begin
@@ -70,8 +71,8 @@ const use = [
   `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
 
   // As in 0003, with at most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
-  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No lock that
-  // a session could hold keeps another authorizer waiting; so a few more than 256 are possible. 22003 = out of range.
+  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No session
+  // can hold a lock that blocks another authorizer; so a few more than 256 are possible. 22003 = out of range.
   `create or replace function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
      language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
      declare

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 
-/** What everybody may execute by default, and would fill the disk with: large objects belong to no schema. */
+/** Functions that everybody may execute by default and could fill the disk with: large objects belong to no schema. */
 const largeObjects = ['lo_creat(integer)', 'lo_create(oid)', 'lo_from_bytea(oid, bytea)'];
 
 interface Openness {
@@ -14,8 +14,8 @@ interface Openness {
 
 /**
  * The statements that close the database to all but its owner and these roles: no connections, no temporary tables, and no large
- * objects. None if the database is not ours alone: another login owns it, somebody else keeps tables there, or it is the one that every
- * server has for its administrators. For large objects one must be a superuser.
+ * objects. None if the database is not ours alone: another login owns it, somebody else keeps tables there, or it is `postgres`,
+ * which every server has for its administrators. Large objects need a superuser.
  */
 export async function closingStatements(db: Kysely<unknown>, roles: readonly string[]): Promise<readonly string[]> {
   const { rows } = await sql<Openness>`
@@ -34,7 +34,7 @@ export async function closingStatements(db: Kysely<unknown>, roles: readonly str
   if (row === undefined || !row.ours) return [];
   const { database, open, superuser, functions } = row;
   return [
-    // In this order: nobody of ours is shut out in between.
+    // In this order, so that none of our logins is locked out in between.
     ...(open
       ? [
           `grant connect on database ${database} to ${roles.join(', ')}`,

@@ -112,7 +112,7 @@ async function save<T extends { readonly uid: string; readonly name: string }>(
 ): Promise<Transition> {
   const { operation, now, requestedBy } = change;
   const outcome = await transition(context, operation, now, async (tx) => {
-    // A row that is not there yet cannot be locked, and an advisory lock can be taken by any login of the database.
+    // A row that does not exist yet cannot be locked, and any login of the database can take an advisory lock.
     await sql`select from keywright.installation for update`.execute(tx);
     const found = await lock(tx, table, sql`r.uid = ${row.uid} or (r.name = ${row.name} and r.deleted_at is null)`);
     const known = found.find((one) => one.row.uid === row.uid);

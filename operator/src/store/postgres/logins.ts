@@ -13,20 +13,20 @@ const accounts = {
 
 type Which = keyof typeof accounts;
 
-/** One account to make. */
+/** One account to create. */
 export interface Login {
   /** Printable ASCII. */
   readonly password: string;
-  /** How many connections it may have at once; see {@link loginConnections}. */
+  /** Its connection limit; see {@link loginConnections}. */
   readonly connections?: number;
 }
 
-/** The accounts to make. One that is not given stays as it is. */
+/** The accounts to create. One that is absent stays as it is. */
 export type Logins = { readonly [K in Which]?: Login };
 
 /**
- * How many connections an account may have: without a limit, whoever stole it could use up those of the server. An authorizer uses
- * at most 12 (ten, and those of a survey), the leading operator 16. Together they leave some of PostgreSQL's 100 to
+ * The connection limits of the accounts: without a limit, a thief could use up those of the server. An authorizer uses at most 12
+ * (ten, and those of a survey), the leading operator 16. Together, the limits leave some of PostgreSQL's 100 to
  * `keywright revoke --direct` and to migrations.
  */
 export const loginConnections: Readonly<Record<Which, number>> = { operator: 40, authorizer: 48 };
@@ -41,9 +41,9 @@ export class LoginFault extends Error {
 
 /**
  * Makes the accounts that the programs log in with, as members of their roles, and sets these passwords. An existing account gets
- * the password, too, so that a new Secret takes effect, and loses its own settings: whoever stole it may have left some, which
- * outlive a password. The roles must exist. Call it under the lock of a migration: two sessions that alter one account at the same
- * time fail. Throws {@link LoginFault}.
+ * the password, too, so that a new Secret takes effect, and loses its own settings: a thief may have left some, which outlive a
+ * password. The roles must exist. Call it under the lock of a migration: two sessions that alter one account at the same time
+ * fail. Throws {@link LoginFault}.
  */
 export async function ensureLogins(db: Kysely<unknown>, logins: Logins): Promise<void> {
   for (const which of ['operator', 'authorizer'] as const) {

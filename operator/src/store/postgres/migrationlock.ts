@@ -7,9 +7,9 @@ import { DatabaseFault } from './fault.ts';
 const otherMigrationMs = 60_000;
 
 /**
- * Runs `work` while no other process migrates. The lock is one on a table that only the owner of the schema may lock: every login of
- * the database can take an advisory lock, and would keep the operator from starting with it. Whoever may not lock the table cannot
- * migrate either, and runs without. `work` needs a connection of its own.
+ * Runs `work` while no other process migrates. It locks a table that only the owner of the schema may lock: every login of the
+ * database can take an advisory lock, and could keep the operator from starting with it. An account that may not lock the table
+ * cannot migrate either, and runs without the lock. `work` needs a connection of its own.
  */
 export async function withMigrationLock<T>(db: Kysely<unknown>, work: () => Promise<T>): Promise<T> {
   await makeLockTable(db);
@@ -20,13 +20,13 @@ export async function withMigrationLock<T>(db: Kysely<unknown>, work: () => Prom
     // This session waits while the other one migrates.
     await sql`select set_config('lock_timeout', ${String(otherMigrationMs)}, true),
       set_config('idle_in_transaction_session_timeout', '0', true)`.execute(tx);
-    // Excludes itself, and no reader or writer of the table: the migrator is one.
+    // This mode conflicts with itself, but not with readers and writers of the table, such as the migrator.
     await sql`lock table keywright.migration_lock in share update exclusive mode`.execute(tx);
     return await work();
   });
 }
 
-/** As Kysely's migrator makes it, which comes after us. */
+/** As Kysely's migrator creates it, which runs after us. */
 async function makeLockTable(db: Kysely<unknown>): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ schema: boolean; table: boolean }>`
@@ -41,7 +41,7 @@ async function makeLockTable(db: Kysely<unknown>): Promise<void> {
         db,
       );
     } catch (error) {
-      // 23505, 42P06, 42P07: another process made it in this moment.
+      // 23505, 42P06, 42P07: another process created it at the same moment.
       if (!(error instanceof DatabaseFault) || !['23505', '42P06', '42P07'].includes(error.code)) throw error;
     }
   }

@@ -73,7 +73,7 @@ async function pruneVersions(
   return { removed: row?.removed ?? 0, next: row?.seen === most ? (row.last ?? undefined) : undefined };
 }
 
-/** Authorizers write these rows, and one may hold some of them: those are left for later. */
+/** Authorizers write these rows and may hold locks on some: those are left for later. */
 function usesOfNothing(): RawBuilder<unknown> {
   return sql`
     with gone as materialized (

@@ -12,7 +12,7 @@ const roles = ['keywright_operator', 'keywright_authorizer', 'keywright_responde
 
 type RoleName = (typeof roles)[number];
 
-/** What the operator says in an audit row; the database itself sets the others. */
+/** The columns of an audit row that the operator sets; the database sets the others. */
 const auditColumns = 'at, actor, requested_by, requested_at, action, apikey_uid, key_id, subject_uid, detail';
 
 /** What each role may do. Only the owner may use a table or a function that no line names. */
@@ -24,7 +24,7 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
     'grant select, update, delete on keywright.version_use',
     'grant select, insert on keywright.pepper',
     'grant select on keywright.audit',
-    // One transaction: with a right on the table come those on all columns, and a running operator never lacks its own.
+    // One transaction: a right on the table includes all columns, and a running operator must never lack its own rights.
     `revoke insert on keywright.audit from keywright_operator; grant insert (${auditColumns}) on keywright.audit`,
     'grant select, insert, update on keywright.admission',
     'grant select, insert, delete on keywright.feed',
@@ -44,7 +44,7 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
   ],
 };
 
-/** Grants that earlier versions made, and that no role needs now. */
+/** Grants of earlier versions that no role needs now. */
 const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
   keywright_operator: [
     'revoke update, delete on keywright.audit, keywright.pepper',
@@ -61,8 +61,9 @@ const revokes: Readonly<Partial<Record<RoleName, readonly string[]>>> = {
 };
 
 /**
- * Makes missing roles and grants, and closes the database to everybody else if it is ours alone, as far as we may. Returns the others as statements for an administrator. Does nothing if we do
- * not own the schema. Roles belong to the whole server: another database may have made them, or may be making them right now.
+ * Creates missing roles and grants, and closes the database to everybody else if it is ours alone, as far as we may. Returns the
+ * statements that we may not run, for an administrator. Does nothing if we do not own the schema. Roles belong to the whole
+ * server: another database may have made them, or may be making them right now.
  */
 export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]> {
   if (!(await ownsSchema(db))) return [];
@@ -82,7 +83,7 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
       else refused.push(`${statement};`);
     }
   }
-  // Without a role, nobody could be let in again.
+  // Without a role, no login could get access again.
   if (roles.every((role) => known.has(role)))
     for (const statement of await closingStatements(db, roles)) await tryStatement(db, statement, refused);
   return refused;

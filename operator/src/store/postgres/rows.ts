@@ -26,7 +26,7 @@ export interface VersionJson {
   readonly notAfter: Instant | null;
   readonly retiringSince: Instant | null;
   readonly endedAt: Instant | null;
-  /** Only where they are asked for: a verify does not need them. */
+  /** Only where they are requested: a verify does not need them. */
   readonly firstUsedAt?: Instant | null;
   readonly lastUsedAt?: Instant | null;
   readonly usedBy?: readonly VersionUse[] | null;
@@ -68,9 +68,9 @@ export interface KeyJson {
   readonly acceptedGeneration: number | null;
   readonly acceptedRequests: string | null;
   readonly acceptedPeriod: string | null;
-  /** Only where it is asked for: a verify does not need it. */
+  /** Only where it is requested: a verify does not need it. */
   readonly terms?: Terms | null;
-  /** Only where the whole key is asked for, too. */
+  /** Also only where the whole key is requested. */
   readonly expiredGeneration?: number | null;
   readonly places?: KeyRow['places'] | null;
 }

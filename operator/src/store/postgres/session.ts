@@ -10,7 +10,7 @@ import { splitHosts } from './hosts.ts';
 export interface DatabaseAddress {
   /** `postgres://user:password@host:port[,host:port…]/database?sslmode=…` */
   readonly url: string;
-  /** Holds the password; read at every new connection, so that a changed one is taken up without a restart. */
+  /** Holds the password; read at every new connection, so that a changed one works without a restart. */
   readonly passwordFile?: string;
 }
 
@@ -23,21 +23,21 @@ export interface SessionLimits {
 }
 
 /**
- * Settings that each of our sessions states itself. Every login may change its own defaults (`alter role … set`), and they outlive its
- * password: whoever had it for a minute could stop us with them. What a client states when it connects goes before them. `role` is
- * not among them: a login can set only roles that it has anyway, and administrators use it.
+ * Settings that each of our sessions sets itself. Every login may change its own defaults (`alter role … set`), and they outlive
+ * its password: a thief who had it for a minute could stop us with them. The settings that a client sends when it connects
+ * override them. `role` is not among them: a login can set only roles that it has anyway, and administrators use it.
  */
 const pinned: Readonly<Record<string, string>> = {
-  // Other names would be looked up first, and statements fail, or end the session.
+  // Other names would be looked up first, and statements would fail, or end the session.
   search_path: 'pg_catalog',
   default_transaction_read_only: 'off',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
   idle_session_timeout: '0',
   exit_on_error: 'off',
-  // A library that is not there would end every connection.
+  // A missing library would end every connection.
   local_preload_libraries: '',
-  // What our values mean, on the way in and out.
+  // The meaning of our values, in both directions.
   standard_conforming_strings: 'on',
   transform_null_equals: 'off',
   array_nulls: 'on',
@@ -52,7 +52,7 @@ const pinned: Readonly<Record<string, string>> = {
 /** Since PostgreSQL 17. */
 const newer: Readonly<Record<string, string>> = { transaction_timeout: '0' };
 
-/** What PostgreSQL says of a setting that it does not know. */
+/** PostgreSQL's error for a setting that it does not know. */
 const unknownSetting = '42704';
 
 /** How to connect to one host of the URL. */
@@ -78,13 +78,13 @@ export class HostConfig {
   }
 }
 
-/** Those of the URL first: of two for the same setting, the later one counts. */
+/** Those of the URL first: if a setting is given twice, the later one counts. */
 function optionsOf(own: string | undefined, settings: Readonly<Record<string, string>>): string {
   const stated = Object.entries(settings).map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`);
   return [...(own === undefined ? [] : [own]), ...stated].join(' ');
 }
 
-/** One for each host of the URL, in their order. Throws a TypeError for a URL that is none. */
+/** One for each host of the URL, in their order. Throws a TypeError for an invalid URL. */
 export function hostConfigs(address: DatabaseAddress, limits: SessionLimits): readonly HostConfig[] {
   const urls = splitHosts(address.url);
   if (urls === undefined) throw new TypeError('the database URL is not of the form postgres://user@host:port/database');

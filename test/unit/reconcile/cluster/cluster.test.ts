@@ -379,7 +379,7 @@ describe('a group', () => {
 });
 
 describe('a destination', () => {
-  it('is probed in spite of a status that says it will have been, and its status is put right', async () => {
+  it('is probed although its status names a probe in the future, and its status is corrected', async () => {
     const realm = await ready();
     const { resources } = realm.world;
     const status = () => resources.peek('KeyDestination', { name: 'prod-vault' })?.status;

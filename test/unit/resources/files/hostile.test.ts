@@ -30,7 +30,7 @@ class SlowClock extends FakeClock {
   }
 }
 
-const irregular = 'is not a regular file: what a FIFO, a socket or a device gives is not read';
+const irregular = 'is not a regular file: FIFOs, sockets and devices are not read';
 
 describe('what is not a regular file', () => {
   it('is named and never opened: a FIFO, a socket, a device, a link to one, links in a circle and into nothing', async () => {
@@ -107,7 +107,7 @@ describe('a link to a folder', () => {
     expect(namesOf(running)).toEqual(['one']);
   });
 
-  it('works as Kubernetes makes it in a mounted volume, also when it is switched', async () => {
+  it('works as Kubernetes makes it in a mounted volume, even when Kubernetes switches it', async () => {
     await put('..2026_1/team/key.yaml', keyText('one'));
     await put('..2026_2/team/key.yaml', keyText('two'));
     await symlink('..2026_1', at('..data'));
@@ -149,7 +149,7 @@ describe('a glance at what objects came from', () => {
 });
 
 describe('a folder that is not listed to its end', () => {
-  it('has its known files looked at all the same, and says so', async () => {
+  it('still has its known files read, and says that the list is cut', async () => {
     await put('a/one.yaml', keyText('one'));
     await put('b/two.yaml', keyText('two'));
     const clock = new SlowClock();
@@ -160,7 +160,7 @@ describe('a folder that is not listed to its end', () => {
     await running.pass(520);
     const isSuspended = async (name: string) => (await running.files.readLive('ApiKey', refOf(name)))?.spec.suspend;
     expect([await isSuspended('one'), await isSuspended('two')]).toEqual([true, true]);
-    expect(messagesOf(running.files)).toEqual(['manifests: takes longer than 2 s to list: the rest is not looked at']);
+    expect(messagesOf(running.files)).toEqual(['manifests: takes longer than 2 s to list: the rest is not listed']);
     await rm(at('b/two.yaml'));
     for (let look = 0; look < 22; look += 1) await running.pass(520);
     expect(namesOf(running)).toEqual(['one']);
@@ -232,7 +232,7 @@ describe('what a folder may cost', () => {
   };
   const suspended = async ({ files }: Running, name: string) => (await files.readLive('ApiKey', refOf(name)))?.spec.suspend;
 
-  it('is 64 MB of manifests: what is put there later is left out, named once, and holds up no change', async () => {
+  it('is 64 MB of manifests: files that are added later are left out, named once, and delay no change', async () => {
     await put('z.yaml', keyText('one'));
     await put('y.yaml', keyText('two'));
     let running = await run({ parser });
