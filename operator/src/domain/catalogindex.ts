@@ -13,21 +13,11 @@ export interface CatalogIndex {
   readonly attributes: ReadonlySet<string>;
 }
 
-const indexed = new WeakMap<CatalogModel, CatalogIndex>();
-
 /**
- * Indexes a catalog that is valid as a whole; a scope's unknown endpoint is nothing. The index of a model is made once: the largest
- * catalog has 200,000 names in its scopes, and each status of each of its keys asks.
+ * Indexes a catalog that is valid as a whole; a scope's unknown endpoint is nothing. Do it once for each catalog: the largest one has
+ * 200,000 names in its scopes.
  */
 export function indexCatalog(model: CatalogModel): CatalogIndex {
-  const known = indexed.get(model);
-  if (known !== undefined) return known;
-  const index = makeIndex(model);
-  indexed.set(model, index);
-  return index;
-}
-
-function makeIndex(model: CatalogModel): CatalogIndex {
   return {
     model,
     types: new Map(model.accessTypes.map((type) => [type.name, type])),

@@ -32,7 +32,7 @@ export class YearPolicy {
     this.#since = undefined;
   }
 
-  /** Whether a gate has yet to prove that the policy acts: it asks every second, and a longer silence begins the proof anew. */
+  /** Whether a gate has yet to prove that the policy acts: it asks about every second, and a longer silence begins the proof anew. */
   isAwaited(state: AdmissionState): boolean {
     return this.#since !== undefined && state.kind !== 'inForce';
   }
