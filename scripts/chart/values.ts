@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { addressPattern, originPattern } from '../../operator/src/domain/serveraddress.ts';
 import { durationPattern } from '../../operator/src/domain/duration.ts';
 import { logLevels } from '../../operator/src/telemetry/pino.ts';
 
@@ -240,27 +241,17 @@ const postgres = z
   })
   .prefault({});
 
-const origins = () =>
-  z
-    .array(z.string().regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/))
-    .max(100)
-    .default([]);
-
-const addresses = () =>
-  z
-    .array(z.string().regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/))
-    .max(100)
-    .default([]);
+const urls = (pattern: RegExp) => z.array(z.string().regex(pattern)).max(100).default([]);
 
 const destinations = z
   .strictObject({
-    vaultAddresses: addresses().describe(
+    vaultAddresses: urls(addressPattern).describe(
       'Vault servers, such as https://vault.example.com:8200, that may get credentials that other servers would also accept: tokens for any audience, Secrets without the annotation keywright.dev/vault-address.',
     ),
-    awsEndpoints: origins().describe(
+    awsEndpoints: urls(originPattern).describe(
       'What endpoint and stsEndpoint may name besides the endpoints of AWS itself: VPC endpoints without private DNS, test servers.',
     ),
-    insecure: origins().describe("Servers that may use plain http, or be on the Pod's loopback (sidecars)."),
+    insecure: urls(originPattern).describe("Servers that may use plain http, or be on the Pod's loopback (sidecars)."),
   })
   .prefault({});
 

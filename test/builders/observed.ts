@@ -1,3 +1,4 @@
+import { indexCatalog } from '../../operator/src/domain/catalogindex.ts';
 import type {
   ApiCatalog,
   ApiKey,
@@ -69,6 +70,8 @@ export type SightCase =
       readonly staged?: true;
       /** Our labels are missing. */
       readonly undressed?: true;
+      /** This pass has written there. */
+      readonly written?: true;
       /** An entry with the value is not as we write it. */
       readonly altered?: true;
       readonly epoch?: number;
@@ -198,7 +201,7 @@ export function observed(given: ObservedCase): Observed {
     namespaceLabels: {},
     owner: isMissing('owner') ? undefined : owner,
     catalog: isMissing('catalog') ? undefined : catalog,
-    model: isMissing('catalog') ? undefined : toCatalogModel(catalog.spec),
+    index: isMissing('catalog') ? undefined : indexCatalog(toCatalogModel(catalog.spec)),
     rules: isMissing('owner') ? [] : toOwnerRow(owner).rules,
     targets: resolveTargets(
       counting.resource,
@@ -495,7 +498,8 @@ function sightOf(given: SightCase, digests: ReadonlyMap<string, string>): Sight 
   const { carries = true, staged, undressed, altered } = parts;
   const stage = { ...(staged && { staged }), ...(undressed && { undressed }) };
   const reading: Reading = { kind: 'marked', mark, carries, ...stage, providerVersion: '1', revision: '1' };
-  return { reading, ...(parts.value === undefined ? {} : { value: { ...valueOf(parts.value), ...(altered && { altered }) } }) };
+  const seen = parts.value === undefined ? {} : { value: { ...valueOf(parts.value), ...(altered && { altered }) } };
+  return { reading, ...seen, ...(parts.written && { written: parts.written }) };
 }
 
 function valueOf(text: string): ValueSight {

@@ -1,3 +1,4 @@
+import { indexCatalog } from '../../operator/src/domain/catalogindex.ts';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { parseManifestObject } from '../../operator/src/api/parse.ts';
 import { finalizer } from '../../operator/src/api/meta.ts';
@@ -118,7 +119,9 @@ export function declaredReferences(resources: FakeResources): References {
   return {
     catalog: (name) => {
       const catalog = present(resources.get('ApiCatalog', { name }));
-      return catalog === undefined ? undefined : { catalog, model: toCatalogModel(catalog.spec) };
+      if (catalog === undefined) return undefined;
+      const model = toCatalogModel(catalog.spec);
+      return { catalog, model, index: indexCatalog(model) };
     },
     owner: (name) => present(resources.get('KeyOwner', { name })),
     rules: (owner) => [

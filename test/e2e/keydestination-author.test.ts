@@ -7,10 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDestinations, type PermittedDestinations } from '../../operator/src/destinations/registry.ts';
 import { noExtraEndpoints } from '../../operator/src/destinations/endpoint.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { certificate } from '../builders/certificate.ts';
 import { credentialMetadata, vaultToken } from '../builders/credential.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import type { Kube } from '../harness/kube.ts';
 import { ownControlPlane, usePostgres } from '../harness/parts.ts';
 import { applyAll, applyPermissions, bindEverywhere, bindOperator, withServiceAccount } from '../harness/permissions.ts';
@@ -102,14 +101,7 @@ async function tokenFor(serviceAccount: string, audiences: readonly string[]): P
 }
 
 /** The API server as the operator uses it, with its rights. */
-const openAsOperator = () =>
-  openKubeResources({
-    kubeconfig: account.kubeconfig('keywright-operator'),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'test',
-    random: Math.random,
-  });
+const openAsOperator = () => openTestResources({ kubeconfig: account.kubeconfig('keywright-operator') });
 
 /** Whether the API server lets the holder of a token in, as kubectl finds out. */
 async function opensTheCluster(token: string): Promise<boolean> {

@@ -6,11 +6,9 @@ import { restartedFor } from '../../operator/src/consumers/port.ts';
 import type { ConsumerRef, Consumers, RestartOutcome } from '../../operator/src/consumers/port.ts';
 import { rolloutOf } from '../../operator/src/consumers/rollout.ts';
 import type { Rollout } from '../../operator/src/consumers/rollout.ts';
-import { systemClock } from '../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { WorkloadKind, WorkloadRef } from '../../operator/src/resources/port.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import { useKube } from '../harness/parts.ts';
 import { until } from '../harness/until.ts';
 import { createWorkload, readyPods, workloadManifest, workloadPath } from '../harness/workloads.ts';
@@ -24,13 +22,7 @@ afterAll(async () => {
 });
 
 async function open(user = 'admin'): Promise<Consumers> {
-  const resources = await openKubeResources({
-    kubeconfig: kube.kubeconfig(user),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'test',
-    random: Math.random,
-  });
+  const resources = await openTestResources({ kubeconfig: kube.kubeconfig(user) });
   opened.push(resources);
   return openKubernetesConsumers(resources.workloads);
 }

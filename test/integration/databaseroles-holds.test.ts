@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../operator/src/domain/time.ts';
@@ -11,6 +11,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { keySettings, mintRequest, uniqueRef } from '../builders/mintrequest.ts';
 import { usePostgres } from '../harness/parts.ts';
+import { session } from '../harness/session.ts';
 
 const postgres = await usePostgres();
 const { url } = await postgres.createDatabase();
@@ -24,16 +25,6 @@ function urlOf(role: (typeof accounts)[number]): string {
   address.username = accountOf(role);
   address.password = accountOf(role);
   return address.href;
-}
-
-async function session<T>(address: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: address });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 let operator: Store;

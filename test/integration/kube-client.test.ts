@@ -11,10 +11,9 @@ import { loadAccess } from '../../operator/src/resources/kube/access.ts';
 import { KubeClient } from '../../operator/src/resources/kube/client.ts';
 import { endpoints } from '../../operator/src/resources/kube/endpoints.ts';
 import { KubeFault } from '../../operator/src/resources/kube/fault.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import { watchSource } from '../../operator/src/resources/kube/source.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import { useKube } from '../harness/parts.ts';
 import { privateDir } from '../harness/process.ts';
 import { until } from '../harness/until.ts';
@@ -42,12 +41,8 @@ function kubeconfigWith(name: string, user: Record<string, unknown>, cluster: Re
 }
 
 async function open(kubeconfig: string, onCall?: (code: string) => void, namespaces?: readonly string[]): Promise<KubeResources> {
-  const resources = await openKubeResources({
+  const resources = await openTestResources({
     kubeconfig,
-    clock: systemClock,
-    log: silentLog,
-    identity: 'test',
-    random: Math.random,
     ...(namespaces === undefined ? {} : { namespaces }),
     ...(onCall === undefined ? {} : { onCall: (_verb, _kind, code) => onCall(code) }),
   });

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../operator/src/domain/time.ts';
 import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import type { ResourceEvent } from '../../operator/src/resources/port.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import { ownControlPlane } from '../harness/parts.ts';
 import { until } from '../harness/until.ts';
 
@@ -30,11 +28,8 @@ describe('the resources of an API server that dies', () => {
       .sort();
 
   beforeAll(async () => {
-    resources = await openKubeResources({
+    resources = await openTestResources({
       kubeconfig: kube.kubeconfig(),
-      clock: systemClock,
-      log: silentLog,
-      identity: 'test',
       random: () => 0,
       onCall: (verb, kind, code) => verbs.push(`${verb} ${kind} ${code}`),
     });

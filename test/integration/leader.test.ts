@@ -1,19 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../operator/src/domain/time.ts';
 import type { LeaderElection } from '../../operator/src/resources/kube/leader.ts';
-import { openKubeResources } from '../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import { useKube } from '../harness/parts.ts';
 import { until } from '../harness/until.ts';
 
 const kube = await useKube();
-const resources = await openKubeResources({
-  kubeconfig: kube.kubeconfig(),
-  clock: systemClock,
-  log: silentLog,
-  identity: 'test',
-  random: Math.random,
-});
+const resources = await openTestResources({ kubeconfig: kube.kubeconfig() });
 afterAll(() => resources.close());
 
 interface Lease {

@@ -1,4 +1,3 @@
-import { Client } from 'pg';
 import { expect, test } from 'vitest';
 
 import type { ApiKeyRef } from '../../operator/src/domain/key.ts';
@@ -13,6 +12,7 @@ import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '..
 import { FakeClock } from '../harness/fakes/clock.ts';
 import { until } from '../harness/until.ts';
 import { usePostgres } from '../harness/parts.ts';
+import { session } from '../harness/session.ts';
 
 const postgres = await usePostgres();
 const { url } = await postgres.createDatabase();
@@ -23,27 +23,17 @@ const day = 24 * hour;
 const limits = { feedMs: day, auditMs: 400 * day, versionMs: 30 * day, deliveryMs: day };
 const store = openPostgresStore({ url, clock: systemClock, log: silentLog });
 
-async function session<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
 async function setNow(now: number): Promise<void> {
   const body = `select to_timestamp(${now}::float8 / 1000)`;
   const create = `create or replace function keywright.keywright_now() returns timestamptz language sql volatile as '${body}'`;
-  await session((client) => client.query(create));
+  await session(url, (client) => client.query(create));
 }
 
 const tables = ['apikey', 'version', 'delivery', 'catalog', 'owner', 'feed', 'audit'] as const;
 
 async function rows(): Promise<Readonly<Record<(typeof tables)[number], number>>> {
   const counts = tables.map((table) => `(select count(*)::int from keywright.${table}) as ${table}`).join(', ');
-  return await session(async (client) => {
+  return await session(url, async (client) => {
     const found = (await client.query<Record<(typeof tables)[number], number>>(`select ${counts}`)).rows[0];
     if (found === undefined) throw new Error('no counts');
     return found;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../operator/src/domain/time.ts';
@@ -11,6 +11,7 @@ import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest, testStart } from '../builders/mintrequest.ts';
 import { usePostgres } from '../harness/parts.ts';
 import { runProgram } from '../harness/program.ts';
+import { session } from '../harness/session.ts';
 
 const postgres = await usePostgres();
 const { url } = await postgres.createDatabase();
@@ -31,16 +32,6 @@ afterAll(async () => {
   await store.close();
   await asSuperuser((client) => client.query(`drop role ${account}`));
 });
-
-async function session<T>(address: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: address });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
 
 const asSuperuser = <T>(work: (client: Client) => Promise<T>): Promise<T> => session(url, work);
 

@@ -14,11 +14,11 @@ import type { Destination } from '../../operator/src/destinations/port.ts';
 import { openDestinations } from '../../operator/src/destinations/registry.ts';
 import { Failure } from '../../operator/src/domain/failure.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
-import { openKubeResources, type KubeResources } from '../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../operator/src/telemetry/log.ts';
+import { type KubeResources } from '../../operator/src/resources/kube/resources.ts';
 import { certificate } from '../builders/certificate.ts';
 import { credentialMetadata } from '../builders/credential.ts';
 import { guideBlock } from '../builders/vaultguide.ts';
+import { openTestResources } from '../harness/kuberesources.ts';
 import { obtain } from '../harness/binaries.ts';
 import { FakeResources } from '../harness/fakes/resources.ts';
 import type { Kube } from '../harness/kube.ts';
@@ -145,13 +145,7 @@ beforeAll(async () => {
   const subject = { kind: 'ServiceAccount', name: 'keywright-operator', namespace } as const;
   await bind(kube, namespace, subject, [...operatorRoles.secrets.rules, ...operatorOwnRules]);
   await applyAll(kube, [loginServiceAccount(namespace)]);
-  operator = await openKubeResources({
-    kubeconfig: account.kubeconfig('keywright-operator'),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'test',
-    random: Math.random,
-  });
+  operator = await openTestResources({ kubeconfig: account.kubeconfig('keywright-operator') });
   await fakes.start(AbortSignal.timeout(1000));
   destinations = openDestinations(options());
   chmodSync(dir, 0o700);
@@ -251,13 +245,7 @@ describe('a login by Kubernetes auth', () => {
   });
 
   it('is made with a kubeconfig as well: the ServiceAccount is named, and not that of the operator', async () => {
-    const admin = await openKubeResources({
-      kubeconfig: kube.kubeconfig(),
-      clock: systemClock,
-      log: silentLog,
-      identity: 'test',
-      random: Math.random,
-    });
+    const admin = await openTestResources({ kubeconfig: kube.kubeconfig() });
     const wanted = { namespace, serviceAccount: 'keywright-vault', audience: own.openbao.address };
     expect((await admin.loginTokens.request(wanted)).reveal()).toMatch(/^eyJ/);
     await admin.close();

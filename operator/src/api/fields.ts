@@ -16,7 +16,8 @@ const catalogNamePattern = '^[a-z0-9]([a-z0-9._:-]{0,61}[a-z0-9])?$';
 const attributePattern = '^[A-Za-z][A-Za-z0-9_.-]{0,99}$';
 const accessTypePattern = '^[A-Z][A-Za-z0-9]{0,62}$';
 const segment = '[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?';
-const foreignSegment = '[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?';
+/** One segment of a name that others make. */
+export const foreignSegment = '[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?';
 const emailPattern =
   "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$";
 const instantPattern =

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { addressPattern, originPattern } from '../domain/serveraddress.ts';
 import { conditionList } from './conditions.ts';
 import { count, duration, foreignPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
 import { credentialLabel, loginServiceAccountName } from './meta.ts';
@@ -6,13 +7,12 @@ import { allowedNamespaces } from './namespaces.ts';
 import { withRules } from './rule.ts';
 import { exactlyOneOf, placeStays } from './rules.ts';
 
-/** No segment of the path begins with a dot, so that none climbs out. */
 const address = () =>
-  text(500).regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/, {
+  text(500).regex(addressPattern, {
     error: 'must be a URL of scheme, host, port and a plain path only, such as https://vault.example.com:8200',
   });
 const url = () =>
-  text(500).regex(/^https?:\/\/[A-Za-z0-9.:[\]-]+$/, {
+  text(500).regex(originPattern, {
     error: 'must be a URL of scheme, host and port only, such as https://vault.example.com:8200',
   });
 const word = (maxLength: number) =>

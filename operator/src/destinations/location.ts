@@ -1,3 +1,4 @@
+import { foreignSegment } from '../api/fields.ts';
 import { stalled } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 
@@ -8,7 +9,7 @@ import { secretDestinationUid, type Location } from '../domain/key.ts';
 export const segmentPattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
 /** The same for names that others choose: mounts, and the fixed segments of a template. */
-const foreignSegmentPattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const foreignSegmentPattern = new RegExp(`^${foreignSegment}$`);
 const maxPathSegments = 5;
 
 /** What of a KeyDestination decides its locations. */

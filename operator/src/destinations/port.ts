@@ -8,7 +8,7 @@ import type { Mark } from '../domain/version.ts';
  * - `marked`: our mark format is there. Whether it is *ours* (installation, name, uid) is the plan's question.
  *   `carries` is false when the mark does not speak of the value that stands there now: a stranger's write after ours,
  *   or a write of ours that stopped half way.
- *   `undressed`: some of what we add to the value (labels, an owner reference, tags) is missing.
+ *   `undressed` (Secrets only): our label or our owner reference is missing or changed.
  *   `staged`, where a provider has stages (AWS): the value that the mark speaks of is written, but readers still get the
  *   one before it, until it is promoted. `readValue` gives the staged value then.
  * - `unmarked`: a value without our mark: somebody else's.

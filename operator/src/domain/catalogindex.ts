@@ -13,21 +13,11 @@ export interface CatalogIndex {
   readonly attributes: ReadonlySet<string>;
 }
 
-const indexed = new WeakMap<CatalogModel, CatalogIndex>();
-
 /**
- * Indexes a catalog that is valid as a whole, and ignores unknown endpoints of a scope. The index of a model is built only once:
- * the largest catalog has 200,000 names in its scopes, and every status of every key uses the index.
+ * Indexes a catalog that is valid as a whole, and ignores unknown endpoints of a scope. Do it once for each catalog: the largest one
+ * has 200,000 names in its scopes.
  */
 export function indexCatalog(model: CatalogModel): CatalogIndex {
-  const known = indexed.get(model);
-  if (known !== undefined) return known;
-  const index = makeIndex(model);
-  indexed.set(model, index);
-  return index;
-}
-
-function makeIndex(model: CatalogModel): CatalogIndex {
   return {
     model,
     types: new Map(model.accessTypes.map((type) => [type.name, type])),

@@ -1,5 +1,4 @@
-import type { AccessType, CatalogModel, Endpoint, GrantRule, Selections } from './catalog.ts';
-import { indexCatalog } from './catalogindex.ts';
+import type { AccessType, Endpoint, GrantRule, Selections } from './catalog.ts';
 import type { CatalogIndex } from './catalogindex.ts';
 
 /** A set of names: everything that the catalog lists now, or exactly these, sorted. */
@@ -212,7 +211,7 @@ export type RightsLayer = Pick<RightsInput, 'accessType' | 'selections'>;
 /** What {@link effectiveOf} asks. */
 export interface EffectiveInput {
   /** The catalog in force. */
-  readonly model: CatalogModel;
+  readonly index: CatalogIndex;
   /** Each must allow the request; the first is what the key asks for. */
   readonly layers: readonly [RightsLayer, ...RightsLayer[]];
   /** The owner's rules for this catalog ({@link rulesFor}); none without an owner. */
@@ -220,8 +219,7 @@ export interface EffectiveInput {
 }
 
 /** The rights of a key as a whole. A type that the owner may not hold leaves nothing. */
-export function effectiveOf({ model, layers, rules }: EffectiveInput): Effective {
-  const index = indexCatalog(model);
+export function effectiveOf({ index, layers, rules }: EffectiveInput): Effective {
   const inputs = layers.map(({ accessType, selections }): RightsInput => ({ index, accessType, selections, rules }));
   const all = inputs.map((input) => ({ input, rights: new Rights(input) }));
   const isReached = (number: number): boolean =>
@@ -229,7 +227,7 @@ export function effectiveOf({ model, layers, rules }: EffectiveInput): Effective
       const reach = rights.holdsType ? rights.reach(number) : undefined;
       return reach !== undefined && isUsable(reach);
     });
-  const reached = model.endpoints.flatMap((_, number) => (isReached(number) ? [number] : []));
+  const reached = index.model.endpoints.flatMap((_, number) => (isReached(number) ? [number] : []));
   const covering = rules.filter((rule) => reached.some((number) => coversEndpoint(rule, index, number)));
   const names = (list: 'applications' | 'channels' | 'attributes'): Names =>
     inputs.map(({ selections }) => namesOf(covering, list, index, selections[list])).reduce(intersectNames);

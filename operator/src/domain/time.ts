@@ -47,6 +47,12 @@ export function parseInstant(text: string): Instant | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
+/** The same of a text that anybody may have written, such as a status: an instant that is still to come was not observed. */
+export function parsePastInstant(text: string | undefined, now: Instant): Instant | undefined {
+  const at = parseInstant(text ?? '');
+  return at !== undefined && at <= now ? at : undefined;
+}
+
 /** Rounds an end up to a whole second, so that a lifetime is never shorter than was asked for. */
 export function ceilToSecond(at: Instant): Instant {
   return Math.ceil(at / 1000) * 1000;

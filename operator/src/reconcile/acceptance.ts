@@ -62,7 +62,7 @@ export function acceptanceOf({ resource, key, admission, checked, confirmIn }: A
   const acceptance = { ...state, period: admission.period };
   if (isJudged) return { kind: 'accepted', acceptance };
   const confirm = confirmIn(admission.period);
-  if (resource.metadata.annotations?.[annotations.confirm] === confirm) return { kind: 'accepted', acceptance, confirmed: true };
+  if (isConfirmedBy(resource, confirm)) return { kind: 'accepted', acceptance, confirmed: true };
   return { kind: 'held', message: heldMessage({ metadata: resource.metadata, since: admission.since, confirm, key }) };
 }
 
@@ -118,10 +118,19 @@ export function noMintMessage({ since, why }: Extract<AdmissionState, { kind: 'n
   return `the admission policy has not been in force since ${formatInstant(since)} (${why}): nothing new is minted until it is`;
 }
 
+/** Whether a resource bears this value of {@link annotations.confirm}. */
+export function isConfirmedBy({ metadata }: Pick<ApiKey, 'metadata'>, confirm: string): boolean {
+  return metadata.annotations?.[annotations.confirm] === confirm;
+}
+
+/** The command that confirms a key with this value. */
+export function howToConfirm({ namespace, name }: ApiKey['metadata'], confirm: string): string {
+  const where = namespace === undefined ? '' : ` -n ${namespace}`;
+  return `kubectl annotate apikey ${name}${where} --overwrite ${annotations.confirm}=${confirm}`;
+}
+
 function heldMessage({ metadata, since, confirm, key }: Held): string {
-  const { namespace, name } = metadata;
-  const place = namespace === undefined ? '' : ` -n ${namespace}`;
-  const how = `kubectl annotate apikey ${name}${place} --overwrite ${annotations.confirm}=${confirm}`;
+  const how = howToConfirm(metadata, confirm);
   return `nothing proves that the admission policy checked this, because it has been in force without interruption only since ${formatInstant(since)}: ${effectOf(key)} until somebody with all rights of the key confirms it: ${how}`;
 }
 

@@ -1,9 +1,9 @@
 import type { ApiKey, KeyDestination } from '../api/kinds.ts';
-import { annotations, type ObjectMeta } from '../api/meta.ts';
+import type { ObjectMeta } from '../api/meta.ts';
 import { placeOf } from '../destinations/place.ts';
 import { parseInstant, type Instant } from '../domain/time.ts';
 import { neverAccepted, type AcceptedPlace, type KeyRow } from '../store/port.ts';
-import type { AcceptanceState, AdmissionState } from './acceptance.ts';
+import { howToConfirm, isConfirmedBy, type AcceptanceState, type AdmissionState } from './acceptance.ts';
 import type { Blocker } from './observed.ts';
 import type { Counting } from './terms.ts';
 
@@ -36,7 +36,7 @@ export interface PlacingInput {
   readonly checked: boolean;
   readonly now: Instant;
   readonly findDestination: FindDestination;
-  /** The value of {@link annotations.confirm} that confirms the present state and places in this period. */
+  /** The value of annotation `keywright.dev/confirm` that confirms the present state and places in this period. */
   readonly confirmIn: (period: string) => string;
 }
 
@@ -45,7 +45,7 @@ export interface Placing {
   readonly acceptance: AcceptanceState;
   /** The places to write to the store. */
   readonly places?: AcceptedPlaces;
-  /** Until when a place that is not among them gets nothing; completes a sentence. Absent = no place is checked now. */
+  /** Until when a place that is not among them gets nothing; completes a sentence. Absent = every place counts. */
   readonly remedy?: string;
 }
 
@@ -66,13 +66,13 @@ export function placing(input: PlacingInput): Placing {
     return { acceptance, ...(known === undefined ? {} : { places: known }) };
   const names = namesOf(resource);
   const judged = judge(input, names);
-  const isOpen = names.some((name) => isStrange(judged, findDestination(name)));
+  if (!names.some((name) => isStrange(judged, findDestination(name)))) return { acceptance, places: judged };
   const confirm = admission.kind === 'inForce' ? confirmIn(admission.period) : undefined;
-  const isAsked = confirm !== undefined && written.metadata.annotations?.[annotations.confirm] === confirm;
-  if (!isOpen || !isAsked || acceptance.kind !== 'accepted')
+  const isAsked = confirm !== undefined && isConfirmedBy(written, confirm);
+  if (!isAsked || acceptance.kind !== 'accepted')
     return { acceptance, places: judged, remedy: remedyOf(written, acceptance, confirm) };
   if (!checked) return { acceptance: { kind: 'unchecked' } };
-  return { acceptance, places: confirmed(judged, names, findDestination) };
+  return { acceptance: { ...acceptance, confirmed: true }, places: confirmed(judged, names, findDestination) };
 }
 
 /** Why a KeyDestination gets nothing although it exists; absent = its place counts. */
@@ -143,9 +143,7 @@ const waitsForPolicy = 'the admission policy is in force again';
 function remedyOf({ metadata }: ApiKey, acceptance: AcceptanceState, confirm: string | undefined): string {
   if (acceptance.kind !== 'accepted') return 'somebody confirms the key';
   if (confirm === undefined) return waitsForPolicy;
-  const { namespace, name } = metadata;
-  const place = namespace === undefined ? '' : ` -n ${namespace}`;
-  return `somebody with all rights of the key confirms it: kubectl annotate apikey ${name}${place} --overwrite ${annotations.confirm}=${confirm}`;
+  return `somebody with all rights of the key confirms it: ${howToConfirm(metadata, confirm)}`;
 }
 
 function createdAt({ creationTimestamp }: ObjectMeta): Instant | undefined {

@@ -74,7 +74,9 @@ function copyStory({ before, after }: Step, { version, to }: Extract<Action, { k
   });
   if (repaired.length === 0) return [];
   const names = repaired.map(({ name }) => name).join(', ');
-  return [warning('DestinationDrift', `The value was lost or changed and was written again to ${names}.`)];
+  return [
+    warning('DestinationDrift', `The value, or an entry or label of it, was lost or changed and was written again to ${names}.`),
+  ];
 }
 
 function isDamaged(o: Observed, location: Location, { keyId }: Version): boolean {

@@ -71,7 +71,7 @@ export async function observe(
     namespaceLabels: labels,
     owner,
     catalog,
-    model: found?.model,
+    index: found?.index,
     rules,
     ...(unusable ? { catalogUnusable: true } : {}),
     targets: resolveTargets(

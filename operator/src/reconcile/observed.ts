@@ -1,5 +1,6 @@
 import type { ApiCatalog, ApiKey, ApiKeySpec, KeyOwner } from '../api/kinds.ts';
-import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
+import type { GrantRule } from '../domain/catalog.ts';
+import type { CatalogIndex } from '../domain/catalogindex.ts';
 import type { ConsumerSight } from '../consumers/adoption.ts';
 import type { Reading } from '../destinations/port.ts';
 import type { Failure, FailureKind } from '../domain/failure.ts';
@@ -106,7 +107,7 @@ export interface Observed {
   /** The last valid one; in force. */
   readonly catalog: ApiCatalog | undefined;
   /** What the store has of the catalog. */
-  readonly model: CatalogModel | undefined;
+  readonly index: CatalogIndex | undefined;
   /** The owner's rules for this catalog, those of its groups included; none without an owner. */
   readonly rules: readonly GrantRule[];
   /** The catalog is declared, but not in force. */
@@ -170,8 +171,8 @@ export function usableVersions(o: Observed): readonly Version[] {
 }
 
 /** As the authorizer decides: a key counts only in a catalog whose prefix and environment it has. */
-function isOfCatalog({ model }: Observed, version: Version): boolean {
-  return model === undefined || isInFormat(version, model.key);
+function isOfCatalog({ index }: Observed, version: Version): boolean {
+  return index === undefined || isInFormat(version, index.model.key);
 }
 
 /**

@@ -1,12 +1,21 @@
 import type { Instant } from '../domain/time.ts';
 import { reasons } from '../domain/reason.ts';
 import { needsRightClock, type Decision, type Plan } from './action.ts';
-import { holdingAt, holdOf, isCatalogReplaced, openTargets, type Blocker, type Observed } from './observed.ts';
+import {
+  activeVersion,
+  holdingAt,
+  holdOf,
+  isCatalogReplaced,
+  openTargets,
+  type Blocker,
+  type Observed,
+  type OpenTarget,
+} from './observed.ts';
 import { firstStuck } from './rules/minting.ts';
-import { isBehind, isPaced } from './rules/places.ts';
+import { isBehind, isOnlyAltered, isPaced } from './rules/places.ts';
 import { progressRules } from './rules/progress.ts';
 import { endsDue, safetyRules } from './rules/safety.ts';
-import { catalogReplacedMessage } from './verdict.ts';
+import { catalogReplacedMessage, targetFault } from './verdict.ts';
 import { nextInstant, stalledRetryMs, waitingMs } from './wake.ts';
 
 /** A rule and its name. */
@@ -76,12 +85,7 @@ function obstacleOf(o: Observed): Blocker | undefined {
   if (stuck?.kind === 'hold') return stuck.blocker;
   for (const target of openTargets(o)) {
     const holding = holdingAt(o, target.location);
-    if (isBehind(o, target) && isPaced(o, target))
-      return {
-        kind: 'waiting',
-        reason: 'Delivering',
-        message: `${target.name}: the provider is written to again in a few minutes`,
-      };
+    if (isBehind(o, target) && isPaced(o, target)) return pacedBlocker(o, target);
     if (holding.kind === 'failed')
       return {
         kind: holding.failure.kind === 'stalled' ? 'stalled' : 'waiting',
@@ -90,6 +94,15 @@ function obstacleOf(o: Observed): Blocker | undefined {
       };
   }
   return o.clockWrong === true && endsDue(o) !== undefined ? clockWrong : undefined;
+}
+
+/** Why a place that needs a write does not get it yet. */
+function pacedBlocker(o: Observed, target: OpenTarget): Blocker {
+  const active = activeVersion(o);
+  const fault = active !== undefined && isOnlyAltered(o, target, active) ? targetFault(o, target) : undefined;
+  if (fault !== undefined) return { ...fault, message: `${fault.message}; it is restored later` };
+  const message = `${target.name}: the provider is written to again in a few minutes`;
+  return { kind: 'waiting', reason: 'Delivering', message };
 }
 
 function earliest(...instants: readonly (Instant | undefined)[]): Instant | undefined {

@@ -1,10 +1,12 @@
 import type { ApiCatalog, KeyOwner } from '../api/kinds.ts';
 import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
+import type { CatalogIndex } from '../domain/catalogindex.ts';
 
 /** A catalog in force: its last valid specification, and what the store has of it. */
 export interface CatalogInForce {
   readonly catalog: ApiCatalog;
   readonly model: CatalogModel;
+  readonly index: CatalogIndex;
 }
 
 /** What keys refer to, as it is in force: valid as a whole, and committed to the store, so that verdicts know it too. */

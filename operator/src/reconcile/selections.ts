@@ -1,14 +1,13 @@
 import type { ApiKeySpec } from '../api/kinds.ts';
-import type { AccessType, CatalogModel } from '../domain/catalog.ts';
-import { indexCatalog, type CatalogIndex } from '../domain/catalogindex.ts';
+import type { AccessType } from '../domain/catalog.ts';
+import type { CatalogIndex } from '../domain/catalogindex.ts';
 import { typeReaches } from '../domain/grants.ts';
 
 /**
  * The first thing that is wrong with what a key selects, with its field and value; `undefined` = nothing. The catalog is
  * the one in force. An unknown name grants nothing; here it is also told, because somebody expects something of it.
  */
-export function selectionFault(model: CatalogModel, spec: ApiKeySpec): string | undefined {
-  const index = indexCatalog(model);
+export function selectionFault(index: CatalogIndex, spec: ApiKeySpec): string | undefined {
   const type = index.types.get(spec.accessType);
   return (
     unknownName(spec, index) ??

@@ -1,6 +1,6 @@
 import type { ApiKeyStatus, Condition, ConditionType, DestinationStatus } from '../api/kinds.ts';
 import type { Failure } from '../domain/failure.ts';
-import { formatInstant, type Instant } from '../domain/time.ts';
+import { formatInstant, parsePastInstant, type Instant } from '../domain/time.ts';
 import { type Version } from '../domain/version.ts';
 import { effectiveOf } from '../domain/grants.ts';
 import type { Plan } from './action.ts';
@@ -95,9 +95,9 @@ const mostScopes = 200;
 
 /** What the key may do now: access type ∩ selection ∩ owner, spelled out. Nothing can be said without a catalog. */
 function effectiveStatusOf(o: Observed): Pick<ApiKeyStatus, 'effective'> {
-  if (o.model === undefined) return {};
+  if (o.index === undefined) return {};
   const { notPermitted } = appliedOf(o);
-  const found = effectiveOf({ model: o.model, layers: layersOf(o), rules: notPermitted === true ? [] : o.rules });
+  const found = effectiveOf({ index: o.index, layers: layersOf(o), rules: notPermitted === true ? [] : o.rules });
   return { effective: { ...found, scopes: found.scopes.slice(0, mostScopes) } };
 }
 
@@ -121,10 +121,9 @@ function conditionOf(
   generation: number | undefined,
 ): Condition {
   const before = previous.find((condition) => condition.type === type);
-  // A time in the future is not one of our observations, and would delay what counts from it.
-  const isPast =
-    before !== undefined && !before.lastTransitionTime.startsWith('1970-') && Date.parse(before.lastTransitionTime) <= now;
-  const unchanged = isPast && before.status === statement.status;
+  // The CRD's own first condition has the first instant of 1970.
+  const isPast = (parsePastInstant(before?.lastTransitionTime, now) ?? 0) > 0;
+  const unchanged = before !== undefined && isPast && before.status === statement.status;
   return {
     type,
     ...statement,

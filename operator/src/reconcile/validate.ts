@@ -34,7 +34,7 @@ function validateAccess(o: Observed): Blocker | undefined {
 }
 
 function validateSelections(o: Observed): Blocker | undefined {
-  const fault = o.model === undefined ? undefined : selectionFault(o.model, o.resource.spec);
+  const fault = o.index === undefined ? undefined : selectionFault(o.index, o.resource.spec);
   return fault === undefined ? undefined : invalid(fault);
 }
 

@@ -66,8 +66,14 @@ function lossAt(o: Observed, target: Target, location: Location): Blocker | unde
     return { kind: 'waiting', reason: 'DestinationDrift', message: `${target.name}: ${what} outside Keywright` };
   };
   if (lost) return drifted('the value was lost or changed');
-  const isAltered = holding.kind === 'ours' && isTampered(o, location, holding);
-  return isAltered ? drifted('what is stored with the value was changed') : undefined;
+  return isAlteredAt(o, target) ? drifted('an entry beside the key, or the label of its Secret, was changed') : undefined;
+}
+
+/** Readers have the key, but not all of the record as it was delivered. */
+function isAlteredAt(o: Observed, { location }: Target): boolean {
+  if (location === undefined) return false;
+  const holding = holdingAt(o, location);
+  return holding.kind === 'ours' && isTampered(o, location, holding);
 }
 
 /** What the last status said of a place that this pass did not look at: nobody has seen it mended. */
@@ -145,7 +151,9 @@ export function deliveredOf(o: Observed): Statement {
   const current = pendingVersion(o) ?? activeVersion(o);
   if (current === undefined) return no(issuedOf(o).reason === 'Minted' ? 'Delivering' : issuedOf(o).reason);
   // A destination that is going, or closed to this namespace, gets no later version: its value is no lasting delivery.
-  const lacking = o.targets.filter((target) => target.blocked !== undefined || !holdsOneOf(o, target, [current.keyId]));
+  const lacking = o.targets.filter(
+    (target) => target.blocked !== undefined || !holdsOneOf(o, target, [current.keyId]) || isAlteredAt(o, target),
+  );
   if (lacking.length === 0) return yes('Current');
   const fault = lacking.map((target) => targetFault(o, target)).find((one) => one !== undefined);
   return fault === undefined

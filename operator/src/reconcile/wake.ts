@@ -3,7 +3,7 @@ import { nextConsumerLook } from './consuming.ts';
 import { readableOutlook } from './evidence.ts';
 import { holdingAt, openTargets, sightOf, type Comparison, type Observed } from './observed.ts';
 import { phaseOf } from './phase.ts';
-import { isBehind, isPaced, pacedUntil, undeliveredSince } from './rules/places.ts';
+import { isBehind, isPaced, restingUntil, undeliveredSince } from './rules/places.ts';
 import { nextTelling } from './succession.ts';
 import { deadlinesOf, lossBrake } from './rules/minting.ts';
 
@@ -40,7 +40,7 @@ function patienceOf(o: Observed): readonly number[] {
     const { failure } = sightOf(o, target.location);
     if (failure !== undefined) return [failure.retryAfterMs ?? waitingRetryMs];
     if (['foreign', 'taken'].includes(holdingAt(o, target.location).kind)) return [waitingRetryMs];
-    return isPaced(o, target) && isBehind(o, target) ? [pacedUntil(o, target) - o.now] : [];
+    return isPaced(o, target) && isBehind(o, target) ? [restingUntil(o, target) - o.now] : [];
   });
 }
 

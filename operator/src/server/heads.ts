@@ -1,6 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'node:http';
 
+import { callerHeader } from './callers.ts';
 import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
 
@@ -48,7 +49,7 @@ const singular: ReadonlySet<string> = new Set([
   'content-type',
   'expect',
   'host',
-  'keywright-caller',
+  callerHeader,
   'transfer-encoding',
 ]);
 

@@ -82,7 +82,7 @@ async function serve(
   }
   const text = JSON.stringify(answered.value);
   exchange.sending();
-  if (exchange.take(text.length)) respondJson(response, 200, text);
+  if (exchange.take(Buffer.byteLength(text))) respondJson(response, 200, text);
   else respondProblem(response, noRoom);
 }
 

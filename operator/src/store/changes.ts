@@ -39,8 +39,10 @@ export function settingsChange(from: KeySettings, to: KeySettings): ChangeDetail
 /** What a new {@link AppliedSettings} changes, and how the audit names it. */
 export type AppliedChange =
   | { readonly kind: 'none' }
-  /** The acceptance, the terms, or the places: no verdict depends on them. */
+  /** The acceptance or the terms: no verdict depends on them. */
   | { readonly kind: 'acceptance' }
+  /** Which place a KeyDestination's name means: where values go, on which no verdict depends. */
+  | { readonly kind: 'place'; readonly action: 'place'; readonly detail: ChangeDetail }
   | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
 
 /** Compares the effective settings with the next ones. For an edit that is not accepted, it says what the edit would change. */
@@ -50,15 +52,24 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
   const isEdited = !isSame('settings');
   const isProposed = !isSame('proposed');
   const isPermissionChanged = !isSame('notPermitted');
-  if (!isEdited && !isProposed && !isPermissionChanged)
+  const moved = difference({ places: placesOf(from) }, { places: placesOf(to) });
+  if (!isEdited && !isProposed && !isPermissionChanged) {
+    if (Object.keys(moved).length > 0) return { kind: 'place', action: 'place', detail: moved };
     return { kind: isSame('accepted') && isSame('terms') && isSame('places') ? 'none' : 'acceptance' };
+  }
   const detail = {
+    ...moved,
     ...(isEdited ? settingsChange(from.settings, to.settings) : {}),
     ...(isProposed ? proposalOf(to) : {}),
     ...(isPermissionChanged ? difference({ notPermitted: from.notPermitted }, { notPermitted: to.notPermitted }) : {}),
   };
   const action = isEdited ? 'edit' : isProposed ? 'propose' : to.notPermitted === true ? 'forbid' : 'permit';
   return { kind: 'verdict', action, detail };
+}
+
+/** The digests, by the names of KeyDestinations. */
+function placesOf({ places = {} }: AppliedSettings): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(places).flatMap(([name, { place }]) => (place === undefined ? [] : [[name, place]])));
 }
 
 function proposalOf({ settings, proposed }: AppliedSettings): ChangeDetail {

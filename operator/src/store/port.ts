@@ -237,6 +237,7 @@ export interface KeyRecord {
    * gains rights that it was not minted with.
    */
   readonly ceilings?: readonly KeySettings[];
+  /** Without what was accepted, asked and handled: no verdict depends on it. */
   readonly key: KeyRow;
   /** The owner of the uid that the version is bound to; absent = deleted. */
   readonly owner: OwnerRow | undefined;

@@ -1,7 +1,5 @@
 import { openKubernetesConsumers } from '../../../operator/src/consumers/kubernetes/kubernetes.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../../harness/kuberesources.ts';
 import { useKube } from '../../harness/parts.ts';
 import { until } from '../../harness/until.ts';
 import { createWorkload, workloadPath } from '../../harness/workloads.ts';
@@ -11,13 +9,7 @@ const kube = await useKube();
 
 consumersContract('consumers in a cluster', async () => {
   const namespace = await kube.createNamespace('consumers');
-  const resources = await openKubeResources({
-    kubeconfig: kube.kubeconfig(),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'contract',
-    random: Math.random,
-  });
+  const resources = await openTestResources({ kubeconfig: kube.kubeconfig() });
   const patch = async (path: string, body: unknown) => {
     const answer = await kube.request('PATCH', path, { body, contentType: 'application/merge-patch+json' });
     if (answer.status >= 300) throw new Error(`${path}: ${JSON.stringify(answer.body)}`);

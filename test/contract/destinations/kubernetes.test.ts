@@ -3,9 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openKubernetesDestination } from '../../../operator/src/destinations/kubernetes/kubernetes.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../../harness/kuberesources.ts';
 import { FaultProxy, type Mood } from '../../harness/faultproxy.ts';
 import { useKube } from '../../harness/parts.ts';
 import { privateDir } from '../../harness/process.ts';
@@ -30,13 +28,7 @@ async function call(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: un
 
 destinationContract('Secrets of an API server', async () => {
   const namespace = await kube.createNamespace();
-  const resources = await openKubeResources({
-    kubeconfig: kube.kubeconfig(),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'contract',
-    random: Math.random,
-  });
+  const resources = await openTestResources({ kubeconfig: kube.kubeconfig() });
   let count = 0;
   return {
     destination: openKubernetesDestination(resources.secrets),
@@ -82,13 +74,7 @@ describe('a Secret of ours', () => {
     ['owner reference', { ownerReferences: null }],
   ])('shows that somebody changed its %s, and gets it back', async (_what, metadata) => {
     const namespace = await kube.createNamespace();
-    const resources = await openKubeResources({
-      kubeconfig: kube.kubeconfig(),
-      clock: systemClock,
-      log: silentLog,
-      identity: 'contract',
-      random: Math.random,
-    });
+    const resources = await openTestResources({ kubeconfig: kube.kubeconfig() });
     const destination = openKubernetesDestination(resources.secrets);
     const location = { destinationUid: 'secret', path: `${namespace}/place` };
     const first = version(await createOwner(kube, namespace), 1);
@@ -147,12 +133,8 @@ destinationFaults('Secrets of an API server', table, async () => {
   const namespace = await kube.createNamespace();
   const proxy = await FaultProxy.start(kube.url, kube.handle.ca);
   const timeoutMs = 3_000;
-  const resources = await openKubeResources({
+  const resources = await openTestResources({
     kubeconfig: proxiedKubeconfig(proxy),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'contract',
-    random: Math.random,
     timeoutMs,
   });
   let count = 0;

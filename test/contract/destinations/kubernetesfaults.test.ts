@@ -5,9 +5,8 @@ import { openKubernetesDestination } from '../../../operator/src/destinations/ku
 import type { Destination } from '../../../operator/src/destinations/port.ts';
 import type { Failure } from '../../../operator/src/domain/failure.ts';
 import type { Location } from '../../../operator/src/domain/key.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
-import { openKubeResources, type KubeResources } from '../../../operator/src/resources/kube/resources.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { type KubeResources } from '../../../operator/src/resources/kube/resources.ts';
+import { openTestResources } from '../../harness/kuberesources.ts';
 import type { Kube } from '../../harness/kube.ts';
 import { useKube } from '../../harness/parts.ts';
 import { bind, withServiceAccount } from '../../harness/permissions.ts';
@@ -31,13 +30,7 @@ const url = (location: Location) => `/api/v1/namespaces/${location.path.replace(
 
 async function open(as: Kube, user: string): Promise<Destination> {
   const kubeconfig = as.kubeconfig(user);
-  const resources = await openKubeResources({
-    kubeconfig,
-    clock: systemClock,
-    log: silentLog,
-    identity: user,
-    random: Math.random,
-  });
+  const resources = await openTestResources({ kubeconfig });
   opened.push(resources);
   return openKubernetesDestination(resources.secrets);
 }

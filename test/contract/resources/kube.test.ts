@@ -1,8 +1,6 @@
 import type { ObjectRef } from '../../../operator/src/api/meta.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
-import { openKubeResources } from '../../../operator/src/resources/kube/resources.ts';
 import type { WatchedKind } from '../../../operator/src/resources/port.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { openTestResources } from '../../harness/kuberesources.ts';
 import { useKube } from '../../harness/parts.ts';
 import { resourcesContract } from './suite.ts';
 
@@ -33,13 +31,7 @@ const secretsOf = (namespace: string) => `/api/v1/namespaces/${namespace}/secret
 const one = (kind: WatchedKind, ref: ObjectRef) => `${collection(kind, ref)}/${ref.name}`;
 
 resourcesContract('resources of an API server', async () => {
-  const resources = await openKubeResources({
-    kubeconfig: kube.kubeconfig(),
-    clock: systemClock,
-    log: silentLog,
-    identity: 'contract',
-    random: Math.random,
-  });
+  const resources = await openTestResources({ kubeconfig: kube.kubeconfig() });
   return {
     resources,
     namespace: await kube.createNamespace(),

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
 import { FenceLost, neverAccepted } from '../../../operator/src/store/port.ts';
-import type { AppliedSettings, KeySettings, Store } from '../../../operator/src/store/port.ts';
+import type { AppliedSettings, KeySettings, RequestedBy, Store } from '../../../operator/src/store/port.ts';
 import { keySettings, mintRequest, testStart, uniqueRef } from '../../builders/mintrequest.ts';
 import type { StoreDatabase } from './suite.ts';
 
@@ -48,7 +48,8 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       const held: AppliedSettings = { settings, proposed: { ...wider, suspended: true }, notPermitted: true, accepted };
       expect(await store.saveSettings(ref.uid, held, later)).toBe('done');
       expect(await appliedOf(ref.uid)).toEqual({ ref, ...held });
-      expect((await store.findByKeyId(keyId))?.key).toEqual({ ref, ...held });
+      const { accepted: _, ...shown } = held;
+      expect((await store.findByKeyId(keyId))?.key).toEqual({ ref, ...shown });
       expect(await store.saveSettings(ref.uid, held, later)).toBe('already');
       expect(await store.saveSettings(ref.uid, { settings }, later)).toBe('done');
       expect(await appliedOf(ref.uid)).toEqual({ ref, settings });
@@ -71,7 +72,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       const { settings } = request.applied;
       await store.mint({ ...request, applied: { settings, accepted, terms } });
       expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, terms });
-      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings, accepted });
+      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings });
       const next = { settings, accepted, terms: { ...terms, paused: false } };
       expect(await revisionsOf(() => store.saveSettings(ref.uid, next, later))).toBe(0);
       expect(await appliedOf(ref.uid)).toEqual({ ref, ...next });
@@ -88,7 +89,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       const places = { 'prod-vault': { since: later, place: 'a'.repeat(64) }, later: { since: later } };
       await store.mint({ ...request, applied: { settings, accepted, places } });
       expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, places });
-      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings, accepted });
+      expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings });
       const next = { settings, accepted, places: { later: { since: later, place: 'b'.repeat(64) } } };
       expect(await revisionsOf(() => store.saveSettings(ref.uid, next, later))).toBe(0);
       expect(await store.saveSettings(ref.uid, next, later)).toBe('already');
@@ -97,6 +98,28 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await appliedOf(heir.uid)).toMatchObject({ accepted: neverAccepted, places: next.places });
       await store.saveSettings(heir.uid, { settings, accepted }, later);
       expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, accepted });
+    });
+
+    test('[S0-18] tells in the audit when a destination comes to mean another place, and by whose request', async () => {
+      const { ref, settings } = await minted();
+      const places = (digit: string, since = later) => ({ vault: { since, place: digit.repeat(64) } });
+      const save = (applied: Partial<AppliedSettings>, requestedBy: RequestedBy = 'operator') =>
+        store.saveSettings(ref.uid, { settings, accepted, ...applied }, later, requestedBy);
+      const read = () => store.readAudit({ apiKeyUid: ref.uid }, 20);
+      await save({ places: { vault: { since: later } } });
+      const before = (await read()).length;
+      await save({ places: places('a') }, { manager: 'kubectl-annotate' });
+      await save({ places: places('a', later + 1) });
+      await save({ places: places('b'), settings: wider });
+      const lines = await read();
+      expect(lines.slice(0, lines.length - before)).toMatchObject([
+        { action: 'edit', detail: { 'places.vault': `${'a'.repeat(64)} → ${'b'.repeat(64)}` } },
+        {
+          action: 'place',
+          detail: { 'places.vault': `absent → ${'a'.repeat(64)}` },
+          requestedBy: { manager: 'kubectl-annotate' },
+        },
+      ]);
     });
 
     test('[S0-18] tells in the audit what was proposed, forbidden, and applied', async () => {
@@ -153,7 +176,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
         await store.takeOver(next, wider, later);
         await store.saveSettings(next.uid, { settings: wider, accepted }, later);
         const record = await store.findByKeyId(old.keyId);
-        expect(record?.key).toEqual({ ref: next, settings: wider, accepted });
+        expect(record?.key).toEqual({ ref: next, settings: wider });
         expect(record?.ceilings).toEqual([old.settings, { ...old.settings, suspended: true }]);
         const fresh = await minted(next, 2);
         expect((await store.findByKeyId(fresh.keyId))?.ceilings).toBeUndefined();

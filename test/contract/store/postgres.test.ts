@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
-import { Client } from 'pg';
 import { afterAll, beforeAll } from 'vitest';
 
 import { systemClock } from '../../../operator/src/domain/time.ts';
 import { openPostgresStore } from '../../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { usePostgres } from '../../harness/parts.ts';
+import { session } from '../../harness/session.ts';
 import { acceptanceSuite } from './acceptancesuite.ts';
 import { lifecycleSuite } from './lifecyclesuite.ts';
 import { retentionSuite } from './retentionsuite.ts';
@@ -49,16 +49,6 @@ function operatorUrl(url: string): string {
   address.username = account;
   address.password = account;
   return address.href;
-}
-
-async function session<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Rows straight into the tables: ten thousand mints would take half a minute. */

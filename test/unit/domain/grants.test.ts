@@ -11,7 +11,7 @@ import { Chance, drawWorld } from '../../builders/rightsworld.ts';
 const model = catalogModel();
 
 function effective(accessType: string, selections: Selections = {}, changes: Partial<EffectiveInput> = {}): Effective {
-  return effectiveOf({ model, layers: [{ accessType, selections }], rules: [grantRule()], ...changes });
+  return effectiveOf({ index: indexCatalog(model), layers: [{ accessType, selections }], rules: [grantRule()], ...changes });
 }
 
 const everything = { applications: 'All', channels: 'All', attributes: 'All', limitedBy: [] };
@@ -109,10 +109,7 @@ describe('what a key may do, spelled out', () => {
         const reach = rights.holdsType ? rights.reach(number) : undefined;
         return [undefined, ...index.applications].some((application) => reach?.under(application) !== undefined);
       });
-      expect(
-        effectiveOf({ model: record.catalog.model, layers: [{ accessType, selections }], rules }).endpoints,
-        String(seed),
-      ).toBe(reached.length);
+      expect(effectiveOf({ index, layers: [{ accessType, selections }], rules }).endpoints, String(seed)).toBe(reached.length);
     }
   });
 });

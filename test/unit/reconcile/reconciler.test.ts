@@ -163,6 +163,29 @@ describe('a key that is Ready', () => {
     expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
   });
 
+  it('is delivered, and restored ever more rarely, where a webhook changes an entry of each write', async () => {
+    const world = await World.open();
+    world.secret.onStep = ({ operation, phase, path }) => {
+      if (operation === 'write' && phase === 'after') world.secret.alter(path, { password: 'of the webhook' });
+    };
+    world.createKey();
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(world.secret.calls.write).toBeLessThanOrEqual(2);
+    expect(world.condition('Delivered')).toBe('False DestinationDrift');
+    const before = world.secret.calls.write;
+    for (let minute = 0; minute < 240; minute += 1) {
+      await world.clock.advance(60_000);
+      await world.pass({ drift: true });
+    }
+    expect(world.secret.calls.write - before).toBeLessThanOrEqual(12);
+    expect((await state(world)).highestEpoch).toBe(1);
+    world.secret.onStep = undefined;
+    await world.clock.advance(3_600_000);
+    await world.pass({ drift: true });
+    expect(world.condition('Delivered')).toBe('True Current');
+  });
+
   it('gets a value that was changed by hand under an intact mark replaced by the right one', async () => {
     const world = await readyWorld();
     const value = world.vault.value(vaultPath);

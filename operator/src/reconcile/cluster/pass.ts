@@ -2,7 +2,7 @@ import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
 import { finalizer } from '../../api/meta.ts';
 import type { Condition } from '../../api/kinds.ts';
 import { Failure, transient } from '../../domain/failure.ts';
-import { formatInstant, parseInstant } from '../../domain/time.ts';
+import { formatInstant, parsePastInstant } from '../../domain/time.ts';
 import type { Next } from '../../queue/queue.ts';
 import type { Kinds } from '../../resources/port.ts';
 import type { Dependency } from '../dependents.ts';
@@ -219,10 +219,9 @@ async function probeWhenDue(deps: ClusterDependencies, resource: Kinds['KeyDesti
   const { metadata, status } = resource;
   const probed = probedOf(metadata);
   const works = status?.conditions.some((one) => one.type === 'Ready' && one.status === 'True') === true;
-  const lastAt =
-    works && status.observedGeneration === metadata.generation ? parseInstant(status.lastCheckedAt ?? '') : undefined;
-  // Anybody may have forged a status: a time in the future must not delay a probe.
-  if (lastAt !== undefined && lastAt <= clock.now()) outages.recall(probed, lastAt);
+  const isCurrent = works && status.observedGeneration === metadata.generation;
+  const lastAt = isCurrent ? parsePastInstant(status.lastCheckedAt, clock.now()) : undefined;
+  if (lastAt !== undefined) outages.recall(probed, lastAt);
   if (outages.probeAt(probed) > clock.now()) return outages.probeFailure(metadata.uid);
   const failure = await probe(deps, metadata.uid);
   outages.note(probed, failure);

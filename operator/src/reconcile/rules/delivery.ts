@@ -37,7 +37,7 @@ export function drift(o: Observed): Decision | undefined {
       const now = first.filter((target) => !isPaced(o, target));
       if (now.length > 0) return copy(o, active, source.location, now);
       if (first.length === 0)
-        return hold('waiting', 'DestinationDrift', 'the value was taken away again as soon as it was written');
+        return hold('waiting', 'DestinationDrift', 'what was written was taken away or changed again at once');
     } else {
       if (source.kind === 'unreachable' && !isLongUndelivered(o))
         return hold(

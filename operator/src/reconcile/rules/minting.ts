@@ -14,6 +14,7 @@ import {
   liveVersions,
   openTargets,
   pendingVersion,
+  sightOf,
   strangerAt,
   usableVersions,
   type Holding,
@@ -25,7 +26,7 @@ import { answeredByMint } from '../handled.ts';
 import { isReturning, terminalOf, type Afterlife } from '../rotation/lifespan.ts';
 import { endOfPredecessor, requestsOf } from '../rotation/outlook.ts';
 import { expiryNow, expiryOfNext } from '../validate.ts';
-import { asWriteTarget, copy, lookAtSources, needsWrite, unseenTargets } from './places.ts';
+import { asWriteTarget, copy, isOnlyAltered, lookAtSources, needsWrite, unseenTargets } from './places.ts';
 
 /** More attempts of one epoch than this mean that something swallows what is written. */
 const maxAttemptsPerEpoch = 3;
@@ -48,7 +49,8 @@ export function pendingEpoch(o: Observed): Decision | undefined {
 
   const holders = targets.filter((target) => provenAt(o, target) === pending.keyId);
   const lacking = targets.filter((target) => provenAt(o, target) !== pending.keyId);
-  const writable = targets.flatMap((target) => needsWrite(o, target, pending));
+  const open = targets.filter((one) => sightOf(o, one.location).written !== true || !isOnlyAltered(o, one, pending));
+  const writable = open.flatMap((target) => needsWrite(o, target, pending));
   const failing = lacking.filter((target) => holdingAt(o, target.location).kind === 'failed');
   const late = o.now >= pending.issuedAt + o.limits.deliverDeadlineMs;
 

@@ -1,5 +1,5 @@
 import { formatLocation, type Location } from '../../domain/key.ts';
-import { parseInstant, type Instant } from '../../domain/time.ts';
+import { parsePastInstant, type Instant } from '../../domain/time.ts';
 import type { Version } from '../../domain/version.ts';
 import { act, type Decision, type WriteTarget } from '../action.ts';
 import {
@@ -11,6 +11,7 @@ import {
   pendingVersion,
   sightOf,
   usableVersions,
+  type Holding,
   type Observed,
   type OpenTarget,
 } from '../observed.ts';
@@ -35,13 +36,26 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   const holding = holdingAt(o, target.location);
   if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
   if (holding.kind !== 'ours') return [];
+  return isRight(o, holding, version) && !holding.altered ? [] : [{ ...target, reading: holding.reading }];
+}
+
+/**
+ * Only an entry beside the value, or our label, is not as we write it. What this pass has written and somebody (a webhook) changed at
+ * once serves the version all the same.
+ */
+export function isOnlyAltered(o: Observed, { location }: OpenTarget, version: Version): boolean {
+  const holding = holdingAt(o, location);
+  return holding.kind === 'ours' && holding.altered && isRight(o, holding, version);
+}
+
+/** Whether readers get the value of the version there, under a mark that says so. */
+function isRight(o: Observed, holding: Extract<Holding, { kind: 'ours' }>, version: Version): boolean {
   // The right value under a mark that does not say so is written again over itself: the mark is repaired.
   const mark = holding.reading.kind === 'marked' ? holding.reading.mark : undefined;
   const marked = holding.claimed === version.keyId && mark?.uid === o.ref.uid && mark.epoch === version.epoch;
   // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
   const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
-  const right = holding.proven === version.keyId && marked && !hidden && !holding.altered;
-  return right ? [] : [{ ...target, reading: holding.reading }];
+  return holding.proven === version.keyId && marked && !hidden;
 }
 
 /** The step that writes a version's value, which stands at `from`, to these places. */
@@ -62,6 +76,23 @@ export function pacedUntil(o: Observed, target: OpenTarget): Instant {
   return isRefused ? 0 : last + target.pace.writeEveryMs;
 }
 
+/** Somebody, such as a webhook, who changes what we write beside a value again and again is answered ever more rarely. */
+const rarestAnswerMs = 3_600_000;
+
+/** Until when such a place is left as it is: after our last write, for half of the time since it was first seen so. */
+function contestedUntil(o: Observed, target: OpenTarget): Instant {
+  const since = undeliveredSince(o);
+  const active = activeVersion(o);
+  const last = deliveryAt(o, target.location)?.deliveredAt;
+  if (since === undefined || last === undefined || active === undefined || !isOnlyAltered(o, target, active)) return 0;
+  return last + Math.min((o.now - since) / 2, rarestAnswerMs);
+}
+
+/** Until when a place that was written a moment ago must not be written again with the same version. */
+export function restingUntil(o: Observed, target: OpenTarget): Instant {
+  return Math.max(pacedUntil(o, target), contestedUntil(o, target));
+}
+
 /** A place lacks the active version, or has it in an old envelope, as far as the store or this pass knows. */
 export function isBehind(o: Observed, target: OpenTarget): boolean {
   const active = activeVersion(o);
@@ -75,12 +106,12 @@ export function isBehind(o: Observed, target: OpenTarget): boolean {
 /** Since when some location has lacked the current version, by the last status. */
 export function undeliveredSince(o: Observed): Instant | undefined {
   const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
-  return delivered?.status === 'False' ? parseInstant(delivered.lastTransitionTime) : undefined;
+  return delivered?.status === 'False' ? parsePastInstant(delivered.lastTransitionTime, o.now) : undefined;
 }
 
 /** It was written a moment ago, and must not be written again yet. */
 export function isPaced(o: Observed, target: OpenTarget): boolean {
-  return pacedUntil(o, target) > o.now;
+  return restingUntil(o, target) > o.now;
 }
 
 /** Where a version's value can be copied from: looked for among all locations that the store or a mark names for it. */

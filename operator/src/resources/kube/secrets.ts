@@ -38,10 +38,11 @@ export function kubeSecrets(client: KubeClient): Secrets {
       const path = objectPath(endpoint, manifest);
       const applied = writeOutcome(await send({ verb: 'apply', kind, path, query, body }));
       const strip = applied.kind === 'lost' ? undefined : stripOf(manifest, applied.object);
+      if (strip === undefined) return applied;
       // An apply leaves what other managers own.
-      return strip === undefined
-        ? applied
-        : writeOutcome(await send({ verb: 'patch', kind, path, query: { fieldManager }, body: strip }));
+      const stripped = writeOutcome(await send({ verb: 'patch', kind, path, query: { fieldManager }, body: strip }));
+      // Somebody was quicker, after our value was written.
+      return stripped.kind === 'lost' ? applied : stripped;
     },
     remove: async (ref, { uid, resourceVersion }) => {
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
 import type { AcceptedState, Acceptance, AdmissionPeriod, KeyRow } from '../port.ts';
-import { keyJson, toKeyRow, type KeyJson } from './rows.ts';
+import { wholeKeyJson, toKeyRow, type KeyJson } from './rows.ts';
 import { at } from './tables.ts';
 import { attempt, transition } from './transaction.ts';
 import type { StoreContext, Tx } from './transaction.ts';
@@ -31,7 +31,7 @@ const batch = 1_000;
 
 /** See {@link Store.keysWithoutAcceptance}. */
 export async function keysWithoutAcceptance(context: StoreContext): Promise<readonly KeyRow[]> {
-  const query = sql<{ key: KeyJson }>`select ${keyJson} as key from keywright.apikey k
+  const query = sql<{ key: KeyJson }>`select ${wholeKeyJson} as key from keywright.apikey k
     where k.accepted_generation is null and k.released_at is null`;
   const { rows } = await attempt(context, 'keysWithoutAcceptance', () => query.execute(context.db));
   return rows.map(({ key }) => toKeyRow(key));

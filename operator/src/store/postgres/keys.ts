@@ -190,7 +190,8 @@ export async function saveSettings(
     if (change.kind === 'none') throw new Abandon('already');
     await tx.withSchema('keywright').updateTable('apikey').set(appliedColumns(applied)).where('uid', '=', uid).execute();
     if (change.kind === 'acceptance') return { revises: [], audit: [] };
-    return { revises: [uid], audit: [{ action: change.action, apiKeyUid: uid, detail: change.detail }], requestedBy };
+    const revises = change.kind === 'verdict' ? [uid] : [];
+    return { revises, audit: [{ action: change.action, apiKeyUid: uid, detail: change.detail }], requestedBy };
   });
   return plain(outcome);
 }

@@ -61,16 +61,15 @@ export interface KeyJson {
   readonly suspended: boolean;
   readonly selections: Selections;
   readonly revokedReason: string | null;
-  readonly handledRotate: string | null;
-  readonly handledCompromised: string | null;
   readonly proposed: Proposal | null;
   readonly notPermitted: boolean;
-  readonly acceptedGeneration: number | null;
-  readonly acceptedRequests: string | null;
-  readonly acceptedPeriod: string | null;
-  /** Only where it is requested: a verify does not need it. */
+  // Only where the whole key is requested: a verify does not need them.
+  readonly handledRotate?: string | null;
+  readonly handledCompromised?: string | null;
+  readonly acceptedGeneration?: number | null;
+  readonly acceptedRequests?: string | null;
+  readonly acceptedPeriod?: string | null;
   readonly terms?: Terms | null;
-  /** Also only where the whole key is requested. */
   readonly expiredGeneration?: number | null;
   readonly places?: KeyRow['places'] | null;
 }
@@ -86,16 +85,17 @@ export const versionJson: RawBuilder<VersionJson> = sql`json_build_object('id', 
 export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jsonb || jsonb_build_object(
   'firstUsedAt', keywright.ms(u.first_used_at), 'lastUsedAt', keywright.ms(u.last_used_at), 'usedBy', u.used_by))`;
 
-/** `apikey k` as {@link KeyJson}. */
+/** `apikey k` as {@link KeyJson}, as far as a verdict depends on it. */
 export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
   'displayName', k.display_name, 'catalog', k.catalog, 'owner', k.owner, 'accessType', k.access_type,
   'clientApplication', k.client_application, 'suspended', coalesce(k.own_suspended, k.suspended), 'selections', k.selections, 'revokedReason', k.revoked_reason,
-  'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised, 'proposed', k.proposed, 'notPermitted', k.not_permitted,
-  'acceptedGeneration', k.accepted_generation, 'acceptedRequests', k.accepted_requests, 'acceptedPeriod', k.accepted_period)`;
+  'proposed', k.proposed, 'notPermitted', k.not_permitted)`;
 
-/** The same with `terms`, `expiredGeneration` and `places`. */
-export const wholeKeyJson: RawBuilder<KeyJson> = sql`(${keyJson}::jsonb || jsonb_build_object('terms', k.accepted_terms,
-  'expiredGeneration', k.expired_generation, 'places', k.accepted_places))`;
+/** The same with all that only the operator needs. */
+export const wholeKeyJson: RawBuilder<KeyJson> = sql`(${keyJson}::jsonb || jsonb_build_object(
+  'handledRotate', k.handled_rotate, 'handledCompromised', k.handled_compromised,
+  'acceptedGeneration', k.accepted_generation, 'acceptedRequests', k.accepted_requests, 'acceptedPeriod', k.accepted_period,
+  'terms', k.accepted_terms, 'expiredGeneration', k.expired_generation, 'places', k.accepted_places))`;
 
 /** `delivery d` as {@link DeliveryJson}. */
 export const deliveryJson: RawBuilder<DeliveryJson> = sql`json_build_object('id', d.id, 'apiKeyUid', d.apikey_uid, 'targetName', d.target_name,
@@ -154,13 +154,15 @@ export function toDelivery(row: DeliveryJson): Delivery {
 
 /** JSON → {@link KeyRow}. */
 export function toKeyRow(row: KeyJson): KeyRow {
-  const { uid, namespace, name, revokedReason, clientApplication, handledRotate, handledCompromised, ...kept } = row;
+  const { uid, namespace, name, revokedReason, clientApplication, ...kept } = row;
   const {
     proposed,
     notPermitted,
-    acceptedGeneration: generation,
-    acceptedRequests,
-    acceptedPeriod,
+    handledRotate = null,
+    handledCompromised = null,
+    acceptedGeneration: generation = null,
+    acceptedRequests = null,
+    acceptedPeriod = null,
     terms = null,
     expiredGeneration = null,
     places = null,

@@ -78,7 +78,7 @@ export function saveSettings(rows: Rows, uid: string, applied: AppliedSettings):
   if (change.kind === 'none') throw new Abandon('already');
   rows.keys.set(uid, { ...withoutApplied(key), ...structuredClone(applied) });
   if (change.kind === 'acceptance') return { uid, revises: [], audit: [] };
-  return { uid, revises: [uid], audit: [{ action: change.action, detail: change.detail }] };
+  return { uid, revises: change.kind === 'verdict' ? [uid] : [], audit: [{ action: change.action, detail: change.detail }] };
 }
 
 type Kept = Omit<StoredKey, keyof AppliedSettings>;

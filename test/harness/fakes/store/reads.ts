@@ -62,7 +62,7 @@ export function findByKeyId({ keys, versions, ceilings, owners, groups, catalogs
   const key = existing(keys, found.apiKeyUid);
   if (key.released) return undefined;
   const { firstUsedAt: _f, lastUsedAt: _l, usedBy: _u, ...version } = found;
-  const { terms: _terms, expiredGeneration: _expired, places: _places, ...row } = publicKey(key);
+  const { handled: _h, accepted: _a, terms: _terms, expiredGeneration: _expired, places: _places, ...row } = publicKey(key);
   const owner = inForce(owners).find((row) => row.uid === version.ownerUid);
   const known = inForce(groups);
   return {
