@@ -12,7 +12,6 @@ import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
-  Acceptance,
   AcceptedState,
   MissingKey,
   MissingLook,
@@ -32,7 +31,6 @@ import type {
   KeyCounts,
   KeyRecord,
   KeySettings,
-  KeyRow,
   KeyState,
   ListedKey,
   MintRequest,
@@ -57,8 +55,6 @@ import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from '.
 import {
   activate,
   carryAcceptances,
-  fillAcceptances,
-  keysWithoutAcceptance,
   mint,
   releaseKey,
   saveHandled,
@@ -301,17 +297,6 @@ export class MemoryStore implements Store {
 
   async saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
     return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, applied), requestedBy }));
-  }
-
-  async keysWithoutAcceptance(): Promise<readonly KeyRow[]> {
-    return await this.#read('keysWithoutAcceptance', keysWithoutAcceptance);
-  }
-
-  async fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void> {
-    await this.#plain('fillAcceptances', now, (rows) => {
-      fillAcceptances(rows, accepted);
-      return { revises: [], audit: [] };
-    });
   }
 
   async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {
