@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { operatorServiceAccountName } from '../operator/src/api/admission/account.ts';
 import { checks, maxEntries } from '../operator/src/api/admission/checks.ts';
 import { fieldsOf, permissions, qualified } from '../operator/src/api/admission/permissions.ts';
 import { admissionPolicyName } from '../operator/src/api/admission/policy.ts';
@@ -8,7 +9,6 @@ import {
   operatorOwnRules,
   operatorRoleName,
   operatorRoles,
-  operatorServiceAccountName,
   serviceBindingRole,
   userRoles,
 } from '../operator/src/api/admission/roles.ts';

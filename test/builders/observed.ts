@@ -111,7 +111,7 @@ export interface ObservedCase {
   readonly admissionUnchecked?: boolean;
   /** What the store knows as accepted: this generation, in the period `before` or `present`; left out = the present one, in `present`. */
   readonly accepted?:
-    { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'none' | 'never';
+    { readonly generation?: number; readonly requests?: string; readonly period?: 'before' | 'present' } | 'never';
   /** The terms in the store; left out = those of the spec, if that is what was accepted, or else none. */
   readonly terms?: { readonly spec?: Readonly<Record<string, unknown>>; readonly paused?: boolean; readonly endsAt?: string };
   /** The store has rows of an earlier ApiKey of this name. */
@@ -407,7 +407,6 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
 }
 
 function acceptedOf({ accepted = {}, admission }: ObservedCase, resource: ApiKey): Pick<KeyRow, 'accepted'> {
-  if (accepted === 'none') return {};
   if (accepted === 'never') return { accepted: neverAccepted };
   const { generation = resource.metadata.generation ?? 1, requests = requestsText(resource), period = 'present' } = accepted;
   return { accepted: { generation, requests, period: admission === undefined ? 'off' : period } };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
-import { operatorServiceAccountName } from '../../operator/src/api/admission/roles.ts';
+import { operatorServiceAccountName } from '../../operator/src/api/admission/account.ts';
 import { apiKinds, kindTable, type ApiKind } from '../../operator/src/api/kinds.ts';
 import { apiVersion, finalizer } from '../../operator/src/api/meta.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';

@@ -19,7 +19,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
-import { keySettings, mintRequest, testStart, uniqueRef, uniqueTarget } from '../builders/mintrequest.ts';
+import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
 import { freePort } from '../harness/ports.ts';
 import { isAlive, privateDir } from '../harness/process.ts';
@@ -443,25 +443,6 @@ describe('migrations', () => {
 });
 
 describe('a change', () => {
-  test('that only denies a key, without suspending it, suspends it for programs of earlier schemas', async () => {
-    const store = open();
-    await store.takeFence();
-    const { ref, settings } = { ref: uniqueRef(), settings: keySettings() };
-    await store.mint(mintRequest({ ref, settings }));
-    const earlier = async () => {
-      const statement = 'select suspended from keywright.apikey where uid = $1';
-      return (await session((client) => client.query<{ suspended: boolean }>(statement, [ref.uid]))).rows[0]?.suspended;
-    };
-    const denials = [{ proposed: { ...settings, suspended: true } }, { notPermitted: true }] as const;
-    for (const denial of denials) {
-      await store.saveSettings(ref.uid, { settings, ...denial }, testStart);
-      expect([await earlier(), (await store.readKey(ref.uid)).key?.settings.suspended]).toEqual([true, false]);
-      await store.saveSettings(ref.uid, { settings, proposed: { ...settings, displayName: 'another' } }, testStart);
-      expect(await earlier()).toBe(false);
-    }
-    await store.close();
-  });
-
   test('that breaks a rule of the schema is a defect, whose message quotes no row', async () => {
     const store = open();
     await store.takeFence();

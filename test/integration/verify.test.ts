@@ -14,7 +14,7 @@ import { noProtection } from '../../operator/src/server/protection.ts';
 import { startVerifyServer } from '../../operator/src/server/start.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
-import type { Store } from '../../operator/src/store/port.ts';
+import type { AppliedSettings, Store } from '../../operator/src/store/port.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../builders/clusterrows.ts';
@@ -141,6 +141,23 @@ describe.each<[string, () => Promise<Store>]>([
     expect(await authorizer.ask(token)).toBe('403 key_suspended');
     await authorizer.store.saveSettings(ref.uid, { settings: keySettings() }, now);
     expect(await authorizer.ask(token)).toBe(alive);
+  });
+
+  test('a held change denies what it takes away, as each one that was held before it does, and a lost permission denies all', async () => {
+    const { token, ref } = await authorizer.issue();
+    const settings = keySettings();
+    const none = keySettings({ selections: { scopes: [] } });
+    const askUnder = async (applied: Omit<AppliedSettings, 'settings'>): Promise<string> => {
+      await authorizer.store.saveSettings(ref.uid, { settings, ...applied }, now);
+      return await authorizer.ask(token);
+    };
+    expect(await askUnder({ proposed: keySettings({ suspended: true }) })).toBe('403 key_suspended');
+    expect(await askUnder({ proposed: { ...settings, earlier: [keySettings({ suspended: true })] } })).toBe('403 key_suspended');
+    expect(await askUnder({ proposed: none })).toBe('403 endpoint_not_allowed');
+    expect(await askUnder({ proposed: { ...settings, earlier: [none] } })).toBe('403 endpoint_not_allowed');
+    expect(await askUnder({ notPermitted: true })).toBe('403 access_type_not_allowed');
+    expect(await askUnder({ proposed: keySettings({ displayName: 'another' }) })).toBe(alive);
+    expect(await askUnder({})).toBe(alive);
   });
 
   test('an expired key is refused as expired, until its ApiKey is gone [S2-19]', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { operatorServiceAccountName } from '../../operator/src/api/admission/account.ts';
 import { fieldRoles, type FieldRole } from '../../operator/src/api/admission/permissions.ts';
-import { operatorServiceAccountName } from '../../operator/src/api/admission/roles.ts';
 import { apiKinds, kindTable, type ApiKeySpec, type ApiKind } from '../../operator/src/api/kinds.ts';
 import { annotations, apiVersion, finalizer } from '../../operator/src/api/meta.ts';
 import { toStructural } from '../../operator/src/api/structural.ts';

@@ -12,7 +12,7 @@ import { aborted, exitCodes, required, systemId, type CommandContext, type ExitC
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStores, whenReachable } from './database.ts';
 import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController } from './engine.ts';
-import { acceptEarlierKeys, carryOver } from './acceptances.ts';
+import { carryOver } from './acceptances.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
 import { watchOwnPolicy } from './ownpolicy.ts';
@@ -134,12 +134,11 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
     aws: context.environment.aws,
     measure: watchDestinations(context, metrics.recorder),
   });
-  const acceptances = { resources, store, clock };
   const admission = new AdmissionGate({
     mode: config.admission,
     lookUp: () => resources.readAdmission(),
     probe: () => resources.probeAdmission(context.environment.namespace),
-    carryOver: (period) => carryOver(acceptances, period),
+    carryOver: (period) => carryOver({ resources, store, clock }, period),
     ...{ store, newId: systemId, onFenceLost: onLost, metrics: metrics.recorder, clock, log },
   });
   const installationId = await whenReachable(context, () => store.installationId());
@@ -165,7 +164,6 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   try {
     await election?.acquire(signal);
     await whenReachable(context, () => store.takeFence());
-    if (config.admission === 'required') await whenReachable(context, () => acceptEarlierKeys(acceptances));
     readiness.isSettling = () => admission.isSettling();
     await admission.start(signal);
     if (config.admission === 'required') {

@@ -16,9 +16,6 @@ export type AdmissionState =
 /** The period of an installation without a required policy. */
 export const periodOfNoPolicy = 'off';
 
-/** Of a key whose present and earlier states nothing proves: the API server counts generations from 1. */
-export const nothingAccepted: Acceptance = { generation: 0, requests: '', period: 'none' };
-
 /** Whether the present state of the resource may take effect. */
 export type AcceptanceState =
   /** `confirmed` = only because somebody confirmed it. */
@@ -56,7 +53,7 @@ export function acceptanceOf({ resource, key, admission, checked, confirmIn }: A
   if (isUnchanged) return { kind: 'accepted', acceptance: known };
   if (!checked) return { kind: 'unchecked' };
   if (admission.kind === 'notInForce') return { kind: 'held', message: notInForceMessage(admission, key) };
-  // A row without an acceptance is one that an earlier program minted, and that `acceptedBefore` did not accept.
+  // Whatever makes a row writes an acceptance. One without would be held until somebody confirms it.
   const isFirst = key === undefined || known?.period === neverAccepted.period;
   const isJudged = isFirst ? isNewer(resource, admission.since) : known?.period === admission.period;
   const acceptance = { ...state, period: admission.period };
@@ -71,24 +68,6 @@ function isNewer({ metadata }: Pick<ApiKey, 'metadata'>, since: Instant): boolea
   const created = parseInstant(metadata.creationTimestamp ?? '');
   // The API server writes whole seconds: a creation in the same second as the begin of the period may have come before it.
   return created !== undefined && created > floorToSecond(since);
-}
-
-/**
- * What an earlier program acted on of a key whose row has no acceptance: it accepted everything that it saw. Nothing, if the
- * resource was edited since, or asks for something that was not done yet. Ask it only before this program writes a status of the
- * key: otherwise its own status of a held edit would be the proof for the edit.
- */
-export function acceptedBefore({ metadata, status }: ApiKey, { handled = {} }: Pick<KeyRow, 'handled'>): Acceptance {
-  if (status?.observedGeneration !== metadata.generation || status?.failures !== undefined) return nothingAccepted;
-  if (status === undefined || status.conditions.some(({ reason }) => reason === 'AdmissionPolicyMissing')) return nothingAccepted;
-  const isAnswered = ([name, value]: readonly [string, string]): boolean => {
-    if (name === annotations.rotate) return value === handled.rotate;
-    if (name === annotations.compromised) return rememberedForm(value) === handled.compromised;
-    return true;
-  };
-  const answered = Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(isAnswered));
-  const requests = requestsText({ metadata: { ...metadata, annotations: answered } });
-  return { generation: metadata.generation ?? 0, requests, period: nothingAccepted.period };
 }
 
 /**

@@ -75,7 +75,7 @@ function narrowedMembers({ spec }: ApiKey, key: KeyRow, endsAt: Instant | undefi
 }
 
 function goingOn(resource: ApiKey, key: KeyRow): Required<Omit<Counting, 'acceptance'>> | undefined {
-  // Terms of another state were written before an earlier program accepted a later one.
+  // Terms of another state than the one that was accepted say nothing of it.
   if (key.terms === undefined || key.terms.generation !== key.accepted?.generation) return undefined;
   const terms = narrowTerms(key.terms, resource.spec);
   const accepted = termsSpec(terms);

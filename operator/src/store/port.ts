@@ -47,11 +47,11 @@ export interface KeySettings {
  * interruption when it was written.
  */
 export interface Acceptance {
-  /** `metadata.generation`; 0 = nothing was accepted. */
+  /** `metadata.generation`. */
   readonly generation: number;
   /** The request annotations as one text, without entries that may be a key; ≤ 2,048 characters. */
   readonly requests: string;
-  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required, `none` = before all periods. */
+  /** The id of the {@link AdmissionPeriod} in which it was accepted; `off` = no policy was required. */
   readonly period: string;
 }
 
@@ -96,7 +96,7 @@ export interface AppliedSettings {
   readonly proposed?: Proposal;
   /** The namespace, the catalog or the owner has changed and no longer allows `settings`: every request is denied. */
   readonly notPermitted?: true;
-  /** Absent = written by an older program that kept no acceptances. See also {@link neverAccepted}. */
+  /** Whatever makes a row writes one, a take-over {@link neverAccepted}. Without one, every state is held until it is confirmed. */
   readonly accepted?: Acceptance;
   /** Absent = the last accepted state is not valid or not permitted, or no policy is required. No verdict depends on it. */
   readonly terms?: Terms;
@@ -491,10 +491,6 @@ export interface Store {
    * `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
-  /** The keys whose rows an earlier program wrote, which kept no acceptances; released ones left out. */
-  keysWithoutAcceptance(): Promise<readonly KeyRow[]>;
-  /** Gives keys that have no acceptance these. */
-  fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void>;
   /** Carries the acceptances of these states over into another period. Returns how many keys were in that state. */
   carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number>;
   /** The last period of the admission policy; `undefined` = there was none. */

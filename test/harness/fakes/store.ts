@@ -12,7 +12,6 @@ import type { PrimarySurvey } from '../../../operator/src/store/primary.ts';
 import { programSchemaVersion } from '../../../operator/src/store/migrations/index.ts';
 import { FenceLost } from '../../../operator/src/store/port.ts';
 import type {
-  Acceptance,
   AcceptedState,
   MissingKey,
   MissingLook,
@@ -32,7 +31,6 @@ import type {
   KeyCounts,
   KeyRecord,
   KeySettings,
-  KeyRow,
   KeyState,
   ListedKey,
   MintRequest,
@@ -54,17 +52,7 @@ import { inForce, remove, save } from './store/cluster.ts';
 import type { ClusterTable } from './store/cluster.ts';
 import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deliveries.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
-import {
-  activate,
-  carryAcceptances,
-  fillAcceptances,
-  keysWithoutAcceptance,
-  mint,
-  releaseKey,
-  saveHandled,
-  saveSettings,
-  takeOver,
-} from './store/keys.ts';
+import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
 import { prune } from './store/prune.ts';
 import { countKeys, findByKeyId, listKeys, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
@@ -301,17 +289,6 @@ export class MemoryStore implements Store {
 
   async saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition> {
     return await this.#plain('saveSettings', now, (rows) => ({ ...saveSettings(rows, uid, applied), requestedBy }));
-  }
-
-  async keysWithoutAcceptance(): Promise<readonly KeyRow[]> {
-    return await this.#read('keysWithoutAcceptance', keysWithoutAcceptance);
-  }
-
-  async fillAcceptances(accepted: readonly (Acceptance & AcceptedState)[], now: Instant): Promise<void> {
-    await this.#plain('fillAcceptances', now, (rows) => {
-      fillAcceptances(rows, accepted);
-      return { revises: [], audit: [] };
-    });
   }
 
   async carryAcceptances(period: string, accepted: readonly AcceptedState[], now: Instant): Promise<number> {

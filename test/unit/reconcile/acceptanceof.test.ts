@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApiKey } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
-import {
-  acceptanceOf,
-  acceptedBefore,
-  nothingAccepted,
-  requestsText,
-  type AdmissionState,
-} from '../../../operator/src/reconcile/acceptance.ts';
+import { acceptanceOf, type AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import type { Acceptance } from '../../../operator/src/store/port.ts';
 import { observed } from '../../builders/observed.ts';
 
@@ -28,8 +22,7 @@ function resource(change: ResourceChange = {}): ApiKey {
 
 const rows: Readonly<Record<string, { readonly accepted?: Acceptance } | undefined>> = {
   noRow: undefined,
-  earlier: {},
-  none: { accepted: nothingAccepted },
+  noAcceptance: {},
   sameHere: { accepted: { generation: 2, requests: '', period: 'present' } },
   sameBefore: { accepted: { generation: 2, requests: '', period: 'before' } },
   editedHere: { accepted: { generation: 1, requests: '', period: 'present' } },
@@ -51,8 +44,7 @@ describe('a state of an ApiKey', () => {
   // What the store knows; then: no policy is required; it is in force, unchecked and checked; it is away, unchecked and checked.
   it.each([
     ['noRow', 'accepted off', 'unchecked', 'held', 'unchecked', 'held'],
-    ['earlier', 'accepted off', 'unchecked', 'held', 'unchecked', 'held'],
-    ['none', 'accepted off', 'unchecked', 'held', 'unchecked', 'held'],
+    ['noAcceptance', 'accepted off', 'unchecked', 'held', 'unchecked', 'held'],
     ['sameHere', 'accepted off', 'accepted present', 'accepted present', 'accepted present', 'accepted present'],
     ['sameBefore', 'accepted off', 'accepted before', 'accepted before', 'accepted before', 'accepted before'],
     ['editedHere', 'accepted off', 'unchecked', 'accepted present', 'unchecked', 'held'],
@@ -75,7 +67,7 @@ describe('a state of an ApiKey', () => {
     ['a second later', '2025-12-31T23:59:01Z', 'accepted present'],
   ])('without a row is judged by its creation: %s', (_, creationTimestamp, outcome) => {
     expect(judge('noRow', 'inForce', true, { creationTimestamp })).toBe(outcome);
-    expect(judge('earlier', 'inForce', true, { creationTimestamp })).toBe('held');
+    expect(judge('noAcceptance', 'inForce', true, { creationTimestamp })).toBe('held');
   });
 
   it.each([
@@ -83,7 +75,7 @@ describe('a state of an ApiKey', () => {
     ['the value of another period', 'confirms-before', 'held'],
   ])('is confirmed by %s', (_, value, outcome) => {
     const change = { annotations: { [annotations.confirm]: value } };
-    for (const row of ['noRow', 'earlier', 'none', 'editedBefore']) {
+    for (const row of ['noRow', 'noAcceptance', 'editedBefore']) {
       expect(judge(row, 'inForce', true, change)).toBe(outcome);
       expect(judge(row, 'inForce', false, change)).toBe('unchecked');
       expect(judge(row, 'away', true, change)).toBe('held');
@@ -102,44 +94,5 @@ describe('a state of an ApiKey', () => {
       kind: 'held',
       message: expect.stringContaining('not been in force since 2025-12-31T23:59:00Z (it does not exist)') as string,
     });
-  });
-});
-
-describe('a key of a program that kept no acceptances', () => {
-  const condition = { type: 'Ready', status: 'True', message: '', lastTransitionTime: '2025-12-31T00:00:00Z' } as const;
-  const status = { observedGeneration: 2, conditions: [{ ...condition, reason: 'Available' as const }] };
-  const before = (change: Partial<ApiKey>, handled = {}): Acceptance =>
-    acceptedBefore({ ...resource(), status, ...change }, { handled });
-
-  it('was accepted as its last pass found it', () => {
-    expect(before({})).toEqual({ generation: 2, requests: '', period: 'none' });
-  });
-
-  it.each<readonly [string, Partial<ApiKey>]>([
-    ['it was edited since', { metadata: { ...resource().metadata, generation: 3 } }],
-    ['it has no status', { status: undefined } as unknown as Partial<ApiKey>],
-    ['its last pass failed', { status: { ...status, failures: { count: 1, lastAt: '', retryAt: '' } } }],
-    ['it was held', { status: { ...status, conditions: [{ ...condition, reason: 'AdmissionPolicyMissing' as const }] } }],
-  ])('was not, if %s', (_, change) => {
-    expect(before(change)).toEqual(nothingAccepted);
-  });
-
-  it.each([
-    ['was answered', 'now', 'now'],
-    ['was not answered', 'now', undefined],
-    ['was another', 'now', 'yesterday'],
-  ])('has a request accepted only if that %s', (_, asked, handled) => {
-    for (const [request, name] of [
-      ['rotate', annotations.rotate],
-      ['compromised', annotations.compromised],
-    ] as const) {
-      const metadata = { ...resource().metadata, annotations: { [name]: asked, [annotations.paused]: 'true' } };
-      const stands = requestsText({ metadata });
-      // An entry that is no key id is remembered as the word `malformed`.
-      const known = request === 'compromised' && handled === asked ? 'malformed' : handled;
-      const { requests } = before({ metadata }, known === undefined ? {} : { [request]: known });
-      if (handled === asked) expect(requests).toBe(stands);
-      else expect(requests).toBe(requestsText({ metadata: { ...metadata, annotations: { [annotations.paused]: 'true' } } }));
-    }
   });
 });

@@ -87,7 +87,8 @@ const clusterRules: readonly PolicyRule[] = [
 /** Events about the kinds of the cluster lie in the namespace `default`. */
 const eventRule: PolicyRule = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] };
 
-const operatorName = operatorServiceAccountName;
+/** The name of the operator's ClusterRole for the cluster, and of its Role in its own namespace. */
+export const operatorRoleName = operatorServiceAccountName;
 
 /** A ClusterRole of the operator's, and where it is meant to be bound. */
 export interface OperatorRole {
@@ -104,12 +105,12 @@ export interface OperatorRole {
  */
 export const operatorRoles = {
   cluster: {
-    name: operatorName,
+    name: operatorRoleName,
     description: 'Catalogs, owners, groups and destinations; bound everywhere.',
     rules: clusterRules,
   },
   keys: {
-    name: `${operatorName}-keys`,
+    name: `${operatorRoleName}-keys`,
     description: 'ApiKeys; bound in the namespaces that are served, or everywhere.',
     rules: [
       ours([apiKeys], [...read, 'patch']),
@@ -120,13 +121,13 @@ export const operatorRoles = {
     ],
   },
   secrets: {
-    name: `${operatorName}-secrets`,
+    name: `${operatorRoleName}-secrets`,
     description:
       'Secrets as destinations; bound in the namespaces that have such keys, or everywhere. `patch` is server-side apply.',
     rules: [{ apiGroups: [''], resources: ['secrets'], verbs: [...read, 'create', 'patch', 'delete'] }],
   },
   consumers: {
-    name: `${operatorName}-consumers`,
+    name: `${operatorRoleName}-consumers`,
     description: 'Restarts of consumers; bound in the namespaces whose workloads may be restarted, or everywhere.',
     rules: [{ apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets'], verbs: ['get', 'patch'] }],
   },
@@ -134,8 +135,6 @@ export const operatorRoles = {
 
 /** Where keys are served in single namespaces: the events about the kinds of the cluster, which lie in `default`. */
 export const operatorEventRules: readonly PolicyRule[] = [eventRule];
-
-export { operatorServiceAccountName };
 
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
@@ -149,9 +148,6 @@ export const operatorOwnRules: readonly PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], resourceNames: [leaseName], verbs: ['get', 'patch'] },
   { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [loginServiceAccountName], verbs: ['create'] },
 ];
-
-/** The name of the operator's Role in its own namespace, as of its ClusterRole. */
-export const operatorRoleName = operatorName;
 
 /** What a controller of the Service Binding specification needs to find the Secret of an ApiKey; it aggregates this itself. */
 export const serviceBindingRole: UserRole = {

@@ -59,5 +59,3 @@ export function objectPath(endpoint: Endpoint, ref: ObjectRef): string {
 /** Accept headers that leave everything but the metadata away. */
 export const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 export const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
-
-export { fieldManager } from '../../api/meta.ts';

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { operatorPolicyName } from '../../api/admission/operatorpolicy.ts';
 import { admissionPolicyName } from '../../api/admission/policy.ts';
 import type { ApiKind } from '../../api/kinds.ts';
-import { apiVersion, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
+import { apiVersion, fieldManager, group, type ObjectMeta, type ObjectRef } from '../../api/meta.ts';
 import { stalled } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -23,7 +23,7 @@ import { probePolicy, readPolicy, type PolicyPair, type ProbeAnswer } from './ad
 import { cacheKey } from './cache.ts';
 import { KubeClient } from './client.ts';
 import type { KubeAnswer, KubeClientInit } from './client.ts';
-import { endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
+import { endpoints, objectPath, partialObject } from './endpoints.ts';
 import { EventRecorder } from './events.ts';
 import { KubeFault, causesOf, failureOf, faultOf } from './fault.ts';
 import { LeaderElection, leasePath } from './leader.ts';

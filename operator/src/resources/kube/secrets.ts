@@ -1,7 +1,8 @@
+import { fieldManager } from '../../api/meta.ts';
 import { Failure } from '../../domain/failure.ts';
 import type { ConditionalWrite, SecretManifest, SecretMeta, SecretObject, Secrets } from '../port.ts';
 import type { KubeAnswer, KubeClient } from './client.ts';
-import { collectionPath, endpoints, fieldManager, objectPath, partialObject } from './endpoints.ts';
+import { collectionPath, endpoints, objectPath, partialObject } from './endpoints.ts';
 import { causesOf } from './fault.ts';
 
 const endpoint = endpoints.Secret;

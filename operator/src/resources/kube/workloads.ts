@@ -1,8 +1,9 @@
+import { fieldManager } from '../../api/meta.ts';
 import { waiting } from '../../domain/failure.ts';
 import type { Failure } from '../../domain/failure.ts';
 import type { Workload, WorkloadRef, Workloads } from '../port.ts';
 import type { KubeAnswer, KubeClient, KubeRequest } from './client.ts';
-import { fieldManager, objectPath, workloadEndpoints } from './endpoints.ts';
+import { objectPath, workloadEndpoints } from './endpoints.ts';
 import { KubeFault, failureOf, faultOf } from './fault.ts';
 import { isOtherUid } from './secrets.ts';
 

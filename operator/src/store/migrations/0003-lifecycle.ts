@@ -41,18 +41,37 @@ const statements = [
        from jsonb_array_elements(kept || seen) e group by 1 order by 2 desc, 1 limit 8
      ) c $$`,
 
-  // Rows of replicas that fell silent a day ago say nothing any more.
+  // At most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
+  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No lock that
+  // a session could hold keeps another authorizer waiting; so a few more than 256 are possible. 22003 = out of range.
   `create function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
-     language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-     delete from keywright.replica where id in (
-       select r.id from keywright.replica r where r.seen_at < keywright.keywright_now() - interval '1 day' and r.id <> replica_id
-       for update skip locked);
-     insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
-     select replica_id, now, least(to_timestamp(through_ms / 1000), now), dropped_uses, case when dropped_uses > 0 then now end
-     from (select keywright.keywright_now() as now offset 0) clock
-     on conflict (id) do update set seen_at = excluded.seen_at,
-       flushed_through = greatest(r.flushed_through, excluded.flushed_through), dropped = excluded.dropped,
-       dropped_at = case when excluded.dropped > r.dropped then excluded.seen_at else r.dropped_at end, left_at = null $$`,
+     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+     declare
+       moment timestamptz := keywright.keywright_now();
+     begin
+       -- NaN and the infinities are not in the range either: operators could not read them.
+       if (through_ms between 0 and 1e14 and dropped_uses >= 0 and length(replica_id) between 1 and 200) is not true then
+         raise exception 'not a report of an authorizer' using errcode = '22003';
+       end if;
+       delete from keywright.replica where id in (
+         select r.id from keywright.replica r where r.seen_at < moment - interval '1 hour' and r.id <> replica_id
+         for update skip locked);
+       if not exists (select from keywright.replica r where r.id = replica_id) then
+         if (select count(*) from keywright.replica r where r.id <> '(others)') >= 256 then
+           insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
+           values ('(others)', moment, moment, 1, moment)
+           on conflict (id) do update set seen_at = moment, flushed_through = moment, dropped = r.dropped + 1, dropped_at = moment,
+             left_at = null;
+           return;
+         end if;
+       end if;
+       insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
+       values (replica_id, moment, least(to_timestamp(through_ms / 1000), moment), dropped_uses,
+         case when dropped_uses > 0 then moment end)
+       on conflict (id) do update set seen_at = excluded.seen_at,
+         flushed_through = greatest(r.flushed_through, excluded.flushed_through), dropped = excluded.dropped,
+         dropped_at = case when excluded.dropped > r.dropped then excluded.seen_at else r.dropped_at end, left_at = null;
+     end $$`,
   `revoke all on function keywright.report_replica(text, float8, bigint) from public`,
   `create function keywright.sign_off_replica(replica_id text) returns void
      language sql volatile security definer set search_path = pg_catalog, pg_temp as

@@ -69,38 +69,6 @@ const use = [
          or u.used_by is distinct from keywright.newest_clients(u.used_by, excluded.used_by);
      end $$`,
   `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
-
-  // As in 0003, with at most 256 replicas. Beyond that, a new one is not refused, or a flood of false replicas would keep a real
-  // authorizer from starting. Instead, one common row says that uses were dropped, so that nothing counts as unused. No session
-  // can hold a lock that blocks another authorizer; so a few more than 256 are possible. 22003 = out of range.
-  `create or replace function keywright.report_replica(replica_id text, through_ms float8, dropped_uses bigint) returns void
-     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-     declare
-       moment timestamptz := keywright.keywright_now();
-     begin
-       -- NaN and the infinities are not in the range either: operators could not read them.
-       if (through_ms between 0 and 1e14 and dropped_uses >= 0 and length(replica_id) between 1 and 200) is not true then
-         raise exception 'not a report of an authorizer' using errcode = '22003';
-       end if;
-       delete from keywright.replica where id in (
-         select r.id from keywright.replica r where r.seen_at < moment - interval '1 hour' and r.id <> replica_id
-         for update skip locked);
-       if not exists (select from keywright.replica r where r.id = replica_id) then
-         if (select count(*) from keywright.replica r where r.id <> '(others)') >= 256 then
-           insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
-           values ('(others)', moment, moment, 1, moment)
-           on conflict (id) do update set seen_at = moment, flushed_through = moment, dropped = r.dropped + 1, dropped_at = moment,
-             left_at = null;
-           return;
-         end if;
-       end if;
-       insert into keywright.replica as r (id, seen_at, flushed_through, dropped, dropped_at)
-       values (replica_id, moment, least(to_timestamp(through_ms / 1000), moment), dropped_uses,
-         case when dropped_uses > 0 then moment end)
-       on conflict (id) do update set seen_at = excluded.seen_at,
-         flushed_through = greatest(r.flushed_through, excluded.flushed_through), dropped = excluded.dropped,
-         dropped_at = case when excluded.dropped > r.dropped then excluded.seen_at else r.dropped_at end, left_at = null;
-     end $$`,
 ];
 
 /** Who asked for a change; and an audit that nobody can change or erase. */
@@ -153,8 +121,8 @@ const heartbeat = [
 
 /** Last, because every verdict reads this table. */
 const proof = [
-  // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. Versions
-  // minted by older programs have none: revoke them by key id.
+  // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. A version
+  // without one is revoked by its key id.
   `alter table keywright.version add column revocation_digest bytea,
      add constraint version_revocation_digest_check check (octet_length(revocation_digest) = 32) not valid`,
 ];

@@ -11,13 +11,18 @@ const statements = [
      since timestamptz not null
    )`,
 
-  // The previous program knows neither column, and still decides by `settings` alone.
+  // `proposed` and `not_permitted` only take away. `accepted_terms`: how a key goes on while a change of it is held;
+  // `accepted_places`: which places the names of its KeyDestinations stand for; `expired_generation`: what a key that expired for good
+  // comes back by is another generation than it had then.
   `alter table keywright.apikey
      add column proposed jsonb,
      add column not_permitted boolean not null default false,
      add column accepted_generation bigint,
      add column accepted_requests text,
      add column accepted_period text,
+     add column accepted_terms jsonb,
+     add column expired_generation bigint,
+     add column accepted_places jsonb,
      add constraint apikey_accepted_requests_check check (length(accepted_requests) <= 2048) not valid`,
 
   // Settings of earlier ApiKeys of the same name; each must allow a request.

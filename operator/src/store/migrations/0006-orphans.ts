@@ -11,10 +11,10 @@ const statements = [
      confirmed_by text check (length(confirmed_by) <= 64)
    )`,
 
-  // For retention. Writers wait while an index is built; verdicts do not. "If not exists": 0004 made them for a while.
-  `create index if not exists delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
-  `create index if not exists apikey_released on keywright.apikey (released_at) where released_at is not null`,
-  `create index if not exists version_ended on keywright.version (seq) where state = 'ended'`,
+  // For retention. Writers wait while an index is built; verdicts do not.
+  `create index delivery_gone on keywright.delivery (withdrawing_since) where state = 'gone'`,
+  `create index apikey_released on keywright.apikey (released_at) where released_at is not null`,
+  `create index version_ended on keywright.version (seq) where state = 'ended'`,
 ];
 
 /** Keys whose resource is gone without an observed deletion; and the indexes of retention. */

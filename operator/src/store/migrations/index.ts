@@ -6,10 +6,6 @@ import { lifecycle } from './0003-lifecycle.ts';
 import { trust } from './0004-trust.ts';
 import { acceptance } from './0005-acceptance.ts';
 import { orphans } from './0006-orphans.ts';
-import { suspension } from './0007-suspension.ts';
-import { terms } from './0008-terms.ts';
-import { afterlife } from './0009-afterlife.ts';
-import { places } from './0010-places.ts';
 
 /**
  * All migrations by name; the number in front is the schema's version. Rules:
@@ -27,10 +23,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-trust': trust,
   '0005-acceptance': acceptance,
   '0006-orphans': orphans,
-  '0007-suspension': suspension,
-  '0008-terms': terms,
-  '0009-afterlife': afterlife,
-  '0010-places': places,
 };
 
 /** The number in front of a migration's name; 0 for a name without one. */

@@ -1,11 +1,10 @@
 import { sql } from 'kysely';
 
 import type { Instant } from '../../domain/time.ts';
-import type { AcceptedState, Acceptance, AdmissionPeriod, KeyRow } from '../port.ts';
-import { wholeKeyJson, toKeyRow, type KeyJson } from './rows.ts';
+import type { AcceptedState, AdmissionPeriod } from '../port.ts';
 import { at } from './tables.ts';
 import { attempt, transition } from './transaction.ts';
-import type { StoreContext, Tx } from './transaction.ts';
+import type { StoreContext } from './transaction.ts';
 
 /** See {@link Store.readAdmission}. */
 export async function readAdmission(context: StoreContext): Promise<AdmissionPeriod | undefined> {
@@ -29,31 +28,7 @@ export async function saveAdmission(context: StoreContext, period: AdmissionPeri
 /** How many rows one statement updates. */
 const batch = 1_000;
 
-/** See {@link Store.keysWithoutAcceptance}. */
-export async function keysWithoutAcceptance(context: StoreContext): Promise<readonly KeyRow[]> {
-  const query = sql<{ key: KeyJson }>`select ${wholeKeyJson} as key from keywright.apikey k
-    where k.accepted_generation is null and k.released_at is null`;
-  const { rows } = await attempt(context, 'keysWithoutAcceptance', () => query.execute(context.db));
-  return rows.map(({ key }) => toKeyRow(key));
-}
-
-/** See {@link Store.fillAcceptances}. */
-export async function fillAcceptances(
-  context: StoreContext,
-  accepted: readonly (Acceptance & AcceptedState)[],
-  now: Instant,
-): Promise<void> {
-  await inBatches(context, 'fillAcceptances', accepted, now, async (tx, part) => {
-    await sql`
-      update keywright.apikey k set accepted_generation = s.generation, accepted_requests = s.requests, accepted_period = s.period
-      from unnest(${part.map(({ uid }) => uid)}::text[], ${part.map(({ generation }) => generation)}::bigint[],
-        ${part.map(({ requests }) => requests)}::text[], ${part.map(({ period }) => period)}::text[])
-        as s (uid, generation, requests, period)
-      where k.uid = s.uid and k.accepted_generation is null`.execute(tx);
-  });
-}
-
-/** See {@link Store.carryAcceptances}. */
+/** See {@link Store.carryAcceptances}. One transition for each batch. */
 export async function carryAcceptances(
   context: StoreContext,
   period: string,
@@ -61,30 +36,19 @@ export async function carryAcceptances(
   now: Instant,
 ): Promise<number> {
   let carried = 0;
-  await inBatches(context, 'carryAcceptances', accepted, now, async (tx, part) => {
-    const { numAffectedRows } = await sql`
-      update keywright.apikey k set accepted_period = ${period}
-      from unnest(${part.map(({ uid }) => uid)}::text[], ${part.map(({ generation }) => generation)}::bigint[],
-        ${part.map(({ requests }) => requests)}::text[]) as s (uid, generation, requests)
-      where k.uid = s.uid and k.accepted_generation = s.generation and k.accepted_requests = s.requests
-        and k.accepted_period is distinct from ${period}`.execute(tx);
-    carried += Number(numAffectedRows ?? 0n);
-  });
-  return carried;
-}
-
-/** One transition for each batch of states. No verdict depends on them. */
-async function inBatches<T>(
-  context: StoreContext,
-  operation: string,
-  states: readonly T[],
-  now: Instant,
-  update: (tx: Tx, part: readonly T[]) => Promise<void>,
-): Promise<void> {
-  for (let from = 0; from < states.length; from += batch) {
-    await transition(context, operation, now, async (tx) => {
-      await update(tx, states.slice(from, from + batch));
+  for (let from = 0; from < accepted.length; from += batch) {
+    const part = accepted.slice(from, from + batch);
+    await transition(context, 'carryAcceptances', now, async (tx) => {
+      const { numAffectedRows } = await sql`
+        update keywright.apikey k set accepted_period = ${period}
+        from unnest(${part.map(({ uid }) => uid)}::text[], ${part.map(({ generation }) => generation)}::bigint[],
+          ${part.map(({ requests }) => requests)}::text[]) as s (uid, generation, requests)
+        where k.uid = s.uid and k.accepted_generation = s.generation and k.accepted_requests = s.requests
+          and k.accepted_period is distinct from ${period}`.execute(tx);
+      carried += Number(numAffectedRows ?? 0n);
+      // No verdict depends on them.
       return { revises: [], audit: [] };
     });
   }
+  return carried;
 }

@@ -88,7 +88,7 @@ export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jso
 /** `apikey k` as {@link KeyJson}, as far as a verdict depends on it. */
 export const keyJson: RawBuilder<KeyJson> = sql`json_build_object('uid', k.uid, 'namespace', k.namespace, 'name', k.name,
   'displayName', k.display_name, 'catalog', k.catalog, 'owner', k.owner, 'accessType', k.access_type,
-  'clientApplication', k.client_application, 'suspended', coalesce(k.own_suspended, k.suspended), 'selections', k.selections, 'revokedReason', k.revoked_reason,
+  'clientApplication', k.client_application, 'suspended', k.suspended, 'selections', k.selections, 'revokedReason', k.revoked_reason,
   'proposed', k.proposed, 'notPermitted', k.not_permitted)`;
 
 /** The same with all that only the operator needs. */
@@ -183,17 +183,13 @@ export function toKeyRow(row: KeyJson): KeyRow {
 
 /** The columns of `apikey` that {@link AppliedSettings} fill. */
 export function appliedColumns({ settings, proposed, notPermitted, accepted, terms, places }: AppliedSettings) {
-  const { suspended } = settings;
-  // For authorizers of earlier programs: see the migration 0007.
-  const isDenied = suspended || proposed?.suspended === true || notPermitted === true;
   return {
     display_name: settings.displayName,
     catalog: settings.catalog,
     owner: settings.owner,
     access_type: settings.accessType,
     client_application: settings.clientApplication ?? null,
-    suspended: isDenied,
-    own_suspended: isDenied === suspended ? null : suspended,
+    suspended: settings.suspended,
     selections: JSON.stringify(settings.selections),
     proposed: proposed === undefined ? null : JSON.stringify(proposed),
     not_permitted: notPermitted === true,

@@ -4,7 +4,7 @@ import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store, WrittenRow } from '../port.ts';
 import type { PrimarySurvey } from '../primary.ts';
-import { carryAcceptances, fillAcceptances, keysWithoutAcceptance, readAdmission, saveAdmission } from './admission.ts';
+import { carryAcceptances, readAdmission, saveAdmission } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { confirmMissing, listMissing, noteMissing } from './missing.ts';
@@ -129,8 +129,6 @@ function storeOver(context: FencedContext): Store {
     revokeDirect: (keyId, revocation) => revokeDirect(context, keyId, revocation),
     revokeProven: (keyId, proof, reason) => revokeProven(context, keyId, proof, reason),
     saveSettings: (uid, applied, now, by) => saveSettings(context, uid, applied, now, by),
-    keysWithoutAcceptance: () => keysWithoutAcceptance(context),
-    fillAcceptances: (accepted, now) => fillAcceptances(context, accepted, now),
     carryAcceptances: (period, accepted, now) => carryAcceptances(context, period, accepted, now),
     readAdmission: () => readAdmission(context),
     saveAdmission: (period, now) => saveAdmission(context, period, now),

@@ -33,7 +33,6 @@ export interface Tables {
     access_type: string;
     client_application: string | null;
     suspended: boolean;
-    own_suspended: boolean | null;
     selections: ColumnType<Selections, string, string>;
     revoked_reason: string | null;
     created_at: At;

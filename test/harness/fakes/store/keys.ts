@@ -3,16 +3,14 @@ import type { Instant } from '../../../../operator/src/domain/time.ts';
 import { ceilingsOf, takenOver } from '../../../../operator/src/store/ceilings.ts';
 import { appliedChange, handledChange } from '../../../../operator/src/store/changes.ts';
 import type {
-  Acceptance,
   AcceptedState,
   AppliedSettings,
   HandledRequests,
-  KeyRow,
   KeySettings,
   MintRequest,
 } from '../../../../operator/src/store/port.ts';
 import { claim, withdraw } from './deliveries.ts';
-import { Abandon, canonical, inUse, optional, publicKey, replace, sameName, versionsOf } from './rows.ts';
+import { Abandon, canonical, inUse, optional, replace, sameName, versionsOf } from './rows.ts';
 import type { Audited, Change, Rows, StoredKey } from './rows.ts';
 
 export function mint(rows: Rows, request: MintRequest): Change {
@@ -86,17 +84,6 @@ type Kept = Omit<StoredKey, keyof AppliedSettings>;
 function withoutApplied(key: StoredKey): Kept {
   const { settings: _s, proposed: _p, notPermitted: _n, accepted: _a, terms: _t, places: _pl, ...kept } = key;
   return kept;
-}
-
-export function keysWithoutAcceptance(rows: Rows): readonly KeyRow[] {
-  return [...rows.keys.values()].filter((key) => !key.released && key.accepted === undefined).map(publicKey);
-}
-
-export function fillAcceptances(rows: Rows, accepted: readonly (Acceptance & AcceptedState)[]): void {
-  for (const { uid, ...acceptance } of accepted) {
-    const key = rows.keys.get(uid);
-    if (key !== undefined && key.accepted === undefined) rows.keys.set(uid, { ...key, accepted: acceptance });
-  }
 }
 
 export function carryAcceptances(rows: Rows, period: string, states: readonly AcceptedState[]): number {
