@@ -79,8 +79,18 @@ function program(signal: AbortSignal): Command {
     .option('--adopt-cluster', 'forget which cluster the database belongs to: the next operator to start claims it', false)
     .option('--operator-password-file <file>', 'make the account keywright_operator_login with this password')
     .option('--authorizer-password-file <file>', 'make the account keywright_authorizer_login with this password')
-    .option('--operator-connections <number>', 'how many connections the operator account may have', parseLimit, loginConnections.operator)
-    .option('--authorizer-connections <number>', 'how many connections the authorizer account may have: 12 for each Pod', parseLimit, loginConnections.authorizer)
+    .option(
+      '--operator-connections <number>',
+      'how many connections the operator account may have',
+      parseLimit,
+      loginConnections.operator,
+    )
+    .option(
+      '--authorizer-connections <number>',
+      'how many connections the authorizer account may have: 12 for each Pod',
+      parseLimit,
+      loginConnections.authorizer,
+    )
     .action(run(runMigrate, ['databaseUrl']));
   command
     .command('revoke')

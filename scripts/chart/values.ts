@@ -365,7 +365,9 @@ export const chartValues = z.strictObject({
       ),
     })
     .prefault({})
-    .describe('The peppers that the hashes of keys are made with. Without them, no key authenticates: back them up, apart from the database.'),
+    .describe(
+      'The peppers that the hashes of keys are made with. Without them, no key authenticates: back them up, apart from the database.',
+    ),
   operator: operator.describe('The operator: mints, delivers, rotates, repairs, revokes.'),
   authorizer: authorizer.describe('The authorizer: answers /v1/verify.'),
   networkPolicy: networkPolicy.describe('NetworkPolicies.'),

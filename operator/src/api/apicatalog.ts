@@ -119,7 +119,9 @@ const credentials = z.strictObject({
   foreignBearer: z
     .enum(['Reject', 'Ignore'])
     .default('Reject')
-    .describe('What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject.'),
+    .describe(
+      'What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject.',
+    ),
 });
 
 const policy = z.strictObject({

@@ -39,12 +39,12 @@ export const ApiCatalogEndpointsMethod = {
 /** The HTTP method; HEAD follows GET unless it has an entry of its own. */
 export type ApiCatalogEndpointsMethod = (typeof ApiCatalogEndpointsMethod)[keyof typeof ApiCatalogEndpointsMethod];
 
-/** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
+/** What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject. */
 export const ApiCatalogCredentialsForeignBearer = {
   Reject: 'Reject',
   Ignore: 'Ignore',
 } as const;
-/** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
+/** What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject. */
 export type ApiCatalogCredentialsForeignBearer = (typeof ApiCatalogCredentialsForeignBearer)[keyof typeof ApiCatalogCredentialsForeignBearer];
 
 /** Whether a key may never expire: Forbidden or Allowed; default Forbidden. */
@@ -188,7 +188,7 @@ export interface ApiCatalogCredentialsHeadersArgs {
 export interface ApiCatalogCredentialsArgs {
   /** The headers that a key may come in, 1 to 8, never a query parameter; the first one is the delivered header line. */
   headers?: pulumi.Input<pulumi.Input<ApiCatalogCredentialsHeadersArgs>[]> | undefined;
-  /** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
+  /** What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject. */
   foreignBearer?: pulumi.Input<ApiCatalogCredentialsForeignBearer> | undefined;
 }
 
@@ -367,7 +367,7 @@ export interface ApiCatalogCredentialsHeaders {
 export interface ApiCatalogCredentials {
   /** The headers that a key may come in, 1 to 8, never a query parameter; the first one is the delivered header line. */
   readonly headers: readonly ApiCatalogCredentialsHeaders[];
-  /** What follows when a bearer token that is not ours stands beside a key: Reject or Ignore; default Reject. */
+  /** What to do if a request has a bearer token that is not ours in addition to a key: Reject or Ignore; default Reject. */
   readonly foreignBearer: "Reject" | "Ignore";
 }
 

@@ -55,7 +55,7 @@ export interface KeyDestinationVaultAuthKubernetesArgs {
   role: pulumi.Input<string>;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   serviceAccountRef?: pulumi.Input<KeyDestinationVaultAuthKubernetesServiceAccountRefArgs> | undefined;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. For any other audience, list the server in destinations.vaultAddresses. */
   audience?: pulumi.Input<string> | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   mount?: pulumi.Input<string> | undefined;
@@ -129,7 +129,7 @@ export interface KeyDestinationAwsAuthSecretRefArgs {
 export interface KeyDestinationAwsAuthArgs {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   irsa?: pulumi.Input<{ [name: string]: unknown }> | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there. */
   roleArn?: pulumi.Input<string> | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   externalId?: pulumi.Input<string> | undefined;
@@ -206,7 +206,7 @@ export interface KeyDestinationVaultAuthKubernetes {
   readonly role: string;
   /** The ServiceAccount that logs in: keywright-vault, the default, or one that the installation permits. Never that of the operator. */
   readonly serviceAccountRef: KeyDestinationVaultAuthKubernetesServiceAccountRef;
-  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. Any other audience needs the server in destinations.vaultAddresses. */
+  /** The audience of the token that is requested for the login, at most 200 characters; default: the address, with scheme and host in lower case. For any other audience, list the server in destinations.vaultAddresses. */
   readonly audience?: string | undefined;
   /** Where the auth method is mounted, 1 to 5 segments; default kubernetes. */
   readonly mount: string;
@@ -280,7 +280,7 @@ export interface KeyDestinationAwsAuthSecretRef {
 export interface KeyDestinationAwsAuth {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   readonly irsa?: { [name: string]: unknown } | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. With a role of another account, keys go there only once they are confirmed. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there. */
   readonly roleArn?: string | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   readonly externalId?: string | undefined;

@@ -161,7 +161,7 @@ export interface KeywrightValuesPostgresArgs {
   resources?: pulumi.Input<KeywrightValuesPostgresResourcesArgs> | undefined;
 }
 
-/** What hashes of keys are made with. Whoever loses it loses every key: back it up, apart from the database. */
+/** The peppers that the hashes of keys are made with. Without them, no key authenticates: back them up, apart from the database. */
 export interface KeywrightValuesPeppersArgs {
   /** A Secret with the entry peppers.json. Empty = the chart makes keywright-peppers, once. Where manifests are rendered without the cluster (Argo CD, helm template), make it yourself and name it here. */
   existingSecret?: pulumi.Input<string> | undefined;
@@ -229,7 +229,7 @@ export interface KeywrightValuesOperatorArgs {
   withdrawDeadline?: pulumi.Input<string> | undefined;
   /** How long a new version waits for a destination that does not answer. */
   deliverDeadline?: pulumi.Input<string> | undefined;
-  /** How often a destination is looked at for changes by others. */
+  /** How often a destination is checked for changes by others. */
   driftInterval?: pulumi.Input<string> | undefined;
   /** How long a key lives on after its ApiKey vanished without a deletion (for example, its finalizer was removed), 10s to 24h. Up to a minute is added. */
   orphanAfter?: pulumi.Input<string> | undefined;
@@ -309,7 +309,7 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
-  /** How many connections one Pod keeps at once. Half of them are for unproven callers; one address gets at most a quarter of the total. For each, 16 KiB of bodies and answers may be held, by all together. 1024 of the most expensive ones fit into the memory above. */
+  /** The most connections that one Pod keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above. */
   maxConnections?: pulumi.Input<number> | undefined;
   /** How many refusals (key_invalid) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then rate_limited. */
   refusalsPerSecond?: pulumi.Input<number> | undefined;
@@ -389,7 +389,7 @@ export interface KeywrightValuesArgs {
   database?: pulumi.Input<KeywrightValuesDatabaseArgs> | undefined;
   /** A PostgreSQL for evaluation. */
   postgres?: pulumi.Input<KeywrightValuesPostgresArgs> | undefined;
-  /** What hashes of keys are made with. Whoever loses it loses every key: back it up, apart from the database. */
+  /** The peppers that the hashes of keys are made with. Without them, no key authenticates: back them up, apart from the database. */
   peppers?: pulumi.Input<KeywrightValuesPeppersArgs> | undefined;
   /** The operator: mints, delivers, rotates, repairs, revokes. */
   operator?: pulumi.Input<KeywrightValuesOperatorArgs> | undefined;

@@ -176,28 +176,25 @@ describe('a change that nobody accepted', () => {
     expect(epoch()).toBe(2);
   });
 
-  it.each(['held', 'held and paused'])(
-    'says how to confirm it in the present period, or that there is none: %s',
-    async (how) => {
-      await ready({}, how === 'held' ? {} : { [annotations.paused]: 'true' }, 1_000);
-      await held(edits({ displayName: 'Other' }));
-      const first = confirmation();
-      world.admission = policyAway;
-      await realm.advance(2_000);
-      expect([confirmation(), world.condition('Stalled'), world.condition('Reconciling')]).toEqual([
-        ...[undefined, 'False Progressing', 'True AdmissionPolicyMissing'],
-      ]);
-      world.admission = inForce('third', world.clock.now());
-      await realm.advance(2_000);
-      // The policy was away and is back between two looks.
-      const third = confirmation();
-      world.admission = inForce('fourth', world.clock.now());
-      await realm.advance(2_000);
-      expect(new Set([first, third, confirmation(), undefined]).size).toBe(4);
-      await confirm();
-      expect(world.condition('Ready')).toMatch(/Available|Minting/);
-    },
-  );
+  it.each(['held', 'held and paused'])('says how to confirm it in the present period, or that there is none: %s', async (how) => {
+    await ready({}, how === 'held' ? {} : { [annotations.paused]: 'true' }, 1_000);
+    await held(edits({ displayName: 'Other' }));
+    const first = confirmation();
+    world.admission = policyAway;
+    await realm.advance(2_000);
+    expect([confirmation(), world.condition('Stalled'), world.condition('Reconciling')]).toEqual([
+      ...[undefined, 'False Progressing', 'True AdmissionPolicyMissing'],
+    ]);
+    world.admission = inForce('third', world.clock.now());
+    await realm.advance(2_000);
+    // The policy was away and is back between two looks.
+    const third = confirmation();
+    world.admission = inForce('fourth', world.clock.now());
+    await realm.advance(2_000);
+    expect(new Set([first, third, confirmation(), undefined]).size).toBe(4);
+    await confirm();
+    expect(world.condition('Ready')).toMatch(/Available|Minting/);
+  });
 
   it('comes first in the status of a paused key, even of a new one, and an accepted pause stays while the policy is away', async () => {
     await ready({}, { [annotations.paused]: 'true' });
