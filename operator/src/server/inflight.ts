@@ -14,6 +14,8 @@ interface Entry {
   readonly client: Client;
   readonly drop: () => void;
   bytes: number;
+  /** Whether the client has to send, or to read, before we go on. */
+  waits: boolean;
   /** Displaced or closed: no longer counted. */
   gone: boolean;
 }
@@ -23,7 +25,10 @@ interface Client {
   bytes: number;
   /** How many of its requests are open. */
   open: number;
-  /** Those that wait for the client, the longest-waiting one first: a set keeps the order of insertion. */
+  /**
+   * Those that wait for the client and hold something, the longest-waiting one first: a set keeps the order of insertion. To drop
+   * one that holds nothing would make no room.
+   */
   readonly waiting: Set<Entry>;
 }
 
@@ -33,12 +38,14 @@ const pieceCost = 512;
 /**
  * The bytes that the bodies and answers of a listener hold, kept within a limit. When there is no more room, it takes the client
  * that holds most, and drops the request that this client has kept waiting longest: a real client has sent its body, and read its
- * answer, by then, and one client cannot take the room of the others.
+ * answer, by then, and one client cannot take the room of the others. It drops nothing for a request that would still not fit.
  */
 export class InFlight {
   readonly #limit: number;
   readonly #clients = new Map<string, Client>();
   #bytes = 0;
+  /** Those of the requests that may be dropped. */
+  #waitingBytes = 0;
 
   /** `limit` in bytes. */
   constructor(limit: number) {
@@ -55,13 +62,14 @@ export class InFlight {
     const client = this.#clients.get(name) ?? { bytes: 0, open: 0, waiting: new Set() };
     this.#clients.set(name, client);
     client.open += 1;
-    const entry: Entry = { client, drop, bytes: 0, gone: false };
-    client.waiting.add(entry);
+    const entry: Entry = { client, drop, bytes: 0, waits: true, gone: false };
     return {
       take: (bytes) => this.#take(entry, bytes + pieceCost),
-      working: () => void client.waiting.delete(entry),
+      working: () => {
+        this.#setWaits(entry, false);
+      },
       sending: () => {
-        if (!entry.gone) client.waiting.add(entry);
+        this.#setWaits(entry, true);
       },
       close: () => {
         this.#close(entry, name);
@@ -70,16 +78,15 @@ export class InFlight {
   }
 
   #take(entry: Entry, bytes: number): boolean {
+    const others = this.#waitingBytes - (entry.waits ? entry.bytes : 0);
+    if (entry.gone || this.#bytes - others + bytes > this.#limit) return false;
     while (this.#bytes + bytes > this.#limit) {
       const longest = this.#longestWaiting();
       if (longest === undefined || longest === entry) return false;
       this.#free(longest);
       longest.drop();
     }
-    if (entry.gone) return false;
-    entry.bytes += bytes;
-    entry.client.bytes += bytes;
-    this.#bytes += bytes;
+    this.#hold(entry, bytes);
     return true;
   }
 
@@ -91,13 +98,26 @@ export class InFlight {
     return longest;
   }
 
+  /** Counts `bytes` more for it, or fewer if they are negative. */
+  #hold(entry: Entry, bytes: number): void {
+    entry.bytes += bytes;
+    entry.client.bytes += bytes;
+    this.#bytes += bytes;
+    if (entry.waits) this.#waitingBytes += bytes;
+    list(entry);
+  }
+
+  #setWaits(entry: Entry, waits: boolean): void {
+    if (entry.waits === waits) return;
+    entry.waits = waits;
+    this.#waitingBytes += waits ? entry.bytes : -entry.bytes;
+    list(entry);
+  }
+
   /** Frees its room immediately, not only when its connection has ended. */
   #free(entry: Entry): void {
     entry.gone = true;
-    entry.client.waiting.delete(entry);
-    entry.client.bytes -= entry.bytes;
-    this.#bytes -= entry.bytes;
-    entry.bytes = 0;
+    this.#hold(entry, -entry.bytes);
   }
 
   #close(entry: Entry, name: string): void {
@@ -105,4 +125,9 @@ export class InFlight {
     entry.client.open -= 1;
     if (entry.client.open === 0) this.#clients.delete(name);
   }
+}
+
+function list(entry: Entry): void {
+  if (entry.waits && entry.bytes > 0) entry.client.waiting.add(entry);
+  else entry.client.waiting.delete(entry);
 }

@@ -52,6 +52,22 @@ describe('the bytes in flight', () => {
     expect([one.take(60 * kib), one.take(60 * kib), dropped]).toEqual([true, false, []]);
   });
 
+  test('are made free neither by a request that holds nothing nor for one that would still not fit', () => {
+    const idle = open('a', 'idle');
+    const [sent, worked, other] = [open('a', 'sent'), open('a', 'worked'), open('b')];
+    for (const one of [sent, worked, other]) one.take(30 * kib);
+    worked.working();
+    expect([open('c').take(80 * kib), dropped]).toEqual([false, []]);
+    expect([open('c').take(30 * kib), dropped]).toEqual([true, ['sent']]);
+    expect(idle.take(kib)).toBe(true);
+  });
+
+  test('are taken from the request that began first, not from the one whose last piece is oldest', () => {
+    const [first, second] = [open('a', 'a1'), open('a', 'a2')];
+    for (const one of [first, second, first]) one.take(25 * kib);
+    expect([open('b').take(40 * kib), dropped]).toEqual([true, ['a1']]);
+  });
+
   test('include the overhead of each piece', () => {
     const one = open('a');
     let pieces = 0;
