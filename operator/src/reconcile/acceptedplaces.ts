@@ -1,7 +1,8 @@
 import type { ApiKey, KeyDestination } from '../api/kinds.ts';
+import { lastManager } from '../api/managers.ts';
 import type { ObjectMeta } from '../api/meta.ts';
 import { placeOf } from '../destinations/place.ts';
-import { parseInstant, type Instant } from '../domain/time.ts';
+import { parseInstant, parsePastInstant, type Instant } from '../domain/time.ts';
 import { neverAccepted, type AcceptedPlace, type KeyRow } from '../store/port.ts';
 import { howToConfirm, isConfirmedBy, type AcceptanceState, type AdmissionState } from './acceptance.ts';
 import type { Blocker } from './observed.ts';
@@ -109,21 +110,24 @@ function isStrange(places: AcceptedPlaces, destination: KeyDestination | undefin
 }
 
 /** The places that are accepted for these names without a confirmation. */
-function judge({ counting, key, now, findDestination }: PlacingInput, names: readonly string[]): AcceptedPlaces {
+function judge(input: PlacingInput, names: readonly string[]): AcceptedPlaces {
+  const { written, counting, key, now, findDestination } = input;
   const { acceptance, resource } = counting;
   const known = key?.places ?? {};
+  // So far no policy was required, and whatever was there got its values.
+  const isOpen = key !== undefined && key.places === undefined;
   const created = createdAt(resource.metadata) ?? now;
   // When an ApiKey that took over the rows of an earlier one is accepted, all its names are new.
   const isNew = acceptance.kind === 'accepted' && key?.accepted?.period === neverAccepted.period;
   const entries = names.map((name): readonly [string, AcceptedPlace] => {
     const before = known[name];
     // Before the first mint nothing is remembered: its names are as old as the resource.
-    const since = isNew || key === undefined ? created : (before?.since ?? now);
+    const since = isNew || key === undefined ? created : (before?.since ?? namedAt(written, now));
     const entry = { ...before, since };
     const destination = findDestination(name);
     if (destination === undefined || (before?.place !== undefined && !isNew)) return [name, entry];
     const bornAt = createdAt(destination.metadata) ?? Number.POSITIVE_INFINITY;
-    return [name, bornAt <= since + appliedTogetherMs ? { since, place: placeOf(destination) } : entry];
+    return [name, isOpen || bornAt <= since + appliedTogetherMs ? { since, place: placeOf(destination) } : entry];
   });
   // A later edit may restore an entry that a held change removed.
   return { ...(acceptance.kind === 'accepted' ? {} : known), ...Object.fromEntries(entries) };
@@ -144,6 +148,11 @@ function remedyOf({ metadata }: ApiKey, acceptance: AcceptanceState, confirm: st
   if (acceptance.kind !== 'accepted') return 'somebody confirms the key';
   if (confirm === undefined) return waitsForPolicy;
   return `somebody with all rights of the key confirms it: ${howToConfirm(metadata, confirm)}`;
+}
+
+/** When the names were written, as far as the API server says; not when an operator that was down first saw them. */
+function namedAt({ metadata }: ApiKey, now: Instant): Instant {
+  return parsePastInstant(lastManager(metadata.managedFields, [['spec', 'deliverTo']])?.time, now) ?? now;
 }
 
 function createdAt({ creationTimestamp }: ObjectMeta): Instant | undefined {

@@ -29,8 +29,8 @@ export function appliedOf(o: Observed): AppliedSettings {
   };
 }
 
-function nextPlaces({ places = {} }: Observed): Pick<AppliedSettings, 'places'> {
-  return Object.keys(places).length === 0 ? {} : { places };
+function nextPlaces({ places }: Observed): Pick<AppliedSettings, 'places'> {
+  return places === undefined ? {} : { places };
 }
 
 /**

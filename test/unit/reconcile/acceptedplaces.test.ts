@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { annotations, finalizer } from '../../../operator/src/api/meta.ts';
+import { formatInstant } from '../../../operator/src/domain/time.ts';
 import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import { awsSpec, destinationSpec, keySpec, policyAway, secretPath, vaultPath, World } from '../../builders/world.ts';
@@ -265,6 +266,38 @@ describe('a KeyDestination that comes after the ApiKey that names it', () => {
     await world.clock.advance(15 * minute);
     createTheirs();
     await world.pass();
+    expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
+  });
+
+  it('has its hour from the edit that names it, not from when an operator that was down sees it', async () => {
+    await open({ without: ['destination'] }, { deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    world.updateKey({ deliverTo: keySpec().deliverTo });
+    const time = formatInstant(world.clock.now());
+    world.resources.update('ApiKey', world.name, (key) => ({
+      ...key,
+      metadata: { ...key.metadata, managedFields: [{ manager: 'kubectl', time, fieldsV1: { 'f:spec': { 'f:deliverTo': {} } } }] },
+    }));
+    await world.clock.advance(2 * hour);
+    createTheirs();
+    await world.pass();
+    expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
+  });
+});
+
+describe('a key that was delivered while no policy was required', () => {
+  it('goes on where it is delivered once a policy is required, and nowhere else', async () => {
+    world = await World.open({ without: ['destination'] });
+    world.createKey();
+    await world.pass();
+    await world.clock.advance(5 * hour);
+    world.createDestination();
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    world.admission = inForce('first');
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    replace();
+    await world.pass({ drift: true });
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
   });
 });
