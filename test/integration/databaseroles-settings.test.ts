@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest } from '../builders/mintrequest.ts';
 import { usePostgres } from '../harness/parts.ts';
+import { until } from '../harness/until.ts';
 
 const postgres = await usePostgres();
 const { url } = await postgres.createDatabase();
@@ -17,7 +18,7 @@ const database = new URL(url).pathname.slice(1);
 const account = `settings_${randomBytes(6).toString('hex')}`;
 
 async function asSuperuser(statement: string): Promise<void> {
-  const client = new Client({ connectionString: url });
+  const client = new Client({ connectionString: url, options: '-c default_transaction_read_only=off' });
   await client.connect();
   await client.query(statement).finally(() => client.end());
 }
@@ -107,37 +108,104 @@ describe('what somebody left with a stolen login before its password was changed
   });
 });
 
-/** In front of the real server, like one that does not know a setting yet: it refuses a connection that sets it. */
-async function olderServer(unknown: string): Promise<Server> {
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.once('data', (startup) => {
-      if (startup.includes(unknown)) {
-        const fields = Buffer.from(`SFATAL\0VFATAL\0C42704\0Munrecognized configuration parameter "${unknown}"\0\0`);
-        const head = Buffer.from([0x45, 0, 0, 0, 0]);
-        head.writeInt32BE(fields.length + 4, 1);
-        socket.end(Buffer.concat([head, fields]));
-        return;
-      }
-      const real = connect(postgres.port, postgres.host);
-      real.on('error', () => {}).on('close', () => socket.destroy());
-      socket.on('close', () => real.destroy());
-      real.write(startup);
-      socket.pipe(real).pipe(socket);
+test('a database that an administrator made read-only is read, and not written to', async () => {
+  await asSuperuser(`alter database ${database} set default_transaction_read_only = on`);
+  try {
+    const store = open(urlOf());
+    expect(await store.now()).toBeGreaterThan(0);
+    await expect(store.takeFence()).rejects.toMatchObject({ message: expect.stringContaining('25006') as string });
+  } finally {
+    await asSuperuser(`alter database ${database} reset all`);
+  }
+  await open(urlOf()).takeFence();
+});
+
+test('a database that was made read-only by a login that owns it is written to', async () => {
+  await asSuperuser(`alter database ${database} owner to ${account}`);
+  try {
+    const client = new Client({ connectionString: urlOf() });
+    await client.connect();
+    await client.query(`alter database ${database} set default_transaction_read_only = on`).finally(() => client.end());
+    await expectToWork(open(urlOf()));
+  } finally {
+    await asSuperuser(`alter database ${database} reset all`);
+    await asSuperuser(`alter database ${database} owner to current_user`);
+  }
+});
+
+/** In front of the real server, as one that does not know a setting yet: it says so of a connection that states it. */
+class OlderServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #unknown: string | undefined;
+
+  private constructor(unknown: string) {
+    this.#unknown = unknown;
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket
+        .on('error', () => {})
+        .on('close', () => this.#sockets.delete(socket))
+        .once('data', (startup) => {
+          if (this.#unknown === undefined || !startup.includes(this.#unknown)) this.#join(socket, startup);
+          else socket.end(unknownSetting(this.#unknown));
+        });
     });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
+  }
+
+  static async without(unknown: string): Promise<OlderServer> {
+    const older = new OlderServer(unknown);
+    await new Promise<void>((resolve) => older.#server.listen(0, '127.0.0.1', resolve));
+    return older;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** It is restarted, and knows the setting. */
+  upgrade(): void {
+    this.#unknown = undefined;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(socket: Socket, startup: Buffer): void {
+    const real = connect(postgres.port, postgres.host);
+    real.on('error', () => {}).on('close', () => socket.destroy());
+    socket.on('close', () => real.destroy());
+    real.write(startup);
+    socket.pipe(real).pipe(socket);
+  }
+}
+
+function unknownSetting(name: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C42704\0Munrecognized configuration parameter "${name}"\0\0`);
+  const head = Buffer.from([0x45, 0, 0, 0, 0]);
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
 }
 
 test('a server older than PostgreSQL 17, which knows no transaction_timeout, is used without it, as the only host and as one of two', async () => {
-  const server = await olderServer('transaction_timeout');
-  const { port } = server.address() as AddressInfo;
+  const server = await OlderServer.without('transaction_timeout');
+  const { port } = server;
   await expectToWork(open(urlOf(port)));
   const [one, two] = [open(urlOf(port)), open(urlOf(port).replace(`:${port}/`, `:${port},127.0.0.1:${port}/`))];
   await Promise.all(Array.from({ length: 8 }, () => one.now()));
   await expectToWork(two);
   expect(await two.surveyPrimary()).toMatchObject({ hosts: 2, answered: 2 });
+
+  // Upgraded under the running programs, it is told what it knows now.
+  server.upgrade();
+  for (const store of [one, two]) await until(() => store.now().then(Boolean, () => false), { what: 'the connection' });
+  await asSuperuser(`alter role ${account} in database ${database} set transaction_timeout = '1ms'`);
+  for (const store of [one, two]) {
+    await Promise.all(Array.from({ length: 8 }, () => store.now()));
+    await expectToWork(store);
+  }
   for (const store of opened.splice(0)) await store.close();
-  await new Promise((resolve) => server.close(resolve));
+  await server.close();
 });

@@ -92,6 +92,7 @@ const catalog = catalogRow();
 const owner = ownerRow();
 const stop = new AbortController();
 let operator: Store;
+let leader: Store;
 let beats = true;
 
 function urlOver(hosts: readonly string[]): string {
@@ -155,13 +156,14 @@ const sql = async (server: OwnPostgres, statement: string): Promise<readonly obj
 /** The leader's heartbeat, quicker than in earnest. */
 async function beatForEver(): Promise<void> {
   while (!stop.signal.aborted) {
-    if (beats) await operator.beat().catch(() => {});
+    if (beats) await leader.beat().catch(() => {});
     await systemClock.sleep(500, stop.signal).catch(() => {});
   }
 }
 
 beforeAll(async () => {
   operator = open(roads.operator.map((road) => road.host));
+  leader = operator;
   await operator.takeFence();
   await operator.saveCatalog(catalog, systemClock.now());
   await operator.saveOwner(owner, systemClock.now());
@@ -242,6 +244,7 @@ test(
     expect(await successor.apart.readKey(last.uid)).toMatchObject({ versions: [] });
     await successor.store.surveyPrimary();
     await successor.store.takeFence();
+    leader = successor.store;
     await successor.apart.revokeAll(last.uid, cause, systemClock.now());
     expect(await last.ask(isolated)).toBe('key_invalid');
 

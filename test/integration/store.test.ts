@@ -220,6 +220,35 @@ test('a borrowed connection that is lost between two statements is an error of t
   await pool.end();
 });
 
+test('a server that an administrator, or a full disk, made read-only is read, and not written to until it is writable again', async () => {
+  const readOnly = (value: string) =>
+    session(async (client) => {
+      await client.query(`alter system set default_transaction_read_only = ${value}`);
+      await client.query('select pg_reload_conf()');
+    });
+  const store = open();
+  await store.takeFence();
+  await readOnly('on');
+  const refused = () =>
+    store.takeFence().then(
+      () => false,
+      (error: unknown) => String(error).includes('25006'),
+    );
+  try {
+    await until(refused, { what: 'the reload' });
+    expect(await store.installationId()).toMatch(/-/);
+  } finally {
+    await readOnly('off');
+  }
+  const written = () =>
+    store.takeFence().then(
+      () => true,
+      () => false,
+    );
+  await until(written, { what: 'the next reload' });
+  await store.close();
+});
+
 describe('how to log in', () => {
   test('waits with a wrong password, and takes up a corrected file without a restart', async () => {
     const passwordFile = join(privateDir('password'), 'password');

@@ -19,7 +19,7 @@ const everyMs = 5_000;
 
 const unproven: Failure = waiting(
   'StoreUnavailable',
-  'this may not be the primary of the database: the operator does not write to it, and most hosts do not answer',
+  'this may not be the primary of the database: the operator does not write to it, and another was promoted, or most hosts do not answer',
 );
 
 /**

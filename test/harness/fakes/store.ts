@@ -152,7 +152,7 @@ export class MemoryStore implements Store {
     await Promise.resolve();
     const { heartbeatAt } = this.database;
     const age = heartbeatAt === undefined ? {} : { heartbeatAgeMs: this.#clock.now() - heartbeatAt };
-    return { hosts: 1, answered: 1, superseded: false, ...age };
+    return { hosts: 1, answered: 1, superseded: false, contested: false, ...age };
   }
 
   async readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState> {

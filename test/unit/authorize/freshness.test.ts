@@ -10,8 +10,8 @@ import { testPeppers } from '../../builders/keyrecord.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 import { MemoryStore } from '../../harness/fakes/store.ts';
 
-const proven: PrimarySurvey = { hosts: 3, answered: 3, superseded: false };
-const alone: PrimarySurvey = { hosts: 3, answered: 1, superseded: false };
+const proven: PrimarySurvey = { hosts: 3, answered: 3, superseded: false, contested: false };
+const alone: PrimarySurvey = { hosts: 3, answered: 1, superseded: false, contested: false };
 
 async function watched(rule: HeartbeatRule = 'auto', first: PrimarySurvey = proven) {
   const clock = new FakeClock();
@@ -40,9 +40,9 @@ test('counts from the last proof, is not ready from the half of the time on, and
 });
 
 test.each([
-  ['no host answers', 'auto', { hosts: 3, answered: 0, superseded: false }],
-  ['no operator leads, and only a heartbeat counts', 'on', { hosts: 1, answered: 1, superseded: false }],
-  ['the only host is in recovery', 'on', { hosts: 1, answered: 1, superseded: true }],
+  ['no host answers', 'auto', { hosts: 3, answered: 0, superseded: false, contested: false }],
+  ['no operator leads, and only a heartbeat counts', 'on', { hosts: 1, answered: 1, superseded: false, contested: false }],
+  ['the only host is in recovery', 'on', { hosts: 1, answered: 1, superseded: true, contested: false }],
 ] as const)('decides nothing and stays in service when %s: that is so for every authorizer', async (_title, rule, later) => {
   const { clock, answers, freshness, stop } = await watched(rule, {
     ...later,
@@ -57,9 +57,9 @@ test.each([
 });
 
 test('is not in service before the first proof', async () => {
-  const { clock, answers, freshness, stop } = await watched('on', { hosts: 1, answered: 1, superseded: false });
+  const { clock, answers, freshness, stop } = await watched('on', { hosts: 1, answered: 1, superseded: false, contested: false });
   expect(freshness.isReady()).toBe(false);
-  answers.next = { hosts: 1, answered: 1, superseded: false, heartbeatAgeMs: 0 };
+  answers.next = { hosts: 1, answered: 1, superseded: false, contested: false, heartbeatAgeMs: 0 };
   await clock.advance(5_000);
   expect(freshness.isReady()).toBe(true);
   stop.abort();
@@ -78,7 +78,7 @@ test('decides nothing from the moment on that another server is seen to be the p
 
 test('decides nothing at a start without proof, and asks a single host only once', async () => {
   expect((await watched('auto', alone)).freshness.blocked()).toBeDefined();
-  const { clock, freshness } = await watched('auto', { hosts: 1, answered: 0, superseded: false });
+  const { clock, freshness } = await watched('auto', { hosts: 1, answered: 0, superseded: false, contested: false });
   expect(clock.sleepers()).toBe(0);
   await clock.advance(3_600_000);
   expect([freshness.blocked(), freshness.isReady()]).toEqual([undefined, true]);

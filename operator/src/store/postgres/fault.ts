@@ -31,7 +31,7 @@ export class DatabaseFault extends Error {
   }
 }
 
-// 25006: the server is a standby. 25P03: our transaction was idle too long. 3D000, 3F000, 42P01, 42883: not made or not
+// 25006: the server is a standby, or was made read-only. 25P03: our transaction was idle too long. 3D000, 3F000, 42P01, 42883: not made or not
 // migrated yet. 42501: a grant is missing. All of them are cured outside of this process.
 const unavailableCodes = new Set(['25006', '25P03', '3D000', '3F000', '42P01', '42703', '42883', '42501', '55P03']);
 // Connection exception, authorization, resources, operator intervention (57014 is statement_timeout), system error.

@@ -6,7 +6,7 @@ import type { Log } from '../../telemetry/log.ts';
 import { choosePrimary, surveyOf } from '../primary.ts';
 import type { PrimarySurvey } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
-import { hostConfigs } from './session.ts';
+import { allowWrites, hostConfigs } from './session.ts';
 import type { DatabaseAddress, HostConfig, SessionLimits } from './session.ts';
 import { askHosts } from './survey.ts';
 
@@ -104,7 +104,16 @@ export class WritablePool implements PostgresPool {
 
   #open(host: HostConfig): Pool {
     const config = host.current;
-    const pool = new Pool({ ...config, max: this.#size, idleTimeoutMillis: 30_000 });
+    const pool = new Pool({
+      ...config,
+      max: this.#size,
+      idleTimeoutMillis: 30_000,
+      verify: (client, done) => {
+        allowWrites(client).then(() => {
+          done();
+        }, done);
+      },
+    });
     this.#opened.set(pool, { host, config });
     // Without these listeners a server that goes away ends the process: an 'error' event nobody hears is thrown.
     pool.on('error', (error) => {
@@ -119,9 +128,18 @@ export class WritablePool implements PostgresPool {
   /** Classifies, and forgets a pool whose server is gone or not writable, so that the next caller selects anew. */
   #failed(error: unknown, pool: Pool): DatabaseFault {
     const fault = classifyDriverError(error);
-    if (fault.connectionLost && this.#hosts.length > 1) void this.#forget(pool);
+    if (fault.connectionLost) {
+      for (const host of this.#hosts) host.unlearn();
+      if (this.#hosts.length > 1 || !this.#isUpToDate(pool)) void this.#forget(pool);
+    }
     this.#log.debug('database connection failed', { failure: fault.code });
     return fault;
+  }
+
+  /** Whether its connections state what the host is known to understand. */
+  #isUpToDate(pool: Pool): boolean {
+    const opened = this.#opened.get(pool);
+    return opened?.config === opened?.host.current;
   }
 
   async #forget(pool: Pool): Promise<void> {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import type { ClientConfig } from 'pg';
+import type { ClientBase, ClientConfig } from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 
 import type { DatabaseFault } from './fault.ts';
@@ -25,12 +25,12 @@ export interface SessionLimits {
 /**
  * Settings that each of our sessions sets itself. Every login may change its own defaults (`alter role … set`), and they outlive
  * its password: a thief who had it for a minute could stop us with them. The settings that a client sends when it connects
- * override them. `role` is not among them: a login can set only roles that it has anyway, and administrators use it.
+ * override them. `role` is not among them: a login can set only roles that it has anyway, and administrators use it. For
+ * `default_transaction_read_only` see {@link allowWrites}.
  */
 const pinned: Readonly<Record<string, string>> = {
   // Other names would be looked up first, and statements would fail, or end the session.
   search_path: 'pg_catalog',
-  default_transaction_read_only: 'off',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
   idle_session_timeout: '0',
@@ -76,6 +76,22 @@ export class HostConfig {
     this.#isOlder = true;
     return true;
   }
+
+  /** After a lost connection: the server that answers next may be newer. */
+  unlearn(): void {
+    this.#isOlder = false;
+  }
+}
+
+/**
+ * Takes back `default_transaction_read_only = on` where a login may have left it: with itself, or with a database that it owns. That
+ * of the server and of somebody else's database stays: so an administrator, or a service whose disk is full, stops all writers. No
+ * statement of ours needs it before this one.
+ */
+export async function allowWrites(client: ClientBase): Promise<void> {
+  await client.query(`select set_config(s.name, 'off', false) from pg_settings s
+    where s.name = 'default_transaction_read_only' and s.setting = 'on' and (s.source in ('user', 'database user')
+      or (s.source = 'database' and (select pg_has_role(session_user, d.datdba, 'member') from pg_database d where d.datname = current_database())))`);
 }
 
 /** Those of the URL first: if a setting is given twice, the later one counts. */

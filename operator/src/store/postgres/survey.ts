@@ -2,7 +2,7 @@ import { once } from 'node:events';
 
 import { Client } from 'pg';
 
-import type { HostView } from '../primary.ts';
+import type { HostView, LastBeat } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import type { HostConfig } from './session.ts';
 
@@ -51,15 +51,10 @@ async function askHost(host: HostConfig): Promise<HostView> {
   }
   try {
     const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-    const standby = rows[0]?.standby !== false;
-    const heartbeat = await readHeartbeat(client);
-    if (standby) return { kind: 'standby', ...(heartbeat === undefined ? {} : { beats: heartbeat.beats }) };
-    const timeline = await readTimeline(client);
-    return {
-      kind: 'primary',
-      timeline,
-      ...(heartbeat === undefined ? {} : { beats: heartbeat.beats, heartbeatAgeMs: heartbeat.age }),
-    };
+    const last = await readLastBeat(client);
+    const seen = last === undefined ? {} : { last };
+    if (rows[0]?.standby !== false) return { kind: 'standby', ...seen };
+    return { kind: 'primary', timeline: await readTimeline(client), ...seen };
   } finally {
     // `end()` would wait until the server hangs up, which a server that refuses us need not do.
     client.connection.stream.destroy();
@@ -67,11 +62,12 @@ async function askHost(host: HostConfig): Promise<HostView> {
 }
 
 /** `undefined` = there is no heartbeat yet, or the schema is too old. */
-async function readHeartbeat(client: Client): Promise<{ readonly beats: number; readonly age: number } | undefined> {
-  const heartbeat = `select h.beats::float8 as beats, keywright.ms(keywright.keywright_now())::float8 - keywright.ms(h.at) as age
+async function readLastBeat(client: Client): Promise<LastBeat | undefined> {
+  const heartbeat = `select h.beats::float8 as beats, keywright.ms(h.at)::float8 as at,
+      keywright.ms(keywright.keywright_now())::float8 - keywright.ms(h.at) as "ageMs"
     from keywright.heartbeat h where h.at is not null`;
   try {
-    return (await client.query<{ beats: number; age: number }>(heartbeat)).rows[0];
+    return (await client.query<LastBeat>(heartbeat)).rows[0];
   } catch {
     return undefined;
   }
