@@ -1,5 +1,6 @@
 import { indexCatalog } from '../domain/catalogindex.ts';
 import type { CatalogIndex } from '../domain/catalogindex.ts';
+import { customerIdPattern } from '../domain/customerid.ts';
 import type { CatalogRow } from '../store/port.ts';
 import { buildRoutes } from './match.ts';
 import type { RouteNode } from './match.ts';
@@ -21,7 +22,7 @@ const defaultCustomerPattern = '^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$';
 export function compileCatalog({ uid, name, model }: Pick<CatalogRow, 'uid' | 'name' | 'model'>): CompiledCatalog {
   const { application } = model.requests;
   const applicationParameter = application !== undefined && 'pathParam' in application ? application.pathParam : undefined;
-  const pattern = wholePattern(model.requests.customer?.pattern ?? defaultCustomerPattern);
+  const pattern = customerIdPattern(model.requests.customer?.pattern ?? defaultCustomerPattern);
   return {
     uid,
     name,
@@ -29,15 +30,6 @@ export function compileCatalog({ uid, name, model }: Pick<CatalogRow, 'uid' | 'n
     routes: buildRoutes(model.endpoints, applicationParameter),
     fitsCustomer: (customer) => customer.length <= customerMaxLength && pattern?.test(customer) === true,
   };
-}
-
-/** The pattern of the whole text, also when its author wrote `^a|b$`; one that does not compile fits nothing. */
-function wholePattern(pattern: string): RegExp | undefined {
-  try {
-    return new RegExp(`^(?:${pattern})$`);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The catalogs seen last, compiled once per content. */

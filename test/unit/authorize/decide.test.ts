@@ -393,6 +393,14 @@ describe('channels', () => {
       },
     );
 
+    test('a pattern with a class of Unicode means letters, as it did when it was checked', () => {
+      const requests = { ...catalogModel().requests, customer: { header: 'X-Customer', pattern: '^[\\p{L}0-9_-]+$' } };
+      const catalog = catalogRow({ model: catalogModel({ requests }) });
+      for (const customer of ['müller', '北京', '𝒜-1']) expect(ask({ catalog }, { customer }).allowed).toBe(true);
+      for (const customer of ['p{L}', 'm\u0000', 'a b'])
+        expect(ask({ catalog }, { customer })).toMatchObject({ code: 'invalid_request' });
+    });
+
     test('a pattern of two halves is taken for the whole customer id', () => {
       const requests = { ...catalogModel().requests, customer: { header: 'X-Customer', pattern: '^a|b$' } };
       const catalog = catalogRow({ model: catalogModel({ requests }) });
