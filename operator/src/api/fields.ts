@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { durationPattern, parseDurationMs } from '../domain/duration.ts';
+import { durationPattern, durationSecondsCel, parseDurationMs } from '../domain/duration.ts';
 import { withRules } from './rule.ts';
 
 /** The longest duration that a manifest may ask for: 100 years. Longer ones overflow Go's and our own arithmetic. */
@@ -139,7 +139,7 @@ function isCalendarInstant(value: string): boolean {
   return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
 }
 
-/** A duration in hours, minutes and seconds (`1h30m`): from `least` (default 0 s) to `most` (default 100 years). */
+/** A duration (`90d`, `1h30m`): from `least` (default 0 s) to `most` (default 100 years). */
 export function duration(least = '0s', most = `${longestHours}h`) {
   const leastMs = parseDurationMs(least) ?? 0;
   const mostMs = parseDurationMs(most) ?? longestMs;
@@ -147,10 +147,10 @@ export function duration(least = '0s', most = `${longestHours}h`) {
     .string()
     .min(2)
     .max(20)
-    .regex(new RegExp(durationPattern), { error: 'must be a duration in hours, minutes and seconds such as 1h30m' });
+    .regex(new RegExp(durationPattern), { error: 'must be a duration such as 90d, 1h30m or 45s' });
   return withRules(shape, [
     {
-      cel: `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
+      cel: `[${durationSecondsCel}].all(s, s >= ${leastMs / 1_000} && s <= ${mostMs / 1_000})`,
       message: `must be a duration from ${least} to ${most}`,
       holds: (self) => {
         const ms = parseDurationMs(self);

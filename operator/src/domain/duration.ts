@@ -1,7 +1,22 @@
-const pattern = /^(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$/;
+/** The units of a duration, in the order in which they stand, in seconds. A day has 24 hours, a week seven days. */
+const units = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 
-/** The grammar of a duration in a manifest or a variable: Go's, in hours, minutes and seconds (`1h30m`), 2–20 characters. RE2-safe. */
-export const durationPattern = '^([0-9]+h)?([0-9]+m)?([0-9]+s)?$';
+const grammar = Object.keys(units).map((unit) => `([0-9]{1,10}${unit})?`);
+
+/**
+ * The grammar of a duration in a manifest or a variable: Go's, with weeks and days as Prometheus has them (`90d`, `1h30m`), 2–20
+ * characters. RE2-safe.
+ */
+export const durationPattern = `^${grammar.join('')}$`;
+
+const pattern = new RegExp(durationPattern);
+
+/** CEL for the seconds of the text `self`, which matches {@link durationPattern}. */
+export const durationSecondsCel = `[${Object.keys(units)
+  .map((unit) => `'${unit}'`)
+  .join(', ')}].map(u, int('0' + self.find('[0-9]+' + u).replace(u, '')) * {${Object.entries(units)
+  .map(([unit, seconds]) => `'${unit}': ${seconds}`)
+  .join(', ')}}[u]).sum()`;
 
 /**
  * `1h30m` → milliseconds. `undefined` when the text is no duration.
@@ -11,8 +26,8 @@ export const durationPattern = '^([0-9]+h)?([0-9]+m)?([0-9]+s)?$';
 export function parseDurationMs(text: string): number | undefined {
   const match = pattern.exec(text);
   if (match === null || text.length < 2 || text.length > 20) return undefined;
-  const [, hours = '0', minutes = '0', seconds = '0'] = match;
-  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
+  const seconds = Object.values(units).map((unit, at) => unit * Number.parseInt(match[at + 1] ?? '0', 10));
+  return 1000 * seconds.reduce((sum, one) => sum + one, 0);
 }
 
 /** Milliseconds of a duration that a schema has already accepted. */

@@ -9,22 +9,38 @@ describe('a duration', () => {
     ['0s', 0],
     ['876000h', 3_153_600_000_000],
     ['1h1s', 3_601_000],
-  ])('is read in hours, minutes and seconds: %s', (text, ms) => {
+    ['90d', 7_776_000_000],
+    ['1w2d3h', 788_400_000],
+    ['007s', 7_000],
+  ])('is read in weeks, days, hours, minutes and seconds: %s', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
   });
 
-  it.each(['', 's', '1', '1 week', '1d', '-1h', '1.5h', '1m1h', '1h ', 'h1', '1h1h', '100ms', '1234567890h1234567890s'])(
-    'is nothing else: %j',
-    (text) => {
-      expect(parseDurationMs(text)).toBeUndefined();
-      expect(() => durationMs(text)).toThrow(RangeError);
-    },
-  );
+  it.each([
+    '',
+    's',
+    '1',
+    '1 week',
+    '1y',
+    '1d1w',
+    '-1h',
+    '1.5h',
+    '1m1h',
+    '1h ',
+    'h1',
+    '1h1h',
+    '100ms',
+    '1234567890h1234567890s',
+    '12345678901s',
+  ])('is nothing else: %j', (text) => {
+    expect(parseDurationMs(text)).toBeUndefined();
+    expect(() => durationMs(text)).toThrow(RangeError);
+  });
 
   it('accepts by parser exactly what the pattern of the manifests accepts', () => {
     const pattern = new RegExp(durationPattern);
     const texts = fc.oneof(
-      fc.string({ unit: fc.constantFrom('1', '0', 'h', 'm', 's', ' '), maxLength: 22 }),
+      fc.string({ unit: fc.constantFrom('1', '0', 'w', 'd', 'h', 'm', 's', ' '), maxLength: 22 }),
       fc.string({ maxLength: 22 }),
     );
     fc.assert(
