@@ -61,5 +61,5 @@ resourcesContract(
       },
     };
   },
-  { secrets: false },
+  { secrets: false, foreignStatuses: false },
 );
