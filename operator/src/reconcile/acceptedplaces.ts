@@ -33,6 +33,8 @@ export interface PlacingInput {
   readonly checked: boolean;
   readonly now: Instant;
   readonly findDestination: FindDestination;
+  /** The KeyDestinations where the key still has rows, by name. */
+  readonly holders?: readonly string[];
   /** The value of {@link annotations.confirm} that confirms the present state and places in this period. */
   readonly confirmIn: (period: string) => string;
 }
@@ -95,6 +97,12 @@ export function presentPlaces(resource: ApiKey, find: FindDestination): readonly
   });
 }
 
+/** Whether a KeyDestination is another place now than the one that was accepted under its name. */
+export function isMoved(places: AcceptedPlaces | undefined, destination: KeyDestination): boolean {
+  const accepted = places?.[destination.metadata.name]?.place;
+  return accepted !== undefined && accepted !== placeOf(destination);
+}
+
 function namesOf({ spec }: Pick<ApiKey, 'spec'>): readonly string[] {
   const names = spec.deliverTo.flatMap(({ destination }) => (destination === undefined ? [] : [destination]));
   return [...new Set(names)].sort();
@@ -105,7 +113,7 @@ function isStrange(places: AcceptedPlaces, destination: KeyDestination | undefin
 }
 
 /** What is accepted of these names, without a confirmation. */
-function judge({ counting, key, now, findDestination }: PlacingInput, names: readonly string[]): AcceptedPlaces {
+function judge({ counting, key, now, findDestination, holders = [] }: PlacingInput, names: readonly string[]): AcceptedPlaces {
   const { acceptance, resource } = counting;
   const known = key?.places ?? {};
   const created = createdAt(resource.metadata) ?? now;
@@ -121,8 +129,9 @@ function judge({ counting, key, now, findDestination }: PlacingInput, names: rea
     const bornAt = createdAt(destination.metadata) ?? Number.POSITIVE_INFINITY;
     return [name, bornAt <= since + appliedTogetherMs ? { since, place: placeOf(destination) } : entry];
   });
-  // A held change may come back to what it left out.
-  return { ...(acceptance.kind === 'accepted' ? {} : known), ...Object.fromEntries(entries) };
+  // A held change may come back to what it left out; and what is to be emptied must be known to be the same place until it is.
+  const kept = Object.entries(known).filter(([name]) => acceptance.kind !== 'accepted' || holders.includes(name));
+  return Object.fromEntries([...kept, ...entries]);
 }
 
 function confirmed(judged: AcceptedPlaces, names: readonly string[], find: FindDestination): AcceptedPlaces {

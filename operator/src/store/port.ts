@@ -138,6 +138,9 @@ export interface KeyRow extends AppliedSettings {
   readonly expiredGeneration?: number;
 }
 
+/** A delivery that is to be emptied, and what is known of its ApiKey, which may be gone. */
+export type WithdrawingDelivery = Delivery & { readonly ref: ApiKeyRef } & Pick<AppliedSettings, 'places'>;
+
 /** Everything that the reconciler needs to know of one ApiKey, read in one transaction. */
 export interface KeyState {
   readonly key: KeyRow | undefined;
@@ -413,7 +416,7 @@ export interface Store {
   /** All keys that are not released: for resyncs and sweeps. */
   listKeys(): Promise<readonly ListedKey[]>;
   /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
-  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly WithdrawingDelivery[]>;
   /**
    * Records which keys a look found without their resource. Their first such look sets the date; keys that are `unsure` keep
    * theirs; all others are forgotten. Returns the rows of `missing`. Needs no fence: it decides nothing.
