@@ -134,7 +134,7 @@ export interface KeyRow extends AppliedSettings {
   readonly revokedReason?: string;
   /** Absent = none was handled. */
   readonly handled?: HandledRequests;
-  /** The ApiKey's generation when a version of it expired last. */
+  /** The ApiKey's generation that was accepted when a version of it expired last. */
   readonly expiredGeneration?: number;
 }
 
@@ -460,7 +460,8 @@ export interface Store {
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
    * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}.
-   * `generation` is the ApiKey's: of versions that expire it is kept, see {@link KeyRow.expiredGeneration}.
+   * `generation` is that of the ApiKey as it was accepted: of versions that expire it is kept, see {@link KeyRow.expiredGeneration}.
+   * Without versions, it is kept if none is.
    */
   endVersions(
     uid: string,
