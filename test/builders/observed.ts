@@ -392,6 +392,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
             ...(given.recordedNotPermitted === true ? { notPermitted: true as const } : {}),
             ...(closed === undefined ? {} : { revokedReason: closed }),
             ...(handled === undefined ? {} : { handled }),
+            ...(lastEnded === 'expired' ? { expiredGeneration: resource.metadata.generation ?? 1 } : {}),
           },
     versions,
     ...(given.predecessor === true ? { predecessor: 'an-earlier-resource' } : {}),

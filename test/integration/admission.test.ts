@@ -6,6 +6,7 @@ import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts'
 import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
 import { operatorRoles, serviceBindingRole, userRoles } from '../../operator/src/api/admission/roles.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
+import { appliers, crowd } from '../builders/appliers.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';
 import { ownControlPlane } from '../harness/parts.ts';
 import { applyPermissions, bind, withServiceAccount } from '../harness/permissions.ts';
@@ -635,6 +636,27 @@ describe('what decides how an ApiKey is changed by others', () => {
     await bind(kube, namespace, { kind: 'User', name: 'stranger' }, operatorRoles.keys.name);
     const body = { metadata: { finalizers: ['keywright.dev/finalizer'] } };
     expectAllowed(await patch('stranger', 'crowded', body, '&fieldManager=keywright'));
+  });
+
+  it.each<{ readonly what: string; readonly fields: object; readonly named?: (at: number) => object }>([
+    { what: 'the spec', fields: { 'f:spec': { 'f:displayName': {} } } },
+    {
+      what: 'the spec under his name',
+      fields: { 'f:spec': { 'f:displayName': {} } },
+      named: (at) => ({ manager: 'responder', subresource: `s${at}` }),
+    },
+    { what: 'what he changes, too', fields: { 'f:spec': { 'f:displayName': {}, 'f:suspend': {} } } },
+    { what: 'labels', fields: { 'f:metadata': { 'f:labels': { 'f:x': {} } } } },
+    { what: 'annotations', fields: { 'f:metadata': { 'f:annotations': { 'f:example.com/x': {} } } } },
+  ])('thousands of owners keep no responder from a suspension: of $what', async ({ what, fields, named }) => {
+    const name = `owned-${what.replaceAll(/[ ,]+/g, '-')}`;
+    await present(name, { suspend: false });
+    const managersOf = ({ body }: KubeAnswer) =>
+      (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
+    const managedFields = [...managersOf(await kube.request('GET', path(name))), ...appliers(fields, named)];
+    expect(managersOf(await patch('admin', name, { metadata: { managedFields } })).length).toBeGreaterThan(crowd);
+    expectAllowed(await patch('without-own', name, { spec: { suspend: true } }, '&fieldManager=responder'));
+    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: ['keywright.dev/finalizer'] } }));
   });
 
   it.each([

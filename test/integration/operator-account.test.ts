@@ -3,6 +3,7 @@ import { operatorPolicyName } from '../../operator/src/api/admission/operatorpol
 import { operatorServiceAccountName } from '../../operator/src/api/admission/account.ts';
 import { apiKinds, kindTable, type ApiKind } from '../../operator/src/api/kinds.ts';
 import { apiVersion, finalizer } from '../../operator/src/api/meta.ts';
+import { appliers, crowd } from '../builders/appliers.ts';
 import type { Kube, KubeAnswer } from '../harness/kube.ts';
 import { ownControlPlane } from '../harness/parts.ts';
 import { applyPermissions, bind, bindEverywhere, bindOperator, withServiceAccount } from '../harness/permissions.ts';
@@ -165,6 +166,34 @@ describe('the operator', () => {
     for (const finalizers of [['example.com/other'], ['example.com/other', finalizer], ['example.com/other']]) {
       const answer = await patch(operator, kind, { metadata: { finalizers } }, '?fieldManager=keywright');
       expect([answer.status, messageOf(answer)]).toEqual([200, '']);
+    }
+  });
+
+  it.each(['ApiKey', 'KeyOwner'] as const)('sets and removes its finalizer of %s among thousands of owners', async (kind) => {
+    const url = `${collection(kind)}/crowded`;
+    const { metadata, ...body } = manifest(kind, {}, 'crowded', namespace) as { metadata: object };
+    const labels = { team: 'payments' };
+    expect((await kube.request('POST', collection(kind), { body: { ...body, metadata: { ...metadata, labels } } })).status).toBe(
+      201,
+    );
+    const contentType = 'application/merge-patch+json';
+    const write = async (user: string, change: object) => {
+      const answer = await kube.request('PATCH', `${url}?fieldManager=keywright`, {
+        body: { metadata: change },
+        user,
+        contentType,
+      });
+      expect([answer.status, messageOf(answer)]).toEqual([200, '']);
+      return (answer.body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
+    };
+    const own = { 'f:labels': { 'f:team': {} } };
+    const before = await write('other', { finalizers: [finalizer] });
+    // At last, each of them loses our finalizer.
+    for (const fields of [own, { ...own, 'f:finalizers': { [`v:"${finalizer}"`]: {} } }]) {
+      const managedFields = [...before, ...appliers({ 'f:metadata': fields })];
+      expect((await write('other', { managedFields })).length).toBeGreaterThan(crowd);
+      for (const finalizers of [[], [finalizer], []]) await write(operator, { finalizers });
+      await write('other', { finalizers: [finalizer] });
     }
   });
 

@@ -37,6 +37,8 @@ export interface PlacingInput {
   readonly checked: boolean;
   readonly now: Instant;
   readonly findDestination: FindDestination;
+  /** The KeyDestinations where the key still has rows, by name. */
+  readonly holders?: readonly string[];
   /** The value of annotation `keywright.dev/confirm` that confirms the present state and places in this period. */
   readonly confirmIn: (period: string) => string;
 }
@@ -100,6 +102,12 @@ export function presentPlaces(resource: ApiKey, find: FindDestination): readonly
   });
 }
 
+/** Whether a KeyDestination is another place now than the one that was accepted under its name. */
+export function isMoved(places: AcceptedPlaces | undefined, destination: KeyDestination): boolean {
+  const accepted = places?.[destination.metadata.name]?.place;
+  return accepted !== undefined && accepted !== placeOf(destination);
+}
+
 function namesOf({ spec }: Pick<ApiKey, 'spec'>): readonly string[] {
   const names = spec.deliverTo.flatMap(({ destination }) => (destination === undefined ? [] : [destination]));
   return [...new Set(names)].sort();
@@ -111,7 +119,7 @@ function isStrange(places: AcceptedPlaces, destination: KeyDestination | undefin
 
 /** The places that are accepted for these names without a confirmation. */
 function judge(input: PlacingInput, names: readonly string[]): AcceptedPlaces {
-  const { written, counting, key, now, findDestination } = input;
+  const { written, counting, key, now, findDestination, holders = [] } = input;
   const { acceptance, resource } = counting;
   const known = key?.places ?? {};
   // So far no policy was required, and whatever was there got its values.
@@ -129,8 +137,9 @@ function judge(input: PlacingInput, names: readonly string[]): AcceptedPlaces {
     const bornAt = createdAt(destination.metadata) ?? Number.POSITIVE_INFINITY;
     return [name, isOpen || bornAt <= since + appliedTogetherMs ? { since, place: placeOf(destination) } : entry];
   });
-  // A later edit may restore an entry that a held change removed.
-  return { ...(acceptance.kind === 'accepted' ? {} : known), ...Object.fromEntries(entries) };
+  // A later edit may restore an entry that a held change removed; and a place is known until it is empty.
+  const kept = Object.entries(known).filter(([name]) => acceptance.kind !== 'accepted' || holders.includes(name));
+  return Object.fromEntries([...kept, ...entries]);
 }
 
 function confirmed(judged: AcceptedPlaces, names: readonly string[], find: FindDestination): AcceptedPlaces {

@@ -59,7 +59,8 @@ export async function execute(
     case 'saveSettings':
       return done(await store.saveSettings(uid, action.applied, o.now, requestedBy));
     case 'endVersions': {
-      const { generation } = o.resource.metadata;
+      // What is held while the key expires brings it back when somebody confirms it: so that is not what the key expired with.
+      const generation = o.store.key?.accepted?.generation ?? o.resource.metadata.generation;
       return done(await store.endVersions(uid, action.keyIds, action.reason, o.now, action.handled, requestedBy, generation));
     }
     case 'saveHandled':

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ApiKey } from '../api/kinds.ts';
+import type { ApiKey, KeyDestination } from '../api/kinds.ts';
 import type { ConsumerSight } from '../consumers/adoption.ts';
 import type { DeliveredValue } from '../destinations/port.ts';
 import { composeRecord, isExactly } from '../destinations/record.ts';
@@ -9,8 +9,9 @@ import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts'
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
+import type { KeyState } from '../store/port.ts';
 import { acceptanceOf, requestsText, type AdmissionState } from './acceptance.ts';
-import { placing, presentPlaces, type FindDestination } from './acceptedplaces.ts';
+import { isMoved, placing, presentPlaces, type AcceptedPlaces, type FindDestination } from './acceptedplaces.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopeOf, envelopesOf } from './envelope.ts';
 import type { Comparison, Observed, Sight, ValueSight } from './observed.ts';
@@ -50,7 +51,8 @@ export async function observe(
   const confirmIn = (period: string): string => confirmationOf(written, period, presentPlaces(written, findDestination));
   const judging = { key: store.key, admission, checked: checked !== undefined, confirmIn };
   const counting = countingOf(written, store.key, acceptanceOf({ ...judging, resource: written }));
-  const placed = placing({ ...judging, written, counting, now, findDestination });
+  const holders = holdersOf(deps, store);
+  const placed = placing({ ...judging, written, counting, now, findDestination, holders });
   const { resource } = counting;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};
@@ -67,6 +69,7 @@ export async function observe(
     ...counting,
     acceptance: placed.acceptance,
     ...(placed.places === undefined ? {} : { places: placed.places }),
+    ...movedOf(placed.places, holders.map(findDestination)),
     namespaceTerminating: namespace?.metadata.deletionTimestamp !== undefined,
     namespaceLabels: labels,
     owner,
@@ -89,6 +92,17 @@ export async function observe(
     ...(deps.clockIsRight() ? {} : { clockWrong: true }),
     limits: deps.limits,
   };
+}
+
+/** The KeyDestinations that are there and where the key has rows, by name. */
+function holdersOf({ resources }: Pick<Dependencies, 'resources'>, { deliveries }: KeyState): readonly string[] {
+  const uids = new Set(deliveries.map(({ location }) => location.destinationUid));
+  return resources.list('KeyDestination').flatMap(({ uid, name }) => (uids.has(uid) ? [name] : []));
+}
+
+function movedOf(places: AcceptedPlaces | undefined, holders: readonly (KeyDestination | undefined)[]): Pick<Observed, 'moved'> {
+  const moved = holders.flatMap((one) => (one !== undefined && isMoved(places, one) ? [one.metadata.uid] : []));
+  return moved.length === 0 ? {} : { moved: new Set(moved) };
 }
 
 /**

@@ -115,6 +115,8 @@ export interface Observed {
   readonly targets: readonly Target[];
   /** The places that count, to write to the store; absent = none is remembered. */
   readonly places?: AcceptedPlaces;
+  /** The uids of KeyDestinations that are there and have become another place than the accepted one; absent = none. */
+  readonly moved?: ReadonlySet<string>;
   readonly store: KeyState;
   /** By {@link formatLocation}. */
   readonly sights: ReadonlyMap<string, Sight>;
@@ -220,6 +222,11 @@ export function isCompared(compare: Comparison, { location, pace }: OpenTarget):
 export function deliveryAt(o: Observed, location: Location): Delivery | undefined {
   const wanted = formatLocation(location);
   return o.store.deliveries.find((delivery) => formatLocation(delivery.location) === wanted);
+}
+
+/** Whether a row's KeyDestination has become another place: what the row speaks of cannot be reached, and nothing is read there. */
+export function isOutOfReach({ moved }: Pick<Observed, 'moved'>, { location }: Pick<Delivery, 'location'>): boolean {
+  return moved?.has(location.destinationUid) === true;
 }
 
 /** After a KeyDestination came back under another uid: the same place, as the spec names it now. */

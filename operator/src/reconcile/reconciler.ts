@@ -13,12 +13,12 @@ import { attend } from './consuming.ts';
 import { newsOf, readyNews, storyOf, type Story } from './events.ts';
 import { execute } from './execute.ts';
 import { observe, withSights, type Sights, type WorkloadSights } from './observe.ts';
-import { isCompared, openTargets, sightOf, successorOf, type Comparison, type Observed } from './observed.ts';
+import { isCompared, isOutOfReach, openTargets, sightOf, successorOf, type Comparison, type Observed } from './observed.ts';
 import { plan } from './plan.ts';
 import { retryAt } from './retry.ts';
 import { failedStatusOf, statusOf } from './status.ts';
 import { newestExpiry } from './succession.ts';
-import { tellLeftBehind } from './vanished.ts';
+import { tellLeftBehind, tellLeftElsewhere } from './vanished.ts';
 import { readyOf } from './verdict.ts';
 import { stalledRetryMs } from './wake.ts';
 
@@ -194,8 +194,9 @@ function withoutFailures(status: ApiKeyStatus | undefined): ApiKeyStatus | undef
   return rest;
 }
 
-/** A place that nobody can empty any more, because its destination is gone and has no successor. */
+/** A place that nobody can empty any more: its destination is gone and has no successor, or has become another place. */
 function tellIfLeft(deps: Dependencies, o: Observed, delivery: Delivery): void {
+  if (isOutOfReach(o, delivery)) tellLeftElsewhere(deps, o.ref, delivery.location);
   const isLeft = sightOf(o, delivery.location).vanished === true && successorOf(o, delivery) === undefined;
   if (isLeft) tellLeftBehind(deps, o.ref, delivery.location);
 }

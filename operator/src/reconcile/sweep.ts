@@ -1,10 +1,10 @@
-import { Failure } from '../domain/failure.ts';
+import { Failure, waiting } from '../domain/failure.ts';
 import { secretDestinationUid, type ApiKeyRef } from '../domain/key.ts';
 import type { Mark } from '../domain/version.ts';
 import type { Store } from '../store/port.ts';
 import type { Dependencies } from './dependencies.ts';
 import { laneOf } from './traffic.ts';
-import { isVanished, tellLeftBehind } from './vanished.ts';
+import { isMovedAway, isVanished, tellLeftBehind, tellLeftElsewhere } from './vanished.ts';
 
 /** The most rows of one destination in one sweep: more than a cluster leaves behind. */
 const mostRows = 10_000;
@@ -104,11 +104,14 @@ async function emptyLocations(deps: Dependencies, rows: readonly Row[]): Promise
 async function emptyLocation(deps: Dependencies, row: Row): Promise<'ended' | 'lost' | Failure> {
   try {
     deps.assertLeading();
+    const moved = () => isMovedAway(deps, row.location.destinationUid, row.places);
+    if (moved()) return await giveUp(deps, row);
     const destination = await deps.destinations.open(row.location.destinationUid);
     const reading = await destination.readMark(row.location);
     // Read after the mark: a new resource of this name takes the row over before it writes there.
     const rows = (await deps.store.readKey(row.apiKeyUid)).deliveries;
     if (!rows.some((one) => one.id === row.id && one.state === 'withdrawing')) return 'ended';
+    if (moved()) return 'lost';
     const ours = reading.kind === 'marked' && isOurs(deps.installationId, row.ref, reading.mark);
     if (ours && (await destination.withdraw(row.location, reading)) === 'lost') return 'lost';
     await deps.store.finishWithdrawal(row.apiKeyUid, row.id, deps.clock.now());
@@ -120,4 +123,15 @@ async function emptyLocation(deps: Dependencies, row: Row): Promise<'ended' | 'l
     tellLeftBehind(deps, row.ref, row.location);
     return 'ended';
   }
+}
+
+/** A row whose KeyDestination has become another place: it may become the accepted one again, until the deadline. */
+async function giveUp(deps: Dependencies, row: Row): Promise<'ended' | Failure> {
+  const now = deps.clock.now();
+  if (now < (row.withdrawingSince ?? now) + deps.limits.withdrawDeadlineMs)
+    return waiting('DestinationUnconfirmed', 'the KeyDestination is another place than the one that was accepted');
+  const ended = await deps.store.finishWithdrawal(row.apiKeyUid, row.id, now);
+  // Else a new resource of this name has taken the row over.
+  if (ended === 'done') tellLeftElsewhere(deps, row.ref, row.location);
+  return 'ended';
 }

@@ -1,5 +1,7 @@
 import { Failure } from '../domain/failure.ts';
 import { formatRef, secretDestinationUid, type ApiKeyRef, type Location } from '../domain/key.ts';
+import type { EventRecord } from '../resources/port.ts';
+import { isMoved, type AcceptedPlaces } from './acceptedplaces.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /**
@@ -17,16 +19,37 @@ export async function isVanished({ resources }: Pick<Dependencies, 'resources'>,
   }
 }
 
+/** Whether the KeyDestination of this uid is there and has become another place than the one that was accepted. */
+export function isMovedAway(
+  { resources }: Pick<Dependencies, 'resources'>,
+  destinationUid: string,
+  places: AcceptedPlaces | undefined,
+): boolean {
+  const name = nameOf(resources, destinationUid);
+  const destination = name === undefined ? undefined : resources.get('KeyDestination', { name });
+  return destination !== undefined && isMoved(places, destination);
+}
+
+type Told = Pick<Dependencies, 'resources' | 'log'>;
+
 /** A delivery that ends without a look at its place: nobody but a person can empty it now. */
-export function tellLeftBehind(deps: Pick<Dependencies, 'resources' | 'log'>, ref: ApiKeyRef, { path }: Location): void {
-  deps.log.warn('value left behind', { apiKey: formatRef(ref), location: path, reason: 'DestinationNotFound' });
-  deps.resources.recordEvent(
-    'ApiKey',
-    { ...ref, resourceVersion: '' },
-    {
-      type: 'Warning',
-      reason: 'DestinationNotFound',
-      message: `the KeyDestination is gone, and ${path} was not emptied: a value may be left there`,
-    },
-  );
+export function tellLeftBehind(deps: Told, ref: ApiKeyRef, { path }: Location): void {
+  const message = `the KeyDestination is gone, and ${path} was not emptied: a value may be left there`;
+  tellLeft(deps, ref, path, { type: 'Warning', reason: 'DestinationNotFound', message });
+}
+
+/** The same of a KeyDestination that has become another place, such as that of another account. */
+export function tellLeftElsewhere(deps: Told, ref: ApiKeyRef, { destinationUid, path }: Location): void {
+  const name = nameOf(deps.resources, destinationUid) ?? destinationUid;
+  const message = `KeyDestination ${name} is another place than the one that was accepted, and ${path} was not emptied at that one: a value may be left there`;
+  tellLeft(deps, ref, path, { type: 'Warning', reason: 'DestinationUnconfirmed', message });
+}
+
+function tellLeft({ log, resources }: Told, ref: ApiKeyRef, location: string, event: EventRecord): void {
+  log.warn('value left behind', { apiKey: formatRef(ref), location, reason: event.reason });
+  resources.recordEvent('ApiKey', { ...ref, resourceVersion: '' }, event);
+}
+
+function nameOf(resources: Dependencies['resources'], destinationUid: string): string | undefined {
+  return resources.list('KeyDestination').find(({ uid }) => uid === destinationUid)?.name;
 }

@@ -134,9 +134,12 @@ export interface KeyRow extends AppliedSettings {
   readonly revokedReason?: string;
   /** Absent = none was handled. */
   readonly handled?: HandledRequests;
-  /** The ApiKey's generation when a version of it expired last. */
+  /** The ApiKey's generation that was accepted when a version of it expired last. */
   readonly expiredGeneration?: number;
 }
+
+/** A delivery that is to be emptied, and what is known of its ApiKey, which may be gone. */
+export type WithdrawingDelivery = Delivery & { readonly ref: ApiKeyRef } & Pick<AppliedSettings, 'places'>;
 
 /** Everything that the reconciler needs to know of one ApiKey, read in one transaction. */
 export interface KeyState {
@@ -414,7 +417,7 @@ export interface Store {
   /** All keys that are not released: for resyncs and sweeps. */
   listKeys(): Promise<readonly ListedKey[]>;
   /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
-  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]>;
+  listWithdrawing(limit: number, destinationUid?: string): Promise<readonly WithdrawingDelivery[]>;
   /**
    * Records which keys a look found without their resource. Their first such look sets the date; keys that are `unsure` keep
    * theirs; all others are forgotten. Returns the rows of `missing`. Needs no fence: it decides nothing.
@@ -457,8 +460,9 @@ export interface Store {
   setExpiry(uid: string, expiries: readonly VersionExpiry[], now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
-   * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}. `generation` is the
-   * ApiKey's; it is kept when versions expire, see {@link KeyRow.expiredGeneration}.
+   * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}. `generation` is that of
+   * the ApiKey as it was accepted; it is kept when versions expire, see {@link KeyRow.expiredGeneration}. Without versions, it is
+   * kept if none is.
    */
   endVersions(
     uid: string,

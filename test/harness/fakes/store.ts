@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { waiting } from '../../../operator/src/domain/failure.ts';
 import type { ApiKeyRef } from '../../../operator/src/domain/key.ts';
 import type { Clock, Instant } from '../../../operator/src/domain/time.ts';
-import type { Delivery, EndedReason } from '../../../operator/src/domain/version.ts';
+import type { EndedReason } from '../../../operator/src/domain/version.ts';
 import { catalogChange, groupChange, ownerChange } from '../../../operator/src/store/changes.ts';
 import { proofDigest } from '../../../operator/src/keys/hash.ts';
 import { usageHorizon } from '../../../operator/src/store/horizon.ts';
@@ -46,6 +46,7 @@ import type {
   UsedVersion,
   VersionEnd,
   VersionExpiry,
+  WithdrawingDelivery,
   WrittenRow,
 } from '../../../operator/src/store/port.ts';
 import { inForce, remove, save } from './store/cluster.ts';
@@ -203,13 +204,16 @@ export class MemoryStore implements Store {
     });
   }
 
-  async listWithdrawing(limit: number, destinationUid?: string): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
+  async listWithdrawing(limit: number, destinationUid?: string): Promise<readonly WithdrawingDelivery[]> {
     return await this.#read('listWithdrawing', ({ keys, deliveries }) => {
       const found = deliveries
         .filter((one) => one.state === 'withdrawing')
         .filter(({ location }) => destinationUid === undefined || location.destinationUid === destinationUid)
         .sort((a, b) => (a.withdrawingSince ?? 0) - (b.withdrawingSince ?? 0));
-      return found.slice(0, limit).map((one) => ({ ...one, ref: existing(keys, one.apiKeyUid).ref }));
+      return found.slice(0, limit).map((one) => {
+        const { ref, places } = existing(keys, one.apiKeyUid);
+        return { ...one, ref, ...(places === undefined ? {} : { places }) };
+      });
     });
   }
 

@@ -3,6 +3,7 @@ import { annotations, finalizer } from '../../../operator/src/api/meta.ts';
 import { formatInstant } from '../../../operator/src/domain/time.ts';
 import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
+import { sweepWithdrawals } from '../../../operator/src/reconcile/sweep.ts';
 import { awsSpec, destinationSpec, keySpec, policyAway, secretPath, vaultPath, World } from '../../builders/world.ts';
 import { FakeDestination } from '../../harness/fakes/destination.ts';
 
@@ -50,6 +51,13 @@ function createTheirs(address = 'https://theirs.example:8200'): void {
 function replace(): void {
   remove();
   createTheirs();
+}
+
+/** A destination of AWS, with a role of this account. */
+function withRole(account: string) {
+  const { aws } = awsSpec();
+  if (aws === undefined) throw new Error('the builder makes no destination of AWS');
+  return { ...awsSpec(), aws: { ...aws, auth: { roleArn: `arn:aws:iam::${account}:role/keywright` } } };
 }
 
 const message = (type = 'Ready') => world.status().conditions.find((one) => one.type === type)?.message ?? '';
@@ -186,12 +194,6 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
 });
 
 describe('a KeyDestination of AWS', () => {
-  const withRole = (account: string) => {
-    const { aws } = awsSpec();
-    if (aws === undefined) throw new Error('the builder makes no destination of AWS');
-    return { ...awsSpec(), aws: { ...aws, auth: { roleArn: `arn:aws:iam::${account}:role/keywright` } } };
-  };
-
   it('is another place when its role is of another account, although it is the same object', async () => {
     await open({ without: ['destination'] });
     world.resources.create('KeyDestination', {
@@ -222,6 +224,96 @@ describe('a KeyDestination of AWS', () => {
     await world.pass();
     expect(world.vault.paths()).toEqual([]);
     expect(world.condition('Ready')).toBe('False DestinationUnconfirmed');
+  });
+});
+
+describe('a KeyDestination whose role was edited to another account while a value lies in the first one', () => {
+  const edit = (account: string) =>
+    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withRole(account) }));
+  const leftovers = () =>
+    world.resources.events
+      .filter(({ message: text }) => text.includes('a value may be left there'))
+      .map(({ message: text }) => text);
+  const named = `KeyDestination ${name} is another place than the one that was accepted, and ${vaultPath} was not emptied at that one: a value may be left there`;
+  const withdrawing = async () => (await world.store.listWithdrawing(10)).length;
+
+  /** From now on, the other account answers under the same uid. */
+  async function moved(): Promise<void> {
+    await open({ without: ['destination'] });
+    world.resources.create('KeyDestination', {
+      metadata: { name, uid: 'aws-uid', finalizers: [finalizer] },
+      spec: withRole('111111111111'),
+    });
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    edit('222222222222');
+    world.others.set('aws-uid', theirs);
+  }
+  const calls = () => theirs.calls;
+  const none = new FakeDestination().calls;
+
+  it('is not read for a value that another place has lost', async () => {
+    await moved();
+    world.secret.lose(secretPath);
+    await world.pass({ drift: true });
+    expect(calls()).toEqual(none);
+    expect([world.status().currentKey?.epoch, world.secret.value(secretPath) === undefined]).toEqual([2, false]);
+  });
+
+  it('is not emptied for a key that was deleted, which names the place after the deadline', async () => {
+    await moved();
+    world.resources.delete('ApiKey', world.name);
+    await world.pass();
+    expect([await withdrawing(), leftovers()]).toEqual([1, []]);
+    await world.clock.advance(world.limits.withdrawDeadlineMs);
+    await world.pass();
+    expect([world.key(), await withdrawing(), leftovers(), calls()]).toEqual([undefined, 0, [named], none]);
+  });
+
+  it('is emptied where the value lies when it becomes the accepted place again in time', async () => {
+    await moved();
+    world.resources.delete('ApiKey', world.name);
+    await world.pass();
+    edit('111111111111');
+    world.others.delete('aws-uid');
+    await world.pass();
+    expect([world.key(), world.vault.paths(), leftovers(), calls()]).toEqual([undefined, [], [], none]);
+  });
+
+  it('is not emptied for an entry that was taken out, which names the place after the deadline', async () => {
+    await moved();
+    world.updateKey({ deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    await world.pass();
+    expect([await withdrawing(), leftovers()]).toEqual([1, []]);
+    await world.clock.advance(world.limits.withdrawDeadlineMs);
+    await world.pass();
+    expect([await withdrawing(), leftovers(), calls()]).toEqual([0, [named], none]);
+    expect(world.store.database.rows.keys.values().next().value?.places).toEqual({});
+  });
+
+  it('is not emptied by the sweep after a key that is gone, which names the place after the deadline', async () => {
+    await open({ without: ['destination'] });
+    world.resources.create('KeyDestination', {
+      metadata: { name, uid: 'aws-uid', finalizers: [finalizer] },
+      spec: withRole('111111111111'),
+    });
+    await world.pass();
+    world.vault.failNext({ count: 1000 });
+    world.resources.delete('ApiKey', world.name);
+    await world.pass();
+    await world.clock.advance(world.limits.withdrawDeadlineMs - 1);
+    world.resources.update('Namespace', { name: 'payments' }, (found) => ({
+      ...found,
+      metadata: { ...found.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+    }));
+    await world.pass();
+    expect([world.key(), await withdrawing()]).toEqual([undefined, 1]);
+    edit('222222222222');
+    world.others.set('aws-uid', theirs);
+    expect(await sweepWithdrawals(world.deps)).toBe(1);
+    await world.clock.advance(1);
+    expect(await sweepWithdrawals(world.deps)).toBe(0);
+    expect([await withdrawing(), leftovers(), calls()]).toEqual([0, [named], none]);
   });
 });
 

@@ -3,6 +3,7 @@ import { fieldManager, finalizer } from '../meta.ts';
 import type { Schema } from '../structural.ts';
 import { listOf, type Variable } from './cel.ts';
 import { ownership } from './ownership.ts';
+import { pairwise } from './pairs.ts';
 import { operatorServiceAccountName } from './account.ts';
 import { denyingBinding, validatingPolicy } from './validating.ts';
 
@@ -20,23 +21,37 @@ const same = (member: string) => `object.metadata.?${member} == oldObject.metada
 const foreignFinalizers = (object: 'object' | 'oldObject') =>
   `${object}.metadata.?finalizers.orValue([]).filter(name, name != '${finalizer}')`;
 
-/** Who owns which fields, one entry for each manager, operation and subresource. */
-const managersOf = (object: 'object' | 'oldObject') =>
-  `${listOf(object, 'managedFields')}.map(m, {` +
-  "'id': dyn([dyn(m.?manager.orValue('')), dyn(m.?operation.orValue('')), dyn(m.?subresource.orValue(''))])," +
-  " 'fields': has(m.fieldsV1) ? dyn(m.fieldsV1) : dyn({})})";
-const isOwn = (m: string) => `${m}.id == [dyn('${fieldManager}'), dyn('Update'), dyn('')]`;
 const ownFinalizer = `'v:"${finalizer}"'`;
+/** When a finalizer is removed, the API server removes it from all its owners. */
+const isFinalizers = `v == '.' || v == ${ownFinalizer}`;
+const fieldsOf = (m: string) => `(has(${m}.fieldsV1) ? dyn(${m}.fieldsV1) : dyn({}))`;
+const idOf = (m: string) =>
+  `[dyn(${m}.?manager.orValue('')), dyn(${m}.?operation.orValue('')), dyn(${m}.?subresource.orValue(''))]`;
+const isOwn = (m: string) =>
+  `(${m}.?manager.orValue('') == '${fieldManager}' && ${m}.?operation.orValue('') == 'Update' && ${m}.?subresource.orValue('') == '')`;
+
+/** Whether these fields are none but, among finalizers, those of which this CEL about `v` speaks. */
+const areOnly = (fields: string, mayOwn: string) =>
+  `${fields}.all(k, k == 'f:metadata' && ${fields}[k].all(x, x == 'f:finalizers' && ${fields}[k][x].all(v, ${mayOwn})))`;
 
 /** Whether b has all fields of a. For finalizers, this CEL about `v` names what else may be in a. */
 const isWithin = (a: string, b: string, mayOwn: string) =>
-  `${a}.fields.all(k, (k in ${b}.fields && ${b}.fields[k] == ${a}.fields[k]) || (k == 'f:metadata' && ${a}.fields[k].all(x,` +
-  ` (k in ${b}.fields && x in ${b}.fields[k] && ${b}.fields[k][x] == ${a}.fields[k][x]) || (x == 'f:finalizers' && ${a}.fields[k][x].all(v,` +
-  ` (k in ${b}.fields && x in ${b}.fields[k] && v in ${b}.fields[k][x]) || ${mayOwn})))))`;
-const nobody = 'variables.nobody';
-/** When a finalizer is removed, the API server removes it from all its owners. */
-const mayLose = `v == '.' || v == ${ownFinalizer}`;
-const mayGain = `(${isOwn('n')} && (${mayLose}))`;
+  `${a}.all(k, (k in ${b} && ${b}[k] == ${a}[k]) || (k == 'f:metadata' && ${a}[k].all(x,` +
+  ` (k in ${b} && x in ${b}[k] && ${b}[k][x] == ${a}[k][x]) || (x == 'f:finalizers' && ${a}[k][x].all(v,` +
+  ` (k in ${b} && x in ${b}[k] && v in ${b}[k][x]) || ${mayOwn})))))`;
+/** CEL about the new entry `n` and the old one `o` of others: none has gained anything, nor lost anything but our finalizer. */
+const isSamePair =
+  `${idOf('n')} == ${idOf('o')} && [${fieldsOf('n')}].all(p, [${fieldsOf('o')}].all(q,` +
+  ` ${isWithin('p', 'q', 'false')} && ${isWithin('q', 'p', `(${isFinalizers})`)}))`;
+
+/** What others own besides our finalizer, in the order of the API server, which no write of ours changes. */
+const othersOf = (object: 'object' | 'oldObject') =>
+  `${listOf(object, 'managedFields')}.filter(m, !${isOwn('m')} && !(has(m.fieldsV1) ? ${areOnly('dyn(m.fieldsV1)', isFinalizers)} : true))`;
+/** What we own ourselves; one entry for each version of the API. */
+const oursOf = (object: 'object' | 'oldObject') =>
+  `${listOf(object, 'managedFields')}.filter(m, ${isOwn('m')}).map(m, ${fieldsOf('m')})`;
+const isWithinOne = (p: string, list: string) =>
+  `(${areOnly(p, isFinalizers)} || ${list}.exists(q, ${isWithin(p, 'q', `(${isFinalizers})`)}))`;
 
 /** The API server merges the oldest managers when there are more than this: see `ownership.ts`. */
 const mostManagers = 10;
@@ -52,20 +67,22 @@ const ownershipInputs: readonly Variable[] = [
 const variables: readonly Variable[] = [
   ...ownershipInputs,
   ...ownership.filter(({ name }) => !ownershipInputs.some((one) => one.name === name)),
-  { name: 'nobody', expression: "{'fields': dyn({})}" },
-  { name: 'managers', expression: managersOf('object') },
-  { name: 'oldManagers', expression: managersOf('oldObject') },
+  { name: 'others', expression: othersOf('object') },
+  { name: 'oldOthers', expression: othersOf('oldObject') },
+  ...pairwise('areOthersSame', ['variables.others', 'variables.oldOthers'], isSamePair),
+  { name: 'ours', expression: oursOf('object') },
+  { name: 'oldOurs', expression: oursOf('oldObject') },
   {
     name: 'isSameOwnership',
     expression:
-      `variables.managers.all(n, ${isWithin('n', nobody, mayGain)} || variables.oldManagers.exists(o, o.id == n.id && ${isWithin('n', 'o', mayGain)}))` +
-      ` && variables.oldManagers.all(o, ${isWithin('o', nobody, mayLose)} || variables.managers.exists(n, o.id == n.id && ${isWithin('o', 'n', mayLose)}))`,
+      `variables.areOthersSame && variables.ours.all(p, ${isWithinOne('p', 'variables.oldOurs')})` +
+      ` && variables.oldOurs.all(p, ${isWithinOne('p', 'variables.ours')})`,
   },
   {
     name: 'isMerging',
     expression:
-      `variables.oldManagers.filter(o, o.id[1] == 'Update').size() >= ${mostManagers}` +
-      " && variables.managers.exists(n, n.id[0] == 'ancient-changes')",
+      `${listOf('oldObject', 'managedFields')}.filter(m, m.?operation.orValue('') == 'Update').size() >= ${mostManagers}` +
+      ` && ${listOf('object', 'managedFields')}.exists(m, m.?manager.orValue('') == 'ancient-changes')`,
   },
 ];
 

@@ -1,5 +1,6 @@
 import { annotations, lastApplied } from '../meta.ts';
 import { annotationChanged, changed, listOf, type Variable } from './cel.ts';
+import { pairwise } from './pairs.ts';
 
 /** The field manager that the API server itself makes: beyond ten that update, it throws the oldest ones together. */
 const ancient = '[dyn("ancient-changes"), dyn("Update"), dyn("")]';
@@ -13,16 +14,29 @@ const ours = list(Object.values(annotations).map((name) => `f:${name}`));
  * that leaves out a field removes it only if nobody else owns it: a second owner could keep a right, or a pause, alive that its
  * author removed.
  */
+const partsOf = (m: string) =>
+  `{
+    'id': dyn([dyn(${m}.?manager.orValue('')), dyn(${m}.?operation.orValue('')), dyn(${m}.?subresource.orValue(''))]),
+    'spec': dyn(dyn(${m}.fieldsV1)[?'f:spec'].orValue({})),
+    'annotations': dyn(dyn(${m}.fieldsV1)[?'f:metadata'][?'f:annotations'].orValue({})),
+    'status': dyn(dyn(${m}.fieldsV1)[?'f:status'].orValue({}))
+  }`.replaceAll(/\n */g, ' ');
+/**
+ * Whether an entry is of somebody who applies, and this request does not write it: it stays, and stays where it is. An entry of the
+ * manager that makes the request is beside it, too, if it is of a subresource: there may be as many of those as somebody has made up.
+ */
+const appliesBeside =
+  "m.?operation.orValue('') == 'Apply' && (m.?manager.orValue('') != variables.manager || m.?subresource.orValue('') != '')";
+const matters =
+  "has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1 || ('f:metadata' in m.fieldsV1" +
+  ` && 'f:annotations' in m.fieldsV1['f:metadata'] && ${ours}.exists(k, k in m.fieldsV1['f:metadata']['f:annotations'])))`;
+/** All but those who apply beside: few, because the API server keeps ten that update. */
 const ownersOf = (object: 'object' | 'oldObject') =>
-  listOf(object, 'managedFields') +
-  ".filter(m, has(m.fieldsV1) && ('f:spec' in m.fieldsV1 || 'f:status' in m.fieldsV1 || 'f:metadata' in m.fieldsV1))" +
-  `.map(m, {
-    'id': dyn([dyn(m.?manager.orValue('')), dyn(m.?operation.orValue('')), dyn(m.?subresource.orValue(''))]),
-    'spec': dyn(dyn(m.fieldsV1)[?'f:spec'].orValue({})),
-    'annotations': dyn(dyn(m.fieldsV1)[?'f:metadata'][?'f:annotations'].orValue({})),
-    'status': dyn(dyn(m.fieldsV1)[?'f:status'].orValue({}))
-  })`.replaceAll(/\n */g, ' ') +
+  `${listOf(object, 'managedFields')}.filter(m, !(${appliesBeside}) && ${matters}).map(m, ${partsOf('m')})` +
   `.filter(o, o.spec.size() > 0 || o.status.size() > 0 || o.annotations.exists(k, k in ${ours}))`;
+/** Those who apply beside. There is no bound to their number but the size of an object. */
+const appliersOf = (object: 'object' | 'oldObject') =>
+  `${listOf(object, 'managedFields')}.filter(m, ${appliesBeside} && ${matters})`;
 
 /** An annotation whose owner does not matter: one of others, or one that this request changes, under another right. */
 const isPassed = (key: string) => `(!(${key} in ${ours}) || ${key} in variables.changedFields)`;
@@ -30,6 +44,15 @@ const isPassed = (key: string) => `(!(${key} in ${ours}) || ${key} in variables.
 /** Whether this owner has nothing that matters. */
 const isBare = (o: string) =>
   `(${o}.status.size() == 0 && ${o}.spec.all(k, k in variables.changedFields) && ${o}.annotations.all(k, ${isPassed('k')}))`;
+
+/** The same of an entry as it stands. */
+const isBareEntry = (m: string) =>
+  [
+    `(!('f:status' in ${m}.fieldsV1) || ${m}.fieldsV1['f:status'].size() == 0)`,
+    `(!('f:spec' in ${m}.fieldsV1) || ${m}.fieldsV1['f:spec'].all(k, k in variables.changedFields))`,
+    `(!('f:metadata' in ${m}.fieldsV1) || !('f:annotations' in ${m}.fieldsV1['f:metadata'])` +
+      ` || ${ours}.all(k, k in variables.changedFields || !(k in ${m}.fieldsV1['f:metadata']['f:annotations'])))`,
+  ].join(' && ');
 
 /** Whether two are one manager with the same fields, as far as they matter. */
 const isSame = (a: string, b: string) =>
@@ -68,6 +91,16 @@ export const ownership: readonly Variable[] = [
     ].join(' + '),
   },
   { name: 'isUsed', expression: 'variables.revokes || variables.rotates || variables.finalizers || variables.owners' },
+  { name: 'manager', expression: "request.?options.?fieldManager.orValue('')" },
+  { name: 'appliers', expression: appliersOf('object') },
+  { name: 'oldAppliers', expression: appliersOf('oldObject') },
+  { name: 'bound', expression: `variables.appliers.filter(m, !(${isBareEntry('m')}))` },
+  { name: 'oldBound', expression: `variables.oldAppliers.filter(m, !(${isBareEntry('m')}))` },
+  ...pairwise(
+    'areAppliersSame',
+    ['variables.bound', 'variables.oldBound'],
+    `[${partsOf('n')}].all(p, [${partsOf('o')}].all(q, ${isSame('p', 'q')}))`,
+  ),
   { name: 'fieldOwners', expression: ownersOf('object') },
   { name: 'oldFieldOwners', expression: ownersOf('oldObject') },
   {
@@ -80,7 +113,7 @@ export const ownership: readonly Variable[] = [
     // author with only `rotate` could apply the whole spec in the same write. When a right is used, the API server's own merging
     // of the oldest managers is allowed: otherwise ten labels would keep a responder from a revocation.
     expression:
-      `!variables.contents && (${annotationChanged(lastApplied)}` +
+      `!variables.contents && (${annotationChanged(lastApplied)} || !variables.areAppliersSame` +
       ` || variables.fieldOwners.exists(n, !${isBare('n')} && !variables.oldFieldOwners.exists(o, ${isSame('n', 'o')}) && !(${isMerged('n')}))` +
       ` || variables.oldFieldOwners.exists(o, !${isBare('o')} && !variables.fieldOwners.exists(n, ${isSame('o', 'n')}) && !(${isMergedAway('o')})))`,
   },

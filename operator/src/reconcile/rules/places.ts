@@ -7,6 +7,7 @@ import {
   deliveryAt,
   holdingAt,
   isForReaders,
+  isOutOfReach,
   openTargets,
   pendingVersion,
   sightOf,
@@ -125,6 +126,7 @@ export type Source =
 export function lookAtSources(o: Observed, version: Version): Source {
   const places = new Map<string, Location>();
   for (const row of o.store.deliveries) {
+    if (isOutOfReach(o, row)) continue;
     if (row.heldKeyId === version.keyId || row.intendedKeyId === version.keyId)
       places.set(formatLocation(row.location), row.location);
   }

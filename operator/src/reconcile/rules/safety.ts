@@ -8,6 +8,7 @@ import {
   deliveryAt,
   holdingAt,
   isOurs,
+  isOutOfReach,
   openTargets,
   pendingVersion,
   sightOf,
@@ -47,6 +48,12 @@ export function deletion(o: Observed): Decision | undefined {
   const next = withdrawNext(o, placeForGood);
   if (next !== undefined) return next;
   const late = firstWaiting(o);
+  if (late !== undefined && isOutOfReach(o, late))
+    return hold(
+      'waiting',
+      'DestinationUnconfirmed',
+      `${late.targetName} is another place than the one that was accepted; waiting for that one before the finalizer is removed`,
+    );
   if (late !== undefined)
     return hold('waiting', 'DestinationUnavailable', `waiting for ${late.targetName} before the finalizer is removed`);
   if (o.store.key !== undefined) return act({ kind: 'releaseKey' });
@@ -120,7 +127,14 @@ export function expiryEdited(o: Observed): Decision | undefined {
  * clock nothing ends, and nothing else waits for that.
  */
 export function retirementDue(o: Observed): Decision | undefined {
-  return o.clockWrong === true ? undefined : endsDue(o);
+  return o.clockWrong === true ? undefined : (endsDue(o) ?? unnotedExpiry(o));
+}
+
+/** The key expired under a program that did not note with which generation. Without a note, no change of the spec brings it back. */
+function unnotedExpiry({ store: { key, versions, lastEnded } }: Observed): Decision | undefined {
+  const isNoted = key === undefined || key.expiredGeneration !== undefined;
+  if (isNoted || versions.length > 0 || lastEnded?.reason !== 'expired') return undefined;
+  return act({ kind: 'endVersions', keyIds: [], reason: 'expired' });
 }
 
 /** What {@link retirementDue} does by a right clock. */
@@ -169,7 +183,7 @@ export const safetyRules = {
 
 function withdrawNext(o: Observed, placeOf: (o: Observed, row: Delivery) => Location = placeOfRow): Decision | undefined {
   const open = o.store.deliveries.flatMap((delivery) =>
-    delivery.state === 'withdrawing' ? [{ ...delivery, location: placeOf(o, delivery) }] : [],
+    delivery.state === 'withdrawing' && !isOutOfReach(o, delivery) ? [{ ...delivery, location: placeOf(o, delivery) }] : [],
   );
   const unseen = open.filter((delivery) => holdingAt(o, delivery.location).kind === 'unseen');
   if (unseen.length > 0) return act({ kind: 'look', at: unseen.map((delivery) => delivery.location), depth: 'mark' });
@@ -181,7 +195,9 @@ function withdrawNext(o: Observed, placeOf: (o: Observed, row: Delivery) => Loca
     const ours = reading.kind === 'marked' && isOurs(o, reading.mark);
     return act(ours ? { kind: 'withdraw', delivery, reading } : { kind: 'finishWithdrawal', delivery });
   }
-  return undefined;
+  // What another place has says nothing of the accepted one. The KeyDestination may become that again.
+  const lost = o.store.deliveries.find((row) => row.state === 'withdrawing' && isOutOfReach(o, row) && isOverdue(o, row));
+  return lost === undefined ? undefined : act({ kind: 'finishWithdrawal', delivery: lost });
 }
 
 function placeOfRow(_: Observed, { location }: Delivery): Location {
@@ -197,12 +213,14 @@ function placeForGood(o: Observed, row: Delivery): Location {
   return (isGone ? successorOf(o, row) : undefined) ?? row.location;
 }
 
-/** A withdrawal that still counts: its deadline has not passed. In a terminating namespace nothing is waited for. */
+/** A withdrawal that still counts. */
 function firstWaiting(o: Observed): Delivery | undefined {
-  if (o.namespaceTerminating) return undefined;
-  return o.store.deliveries.find(
-    (delivery) => delivery.state === 'withdrawing' && o.now < (delivery.withdrawingSince ?? o.now) + o.limits.withdrawDeadlineMs,
-  );
+  return o.store.deliveries.find((delivery) => delivery.state === 'withdrawing' && !isOverdue(o, delivery));
+}
+
+/** Its deadline has passed. In a terminating namespace nothing is waited for. */
+function isOverdue(o: Observed, { withdrawingSince = o.now }: Delivery): boolean {
+  return o.namespaceTerminating || o.now >= withdrawingSince + o.limits.withdrawDeadlineMs;
 }
 
 /** A row is wanted while a target points there, or while its target's destination cannot be found to say where it points. */

@@ -122,17 +122,26 @@ export async function endVersions(
     await lockKey(tx, uid);
     const ended = keyIds.length === 0 ? [] : await end(tx, uid, keyIds, reason, now);
     const requests = await recordHandled(tx, uid, handled);
-    if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
+    const isExpiry = reason === 'expired' && generation !== undefined && (keyIds.length === 0 || ended.length > 0);
+    const isNoted = isExpiry && (await noteExpiry(tx, uid, generation, ended.length > 0));
+    if (ended.length === 0 && requests.length === 0 && !isNoted) throw new Abandon('already');
     if (handled.compromised !== undefined && ended.length > 0) await noteCompromise(tx, uid, ended);
-    if (reason === 'expired' && generation !== undefined) await noteExpiry(tx, uid, generation);
     const audit = ended.map((keyId): AuditEntry => ({ action: endActions[reason], apiKeyUid: uid, keyId }));
     return { revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests], requestedBy };
   });
   return plain(outcome);
 }
 
-async function noteExpiry(tx: Tx, uid: string, generation: number): Promise<void> {
-  await tx.withSchema('keywright').updateTable('apikey').set({ expired_generation: generation }).where('uid', '=', uid).execute();
+/** Whether it was kept. `isNew`: in the place of an earlier one. */
+async function noteExpiry(tx: Tx, uid: string, generation: number, isNew: boolean): Promise<boolean> {
+  const kept = await tx
+    .withSchema('keywright')
+    .updateTable('apikey')
+    .set({ expired_generation: generation })
+    .where('uid', '=', uid)
+    .$if(!isNew, (query) => query.where('expired_generation', 'is', null))
+    .executeTakeFirst();
+  return kept.numUpdatedRows > 0n;
 }
 
 /** Of what was compromised and not replaced yet, the newest is remembered. */

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 
 import type { ApiKeyRef } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import type { Delivery, EndedReason } from '../../domain/version.ts';
+import type { EndedReason } from '../../domain/version.ts';
 import type {
   AuditFilter,
   AuditRow,
@@ -18,6 +18,7 @@ import type {
   OwnerRow,
   Requester,
   RightsKind,
+  WithdrawingDelivery,
 } from '../port.ts';
 import { neverAccepted } from '../port.ts';
 import type { CatalogHeadJson } from './models.ts';
@@ -121,15 +122,16 @@ export async function listWithdrawing(
   context: StoreContext,
   limit: number,
   destinationUid?: string,
-): Promise<readonly (Delivery & { readonly ref: ApiKeyRef })[]> {
+): Promise<readonly WithdrawingDelivery[]> {
   const only = destinationUid ?? null;
-  const query = sql<{ delivery: DeliveryJson; ref: ApiKeyRef }>`
-    select ${deliveryJson} as delivery, json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref
+  const query = sql<{ delivery: DeliveryJson; ref: ApiKeyRef; places: KeyJson['places'] }>`
+    select ${deliveryJson} as delivery, json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref,
+      k.accepted_places as places
     from keywright.delivery d join keywright.apikey k on k.uid = d.apikey_uid
     where d.state = 'withdrawing' and (${only}::text is null or d.destination_uid = ${only})
     order by d.withdrawing_since, d.seq limit ${limit}`;
   const { rows } = await attempt(context, 'listWithdrawing', () => query.execute(context.db));
-  return rows.map(({ delivery, ref }) => ({ ...toDelivery(delivery), ref }));
+  return rows.map(({ delivery, ref, places }) => ({ ...toDelivery(delivery), ref, ...present({ places: places ?? null }) }));
 }
 
 /** See {@link Store.countWithdrawing}. */
