@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { loginServiceAccountName } from './api/meta.ts';
+import { didYouMean } from './api/suggestion.ts';
 import { durationMs, durationPattern, parseDurationMs } from './domain/duration.ts';
 import { addressOf, originOf } from './domain/serveraddress.ts';
 import { addressForm, isLocalAddress, parseAddress } from './server/address.ts';
@@ -334,7 +335,9 @@ export type Needs = readonly (keyof Config)[];
  * silently do nothing.
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>, needs: Needs = []): Config {
-  const faults = unknownNames(environment).map((name) => `${name}: there is no such variable`);
+  const faults = unknownNames(environment).map(
+    (name) => `${name}: there is no such variable${didYouMean(name, variableNames())}`,
+  );
   const values: Record<string, unknown> = {};
   for (const [field, variable] of Object.entries(variables) as [string, Variable<unknown>][]) {
     const text = environment[variable.name] ?? '';
@@ -381,8 +384,12 @@ export function describeConfig(): readonly ConfigEntry[] {
 const servicePattern =
   /^KEYWRIGHT_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 
+function variableNames(): readonly string[] {
+  return Object.values(variables).map((variable) => variable.name);
+}
+
 function unknownNames(environment: Readonly<Record<string, string | undefined>>): readonly string[] {
-  const known = new Set<string>(Object.values(variables).map((variable) => variable.name));
+  const known = new Set(variableNames());
   return Object.keys(environment)
     .filter((name) => name.startsWith('KEYWRIGHT_') && !known.has(name) && !servicePattern.test(name))
     .sort();

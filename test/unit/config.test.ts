@@ -138,7 +138,7 @@ describe('the configuration', () => {
     const needs = ['databaseUrl', 'peppersFile'] as const;
     const environment = { KEYWRIGHT_PEPPERS_FILE: '', KEYWRIGHT_DATABASE_UR: 'x', KEYWRIGHT_CONCURRENCY: '0' };
     expect(() => readConfig(environment, needs)).toThrow(
-      /4 faults:\n.*_UR: there is no such variable\n.*_URL: must be set.*\n.*_FILE: must be set.*\n.*CONCURRENCY: must be /,
+      /4 faults:\n.*_UR: there is no such variable; did you mean KEYWRIGHT_DATABASE_URL\?\n.*_URL: must be set.*\n.*_FILE: must be set.*\n.*CONCURRENCY: must be /,
     );
     const given = { KEYWRIGHT_DATABASE_URL: 'postgres://a/b', KEYWRIGHT_PEPPERS_FILE: 'p.json' };
     expect(readConfig(given, needs).peppersFile).toBe('p.json');

@@ -3,6 +3,7 @@ import { namespacePattern, objectNamePattern } from './fields.ts';
 import type { ApiCatalogSpec, ApiKeySpec, ApiKind, KeyDestinationSpec, KeyOwnerGroupSpec, KeyOwnerSpec } from './kinds.ts';
 import { kindTable } from './kinds.ts';
 import { apiVersion } from './meta.ts';
+import { didYouMean } from './suggestion.ts';
 
 /** The specification of each kind, defaults applied. */
 export interface Specs {
@@ -80,7 +81,10 @@ export function parseManifestObject<K extends ApiKind>(kind: K, raw: unknown): P
     status: z.unknown().optional(),
   });
   const result = schema.safeParse(raw);
-  if (!result.success) return { ok: false, errors: firstPerPath(result.error.issues.flatMap((issue) => toFaults(issue, raw))) };
+  if (!result.success) {
+    const { issues } = result.error;
+    return { ok: false, errors: firstPerPath(issues.flatMap((issue) => toFaults(issue, raw, schema))) };
+  }
   const { name, namespace, labels, annotations } = result.data.metadata;
   return {
     ok: true,
@@ -126,10 +130,23 @@ function firstPerPath(faults: readonly ManifestFault[]): readonly ManifestFault[
 
 type Issue = z.core.$ZodIssue;
 
-function toFaults(issue: Issue, raw: unknown): readonly ManifestFault[] {
+function toFaults(issue: Issue, raw: unknown, schema: z.ZodType): readonly ManifestFault[] {
   const steps = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => fault([...steps, key], 'is no known field'));
+  if (issue.code === 'unrecognized_keys') {
+    const known = membersAt(schema, steps);
+    return issue.keys.map((key) => fault([...steps, key], `is no known field${didYouMean(key, known)}`));
+  }
   return [fault(steps, sentence(issue, at(raw, steps)))];
+}
+
+/** The names of the fields that a map of fields may have, at a path of the document. */
+function membersAt(schema: z.ZodType, steps: readonly (string | number)[]): readonly string[] {
+  const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  const found = steps.reduce<z.core.JSONSchema._JSONSchema | undefined>((node, step) => {
+    if (typeof node !== 'object') return undefined;
+    return typeof step === 'number' ? (Array.isArray(node.items) ? undefined : node.items) : node.properties?.[step];
+  }, root);
+  return typeof found === 'object' ? Object.keys(found.properties ?? {}) : [];
 }
 
 /** What stands at a path of the document. */
@@ -165,7 +182,7 @@ function sentence(issue: Issue, value: unknown): string {
     case 'invalid_value':
       return value === undefined
         ? 'is required'
-        : `must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}`;
+        : `must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}${suggested(value, issue.values)}`;
     case 'too_big':
       return `at most ${unitOf(issue.origin, issue.maximum)}`;
     case 'too_small':
@@ -175,6 +192,10 @@ function sentence(issue: Issue, value: unknown): string {
     default:
       return issue.message;
   }
+}
+
+function suggested(value: unknown, allowed: readonly unknown[]): string {
+  return typeof value === 'string' ? didYouMean(value, allowed.map(String)) : '';
 }
 
 function describe(value: unknown): string {

@@ -2,6 +2,7 @@ import type { ApiKeySpec } from '../api/kinds.ts';
 import type { AccessType } from '../domain/catalog.ts';
 import type { CatalogIndex } from '../domain/catalogindex.ts';
 import { typeReaches } from '../domain/grants.ts';
+import { didYouMean } from '../api/suggestion.ts';
 
 /**
  * The first thing that is wrong with what a key selects, with its field and value; `undefined` = nothing. The catalog is
@@ -28,7 +29,9 @@ function unknownName(spec: ApiKeySpec, index: CatalogIndex): string | undefined 
   ] as const;
   for (const [field, what, names, known] of lists) {
     const at = names?.findIndex((name) => !known.has(name)) ?? -1;
-    if (at >= 0) return `spec.${field}[${at}]: catalog ${spec.catalog} has no ${what} ${names?.[at] ?? ''}`;
+    const name = names?.[at];
+    if (name !== undefined)
+      return `spec.${field}[${at}]: catalog ${spec.catalog} has no ${what} ${name}${didYouMean(name, known.keys())}`;
   }
   return undefined;
 }

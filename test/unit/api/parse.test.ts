@@ -70,6 +70,7 @@ describe('a manifest', () => {
       'spec.displayName': 'x'.repeat(101),
       'spec.owner': undefined,
       'spec.typo': 1,
+      'spec.scope': ['a'],
       'spec.suspend': 'yes',
       'spec.channels': [],
       'spec.revoked': { reason: 'Bored' },
@@ -81,6 +82,7 @@ describe('a manifest', () => {
       'spec.suspend: must be true or false, not a text',
       'spec.revoked.reason: must be "Unspecified" or "KeyCompromise" or "Superseded" or "CessationOfOperation" or "PrivilegeWithdrawn"',
       'spec.typo: is no known field',
+      'spec.scope: is no known field; did you mean scopes?',
     ]);
   });
 

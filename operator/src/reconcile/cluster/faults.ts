@@ -1,5 +1,6 @@
 import type { ApiCatalog, ApiCatalogSpec } from '../../api/kinds.ts';
 import type { CatalogModel, GrantRule } from '../../domain/catalog.ts';
+import { didYouMean } from '../../api/suggestion.ts';
 import { patternFault } from './pattern.ts';
 
 /** One thing that is wrong with a catalog: `spec.scopes[2].endpoints[0]`, and a sentence that reads on after a colon. */
@@ -46,7 +47,12 @@ function typeFaults({ accessTypes, scopes }: ApiCatalogSpec): readonly CatalogFa
     (type.scopes ?? []).flatMap((scope, index) =>
       known.has(scope)
         ? []
-        : [{ path: `spec.accessTypes[${at}].scopes[${index}]`, message: `the catalog has no scope ${scope}` }],
+        : [
+            {
+              path: `spec.accessTypes[${at}].scopes[${index}]`,
+              message: `the catalog has no scope ${scope}${didYouMean(scope, known)}`,
+            },
+          ],
     ),
   );
 }
@@ -57,7 +63,12 @@ function scopeFaults({ scopes, endpoints }: ApiCatalogSpec): readonly CatalogFau
     scope.endpoints.flatMap((endpoint, index) =>
       known.has(endpoint)
         ? []
-        : [{ path: `spec.scopes[${at}].endpoints[${index}]`, message: `the catalog has no endpoint ${endpoint}` }],
+        : [
+            {
+              path: `spec.scopes[${at}].endpoints[${index}]`,
+              message: `the catalog has no endpoint ${endpoint}${didYouMean(endpoint, known)}`,
+            },
+          ],
     ),
   );
 }

@@ -490,16 +490,24 @@ describe('the rights of a key', () => {
   });
 
   it.each<[string, object, string]>([
-    ['an unknown scope', { scopes: ['read', 'reads'] }, 'spec.scopes[1]: catalog default has no scope reads'],
-    ['an unknown endpoint [S2-13]', { endpoints: ['lost'] }, 'spec.endpoints[0]: catalog default has no endpoint lost'],
-    ['an unknown application', { applications: ['shop-xx'] }, 'spec.applications[0]: catalog default has no application shop-xx'],
+    ['an unknown scope', { scopes: ['read', 'reads'] }, 'spec.scopes[1]: catalog default has no scope reads; did you mean read?'],
+    ['an unknown endpoint [S2-13]', { endpoints: ['missing'] }, 'spec.endpoints[0]: catalog default has no endpoint missing'],
+    [
+      'an unknown application',
+      { applications: ['shop-xx'] },
+      'spec.applications[0]: catalog default has no application shop-xx; did you mean shop-eu?',
+    ],
     ['an unknown channel', { channels: ['email', 'fax'] }, 'spec.channels[1]: catalog default has no channel fax'],
     [
       'an unknown channel of a customer',
       { customerChannels: [{ customer: '42', channels: ['fax'] }] },
       'spec.customerChannels[0].channels[0]: catalog default has no channel fax',
     ],
-    ['an unknown attribute', { attributes: ['Phone'] }, 'spec.attributes[0]: catalog default has no attribute Phone'],
+    [
+      'an unknown attribute',
+      { attributes: ['Phone'] },
+      'spec.attributes[0]: catalog default has no attribute Phone; did you mean phone?',
+    ],
     [
       'an endpoint that does not work per application beside applications [S2-11]',
       { applications: ['shop-eu'], endpoints: ['app', 'list'] },

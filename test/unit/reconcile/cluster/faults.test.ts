@@ -26,8 +26,8 @@ describe('a catalog as a whole', () => {
   it.each<[string, object, string]>([
     [
       'an unknown endpoint in a scope',
-      { endpoints: [list], scopes: [{ name: 'read', endpoints: ['list', 'lost'] }] },
-      'spec.scopes[0].endpoints[1]: the catalog has no endpoint lost',
+      { endpoints: [list], scopes: [{ name: 'read', endpoints: ['list', 'missing'] }] },
+      'spec.scopes[0].endpoints[1]: the catalog has no endpoint missing',
     ],
     [
       'an unknown scope in a type',
