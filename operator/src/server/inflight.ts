@@ -6,7 +6,7 @@ export interface Exchange {
   working(): void;
   /** The answer is on its way, and the client has to read it. */
   sending(): void;
-  /** The request is over. */
+  /** The request is over, or holds nothing any more. Twice is once. */
   close(): void;
 }
 
@@ -18,6 +18,7 @@ interface Entry {
   waits: boolean;
   /** Displaced or closed: no longer counted. */
   gone: boolean;
+  closed: boolean;
 }
 
 /** What one client holds. */
@@ -44,8 +45,6 @@ export class InFlight {
   readonly #limit: number;
   readonly #clients = new Map<string, Client>();
   #bytes = 0;
-  /** Those of the requests that may be dropped. */
-  #waitingBytes = 0;
 
   /** `limit` in bytes. */
   constructor(limit: number) {
@@ -62,40 +61,50 @@ export class InFlight {
     const client = this.#clients.get(name) ?? { bytes: 0, open: 0, waiting: new Set() };
     this.#clients.set(name, client);
     client.open += 1;
-    const entry: Entry = { client, drop, bytes: 0, waits: true, gone: false };
+    const entry: Entry = { client, drop, bytes: 0, waits: true, gone: false, closed: false };
     return {
       take: (bytes) => this.#take(entry, bytes + pieceCost),
       working: () => {
-        this.#setWaits(entry, false);
+        setWaits(entry, false);
       },
       sending: () => {
-        this.#setWaits(entry, true);
+        setWaits(entry, true);
       },
       close: () => {
-        this.#close(entry, name);
+        if (!entry.closed) this.#close(entry, name);
       },
     };
   }
 
   #take(entry: Entry, bytes: number): boolean {
-    const others = this.#waitingBytes - (entry.waits ? entry.bytes : 0);
-    if (entry.gone || this.#bytes - others + bytes > this.#limit) return false;
-    while (this.#bytes + bytes > this.#limit) {
-      const longest = this.#longestWaiting();
-      if (longest === undefined || longest === entry) return false;
-      this.#free(longest);
-      longest.drop();
+    const dropped = entry.gone ? undefined : this.#victims(entry, this.#bytes + bytes - this.#limit);
+    if (dropped === undefined) return false;
+    for (const one of dropped) {
+      this.#free(one);
+      one.drop();
     }
     this.#hold(entry, bytes);
     return true;
   }
 
-  #longestWaiting(): Entry | undefined {
-    let fullest: Client | undefined;
-    for (const client of this.#clients.values())
-      if (client.waiting.size > 0 && client.bytes > (fullest?.bytes ?? 0)) fullest = client;
-    const [longest] = fullest?.waiting ?? [];
-    return longest;
+  /** Those to drop so that `bytes` become free for this request; `undefined` = that many do not become free. */
+  #victims(entry: Entry, bytes: number): readonly Entry[] | undefined {
+    if (bytes <= 0) return [];
+    const clients = [...this.#clients.values()].map((client) => ({ bytes: client.bytes, waiting: [...client.waiting] }));
+    const victims: Entry[] = [];
+    for (let free = 0; free < bytes;) {
+      const waiting = clients.filter((client) => client.waiting.length > 0);
+      const fullest = waiting.reduce(
+        (most, client) => (client.bytes > most.bytes ? client : most),
+        waiting[0] ?? { bytes: 0, waiting: [] },
+      );
+      const longest = fullest.waiting.shift();
+      if (longest === undefined || longest === entry) return undefined;
+      fullest.bytes -= longest.bytes;
+      free += longest.bytes;
+      victims.push(longest);
+    }
+    return victims;
   }
 
   /** Counts `bytes` more for it, or fewer if they are negative. */
@@ -103,14 +112,6 @@ export class InFlight {
     entry.bytes += bytes;
     entry.client.bytes += bytes;
     this.#bytes += bytes;
-    if (entry.waits) this.#waitingBytes += bytes;
-    list(entry);
-  }
-
-  #setWaits(entry: Entry, waits: boolean): void {
-    if (entry.waits === waits) return;
-    entry.waits = waits;
-    this.#waitingBytes += waits ? entry.bytes : -entry.bytes;
     list(entry);
   }
 
@@ -122,9 +123,15 @@ export class InFlight {
 
   #close(entry: Entry, name: string): void {
     this.#free(entry);
+    entry.closed = true;
     entry.client.open -= 1;
     if (entry.client.open === 0) this.#clients.delete(name);
   }
+}
+
+function setWaits(entry: Entry, waits: boolean): void {
+  entry.waits = waits;
+  list(entry);
 }
 
 function list(entry: Entry): void {

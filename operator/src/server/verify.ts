@@ -62,15 +62,19 @@ async function serve(
   response: ServerResponse,
   { api, client }: { readonly api: VerifyApi; readonly client: string },
 ): Promise<void> {
+  // Node takes it away from a request whose body was not read to its end.
+  const { socket } = request;
   const exchange = api.inFlight.open(client, () => {
     api.metrics.connectionDropped({ listener: 'verify', cause: 'memory' });
-    request.socket.destroy();
+    socket.destroy();
   });
   response.once('close', () => {
     exchange.close();
   });
   const body = await readJson(request, exchange);
   if (body.kind === 'refused') {
+    // What was read of it is gone, although the answer may have to wait for earlier ones.
+    exchange.close();
     respondProblem(response, body.problem);
     return;
   }

@@ -58,6 +58,10 @@ describe('the bytes in flight', () => {
     for (const one of [sent, worked, other]) one.take(30 * kib);
     worked.working();
     expect([open('c').take(80 * kib), dropped]).toEqual([false, []]);
+    // After `other`, its own would have to go.
+    const full = open('d');
+    expect([full.take(5 * kib), full.take(75 * kib), dropped]).toEqual([true, false, []]);
+    full.close();
     expect([open('c').take(30 * kib), dropped]).toEqual([true, ['sent']]);
     expect(idle.take(kib)).toBe(true);
   });
@@ -105,9 +109,14 @@ describe('bodies that are not finished', () => {
   let inFlight: InFlight;
   let listener: Listener;
   let sockets: Socket[];
+  let slow: PromiseWithResolvers<void>;
   beforeEach(async () => {
     [inFlight, sockets] = [new InFlight(256 * kib), []];
-    const authorize: Authorize = () => Promise.resolve({ allowed: false, code: 'key_missing' });
+    slow = Promise.withResolvers();
+    const authorize: Authorize = async ({ path }) => {
+      if (path === '/slow') await slow.promise;
+      return { allowed: false, code: 'key_missing' };
+    };
     listener = await startListener({
       ...{ name: 'verify', address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, limits: limitsOf(64) },
       ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
@@ -146,6 +155,23 @@ describe('bodies that are not finished', () => {
     await until(() => mine.text().includes('key_missing'), { what: 'the verdict' });
     for (const { socket } of held) socket.destroy();
     await until(() => inFlight.bytes === 0, { what: 'all room to be free' });
+  });
+
+  test('hold nothing once they are refused, although their answer waits for an earlier one', async () => {
+    const first = JSON.stringify({ request: { host: 'a', method: 'GET', path: '/slow' } });
+    const tooLarge = [60_000, 9_000].map((length) => `${length.toString(16)}\r\n${'a'.repeat(length)}\r\n`).join('');
+    const chunked = `POST /v1/verify HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${tooLarge}`;
+    const refused = await Promise.all(Array.from({ length: 4 }, () => open(one)));
+    for (const { socket } of refused) socket.write(post(first.length) + first + chunked);
+    const long = JSON.stringify({ request: { host: 'a', method: 'GET', path: '/', userAgent: 'u'.repeat(50 * kib) } });
+    for (let at = 0; at < 20; at += 1) {
+      const mine = await open(other);
+      mine.socket.write(post(long.length) + long);
+      await until(() => mine.text().includes('key_missing'), { what: 'the verdict' });
+    }
+    slow.resolve();
+    await until(() => refused.every(({ text }) => text().includes('larger than 64 KiB')), { what: 'the refusals' });
+    expect(inFlight.bytes).toBe(0);
   });
 
   test('leave no trace when their connection is cut behind several answers', async () => {
