@@ -129,7 +129,7 @@ describe('the main job, on a real API server, PostgreSQL and Vault', () => {
     expect(await verify(authorizer.url, key, asked)).toMatchObject({ allowed: true, keyId: secret?.['key-id'] });
 
     const { stdout } = await kube.kubectl(['get', 'apikey', 'billing-sync', '-n', 'payments']);
-    expect(stdout).toMatch(/^NAME\s+READY\s+OWNER\s+ACCESS\s+KEY\s+EXPIRES\s+LAST USED\s+AGE\n/);
+    expect(stdout).toMatch(/^NAME\s+READY\s+REASON\s+OWNER\s+ACCESS\s+KEY\s+EXPIRES\s+LAST USED\s+AGE\n/);
     expect(stdout).toContain(`acme_live_${secret?.['key-id'] ?? ''}`);
 
     await kube.kubectl(['delete', 'apikey', 'billing-sync', '-n', 'payments', '--timeout=30s']);

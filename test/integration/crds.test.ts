@@ -129,6 +129,7 @@ describe('the API server', () => {
     expect(head.trim().split(/\s{2,}/)).toEqual([
       'NAME',
       'READY',
+      'REASON',
       'OWNER',
       'ACCESS',
       'KEY',
@@ -137,7 +138,6 @@ describe('the API server', () => {
       'AGE',
       'ROTATED',
       'NEXT ROTATION',
-      'REASON',
       'MESSAGE',
     ]);
     expect(line).toContain('Waiting for the operator.');

@@ -72,6 +72,7 @@ const status = each(
 );
 /** What is nobody's business but the cluster's. */
 const foreign = [
+  ...each([...reading, 'create'], ['events', 'events.events.k8s.io']),
   ...each(['get', 'list', 'create'], ['secrets', 'configmaps', 'pods', 'serviceaccounts/token']),
   ...each(['create', 'bind', 'escalate'], ['roles.rbac.authorization.k8s.io', 'clusterroles.rbac.authorization.k8s.io']),
   ...each(['impersonate'], ['users', 'groups', 'serviceaccounts']),
@@ -91,13 +92,19 @@ const allowed: Readonly<Record<Role, readonly string[]>> = {
   admin: [...each([...reading, ...writing], plurals), ...granting, ...responding],
   // In a namespace: also the cluster's kinds, but only as far as the rights of a namespace reach.
   grantor: [...each(reading, plurals), ...each(writing, [keys]), ...granting],
-  responder: [...each([...reading, 'update', 'patch'], [keys]), ...responding],
+  // It sees why, too: the events, and what a key names.
+  responder: [
+    ...each(reading, [...plurals, 'events', 'events.events.k8s.io']),
+    ...each(['update', 'patch'], [keys]),
+    ...responding,
+  ],
   viewer: each(reading, plurals),
   operator: [
     ...each([...reading, 'patch'], plurals),
     ...status.filter((one) => one.startsWith('patch')),
     'update apikeys.keywright.dev/finalizers',
     ...each(['get', 'list', 'create'], ['secrets']),
+    'create events.events.k8s.io',
   ],
 };
 
@@ -246,8 +253,8 @@ describe('the list of keys', () => {
 
   it('[S3-11] shows owner and access type, and is closed to who may see one namespace only', async () => {
     const { stdout } = await kube.kubectl(['get', 'apikeys', '-A'], { user: userOf('viewer') });
-    expect(stdout).toMatch(/^NAMESPACE\s+NAME\s+READY\s+OWNER\s+ACCESS\s+KEY\s+EXPIRES\s+LAST USED\s+AGE\n/);
-    expect(stdout).toMatch(new RegExp(`${elsewhere}\\s+three\\s+Unknown\\s+ben\\s+Personal`));
+    expect(stdout).toMatch(/^NAMESPACE\s+NAME\s+READY\s+REASON\s+OWNER\s+ACCESS\s+KEY\s+EXPIRES\s+LAST USED\s+AGE\n/);
+    expect(stdout).toMatch(new RegExp(`${elsewhere}\\s+three\\s+Unknown\\s+Pending\\s+ben\\s+Personal`));
     const all = await kube.kubectl(['get', 'apikeys', '-A'], { user: userOf('responder'), allowFailure: true });
     expect(all.stderr).toContain('cannot list resource "apikeys"');
     const own = await kube.kubectl(['get', 'apikeys', '-n', namespace, '-o', 'name'], { user: userOf('responder') });

@@ -240,6 +240,8 @@ function effectiveSet() {
 /** As long as Kubernetes lets all annotations of an object be: a request must never make the status unwritable. */
 const annotationValue = () => z.string().max(262_144);
 
+const usedBy = () => setOf(text(200), { max: 20 }).exactOptional().describe('Who was last seen using it, at most 20.');
+
 const currentKey = z.strictObject({
   id: keyId().describe('The key id, 12 characters.'),
   display: text(64).describe('What may be shown of the key: prefix, environment and key id.'),
@@ -249,6 +251,7 @@ const currentKey = z.strictObject({
   expiresAt: writtenInstant().exactOptional().describe('When it expires; absent = never.'),
   firstUsedAt: writtenInstant().exactOptional().describe('When it was first seen in use.'),
   lastUsedAt: writtenInstant().exactOptional().describe('When it was last seen in use, at most hourly.'),
+  usedBy: usedBy(),
 });
 
 const previousKey = z.strictObject({
@@ -256,7 +259,7 @@ const previousKey = z.strictObject({
   epoch: count().describe('The number of the version, from 1.'),
   notAfter: writtenInstant().exactOptional().describe('When it ends at the latest.'),
   lastUsedAt: writtenInstant().exactOptional().describe('When it was last seen in use, at most hourly.'),
-  usedBy: setOf(text(200), { max: 20 }).exactOptional().describe('Who was last seen using it, at most 20.'),
+  usedBy: usedBy(),
 });
 
 const deliveryStatus = z.strictObject({

@@ -85,22 +85,19 @@ const ready: PrinterColumn = {
   jsonPath: '.status.conditions[?(@.type=="Ready")].status',
   description: 'Whether it can be used.',
 };
-const why: readonly PrinterColumn[] = [
-  {
-    name: 'Reason',
-    type: 'string',
-    jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
-    description: 'Why, in one word.',
-    priority: 1,
-  },
-  {
-    name: 'Message',
-    type: 'string',
-    jsonPath: '.status.conditions[?(@.type=="Ready")].message',
-    description: 'Why, in a sentence.',
-    priority: 1,
-  },
-];
+const reason: PrinterColumn = {
+  name: 'Reason',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+  description: 'Why, in one word.',
+};
+const message: PrinterColumn = {
+  name: 'Message',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.type=="Ready")].message',
+  description: 'Why, in a sentence.',
+  priority: 1,
+};
 const age: PrinterColumn = {
   name: 'Age',
   type: 'date',
@@ -122,6 +119,7 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
     transitions: apiKeyTransitions,
     columns: [
       ready,
+      reason,
       { name: 'Owner', type: 'string', jsonPath: '.spec.owner', description: 'The KeyOwner.' },
       { name: 'Access', type: 'string', jsonPath: '.spec.accessType', description: 'The access type.' },
       {
@@ -158,7 +156,7 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
         description: 'When the next rotation begins, as far as is known.',
         priority: 1,
       },
-      ...why,
+      message,
     ],
     selectableFields: ['.spec.owner', '.spec.accessType', '.spec.catalog', '.spec.clientApplication'],
   },
@@ -174,11 +172,12 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
     transitions: apiCatalogTransitions,
     columns: [
       ready,
+      reason,
       { name: 'Prefix', type: 'string', jsonPath: '.spec.key.prefix', description: 'The first part of every key.' },
       { name: 'Environment', type: 'string', jsonPath: '.spec.key.environment', description: 'The second part of every key.' },
       { name: 'Keys', type: 'integer', jsonPath: '.status.keys', description: 'How many ApiKeys name it.' },
       age,
-      ...why,
+      message,
     ],
     selectableFields: [],
   },
@@ -194,11 +193,12 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
     transitions: [],
     columns: [
       ready,
+      reason,
       { name: 'Type', type: 'string', jsonPath: '.spec.type', description: 'User, Team or Service.' },
       { name: 'Disabled', type: 'boolean', jsonPath: '.spec.disabled', description: 'Whether its keys are refused.' },
       { name: 'Keys', type: 'integer', jsonPath: '.status.keys.total', description: 'How many ApiKeys name it.' },
       age,
-      ...why,
+      message,
     ],
     selectableFields: [],
   },
@@ -214,9 +214,10 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
     transitions: [],
     columns: [
       ready,
+      reason,
       { name: 'Keys', type: 'integer', jsonPath: '.status.keys.total', description: 'How many ApiKeys depend on it.' },
       age,
-      ...why,
+      message,
     ],
     selectableFields: [],
   },
@@ -232,6 +233,7 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
     transitions: keyDestinationTransitions,
     columns: [
       ready,
+      reason,
       { name: 'Vault', type: 'string', jsonPath: '.spec.vault.address', description: 'The address of Vault.' },
       { name: 'AWS Region', type: 'string', jsonPath: '.spec.aws.region', description: 'The region of AWS Secrets Manager.' },
       { name: 'Keys', type: 'integer', jsonPath: '.status.keys', description: 'The ApiKeys with a value there.' },
@@ -242,7 +244,7 @@ export const kindTable: Readonly<Record<ApiKind, KindEntry>> = {
         description: 'When login and rights were last checked.',
       },
       age,
-      ...why,
+      message,
     ],
     selectableFields: [],
   },

@@ -133,7 +133,6 @@ function conditionOf(
 }
 
 function currentKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNullable<ApiKeyStatus['currentKey']> {
-  const lastUsedAt = lastUseTold(version, told);
   return {
     id: version.keyId,
     display: version.display,
@@ -142,19 +141,26 @@ function currentKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNull
     ...(version.activatedAt === undefined ? {} : { activatedAt: formatInstant(version.activatedAt) }),
     ...(version.expiresAt === undefined ? {} : { expiresAt: formatInstant(version.expiresAt) }),
     ...(version.firstUsedAt === undefined ? {} : { firstUsedAt: formatInstant(version.firstUsedAt) }),
-    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
+    ...usesOf(version, told),
   };
 }
 
-function previousKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNullable<ApiKeyStatus['previousKey']> {
+/** Who used a version, and when last. */
+function usesOf(
+  version: Version,
+  told: ApiKeyStatus | undefined,
+): Pick<NonNullable<ApiKeyStatus['currentKey']>, 'lastUsedAt' | 'usedBy'> {
   const lastUsedAt = lastUseTold(version, told);
   const users = namesOfUsers(version);
+  return { ...(lastUsedAt === undefined ? {} : { lastUsedAt }), ...(users.length === 0 ? {} : { usedBy: users }) };
+}
+
+function previousKeyOf(version: Version, told: ApiKeyStatus | undefined): NonNullable<ApiKeyStatus['previousKey']> {
   return {
     id: version.keyId,
     epoch: version.epoch,
     ...(version.notAfter === undefined ? {} : { notAfter: formatInstant(version.notAfter) }),
-    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
-    ...(users.length === 0 ? {} : { usedBy: users }),
+    ...usesOf(version, told),
   };
 }
 

@@ -363,6 +363,8 @@ export interface ApiKeyStatusCurrentKey {
   readonly firstUsedAt?: string | undefined;
   /** When it was last seen in use, at most hourly. */
   readonly lastUsedAt?: string | undefined;
+  /** Who was last seen using it, at most 20. */
+  readonly usedBy?: readonly string[] | undefined;
 }
 
 /** The older version, while both live. */

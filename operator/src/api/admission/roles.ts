@@ -51,8 +51,12 @@ export const userRoles: readonly UserRole[] = [
   },
   {
     name: 'keywright-responder',
-    description: 'Answers an incident: revokes, suspends and rotates keys, and changes nothing else.',
-    rules: [ours([apiKeys], [...read, 'update', 'patch', ...responses])],
+    description: 'Answers an incident: revokes, suspends and rotates keys, reads what belongs to them, and changes nothing else.',
+    rules: [
+      ours(clusterPlurals, read),
+      ours([apiKeys], [...read, 'update', 'patch', ...responses]),
+      { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: read },
+    ],
   },
   { name: 'keywright-viewer', description: 'Sees all kinds, and no value of any key.', rules: [ours(plurals, read)] },
 ];
