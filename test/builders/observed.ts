@@ -43,6 +43,8 @@ export interface VersionCase {
   readonly notAfter?: string;
   /** When it was first used. */
   readonly used?: string;
+  /** Minted for an earlier ApiKey of the name. */
+  readonly inherited?: true;
 }
 
 /** A row of the store: `vault` and `local` are the locations of the usual targets, `earlierVault` that of the first under the uid that its KeyDestination had before a restore, anything else is a Secret of that name. */
@@ -442,6 +444,7 @@ function versionOf(given: VersionCase): Version {
     pepperId: 'p1',
     ownerUid: 'payments-team-uid',
     issuedAt,
+    ...(given.inherited === undefined ? {} : { inherited: given.inherited }),
     ...(state === 'pending' ? {} : { activatedAt: issuedAt }),
     ...(given.expires === 'never' ? {} : { expiresAt: at(given.expires ?? '8736h') }),
     ...(given.notAfter === undefined ? {} : { notAfter: at(given.notAfter) }),

@@ -47,6 +47,8 @@ export interface Version {
   /** When it entered `retiring`. */
   readonly retiringSince?: Instant;
   readonly endedAt?: Instant;
+  /** It was minted under an earlier ApiKey of the same name, which limits it: it never gets a later end. */
+  readonly inherited?: true;
   readonly firstUsedAt?: Instant;
   readonly lastUsedAt?: Instant;
   /** Who used it, newest first, at most 8; absent = nobody said who. Not read for a verify. */

@@ -21,10 +21,14 @@ export type Ends = Pick<Version, 'expiresAt' | 'notAfter'>;
 
 /**
  * What an edited expiry makes of a version's ends: the end of its retirement follows a nearer expiry, and stays for a later
- * one. `undefined` = nothing changes.
+ * one. A version of an earlier ApiKey gets no later expiry. `undefined` = nothing changes.
  */
-export function endsAfterEdit(version: Pick<Version, 'state'> & Ends, expiresAt: Instant | undefined): Ends | undefined {
+export function endsAfterEdit(
+  version: Pick<Version, 'state' | 'inherited'> & Ends,
+  expiresAt: Instant | undefined,
+): Ends | undefined {
   if (version.state === 'ended' || version.expiresAt === expiresAt) return undefined;
+  if (version.inherited === true && (expiresAt ?? Infinity) > (version.expiresAt ?? Infinity)) return undefined;
   const { notAfter } = version;
   return {
     ...(expiresAt === undefined ? {} : { expiresAt }),

@@ -217,6 +217,23 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
         expect(await ofNext()).toBeUndefined();
       });
 
+      test('gives what was minted before no later end, also beside a version of its own, and a nearer one', async () => {
+        const old = await minted();
+        const endOf = async () => (await store.readKey(next.uid)).versions.find(({ keyId }) => keyId === old.keyId)?.expiresAt;
+        const next = uniqueRef(old.ref.name);
+        const [before] = (await store.readKey(old.ref.uid)).versions;
+        const bound = (before?.expiresAt ?? later) + hour;
+        await store.takeOver(next, wider, later);
+        const fresh = await minted(next, 2);
+        expect((await store.readKey(next.uid)).versions.map(({ inherited }) => inherited)).toEqual([true, undefined]);
+        for (const end of [{ expiresAt: bound }, {}])
+          expect(await store.setExpiry(next.uid, [{ keyId: old.keyId, ...end }], later)).toBe('already');
+        expect(await store.setExpiry(next.uid, [{ keyId: fresh.keyId, expiresAt: bound }], later)).toBe('done');
+        expect(await endOf()).toBe(before?.expiresAt);
+        expect(await store.setExpiry(next.uid, [{ keyId: old.keyId, expiresAt: later + hour }], later)).toBe('done');
+        expect(await endOf()).toBe(later + hour);
+      });
+
       test('leaves what was minted before as inherited until a version of its own is there, ended ones too', async () => {
         const old = await minted();
         const next = uniqueRef(old.ref.name);

@@ -175,15 +175,20 @@ describe('an old value after its ApiKey was created again', () => {
     expect(world.status().currentKey?.epoch).toBe(2);
   });
 
-  it('is not prolonged by the expiry of the later one', async () => {
+  it.each([
+    ['while that has no version of its own', 1_000, 1],
+    ['beside a version of its own', 0, 2],
+  ])('is not prolonged by the expiry of the later one %s', async (_, failures, versions) => {
     const found = await live({ expiry: { after: '240h' } });
     await strip(found);
     const at = formatInstant(found.world.clock.now() + 480 * 3_600_000);
     const expiresAt = found.world.store.database.rows.versions[0]?.expiresAt;
-    found.world.vault.failNext({ count: 1_000 });
-    found.world.secret.failNext({ count: 1_000 });
+    found.world.vault.failNext({ count: failures });
+    found.world.secret.failNext({ count: failures });
     await createAgain(found, { expiry: { at } });
-    expect(found.world.store.database.rows.versions.map((one) => one.expiresAt)).toEqual([expiresAt]);
+    await found.realm.advance(60_000);
+    const ends = found.world.store.database.rows.versions.map((one) => one.expiresAt);
+    expect([ends.length, ends[0]]).toEqual([versions, expiresAt]);
   });
 
   it('leaves its owner in force when the later one names an owner that does not exist', async () => {

@@ -15,8 +15,9 @@ import { unseenTargets } from './places.ts';
  * nearer.
  */
 export function expiryLater(o: Observed): Decision | undefined {
-  if (o.store.inherited === true || o.acceptance.kind === 'held') return undefined;
-  const { later } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), o.store.versions, o.now);
+  if (o.acceptance.kind === 'held') return undefined;
+  const own = o.store.versions.filter((version) => version.inherited !== true);
+  const { later } = expiryEdits(expiryOf(o.resource.spec, o.catalog?.spec.policy), own, o.now);
   return later.length === 0 ? undefined : act({ kind: 'setExpiry', expiries: later });
 }
 

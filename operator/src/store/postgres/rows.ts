@@ -26,6 +26,7 @@ export interface VersionJson {
   readonly notAfter: Instant | null;
   readonly retiringSince: Instant | null;
   readonly endedAt: Instant | null;
+  readonly inherited: boolean;
   /** Only where they are requested: a verify does not need them. */
   readonly firstUsedAt?: Instant | null;
   readonly lastUsedAt?: Instant | null;
@@ -79,7 +80,7 @@ export const versionJson: RawBuilder<VersionJson> = sql`json_build_object('id', 
   'display', v.display, 'epoch', v.epoch, 'state', v.state, 'endedReason', v.ended_reason, 'lost', v.lost, 'cause', v.cause,
   'hash', encode(v.hash, 'base64'), 'pepperId', v.pepper_id, 'ownerUid', v.owner_uid, 'issuedAt', keywright.ms(v.issued_at),
   'activatedAt', keywright.ms(v.activated_at), 'expiresAt', keywright.ms(v.expires_at), 'notAfter', keywright.ms(v.not_after),
-  'retiringSince', keywright.ms(v.retiring_since), 'endedAt', keywright.ms(v.ended_at))`;
+  'retiringSince', keywright.ms(v.retiring_since), 'endedAt', keywright.ms(v.ended_at), 'inherited', v.ceilings <> '[]')`;
 
 /** The same with its use: `version v left join version_use u`. */
 export const usedVersionJson: RawBuilder<VersionJson> = sql`(${versionJson}::jsonb || jsonb_build_object(
@@ -131,12 +132,13 @@ export function present<T extends object>(values: T): Present<T> {
 
 /** JSON → {@link Version}. */
 export function toVersion(row: VersionJson): Version {
-  const { endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, ...kept } = row;
+  const { endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, inherited, ...kept } = row;
   const { hash, firstUsedAt = null, lastUsedAt = null, usedBy, ...rest } = kept;
   return {
     ...rest,
     hash: Uint8Array.from(Buffer.from(hash, 'base64')),
     ...present({ endedReason, activatedAt, expiresAt, notAfter, retiringSince, endedAt, firstUsedAt, lastUsedAt }),
+    ...(inherited ? { inherited: true as const } : {}),
     ...((usedBy ?? []).length === 0 ? {} : present({ usedBy })),
   };
 }

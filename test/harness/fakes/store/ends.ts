@@ -11,7 +11,7 @@ import type {
   VersionExpiry,
 } from '../../../../operator/src/store/port.ts';
 import { recordHandled } from './keys.ts';
-import { Abandon, existing, inUse, optional, replace, versionsOf } from './rows.ts';
+import { Abandon, existing, inheritedOf, inUse, optional, replace, versionsOf } from './rows.ts';
 import type { Audited, Change, Rows } from './rows.ts';
 
 export function bringForward(rows: Rows, uid: string, ends: readonly VersionEnd[], now: Instant): Change {
@@ -27,7 +27,8 @@ export function bringForward(rows: Rows, uid: string, ends: readonly VersionEnd[
 export function setExpiry(rows: Rows, uid: string, expiries: readonly VersionExpiry[]): Change {
   return editEnds(rows, uid, (version) => {
     const wanted = expiries.find((one) => one.keyId === version.keyId);
-    const ends = wanted === undefined ? undefined : endsAfterEdit(version, wanted.expiresAt);
+    const ends =
+      wanted === undefined ? undefined : endsAfterEdit({ ...version, ...inheritedOf(rows, version) }, wanted.expiresAt);
     if (ends === undefined) return undefined;
     const detail = instantChange('expiresAt', version.expiresAt, ends.expiresAt);
     return { ends, entry: { action: 'set-expiry', detail } };

@@ -3,7 +3,7 @@ import { neverAccepted } from '../../../../operator/src/store/port.ts';
 import type { AuditFilter, AuditRow, KeyCounts, KeyRecord, KeyState, ListedKey } from '../../../../operator/src/store/port.ts';
 import type { Version } from '../../../../operator/src/domain/version.ts';
 import { inForce } from './cluster.ts';
-import { compare, existing, optional, publicKey, sameName, versionsOf } from './rows.ts';
+import { compare, existing, inheritedOf, optional, publicKey, sameName, versionsOf } from './rows.ts';
 import type { Rows, StoredKey } from './rows.ts';
 
 export function readKey(rows: Rows, uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): KeyState {
@@ -15,14 +15,17 @@ export function readKey(rows: Rows, uid: string, name?: Pick<ApiKeyRef, 'namespa
   const revoked = ended.filter((one) => one.endedReason === 'revoked').slice(0, 16);
   const newest = own.findLast((one) => one.epoch === highestEpoch);
   const key = rows.keys.get(uid);
-  const inherits = (one: Version) => (rows.ceilings.get(one.keyId) ?? []).length > 0;
+  const inherits = (one: Version) => inheritedOf(rows, one).inherited === true;
   const named = [...rows.keys.values()].find((one) => !one.released && name !== undefined && sameName(one.ref, name));
   const last = own.at(-1);
   return {
     ...optional('predecessor', key === undefined ? named?.ref.uid : undefined),
     ...(last !== undefined && inherits(last) ? { inherited: true as const } : {}),
     key: key === undefined || key.released ? undefined : publicKey(key),
-    versions: own.filter((one) => one.state !== 'ended').sort((a, b) => a.epoch - b.epoch),
+    versions: own
+      .filter((one) => one.state !== 'ended')
+      .map((one) => ({ ...one, ...inheritedOf(rows, one) }))
+      .sort((a, b) => a.epoch - b.epoch),
     highestEpoch,
     ...(newest === undefined ? {} : { boundOwnerUid: newest.ownerUid }),
     attemptsOfHighestEpoch: own.filter((one) => one.epoch === highestEpoch).length,

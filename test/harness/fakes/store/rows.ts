@@ -139,6 +139,11 @@ export function optional<K extends string, V>(key: K, value: V | undefined): { r
   return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }
 
+/** Whether a version was minted under an earlier ApiKey. */
+export function inheritedOf(rows: Rows, { keyId }: Version): Pick<Version, 'inherited'> {
+  return (rows.ceilings.get(keyId) ?? []).length > 0 ? { inherited: true } : {};
+}
+
 /** One text for equal values, whatever the order of their members; lists keep theirs. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, member: unknown) =>
