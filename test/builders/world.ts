@@ -10,6 +10,7 @@ import type { Dependencies } from '../../operator/src/reconcile/dependencies.ts'
 import { toCatalogModel, toGroupRow, toOwnerRow } from '../../operator/src/reconcile/cluster/model.ts';
 import type { Limits } from '../../operator/src/reconcile/observed.ts';
 import type { References } from '../../operator/src/reconcile/references.ts';
+import { EditTimes } from '../../operator/src/reconcile/edittimes.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
@@ -150,6 +151,7 @@ export class World {
     JSON.stringify({ current: 'p1', peppers: { p1: randomBytes(32).toString('base64') } }),
   );
   limits: Limits = testLimits;
+  edits = new EditTimes();
   admission: AdmissionState = { kind: 'notRequired' };
   /** Whether a check of it ever ends. */
   admissionAnswers = true;
@@ -227,6 +229,7 @@ export class World {
           return this.admissionAnswers ? Promise.resolve(this.admission) : new Promise(() => {});
         },
       },
+      edits: this.edits,
       clockIsRight: () => this.clockIsRight,
       assertLeading: () => {},
     };

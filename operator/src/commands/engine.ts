@@ -1,9 +1,11 @@
 import type { Consumers } from '../consumers/port.ts';
 import type { Destinations } from '../destinations/port.ts';
+import type { Clock, Instant } from '../domain/time.ts';
 import type { Peppers } from '../keys/pepper.ts';
 import { ClusterController } from '../reconcile/cluster/controller.ts';
 import { Controller } from '../reconcile/controller.ts';
 import type { Dependencies } from '../reconcile/dependencies.ts';
+import { EditTimes } from '../reconcile/edittimes.ts';
 import { FeedFollower } from '../reconcile/feed.ts';
 import { Gates } from '../reconcile/gates.ts';
 import { Heartbeat } from '../reconcile/heartbeat.ts';
@@ -39,7 +41,9 @@ const awayMs = 2_000;
 const lastMs = 5_000;
 
 /** The reconcilers of all kinds as one: see {@link Controller}, whose words these are. */
-export interface Engine extends Pick<Controller, 'listen' | 'start' | 'idle' | 'depth' | 'inFlight' | 'nextAt'> {
+export interface Engine extends Pick<Controller, 'listen' | 'idle' | 'depth' | 'inFlight' | 'nextAt'> {
+  /** Begins to lead. `lastLedAt` is when an operator last led; absent = it is not needed. */
+  start(lastLedAt?: Instant): void;
   /**
    * Ends all work; false if something did not end in time. First the full passes, for `timeoutMs` at most, or 2 s if they only wait
    * for destinations: until then, revocations and other changes in the store go on. Call it once.
@@ -55,6 +59,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const shared = { ...ports, random: systemRandom, clock, log };
   const outages = new Outages(clock);
   const held = new Set<string>();
+  const edits = new EditTimes();
   const cluster = new ClusterController({
     dependencies: { ...shared, outages },
     onChanged: (dependencies) => {
@@ -65,6 +70,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
   const keys: Controller = new Controller({
     dependencies: {
       ...shared,
+      edits,
       references: cluster.references,
       newId: systemId,
       usageHorizon: sharedUsageHorizon(ports.store, clock),
@@ -130,11 +136,13 @@ export function createController(context: CommandContext, parts: EngineParts): E
       deliveryMs: config.deliveryRetentionMs,
     },
   });
-  return together(cluster, keys, { feed, gates, retention, heartbeat });
+  return together(cluster, keys, { edits, feed, gates, retention, heartbeat, clock });
 }
 
 /** What runs next to the reconcilers while this process leads. */
 interface Companions {
+  readonly edits: EditTimes;
+  readonly clock: Clock;
   readonly feed: FeedFollower;
   readonly gates: Gates;
   readonly retention: Retention;
@@ -145,14 +153,16 @@ interface Companions {
  * Keys begin when what they refer to is in force: otherwise a start would call every catalog and owner missing. And when the
  * feed is followed: what somebody changes in the store after a key's first pass must wake it.
  */
-function together(cluster: ClusterController, keys: Controller, { feed, gates, retention, heartbeat }: Companions): Engine {
+function together(cluster: ClusterController, keys: Controller, companions: Companions): Engine {
+  const { edits, feed, gates, retention, heartbeat, clock } = companions;
   let draining = false;
   return {
     listen: () => {
       cluster.listen();
       keys.listen();
     },
-    start: () => {
+    start: (lastLedAt = clock.now()) => {
+      edits.begin(lastLedAt);
       cluster.start();
       feed.start();
       gates.start();

@@ -164,6 +164,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
   try {
     await election?.acquire(signal);
     await whenReachable(context, () => store.takeFence());
+    const lastLedAt = await whenReachable(context, () => store.lastBeatAt());
     readiness.isSettling = () => admission.isSettling();
     await admission.start(signal);
     if (config.admission === 'required') {
@@ -172,7 +173,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
       void watchOwnPolicy({ lookUp, operatorNamespace, metrics: metrics.recorder, clock, log, signal });
     }
     metrics.recorder.leading(true);
-    controller.start();
+    controller.start(lastLedAt ?? 0);
     await aborted(signal);
     const drainingMs = clock.monotonicMs();
     const drained = await controller.drain(drainMs);

@@ -1,8 +1,7 @@
 import type { ApiKey, KeyDestination } from '../api/kinds.ts';
-import { lastManager } from '../api/managers.ts';
 import type { ObjectMeta } from '../api/meta.ts';
 import { placeOf } from '../destinations/place.ts';
-import { parseInstant, parsePastInstant, type Instant } from '../domain/time.ts';
+import { parseInstant, type Instant } from '../domain/time.ts';
 import { neverAccepted, type AcceptedPlace, type KeyRow } from '../store/port.ts';
 import { howToConfirm, isConfirmedBy, type AcceptanceState, type AdmissionState } from './acceptance.ts';
 import type { Blocker } from './observed.ts';
@@ -36,6 +35,8 @@ export interface PlacingInput {
   /** Whether `admission` was checked after the read of the resource. */
   readonly checked: boolean;
   readonly now: Instant;
+  /** When the names can have been written at the earliest. */
+  readonly namedAt: Instant;
   readonly findDestination: FindDestination;
   /** The KeyDestinations where the key still has rows, by name. */
   readonly holders?: readonly string[];
@@ -119,7 +120,7 @@ function isStrange(places: AcceptedPlaces, destination: KeyDestination | undefin
 
 /** The places that are accepted for these names without a confirmation. */
 function judge(input: PlacingInput, names: readonly string[]): AcceptedPlaces {
-  const { written, counting, key, now, findDestination, holders = [] } = input;
+  const { counting, key, now, namedAt, findDestination, holders = [] } = input;
   const { acceptance, resource } = counting;
   const known = key?.places ?? {};
   // So far no policy was required, and whatever was there got its values.
@@ -130,7 +131,7 @@ function judge(input: PlacingInput, names: readonly string[]): AcceptedPlaces {
   const entries = names.map((name): readonly [string, AcceptedPlace] => {
     const before = known[name];
     // Before the first mint nothing is remembered: its names are as old as the resource.
-    const since = isNew || key === undefined ? created : (before?.since ?? namedAt(written, now));
+    const since = isNew || key === undefined ? created : (before?.since ?? namedAt);
     const entry = { ...before, since };
     const destination = findDestination(name);
     if (destination === undefined || (before?.place !== undefined && !isNew)) return [name, entry];
@@ -157,11 +158,6 @@ function remedyOf({ metadata }: ApiKey, acceptance: AcceptanceState, confirm: st
   if (acceptance.kind !== 'accepted') return 'somebody confirms the key';
   if (confirm === undefined) return waitsForPolicy;
   return `somebody with all rights of the key confirms it: ${howToConfirm(metadata, confirm)}`;
-}
-
-/** When the names were written, as far as the API server says; not when an operator that was down first saw them. */
-function namedAt({ metadata }: ApiKey, now: Instant): Instant {
-  return parsePastInstant(lastManager(metadata.managedFields, [['spec', 'deliverTo']])?.time, now) ?? now;
 }
 
 function createdAt({ creationTimestamp }: ObjectMeta): Instant | undefined {

@@ -278,6 +278,7 @@ export class Controller {
     this.#dependents.forget(key);
     this.#comparisons.forget(key);
     this.#echoes.forget(key);
+    this.#deps.edits.forget(key);
     this.#changed.delete(key);
     this.#backOffs.delete(key);
     this.#waiting.delete(key);

@@ -9,6 +9,7 @@ import type { Store } from '../store/port.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AdmissionState } from './acceptance.ts';
+import type { EditTimes } from './edittimes.ts';
 import type { Limits } from './observed.ts';
 import type { References } from './references.ts';
 
@@ -38,6 +39,7 @@ export interface Dependencies {
   readonly installationId: string;
   /** The last known state, and a check that begins after the call; a failed check gives `notInForce`. */
   readonly admission: { readonly state: () => AdmissionState; readonly check: () => Promise<AdmissionState> };
+  readonly edits: EditTimes;
   /** False while the time is not known well enough to mint or retire by it. */
   readonly clockIsRight: () => boolean;
   /** Throws when the lease may have run out: called before every effect outside this process. */

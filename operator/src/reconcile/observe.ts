@@ -52,7 +52,8 @@ export async function observe(
   const judging = { key: store.key, admission, checked: checked !== undefined, confirmIn };
   const counting = countingOf(written, store.key, acceptanceOf({ ...judging, resource: written }));
   const holders = holdersOf(deps, store);
-  const placed = placing({ ...judging, written, counting, now, findDestination, holders });
+  const namedAt = deps.edits.earliest(ref, now);
+  const placed = placing({ ...judging, written, counting, now, namedAt, findDestination, holders });
   const { resource } = counting;
   const namespace = live ?? resources.get('Namespace', { name: ref.namespace });
   const labels = namespace?.metadata.labels ?? {};

@@ -58,6 +58,7 @@ export async function reconcile(
   try {
     const { observed, decided, told } = await runSteps(deps, resource, compare);
     const toldAt = await writeStatus(deps, observed, decided, [...toldBefore, ...told]);
+    deps.edits.note(observed.ref);
     const { blocker } = decided;
     deps.metrics.reconciled({
       outcome: blocker?.kind ?? 'steady',

@@ -406,6 +406,8 @@ export interface Store {
   now(): Promise<Instant>;
   /** Writes the leading operator's heartbeat: it shows authorizers that they read where the operator writes. */
   beat(): Promise<void>;
+  /** When an operator last led, by the database's clock, as far as its last heartbeat shows; `undefined` = never. */
+  lastBeatAt(): Promise<Instant | undefined>;
   /**
    * Asks all hosts of the database's URL whether the one in use is still the primary, and leaves it if another one has replaced
    * it. Never rejects.

@@ -598,6 +598,17 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         expect(await store.takeFence()).toBe(first + 1);
       });
 
+      test('shows when one last led, to the next one too', async () => {
+        await store.beat();
+        const led = (await store.lastBeatAt()) ?? 0;
+        expect((await store.now()) - led).toBeLessThan(60_000);
+        const other = database.open();
+        await other.takeFence();
+        await expect(store.beat()).rejects.toThrow(FenceLost);
+        expect(await other.lastBeatAt()).toBe(led);
+        await other.close();
+      });
+
       test('lets a leader that was replaced change nothing any more, with or without a revision', async () => {
         const request = await minted({ targets: [uniqueTarget()] });
         const { ref, version } = request;

@@ -149,6 +149,10 @@ export class MemoryStore implements Store {
     });
   }
 
+  async lastBeatAt(): Promise<Instant | undefined> {
+    return await this.#read('lastBeatAt', () => this.database.heartbeatAt);
+  }
+
   async surveyPrimary(): Promise<PrimarySurvey> {
     await Promise.resolve();
     const { heartbeatAt } = this.database;

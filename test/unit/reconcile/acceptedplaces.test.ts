@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { annotations, finalizer } from '../../../operator/src/api/meta.ts';
-import { formatInstant } from '../../../operator/src/domain/time.ts';
 import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
+import { EditTimes } from '../../../operator/src/reconcile/edittimes.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../../operator/src/reconcile/sweep.ts';
 import { awsSpec, destinationSpec, keySpec, policyAway, secretPath, vaultPath, World } from '../../builders/world.ts';
@@ -361,17 +361,15 @@ describe('a KeyDestination that comes after the ApiKey that names it', () => {
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
   });
 
-  it('has its hour from the edit that names it, not from when an operator that was down sees it', async () => {
+  it('has its hour from when an operator last led, if none has led since it was named', async () => {
     await open({ without: ['destination'] }, { deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
     world.updateKey({ deliverTo: keySpec().deliverTo });
-    const time = formatInstant(world.clock.now());
-    world.resources.update('ApiKey', world.name, (key) => ({
-      ...key,
-      metadata: { ...key.metadata, managedFields: [{ manager: 'kubectl', time, fieldsV1: { 'f:spec': { 'f:deliverTo': {} } } }] },
-    }));
+    const lastLedAt = world.clock.now();
     await world.clock.advance(2 * hour);
     createTheirs();
-    await world.pass();
+    world.edits = new EditTimes(lastLedAt);
+    world.secret.failNext({ count: 1 });
+    for (let passes = 0; passes < 2; passes += 1) await world.pass({ drift: true });
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
   });
 });

@@ -73,6 +73,12 @@ export async function beat(context: StoreContext): Promise<void> {
   if (numAffectedRows !== 1n) throw new FenceLost();
 }
 
+/** See {@link Store.lastBeatAt}. */
+export async function lastBeatAt(context: StoreContext): Promise<Instant | undefined> {
+  const query = sql<{ at: number | null }>`select keywright.ms(h.at)::float8 as at from keywright.heartbeat h`;
+  return (await attempt(context, 'lastBeatAt', () => query.execute(context.db))).rows[0]?.at ?? undefined;
+}
+
 /** See {@link Store.now}. */
 export async function databaseNow(context: StoreContext): Promise<Instant> {
   const query = sql<{ now: number }>`select keywright.ms(keywright.keywright_now())::float8 as now`;

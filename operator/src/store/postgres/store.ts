@@ -9,7 +9,16 @@ import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOw
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
 import { confirmMissing, listMissing, noteMissing } from './missing.ts';
 import { bringForward, endVersions, revokeAll, revokeDirect, revokeProven, setExpiry } from './ends.ts';
-import { beat, checkPepper, claimCluster, databaseNow, installationId, schemaVersion, takeFence } from './identity.ts';
+import {
+  beat,
+  checkPepper,
+  claimCluster,
+  databaseNow,
+  installationId,
+  lastBeatAt,
+  schemaVersion,
+  takeFence,
+} from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
@@ -109,6 +118,7 @@ function storeOver(context: FencedContext): Store {
     takeFence: async () => (context.taken.current = await takeFence(context)),
     now: () => databaseNow(context),
     beat: () => beat(context),
+    lastBeatAt: () => lastBeatAt(context),
     surveyPrimary: () => context.pool.survey(),
     readKey: (uid, name) => readKey(context, uid, name),
     listKeys: () => listKeys(context),

@@ -1,0 +1,36 @@
+import { formatRef, type ApiKeyRef } from '../domain/key.ts';
+import type { Instant } from '../domain/time.ts';
+
+/**
+ * When an edit that a pass sees was made at the earliest. Nothing else tells: everybody who may write anything of an object can move
+ * the times in its `managedFields`. An operator that leads sees each edit within seconds; what its first pass over an ApiKey finds
+ * may be as old as the last moment in which an operator led.
+ */
+export class EditTimes {
+  /** The uids of the ApiKeys that a pass has looked at, by name. */
+  readonly #seen = new Map<string, string>();
+  #lastLedAt: Instant;
+
+  constructor(lastLedAt: Instant = 0) {
+    this.#lastLedAt = lastLedAt;
+  }
+
+  /** Begins to lead; `lastLedAt` is when an operator last did. */
+  begin(lastLedAt: Instant): void {
+    this.#lastLedAt = lastLedAt;
+  }
+
+  earliest(ref: ApiKeyRef, now: Instant): Instant {
+    return this.#seen.get(formatRef(ref)) === ref.uid ? now : Math.min(this.#lastLedAt, now);
+  }
+
+  /** A full pass over the ApiKey has succeeded. */
+  note(ref: ApiKeyRef): void {
+    this.#seen.set(formatRef(ref), ref.uid);
+  }
+
+  /** The ApiKey of this `namespace/name` is gone. */
+  forget(key: string): void {
+    this.#seen.delete(key);
+  }
+}
