@@ -99,8 +99,11 @@ function obstacleOf(o: Observed): Blocker | undefined {
 /** Why a place that needs a write does not get it yet. */
 function pacedBlocker(o: Observed, target: OpenTarget): Blocker {
   const active = activeVersion(o);
-  const fault = active !== undefined && isOnlyAltered(o, target, active) ? targetFault(o, target) : undefined;
-  if (fault !== undefined) return { ...fault, message: `${fault.message}; it is restored later` };
+  if (active !== undefined && isOnlyAltered(o, target, active)) {
+    const changed = `${target.name}: the mark beside the key was changed outside Keywright`;
+    const { message } = targetFault(o, target) ?? { message: changed };
+    return { kind: 'waiting', reason: 'DestinationDrift', message: `${message}; it is restored later` };
+  }
   const message = `${target.name}: the provider is written to again in a few minutes`;
   return { kind: 'waiting', reason: 'Delivering', message };
 }

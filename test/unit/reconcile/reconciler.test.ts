@@ -163,28 +163,46 @@ describe('a key that is Ready', () => {
     expect(world.resources.events.some((event) => event.reason === 'DestinationDrift')).toBe(true);
   });
 
-  it('is delivered, and restored ever more rarely, where a webhook changes an entry of each write', async () => {
-    const world = await World.open();
-    world.secret.onStep = ({ operation, phase, path }) => {
-      if (operation === 'write' && phase === 'after') world.secret.alter(path, { password: 'of the webhook' });
-    };
-    world.createKey();
-    await world.pass();
-    expect(world.condition('Ready')).toBe('True Available');
-    expect(world.secret.calls.write).toBeLessThanOrEqual(2);
-    expect(world.condition('Delivered')).toBe('False DestinationDrift');
-    const before = world.secret.calls.write;
-    for (let minute = 0; minute < 240; minute += 1) {
-      await world.clock.advance(60_000);
+  it.each<[string, (world: World, path: string) => void, string]>([
+    ['an entry', (world, path) => world.secret.alter(path, { password: 'of the webhook' }), 'False DestinationDrift'],
+    ['the epoch of the mark', (world, path) => world.secret.changeMark(path, { epoch: 700 }), 'True Current'],
+    ['the key id of the mark', (world, path) => world.secret.changeMark(path, { keyId: 'AAAAAAAAAAAA' }), 'True Current'],
+  ])(
+    'is delivered and rotated, and restored ever more rarely, where a webhook changes %s of each write',
+    async (_, change, delivered) => {
+      const world = await World.open();
+      world.secret.onStep = ({ operation, phase, path }) => {
+        if (operation === 'write' && phase === 'after') change(world, path);
+      };
+      world.createKey();
+      await world.pass();
+      expect([world.condition('Ready'), world.condition('Delivered')]).toEqual(['True Available', delivered]);
+      expect(world.condition('Reconciling')).toBe('True DestinationDrift');
+      expect(world.secret.calls.write).toBeLessThanOrEqual(2);
+      const before = world.secret.calls.write;
+      for (let minute = 0; minute < 240; minute += 1) {
+        await world.clock.advance(60_000);
+        await world.pass({ drift: true });
+      }
+      expect(world.secret.calls.write - before).toBeLessThanOrEqual(12);
+      expect((await state(world)).highestEpoch).toBe(1);
+
+      world.resources.annotate('ApiKey', world.name, { 'keywright.dev/rotate': 'now' });
+      await world.pass();
+      const { currentKey } = world.status();
+      expect([world.condition('Ready'), world.condition('Reconciling')]).toEqual(['True Available', 'True DestinationDrift']);
+      expect([currentKey?.id, currentKey?.epoch]).toEqual([
+        (await state(world)).versions.find((one) => one.state === 'active')?.keyId,
+        (await state(world)).highestEpoch,
+      ]);
+      expect(currentKey?.epoch).toBeGreaterThan(1);
+
+      world.secret.onStep = undefined;
+      await world.clock.advance(3_600_000);
       await world.pass({ drift: true });
-    }
-    expect(world.secret.calls.write - before).toBeLessThanOrEqual(12);
-    expect((await state(world)).highestEpoch).toBe(1);
-    world.secret.onStep = undefined;
-    await world.clock.advance(3_600_000);
-    await world.pass({ drift: true });
-    expect(world.condition('Delivered')).toBe('True Current');
-  });
+      expect([world.condition('Delivered'), world.condition('Reconciling')]).toEqual(['True Current', 'False Steady']);
+    },
+  );
 
   it('gets a value that was changed by hand under an intact mark replaced by the right one', async () => {
     const world = await readyWorld();

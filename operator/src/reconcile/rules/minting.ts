@@ -44,7 +44,7 @@ export function pendingEpoch(o: Observed): Decision | undefined {
   const unseen = unseenTargets(o);
   if (unseen !== undefined) return unseen;
   const targets = openTargets(o);
-  const unproven = targets.filter((target) => isUnproven(holdingAt(o, target.location), pending));
+  const unproven = targets.filter((target) => isUnproven(o, target, pending));
   if (unproven.length > 0) return act({ kind: 'look', at: unproven.map((target) => target.location), depth: 'value' });
 
   const holders = targets.filter((target) => provenAt(o, target) === pending.keyId);
@@ -315,9 +315,11 @@ function isReadable(holding: Holding): boolean {
   return holding.kind === 'empty' || holding.kind === 'ours';
 }
 
-/** Its mark, or the store, says that the pending value stands there, and nobody looked yet. */
-function isUnproven(holding: Holding, pending: Version): boolean {
-  return holding.kind === 'ours' && !holding.valueSeen && holding.claimed === pending.keyId;
+/** Its mark says that the pending value stands there, or this pass wrote it there, and nobody looked yet. */
+function isUnproven(o: Observed, { location }: OpenTarget, pending: Version): boolean {
+  const holding = holdingAt(o, location);
+  if (holding.kind !== 'ours' || holding.valueSeen) return false;
+  return holding.claimed === pending.keyId || sightOf(o, location).written === true;
 }
 
 function provenAt(o: Observed, target: OpenTarget): string | undefined {

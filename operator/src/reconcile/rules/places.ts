@@ -37,26 +37,33 @@ export function needsWrite(o: Observed, target: OpenTarget, version: Version): r
   const holding = holdingAt(o, target.location);
   if (holding.kind === 'empty') return [{ ...target, reading: holding.reading }];
   if (holding.kind !== 'ours') return [];
-  return isRight(o, holding, version) && !holding.altered ? [] : [{ ...target, reading: holding.reading }];
+  const isAsWritten = isServed(o, holding, version) && isMarked(o, holding, version) && !holding.altered;
+  return isAsWritten ? [] : [{ ...target, reading: holding.reading }];
 }
 
 /**
- * Only an entry beside the value, or our label, is not as we write it. What this pass has written and somebody (a webhook) changed at
- * once serves the version all the same.
+ * Readers get the value of the version, but an entry beside it, our mark or our label is not as we write it. What this pass has
+ * written and somebody (a webhook) changed at once serves the version all the same.
  */
 export function isOnlyAltered(o: Observed, { location }: OpenTarget, version: Version): boolean {
   const holding = holdingAt(o, location);
-  return holding.kind === 'ours' && holding.altered && isRight(o, holding, version);
+  if (holding.kind !== 'ours' || !isServed(o, holding, version)) return false;
+  return holding.altered || !isMarked(o, holding, version);
 }
 
-/** Whether readers get the value of the version there, under a mark that says so. */
-function isRight(o: Observed, holding: Extract<Holding, { kind: 'ours' }>, version: Version): boolean {
-  // The right value under a mark that does not say so is written again over itself: the mark is repaired.
-  const mark = holding.reading.kind === 'marked' ? holding.reading.mark : undefined;
-  const marked = holding.claimed === version.keyId && mark?.uid === o.ref.uid && mark.epoch === version.epoch;
+type Ours = Extract<Holding, { kind: 'ours' }>;
+
+/** Whether readers get the value of the version there. */
+function isServed(o: Observed, { proven, reading }: Ours, version: Version): boolean {
   // Staged, readers still get the value before it: for a version that awaits its activation that is as it should be.
-  const hidden = holding.reading.kind === 'marked' && holding.reading.staged === true && isForReaders(o, version);
-  return holding.proven === version.keyId && marked && !hidden;
+  const hidden = reading.kind === 'marked' && reading.staged === true && isForReaders(o, version);
+  return proven === version.keyId && !hidden;
+}
+
+/** Whether the mark says so. If not, the value is written again over itself, which repairs the mark. */
+function isMarked(o: Observed, { claimed, reading }: Ours, version: Version): boolean {
+  const mark = reading.kind === 'marked' ? reading.mark : undefined;
+  return claimed === version.keyId && mark?.uid === o.ref.uid && mark.epoch === version.epoch;
 }
 
 /** The step that writes a version's value, which stands at `from`, to these places. */
@@ -82,7 +89,7 @@ const rarestAnswerMs = 3_600_000;
 
 /** Until when such a place is left as it is: after our last write, for half of the time since it was first seen so. */
 function contestedUntil(o: Observed, target: OpenTarget): Instant {
-  const since = undeliveredSince(o);
+  const since = driftingSince(o);
   const active = activeVersion(o);
   const last = deliveryAt(o, target.location)?.deliveredAt;
   if (since === undefined || last === undefined || active === undefined || !isOnlyAltered(o, target, active)) return 0;
@@ -108,6 +115,14 @@ export function isBehind(o: Observed, target: OpenTarget): boolean {
 export function undeliveredSince(o: Observed): Instant | undefined {
   const delivered = o.resource.status?.conditions.find((condition) => condition.type === 'Delivered');
   return delivered?.status === 'False' ? parsePastInstant(delivered.lastTransitionTime, o.now) : undefined;
+}
+
+/** Since when what was written has been changed again and again, by the last status. */
+function driftingSince(o: Observed): Instant | undefined {
+  const reconciling = o.resource.status?.conditions.find(
+    ({ type, reason }) => type === 'Reconciling' && reason === 'DestinationDrift',
+  );
+  return reconciling?.status === 'True' ? parsePastInstant(reconciling.lastTransitionTime, o.now) : undeliveredSince(o);
 }
 
 /** It was written a moment ago, and must not be written again yet. */
