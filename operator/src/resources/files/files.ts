@@ -11,7 +11,7 @@ import { Absence, absenceMs } from './absence.ts';
 import { namespaceLabels } from './core.ts';
 import { declare, formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
-import { formatId } from './documents.ts';
+import { formatId } from './content.ts';
 import { FaultList } from './faults.ts';
 import { ManifestFolder } from './folder.ts';
 import { ObjectStore } from './objects.ts';

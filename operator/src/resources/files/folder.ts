@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 
 import type { Clock } from '../../domain/time.ts';
-import type { ListedFault, ManifestDocument } from './documents.ts';
+import type { ListedFault, ManifestDocument } from './content.ts';
 import type { ManifestParser, ParsedFile } from './parser.ts';
 import { readRegular, statPath, textsIn } from './reading.ts';
 import type { FileState, PathState } from './reading.ts';
@@ -10,7 +10,7 @@ import { isInside, walk } from './walk.ts';
 
 /**
  * The result of a look at one file.
- * - `documents`: `unnamed` = one of them may be any object.
+ * - `documents`: `unnamed` = one of them may be any object; `stray` = the line of the first that is no Kubernetes resource.
  * - `empty`: no document; an editor may leave a file like that for an instant while it saves.
  * - `broken`: the content is unknown. `mayDeclare` = somebody may have moved a manifest into it.
  * - `pending`: it is being parsed; a later look has the result.
@@ -21,6 +21,7 @@ export type FileContent =
       readonly type: 'documents';
       readonly documents: readonly ManifestDocument[];
       readonly unnamed: boolean;
+      readonly stray?: number;
       readonly faults: readonly ListedFault[];
       readonly more: number;
     }
@@ -358,8 +359,8 @@ async function sizeOf(path: string): Promise<number> {
 function contentOf(parsed: ParsedFile): FileContent {
   if (!parsed.ok) return { type: 'broken', mayDeclare: true, fault: parsed.fault };
   if (parsed.empty) return { type: 'empty' };
-  const { documents, unnamed, faults, more } = parsed;
-  return { type: 'documents', documents, unnamed, faults, more };
+  const { documents, unnamed, stray, faults, more } = parsed;
+  return { type: 'documents', documents, unnamed, ...(stray === undefined ? {} : { stray }), faults, more };
 }
 
 function broken(message: string, mayDeclare: boolean): FileContent {

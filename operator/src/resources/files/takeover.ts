@@ -9,7 +9,7 @@ import { formatInstant } from '../../domain/time.ts';
 import type { Instant } from '../../domain/time.ts';
 import { formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
-import { formatId, lineOf } from './documents.ts';
+import { formatId, lineOf } from './content.ts';
 import type { Unversioned } from './objects.ts';
 
 /** Which file an object comes from, on the object as it stands under `status/`. */
@@ -79,7 +79,7 @@ export function markDeleted(old: KubeObject, now: Instant): Unversioned {
 /** The objects that a look lacks, and those that it lacks without that meaning anything. */
 export function findMissing(
   objects: readonly KubeObject[],
-  { named, empty, uncertain, blind }: Declared,
+  { named, empty, strays, uncertain, blind }: Declared,
   { root, prune }: { readonly root: string; readonly prune: boolean },
 ): { readonly ids: readonly string[]; readonly faults: readonly Fault[] } {
   const faults: Fault[] = [];
@@ -92,6 +92,9 @@ export function findMissing(
     if (source !== undefined && empty.has(source)) {
       const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
       faults.push({ file: relative(root, source), message, level: 'notice' });
+    } else if (source !== undefined && strays.has(source)) {
+      const message = `is no Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
+      faults.push({ file: relative(root, source), line: strays.get(source) ?? 1, message, level: 'error' });
     } else if (source !== undefined && isUncertain(source, uncertain)) {
       // The object stays; the fault of its file says what to repair.
     } else if (!prune && !(source?.startsWith(root + sep) ?? false)) {
