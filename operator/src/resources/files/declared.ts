@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import type { ManifestObject } from '../../api/parse.ts';
 import { clip, faultsListed, lineOf } from './content.ts';
 import type { ManifestDocument } from './content.ts';
-import type { FileContent, FolderLook } from './folder.ts';
+import type { FileContent, FolderLook } from './look.ts';
 
 /** Something in the folder that does not count, and why. Lines count from 1. */
 export interface Fault {

@@ -56,8 +56,7 @@ export interface FilesResources extends Resources {
 export async function openFilesResources(input: FilesInput): Promise<FilesResources> {
   const objects = await ObjectStore.load(join(input.dataFolder, 'status'));
   const skipped = await realpath(input.dataFolder);
-  // Fixed for this start: a folder that is a symbolic link may be switched to its next content.
-  const root = await realpath(input.manifestsFolder).catch(() => resolve(input.manifestsFolder));
+  const root = resolve(input.manifestsFolder);
   return new Files(input, root, objects, new ManifestFolder({ root, skipped, clock: input.clock, parser: input.parser }));
 }
 
@@ -202,7 +201,7 @@ class Files implements FilesResources {
    * However long the look takes, it blocks no writer; deletions come first.
    */
   async #scan(): Promise<boolean> {
-    const sources = new Set(this.#objects.all().flatMap((object) => sourceOf(object) ?? []));
+    const sources = new Set(this.#objects.all().flatMap((object) => this.#sourceOf(object) ?? []));
     for (const { path } of this.secrets.sources()) sources.add(path);
     const glance = await this.#folder.glance(sources);
     if (glance !== undefined) await this.#takeOver(declare(this.#root, glance.look), ({ path }) => glance.changed.has(path));
@@ -272,17 +271,21 @@ class Files implements FilesResources {
       await this.#put(create(ofObject, this.#input.clock.now()));
       return { faults: [], written: true };
     }
-    const { put, faults } = update(old, ofObject, this.#root, held);
+    const { put, faults } = update(old, ofObject, { root: this.#root, source: this.#sourceOf(old), held });
     if (put !== undefined) await this.#put(put);
     // Every look decides anew about objects that were refused, are held or are being deleted.
-    else if (faults.length === 0 && sourceOf(old) === path && old.metadata.deletionTimestamp === undefined)
+    else if (faults.length === 0 && this.#sourceOf(old) === path && old.metadata.deletionTimestamp === undefined)
       this.#takenOver.set(document, { spec: old.spec, metadata: old.metadata });
     return { faults, written: put !== undefined };
   }
 
   async #deleteMissing(declared: Declared): Promise<readonly Fault[]> {
     const { clock, prune } = this.#input;
-    const { ids, faults } = findMissing(this.#objects.all(), declared, { root: this.#root, prune });
+    const { ids, faults } = findMissing(this.#objects.all(), declared, {
+      root: this.#root,
+      prune,
+      sourceOf: (object) => this.#sourceOf(object),
+    });
     const secrets = this.secrets
       .sources()
       .filter(({ id, path }) => !declared.named.has(id) && !declared.blind && !isUncertain(path, declared.uncertain));
@@ -296,6 +299,12 @@ class Files implements FilesResources {
       else held.push(heldBack(id, relative(this.#root, where)));
     }
     return [...faults, ...held];
+  }
+
+  /** The file that an object comes from, by the path as given. */
+  #sourceOf(object: KubeObject): string | undefined {
+    const source = sourceOf(object);
+    return source === undefined ? undefined : this.#folder.identify(source);
   }
 
   async #delete(id: string): Promise<void> {

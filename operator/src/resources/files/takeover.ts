@@ -36,10 +36,13 @@ export function create({ document: { object }, path }: ObjectDeclaration, now: I
 }
 
 /** What a declaration changes of the object that is there, by the API server's rules about changes. */
-export function update(old: KubeObject, declaration: ObjectDeclaration, root: string, held: Declared['held']): Takeover {
+export function update(
+  old: KubeObject,
+  declaration: ObjectDeclaration,
+  { root, source, held }: { readonly root: string; readonly source: string | undefined; readonly held: Declared['held'] },
+): Takeover {
   const { document, path, line } = declaration;
   const { object } = document;
-  const source = sourceOf(old);
   // Its own file cannot be read now: what another file says of it would count only until then.
   if (source !== undefined && source !== path && held.has(source)) return nothing;
   // Once begun, a deletion goes on; the document counts again when the object is gone.
@@ -80,7 +83,15 @@ export function markDeleted(old: KubeObject, now: Instant): Unversioned {
 export function findMissing(
   objects: readonly KubeObject[],
   { named, empty, strays, uncertain, blind }: Declared,
-  { root, prune }: { readonly root: string; readonly prune: boolean },
+  {
+    root,
+    prune,
+    sourceOf,
+  }: {
+    readonly root: string;
+    readonly prune: boolean;
+    readonly sourceOf: (object: KubeObject) => string | undefined;
+  },
 ): { readonly ids: readonly string[]; readonly faults: readonly Fault[] } {
   const faults: Fault[] = [];
   const ids: string[] = [];
@@ -118,7 +129,7 @@ export function asStored(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-/** The file that an object comes from, as an absolute path. */
+/** The file that an object comes from, as an absolute path, as it was written down. */
 export function sourceOf(object: KubeObject): string | undefined {
   return object.metadata.annotations?.[manifestAnnotation];
 }
