@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { dirname, relative, sep } from 'node:path';
+import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { group } from '../../api/meta.ts';
@@ -7,9 +7,8 @@ import type { KubeObject } from '../../api/meta.ts';
 import { validateUpdate } from '../../api/parse.ts';
 import { formatInstant } from '../../domain/time.ts';
 import type { Instant } from '../../domain/time.ts';
-import { formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
-import { formatId, lineOf } from './content.ts';
+import { lineOf } from './content.ts';
 import type { Unversioned } from './objects.ts';
 
 /** Which file an object comes from, on the object as it stands under `status/`. */
@@ -77,51 +76,6 @@ export function update(
 /** The object with the request to delete it, which the API server counts as a change of what is wanted, too. */
 export function markDeleted(old: KubeObject, now: Instant): Unversioned {
   return { ...old, metadata: { ...old.metadata, deletionTimestamp: formatInstant(now), generation: generationOf(old) + 1 } };
-}
-
-/** The objects that a look lacks, and those that it lacks without that meaning anything. */
-export function findMissing(
-  objects: readonly KubeObject[],
-  { named, empty, strays, uncertain, blind }: Declared,
-  {
-    root,
-    prune,
-    sourceOf,
-  }: {
-    readonly root: string;
-    readonly prune: boolean;
-    readonly sourceOf: (object: KubeObject) => string | undefined;
-  },
-): { readonly ids: readonly string[]; readonly faults: readonly Fault[] } {
-  const faults: Fault[] = [];
-  const ids: string[] = [];
-  if (blind) return { ids, faults };
-  for (const object of objects) {
-    const id = formatId(object.kind, object.metadata);
-    if (named.has(id) || object.metadata.deletionTimestamp !== undefined) continue;
-    const source = sourceOf(object);
-    if (source !== undefined && empty.has(source)) {
-      const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
-      faults.push({ file: relative(root, source), message, level: 'notice' });
-    } else if (source !== undefined && strays.has(source)) {
-      const message = `is no Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
-      faults.push({ file: relative(root, source), line: strays.get(source) ?? 1, message, level: 'error' });
-    } else if (source !== undefined && isUncertain(source, uncertain)) {
-      // The object stays; the fault of its file says what to repair.
-    } else if (!prune && !(source?.startsWith(root + sep) ?? false)) {
-      const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
-      faults.push({ file: source ?? id, message, level: 'notice' });
-    } else ids.push(id);
-  }
-  return { ids, faults };
-}
-
-/** Whether a file, or a folder above it, may declare objects that the look cannot see. */
-export function isUncertain(path: string, uncertain: Declared['uncertain']): boolean {
-  for (let at = path; ; at = dirname(at)) {
-    if (uncertain.has(at)) return true;
-    if (at === dirname(at)) return false;
-  }
 }
 
 /** As it comes back from the disk, where no member is undefined: otherwise every start would see a change. */

@@ -42,7 +42,8 @@ export function* readDocuments(text: string): Generator<TextDocument> {
   const objects = jsonObjects(text);
   if (objects !== undefined) {
     const lines = new LineCounter();
-    for (const { 0: newline, index } of text.matchAll(/^|\n/g)) lines.addNewLine(newline === '' ? 0 : index + 1);
+    lines.addNewLine(0);
+    for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1);
     for (const { from, to } of objects) yield* compose(text.slice(from, to), lines, from);
     return;
   }

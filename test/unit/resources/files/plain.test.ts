@@ -91,6 +91,11 @@ describe('what a file says', () => {
     });
   });
 
+  it('counts lines over JSON objects one after another, from an empty first line on', () => {
+    const owner = (name: string) => JSON.stringify({ ...namespaceOf({}), metadata: { name } }, undefined, 1);
+    expect(parseManifestText(`\n${owner('a')}\n${owner('b')}`)).toMatchObject({ documents: [{ line: 2 }, { line: 9 }] });
+  });
+
   it('keeps the lines of what a later check may blame', () => {
     expect(parseManifestText(keyText('one'))).toMatchObject({ documents: [{ line: 1 }] });
   });
