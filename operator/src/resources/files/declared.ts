@@ -13,6 +13,8 @@ export interface Fault {
   readonly message: string;
   /** `notice`: nothing to repair (a kind that is skipped, an object that is kept). */
   readonly level: 'error' | 'notice';
+  /** A deletion that waits or is held: shown before all others. */
+  readonly isDeletion?: true;
 }
 
 /** An object or Secret that counts: the first document of its name. */

@@ -44,10 +44,10 @@ export function findMissing(present: readonly Present[], declared: Declared, { r
     const doubt = source === undefined ? undefined : doubtfulPart(source, declared.uncertain);
     if (source !== undefined && declared.empty.has(source)) {
       const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
-      faults.push({ file, message, level: 'notice' });
+      faults.push({ file, message, level: 'notice', isDeletion: true });
     } else if (stray !== undefined) {
       const message = `is no Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
-      faults.push({ file, line: stray, message, level: 'error' });
+      faults.push({ file, line: stray, message, level: 'error', isDeletion: true });
     } else if (doubt !== undefined) kept.set(doubt, [...(kept.get(doubt) ?? []), id]);
     else if (!prune && !(source !== undefined && liesIn(source, root))) {
       const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
@@ -118,7 +118,7 @@ export class Deletions {
       const message = clip(
         `${formatName(id)} is not in the folder any more: it is deleted at ${at} unless it comes back${doubt}`,
       );
-      return { file: relative(this.#place.root, sources.get(id) ?? id), message, level: 'notice' };
+      return { file: relative(this.#place.root, sources.get(id) ?? id), message, level: 'notice', isDeletion: true };
     });
     return { gone, waiting: waiting.length, faults: [...announced, ...faults], kept };
   }
@@ -139,5 +139,5 @@ export class Deletions {
 /** What an unreadable file keeps from being deleted. */
 export function heldBack(id: string, file: string): Fault {
   const message = `${formatName(id)} was removed from the folder, but this unreadable file mentions it: it stays until the file is repaired or removed`;
-  return { file, message, level: 'error' };
+  return { file, message, level: 'error', isDeletion: true };
 }

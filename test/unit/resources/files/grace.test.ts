@@ -118,6 +118,18 @@ describe('a deletion that is held', () => {
     ]);
   });
 
+  it('is shown however many other problems there are', async () => {
+    for (let file = 10; file < 22; file += 1)
+      await put(`${file}.yaml`, keyText(`k${file}`, Array.from({ length: 25 }, (_, field) => `  x${field}: 1\n`).join('')));
+    await put('a.yaml', keyText('one'));
+    const running = await run({ deletionGraceMs });
+    await rm(join(folder.manifests, 'a.yaml'));
+    await looks(running, 1);
+    const messages = messagesOf(running.files);
+    expect(messages).toHaveLength(201);
+    expect(messages[0]).toMatch(/^a\.yaml: ApiKey default\/one is not in the folder any more/);
+  });
+
   it('says what an unreadable file keeps', async () => {
     const names = ['one', 'two', 'three', 'four', 'five'];
     await put('a.yaml', names.map((name) => keyText(name)).join('---\n'));
