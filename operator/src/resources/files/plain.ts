@@ -139,7 +139,8 @@ function scalarIn(node: unknown): Scalar {
 
 /** An assignment to __proto__ would set the prototype. */
 function setMember(into: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
+  if (name !== '__proto__') into[name] = value;
+  else Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function checked(value: unknown, size: number, node: unknown): Made {
