@@ -11,6 +11,7 @@ function layer(name: string, options: { real: boolean; timeoutMs: number; worker
       hookTimeout: options.real ? 120_000 : 10_000,
       // One process per file; two at a time is what a small machine carries beside an API server. Stories of e2e mostly wait.
       pool: 'forks',
+      setupFiles: ['test/harness/setup.ts'],
       maxWorkers: options.workers ?? 2,
       ...(options.real ? { globalSetup: ['test/harness/global-setup.ts'] } : {}),
     },

@@ -40,6 +40,12 @@ const duration = z
   .regex(new RegExp(durationPattern))
   .refine((text) => (parseDurationMs(text) ?? 0) > 0)
   .transform(durationMs);
+/** Unlike the others, it may be nothing. */
+const graceDuration = z
+  .string()
+  .regex(new RegExp(durationPattern))
+  .refine((text) => (parseDurationMs(text) ?? Infinity) <= 3_600_000)
+  .transform(durationMs);
 const nameList = commaList(namePattern);
 /** `none` is a name that no list needs: nothing at all is not a list of nothing. */
 const originsForm = (example: string) => `\`none\`, or origins separated by commas, such as \`${example}\``;
@@ -172,6 +178,13 @@ const variables = {
     'a duration, 10s to 24h',
     '8m',
     between(10_000, 86_400_000),
+  ),
+  deletionGraceMs: defaulted(
+    'KEYWRIGHT_DELETION_GRACE',
+    'How long a manifest must be absent from the folder of `npm start` before its object is deleted: `git checkout` of another branch and back revokes nothing. An edit acts at once.',
+    'a duration, 0s to 1h',
+    '5s',
+    graceDuration,
   ),
   deliverDeadlineMs: defaulted(
     'KEYWRIGHT_DELIVER_DEADLINE',

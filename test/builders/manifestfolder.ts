@@ -24,6 +24,8 @@ export interface Running {
 /** What a run differs in from the ordinary one. */
 export interface RunOptions {
   readonly prune?: boolean;
+  /** Default: none, so that a deletion counts after two looks. */
+  readonly deletionGraceMs?: number;
   readonly folder?: string;
   readonly clock?: FakeClock;
   readonly parser?: ManifestParser;
@@ -73,11 +75,13 @@ export function useFolder(): TestFolder {
 }
 
 async function open(place: TestFolder, options: RunOptions): Promise<Running> {
-  const { clock = new FakeClock(later), folder, prune = false, parser = directParser, log = silentLog } = options;
+  const { clock = new FakeClock(later), folder, prune = false, deletionGraceMs = 0 } = options;
+  const { parser = directParser, log = silentLog } = options;
   const abort = new AbortController();
   const events: ResourceEvent[] = [];
   const files = await openFilesResources({
-    ...{ manifestsFolder: folder ?? place.manifests, dataFolder: place.data, clock, log, prune, parser },
+    ...{ manifestsFolder: folder ?? place.manifests, dataFolder: place.data },
+    ...{ clock, log, prune, deletionGraceMs, parser },
   });
   files.subscribe((event) => events.push(event));
   let started = false;

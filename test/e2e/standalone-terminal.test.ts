@@ -42,7 +42,10 @@ it('draws the table over itself without a wrapped row at 80 columns, and leaves 
   for (const line of lastPicture().filter((one) => /^(NAME|default)/.test(one)))
     expect(line.length, line).toBeLessThanOrEqual(80);
   rmSync(join(place.manifests, 'newsletter-tests.yaml'));
-  await until(() => !lastPicture().some((line) => line.startsWith('default/newsletter-tests')), { what: 'the row to go' });
+  await until(() => !lastPicture().some((line) => line.startsWith('default/newsletter-tests')), {
+    what: 'the row to go',
+    deadlineMs: 30_000,
+  });
   expect(lastPicture().some((line) => line.startsWith('default/billing-sync'))).toBe(true);
   program.type('\u0003');
   expect(await program.ended).toEqual({ code: 0, signal: null });

@@ -284,10 +284,36 @@ describe('npm start, live', () => {
     expect(fingerprint(key('billing-api-key'))).toBe(fingerprint(value));
   });
 
-  it('refuses a key within two seconds after its manifest is deleted, and takes its files along [S0-4] [S2-17]', async () => {
+  it('loses nothing to a checkout of another branch and back, and shows the grace while it runs', async () => {
+    const value = key('newsletter-api-key');
+    const [path, away] = [join(place.manifests, 'newsletter-tests.yaml'), join(place.dir, 'away.yaml')];
+    renameSync(path, away);
+    await program.says(
+      '- newsletter-tests.yaml ApiKey default/newsletter-tests is not in the folder any more: it is deleted at ',
+    );
+    expect(await verify(url, value)).toMatchObject({ allowed: true });
+    renameSync(away, path);
+    await program.says('settled: - newsletter-tests.yaml ApiKey default/newsletter-tests is not in the folder any more');
+    expect(await verify(url, value)).toMatchObject({ allowed: true });
+    expect(fingerprint(key('newsletter-api-key'))).toBe(fingerprint(value));
+  });
+
+  it('prints nothing of a Secret that is no YAML', async () => {
+    const text =
+      'apiVersion: v1\nkind: Secret\nmetadata: { name: x, namespace: keywright-system }\nstringData: { token: {{hvs.ABC}} }\n';
+    writeFileSync(join(place.manifests, 'secret.yaml'), text);
+    await program.says('! secret.yaml:4 is not valid YAML: a key that is no text');
+    rmSync(join(place.manifests, 'secret.yaml'));
+    await program.says('settled: ! secret.yaml:4');
+    expect(program.output()).not.toContain('hvs');
+    expect(readFileSync(join(place.data, 'keywright.log'), 'utf8')).not.toContain('hvs');
+    expect(program.errors()).toBe('');
+  });
+
+  it('refuses a key two seconds after the grace of its deleted manifest, and takes its files along [S0-4] [S2-17]', async () => {
     const value = key('newsletter-api-key');
     rmSync(join(place.manifests, 'newsletter-tests.yaml'));
-    await codeBecomes(value, 'key_invalid', 2_000);
+    await codeBecomes(value, 'key_invalid', 7_000);
     await program.says('default/newsletter-tests  gone');
     expect(existsSync(join(place.data, 'secrets', 'default', 'newsletter-api-key'))).toBe(false);
     expect(existsSync(join(place.data, 'status', 'ApiKey', 'default', 'newsletter-tests.yaml'))).toBe(false);

@@ -3,6 +3,7 @@ import { namespacePattern, objectNamePattern } from './fields.ts';
 import type { ApiCatalogSpec, ApiKeySpec, ApiKind, KeyDestinationSpec, KeyOwnerGroupSpec, KeyOwnerSpec } from './kinds.ts';
 import { kindTable } from './kinds.ts';
 import { apiVersion } from './meta.ts';
+import { annotations, labels, otherMetadata } from './objectmeta.ts';
 import { didYouMean } from './suggestion.ts';
 
 /** The specification of each kind, defaults applied. */
@@ -41,17 +42,6 @@ export interface ManifestFault {
 export type Parsed<K extends ApiKind = ApiKind> =
   { readonly ok: true; readonly object: ManifestObject<K> } | { readonly ok: false; readonly errors: readonly ManifestFault[] };
 
-/** The most characters of all labels, or all annotations, together: what the API server takes (apimachinery, TotalAnnotationSizeLimitB). */
-const textMapLimit = 262_144;
-
-/** Labels or annotations. */
-export const textMap = z
-  .record(z.string(), z.string())
-  .refine((map) => Object.entries(map).reduce((sum, [key, value]) => sum + key.length + value.length, 0) <= textMapLimit, {
-    error: `must have at most ${textMapLimit / 1024} KiB in all`,
-  })
-  .exactOptional();
-
 function metadataSchema(scope: 'Namespaced' | 'Cluster') {
   const name = z
     .string()
@@ -62,8 +52,7 @@ function metadataSchema(scope: 'Namespaced' | 'Cluster') {
     scope === 'Namespaced'
       ? z.string().max(63).regex(new RegExp(namespacePattern), { error: 'must be the name of a namespace' }).exactOptional()
       : z.never({ error: 'must be left out: the kind belongs to no namespace' }).exactOptional();
-  // Loose, as the rest of ObjectMeta comes along when somebody copies a live object.
-  return z.looseObject({ name, namespace, labels: textMap, annotations: textMap });
+  return z.strictObject({ name, namespace, labels, annotations, ...otherMetadata });
 }
 
 /**
@@ -85,17 +74,17 @@ export function parseManifestObject<K extends ApiKind>(kind: K, raw: unknown): P
     const { issues } = result.error;
     return { ok: false, errors: firstPerPath(issues.flatMap((issue) => toFaults(issue, raw, schema))) };
   }
-  const { name, namespace, labels, annotations } = result.data.metadata;
+  const { metadata } = result.data;
   return {
     ok: true,
     object: {
       apiVersion,
       kind,
       metadata: {
-        name,
-        ...(namespace === undefined ? {} : { namespace }),
-        ...(labels === undefined ? {} : { labels }),
-        ...(annotations === undefined ? {} : { annotations }),
+        name: metadata.name,
+        ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+        ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
+        ...(metadata.annotations === undefined ? {} : { annotations: metadata.annotations }),
       },
       // The table pairs each kind with the schema of its own specification.
       spec: result.data.spec as Specs[K],
@@ -174,6 +163,8 @@ const unitOf = (origin: string, n: number | bigint) => {
 /** Words for what the schema found; reads on after the field's path and a colon. */
 function sentence(issue: Issue, value: unknown): string {
   switch (issue.code) {
+    case 'invalid_key':
+      return `the name ${issue.issues[0]?.message ?? 'is not valid'}`;
     case 'invalid_type':
       if (issue.expected === 'never') return issue.message;
       return value === undefined

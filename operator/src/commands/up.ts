@@ -119,7 +119,9 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   const { store, apart: safetyStore } = openStores(context, database);
   const { manifestsFolder, prune, protection } = places;
   const parser = openWorkerParser({ clock });
-  const resources = await openFilesResources({ manifestsFolder, dataFolder: data.path, clock, log, prune, parser });
+  const { deletionGraceMs } = context.config;
+  const folders = { manifestsFolder, dataFolder: data.path };
+  const resources = await openFilesResources({ ...folders, clock, log, prune, deletionGraceMs, parser });
   const destinations = openDestinations({
     resources,
     mode: { kind: 'file', folder: join(data.path, 'secrets') },
@@ -233,6 +235,7 @@ async function runOnce(context: CommandContext, parts: Parts): Promise<ExitCode>
     const elapsedMs = clock.monotonicMs() - startedMs;
     const activity = {
       scansCompleted: resources.scansCompleted(),
+      deletionsWaiting: resources.deletionsWaiting(),
       queued: controller.depth(),
       inFlight: controller.inFlight(),
       elapsedMs,

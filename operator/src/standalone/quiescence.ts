@@ -2,6 +2,8 @@
 export interface Activity {
   /** Complete looks at the manifests folder since the start. */
   readonly scansCompleted: number;
+  /** How many objects are absent and will be deleted soon. */
+  readonly deletionsWaiting: number;
   /** Something waits in the queue now; what is due at a later instant, as a retry, or on a change does not count. */
   readonly queued: number;
   /** Something is being reconciled. */
@@ -17,10 +19,16 @@ export const onceLimitMs = 60_000;
 const scansNeeded = 2;
 
 /**
- * Whether `--once` is done: `quiet` when the folder was seen twice and nothing is left that could be done now, `late`
- * when that took too long.
+ * Whether `--once` is done: `quiet` when the folder was seen twice, no deletion waits for its time and nothing is left that could
+ * be done now, `late` when that took too long.
  */
-export function decideOnce({ scansCompleted, queued, inFlight, elapsedMs }: Activity): 'busy' | 'quiet' | 'late' {
-  if (scansCompleted >= scansNeeded && queued === 0 && inFlight === 0) return 'quiet';
+export function decideOnce({
+  scansCompleted,
+  deletionsWaiting,
+  queued,
+  inFlight,
+  elapsedMs,
+}: Activity): 'busy' | 'quiet' | 'late' {
+  if (scansCompleted >= scansNeeded && deletionsWaiting === 0 && queued === 0 && inFlight === 0) return 'quiet';
   return elapsedMs >= onceLimitMs ? 'late' : 'busy';
 }

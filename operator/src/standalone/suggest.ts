@@ -12,7 +12,7 @@ export function suggest(model: TableModel): readonly string[] {
   if (file !== undefined) lines.push(`  cat ${quote(file)}`);
   if (file !== undefined && model.authorizerUrl !== undefined)
     lines.push(`  ${verifyCommand(model.authorizerUrl, file, requestOf(key, model.catalogs))}`);
-  lines.push(`  rm ${quote(manifest)}: its key is refused at once, and its files go`);
+  lines.push(`  rm ${quote(manifest)}: a few seconds later its key is refused, and its files go`);
   return lines;
 }
 

@@ -25,6 +25,7 @@ resourcesContract(
       clock: systemClock,
       log: silentLog,
       prune: false,
+      deletionGraceMs: 0,
       parser: directParser,
     });
     const pathOf = (kind: WatchedKind, { namespace = '', name }: ObjectRef) =>

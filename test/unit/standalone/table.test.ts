@@ -131,7 +131,7 @@ describe('the table', () => {
       '  edit examples/quickstart/billing.yaml: the table follows within a second',
       '  cat .keywright/secrets/payments/billing-key/api-key',
       `  printf '{"key":"%s",%s' "$(cat .keywright/secrets/payments/billing-key/api-key)" '"request":{"host":"api.acme.test","method":"GET","path":"/v1/x/1","scheme":"https"}}' | curl -s http://127.0.0.1:8080/v1/verify -d @-`,
-      '  rm examples/quickstart/billing.yaml: its key is refused at once, and its files go',
+      '  rm examples/quickstart/billing.yaml: a few seconds later its key is refused, and its files go',
     ]);
   });
 
@@ -225,11 +225,12 @@ describe('the display', () => {
 });
 
 describe('--once', () => {
-  const quiet = { scansCompleted: 2, queued: 0, inFlight: 0, elapsedMs: 1_000 };
+  const quiet = { scansCompleted: 2, deletionsWaiting: 0, queued: 0, inFlight: 0, elapsedMs: 1_000 };
 
   it('is done after two looks with nothing queued or in flight', () => {
     expect(decideOnce(quiet)).toBe('quiet');
     expect(decideOnce({ ...quiet, scansCompleted: 1 })).toBe('busy');
+    expect(decideOnce({ ...quiet, deletionsWaiting: 1 })).toBe('busy');
     expect(decideOnce({ ...quiet, queued: 1 })).toBe('busy');
     expect(decideOnce({ ...quiet, inFlight: 1 })).toBe('busy');
   });

@@ -7,24 +7,53 @@ export const absenceMs = 500;
  */
 export const doubtfulAbsenceMs = 10_000;
 
+/** An object that is absent, and not long enough yet. */
+export interface Waiting {
+  readonly id: string;
+  /** When it counts as deleted if it stays away and nothing else changes. Monotonic. */
+  readonly dueMs: number;
+}
+
+interface Since {
+  readonly atMs: number;
+  readonly completeAtMs: number | undefined;
+}
+
 /**
- * The deletion rule: an object counts as deleted when two complete looks in a row, at least {@link absenceMs} apart, lacked it.
- * An incomplete look restarts that count; an object that all looks within {@link doubtfulAbsenceMs} lacked is gone, whether they
- * were complete or not.
+ * The deletion rule: an object counts as deleted when it was absent for the grace, and two complete looks in a row, at least
+ * {@link absenceMs} apart, lacked it. An incomplete look restarts that count; an object that all looks within
+ * {@link doubtfulAbsenceMs} lacked is gone, whether they were complete or not.
  */
 export class Absence {
-  readonly #since = new Map<string, { readonly atMs: number; completeAtMs: number | undefined }>();
+  readonly #graceMs: number;
+  #since: ReadonlyMap<string, Since> = new Map();
 
-  /** Takes a look's missing ids; returns those that count as deleted. `atMs` is monotonic. */
-  observe(missing: readonly string[], complete: boolean, atMs: number): readonly string[] {
-    const now = new Set(missing);
-    for (const id of this.#since.keys()) if (!now.has(id)) this.#since.delete(id);
-    return missing.filter((id) => {
-      const since = this.#since.get(id) ?? { atMs, completeAtMs: undefined };
-      this.#since.set(id, since);
-      since.completeAtMs = complete ? (since.completeAtMs ?? atMs) : undefined;
-      const isSure = since.completeAtMs !== undefined && atMs - since.completeAtMs >= absenceMs;
-      return isSure || atMs - since.atMs >= doubtfulAbsenceMs;
-    });
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs;
+  }
+
+  /** Takes a look's missing ids; says which count as deleted, and which will. `atMs` is monotonic. */
+  observe(
+    missing: readonly string[],
+    complete: boolean,
+    atMs: number,
+  ): { readonly gone: readonly string[]; readonly waiting: readonly Waiting[] } {
+    const since = new Map<string, Since>();
+    for (const id of missing) {
+      const before = this.#since.get(id);
+      since.set(id, { atMs: before?.atMs ?? atMs, completeAtMs: complete ? (before?.completeAtMs ?? atMs) : undefined });
+    }
+    this.#since = since;
+    const all = [...since].map(([id, one]): Waiting => ({ id, dueMs: this.#dueMs(one) }));
+    return {
+      gone: all.filter(({ dueMs }) => dueMs <= atMs).map(({ id }) => id),
+      waiting: all.filter(({ dueMs }) => dueMs > atMs),
+    };
+  }
+
+  #dueMs({ atMs, completeAtMs }: Since): number {
+    const doubtful = atMs + doubtfulAbsenceMs;
+    const sure = completeAtMs === undefined ? doubtful : Math.min(completeAtMs + absenceMs, doubtful);
+    return Math.max(sure, atMs + this.#graceMs);
   }
 }

@@ -1,9 +1,9 @@
 import { relative } from 'node:path';
 
 import type { ManifestObject } from '../../api/parse.ts';
-import { clip, faultsListed, lineOf } from './documents.ts';
-import type { ManifestDocument } from './documents.ts';
-import type { FileContent, FolderLook } from './folder.ts';
+import { clip, faultsListed, lineOf } from './content.ts';
+import type { ManifestDocument } from './content.ts';
+import type { FileContent, FolderLook } from './look.ts';
 
 /** Something in the folder that does not count, and why. Lines count from 1. */
 export interface Fault {
@@ -13,6 +13,8 @@ export interface Fault {
   readonly message: string;
   /** `notice`: nothing to repair (a kind that is skipped, an object that is kept). */
   readonly level: 'error' | 'notice';
+  /** A deletion that waits or is held: shown before all others. */
+  readonly isDeletion?: true;
 }
 
 /** An object or Secret that counts: the first document of its name. */
@@ -32,6 +34,8 @@ export interface Declared {
   readonly held: ReadonlySet<string>;
   /** Files without a document: what they declared before is not deleted. */
   readonly empty: ReadonlySet<string>;
+  /** Files with a document that is no Kubernetes resource, and its line: it may be the rest of what they declared before. */
+  readonly strays: ReadonlyMap<string, number>;
   /**
    * Files and folders that may declare objects that this look cannot see: what they declared before is not deleted. Includes
    * `held`.
@@ -66,6 +70,7 @@ class Picture implements Declared {
   readonly named = new Set<string>();
   readonly held = new Set<string>();
   readonly empty = new Set<string>();
+  readonly strays = new Map<string, number>();
   readonly uncertain = new Set<string>();
   readonly doubtful: string[] = [];
   readonly faults: Fault[] = [];
@@ -118,6 +123,7 @@ class Picture implements Declared {
   #takeDocuments(path: string, content: Extract<FileContent, { type: 'documents' }>): void {
     const file = relative(this.#root, path);
     const faults: Fault[] = content.faults.map((fault) => ({ file, ...fault }));
+    if (content.stray !== undefined) this.strays.set(path, content.stray);
     if (content.unnamed) {
       this.uncertain.add(path);
       this.doubtful.push(path);
@@ -130,6 +136,10 @@ class Picture implements Declared {
 
   #takeDocument(path: string, document: ManifestDocument): readonly Omit<Fault, 'file'>[] {
     const { id, line } = document;
+    if (document.type === 'mention') {
+      this.named.add(id);
+      return [];
+    }
     const first = this.#firstOf.get(id);
     if (first !== undefined) {
       const where = `${relative(this.#root, first.path)}:${first.line}`;

@@ -51,10 +51,10 @@ export class FaultList {
 function bounded(faults: readonly Fault[]): readonly Fault[] {
   const rest = faults.length - faultsShown;
   if (rest <= 0) return faults;
-  const errors = faults.filter(({ level }) => level === 'error');
-  const notices = faults.filter(({ level }) => level === 'notice');
+  const rankOf = ({ isDeletion, level }: Fault): number => (isDeletion ? 0 : level === 'error' ? 1 : 2);
+  const shown = faults.toSorted((a, b) => rankOf(a) - rankOf(b)).slice(0, faultsShown);
   const message = `${rest.toLocaleString('en-US')} more problems are not shown`;
-  return [...[...errors, ...notices].slice(0, faultsShown), { file: 'manifests', message, level: 'error' }];
+  return [...shown, { file: 'manifests', message, level: 'error' }];
 }
 
 function toFields({ file, line, message }: Fault): { readonly file: string; readonly message: string; readonly line?: number } {

@@ -4,7 +4,7 @@ import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 
 import type { KubeObject, ObjectMeta } from '../../api/meta.ts';
-import { formatId } from './documents.ts';
+import { formatId } from './content.ts';
 import { removeDurably, writeDurably } from './durable.ts';
 
 /** Loose: what is not looked at here, the status above all, comes back as it was written. */
@@ -120,5 +120,5 @@ async function readObject(path: string): Promise<KubeObject | undefined> {
 }
 
 function parseStored(text: string): unknown {
-  return text.startsWith('{') ? JSON.parse(text) : parse(text);
+  return text.startsWith('{') ? JSON.parse(text) : parse(text, { logLevel: 'silent' });
 }

@@ -1,5 +1,5 @@
 import { parseManifestText } from './documents.ts';
-import type { ManifestText } from './documents.ts';
+import type { ManifestText } from './content.ts';
 
 /** The result of parsing a file's bytes. A fault without a line is about the whole file. */
 export type ParsedFile =

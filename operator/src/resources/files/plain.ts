@@ -1,9 +1,13 @@
 import { isAlias, isMap, isScalar, isSeq } from 'yaml';
-import type { Document, ErrorCode, Node, YAMLMap } from 'yaml';
+import type { Document, ErrorCode, Node, Pair, YAMLMap } from 'yaml';
+
+import { offsetOf } from './offsets.ts';
+import { keyOf, resolveScalar } from './scalar.ts';
+import type { Scalar } from './scalar.ts';
 
 /** Why a document cannot become plain data, and where: the offset in the text. */
 export interface PlainFault {
-  readonly code: ErrorCode;
+  readonly code: ErrorCode | 'BAD_MERGE' | 'BAD_SCALAR';
   readonly offset: number;
 }
 
@@ -22,16 +26,17 @@ interface Made {
 class Refusal extends Error {
   readonly fault: PlainFault;
 
-  constructor(code: ErrorCode, offset: number) {
+  constructor(code: PlainFault['code'], offset: number) {
     super(code);
     this.fault = { code, offset };
   }
 }
 
 /**
- * Makes plain data of a parsed document in time linear in its nodes. The parser's own `toJS` searches the whole document for each
- * alias, and its check for repeated keys compares each key with all earlier ones; both are quadratic, so that 1 MB takes minutes.
- * Aliases share their target, but their size counts as if they were expanded (`RESOURCE_EXHAUSTION`). A key must be a scalar.
+ * Makes plain data of a parsed document, with the values that kubectl would send (see {@link resolveScalar}), in time linear in its
+ * nodes. The parser's own `toJS` searches the whole document for each alias, and its check for repeated keys compares each key with
+ * all earlier ones; both are quadratic, so that 1 MB takes minutes. Aliases share their target, but their size counts as if they were
+ * expanded (`RESOURCE_EXHAUSTION`). A key must be a scalar. Tags of maps and lists mean nothing, as in kubectl.
  * Recursion is as deep as the document: the parser refuses deeper ones first, by the size of the stack.
  */
 export function toPlain(document: Pick<Document, 'contents'>): Plain {
@@ -44,7 +49,9 @@ export function toPlain(document: Pick<Document, 'contents'>): Plain {
   }
 }
 
-function makePlain(node: unknown, anchors: Map<string, Made>): Made {
+type Anchors = Map<string, Made>;
+
+function makePlain(node: unknown, anchors: Anchors): Made {
   if (isAlias(node)) {
     const found = anchors.get(node.source);
     // An anchor is valid only after its end: an alias inside its own target would be endless.
@@ -61,28 +68,79 @@ function makePlain(node: unknown, anchors: Map<string, Made>): Made {
       node,
     );
   } else {
-    const value = isScalar(node) ? node.value : null;
-    made = { value, size: typeof value === 'string' ? value.length + 1 : 1 };
+    const value = scalarIn(node);
+    made = { value: typeof value === 'bigint' ? Number(value) : value, size: typeof value === 'string' ? value.length + 1 : 1 };
   }
   const anchor = (node as Node | null | undefined)?.anchor;
   if (anchor !== undefined) anchors.set(anchor, made);
   return made;
 }
 
-function plainMap(map: YAMLMap, anchors: Map<string, Made>): Made {
+function plainMap(map: YAMLMap, anchors: Anchors): Made {
   const value: Record<string, unknown> = {};
+  // Which members the map names itself. A merge may set one again, before or after it; two members of one name are a mistake.
+  const own = new Set<string>();
   let size = 1;
-  for (const { key, value: member } of map.items) {
-    const { value: name } = makePlain(key, anchors);
-    if (typeof name === 'object' && name !== null) throw new Refusal('NON_STRING_KEY', offsetOf(key));
-    const text = scalarText(name);
-    if (Object.hasOwn(value, text)) throw new Refusal('DUPLICATE_KEY', offsetOf(key));
-    const made = makePlain(member, anchors);
-    size += made.size + text.length + 1;
-    // An assignment to __proto__ would set the prototype.
-    Object.defineProperty(value, text, { value: made.value, enumerable: true, configurable: true, writable: true });
+  for (const pair of map.items) {
+    if (isMergeKey(pair.key)) {
+      size += merge(value, pair, anchors);
+      // Here, too: each of many merges may be large.
+      if (size > sizeLimit) throw new Refusal('RESOURCE_EXHAUSTION', offsetOf(pair.key));
+      continue;
+    }
+    const name = memberName(pair.key, anchors);
+    if (own.has(name)) throw new Refusal('DUPLICATE_KEY', offsetOf(pair.key));
+    own.add(name);
+    const made = makePlain(pair.value, anchors);
+    size += made.size + name.length + 1;
+    setMember(value, name, made.value);
   }
   return checked(value, size, map);
+}
+
+function memberName(key: unknown, anchors: Anchors): string {
+  if (isScalar(key)) {
+    const value = scalarIn(key);
+    const { anchor } = key;
+    if (anchor !== undefined) anchors.set(anchor, { value: typeof value === 'bigint' ? Number(value) : value, size: 1 });
+    const name = keyOf(value);
+    if (name !== undefined) return name;
+  } else {
+    const { value } = makePlain(key, anchors);
+    const name = typeof value === 'object' ? undefined : keyOf(value as Scalar);
+    if (name !== undefined) return name;
+  }
+  throw new Refusal('NON_STRING_KEY', offsetOf(key));
+}
+
+/** `<<: *map` or `<<: [*first, *second]`, where the first wins. As in go-yaml 2 it wins over members before it, too. */
+function merge(into: Record<string, unknown>, { key, value: from }: Pair, anchors: Anchors): number {
+  const isList = isSeq(from);
+  const made = makePlain(from, anchors);
+  const maps: readonly unknown[] = isList ? (made.value as unknown[]) : [made.value];
+  if ((isAlias(from) && Array.isArray(made.value)) || !maps.every(isRecord)) throw new Refusal('BAD_MERGE', offsetOf(key));
+  for (const one of maps.toReversed()) for (const [name, member] of Object.entries(one)) setMember(into, name, member);
+  return made.size;
+}
+
+function isMergeKey(key: unknown): boolean {
+  if (!isScalar(key) || key.source !== '<<') return false;
+  return key.tag === 'tag:yaml.org,2002:merge' || (key.tag === undefined && key.type === 'PLAIN');
+}
+
+function scalarIn(node: unknown): Scalar {
+  if (!isScalar(node)) return null;
+  const { tag, type, source } = node;
+  const isPlain = type === 'PLAIN' || type === undefined;
+  const value = resolveScalar({ text: source ?? '', isPlain, tag });
+  if (value === undefined) throw new Refusal('BAD_SCALAR', offsetOf(node));
+  return value;
+}
+
+/** An assignment to __proto__ would set the prototype. */
+function setMember(into: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') into[name] = value;
+  else Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function checked(value: unknown, size: number, node: unknown): Made {
@@ -90,75 +148,6 @@ function checked(value: unknown, size: number, node: unknown): Made {
   return { value, size };
 }
 
-/**
- * The offsets of what `spec` holds, at most `depth` steps below it, by {@link stepsKey}: for faults that only a comparison with
- * an older object finds. Does not enter aliases.
- */
-export function offsetsInSpec(document: Document, depth: number): ReadonlyMap<string, number> {
-  const offsets = new Map<string, number>();
-  const visit = (node: unknown, steps: readonly (string | number)[]): void => {
-    if (steps.length > depth) return;
-    const entries: Iterable<readonly [string | number, unknown, unknown]> = isMap(node)
-      ? node.items.map(({ key, value }) => [keyText(key), key, value] as const)
-      : isSeq(node)
-        ? node.items.map((item, index) => [index, item, item] as const)
-        : [];
-    for (const [step, place, value] of entries) {
-      const at = [...steps, step];
-      offsets.set(stepsKey(at), offsetOf(place));
-      visit(value, at);
-    }
-  };
-  if (isMap(document.contents)) {
-    const spec = document.contents.items.find(({ key }) => keyText(key) === 'spec');
-    if (spec !== undefined) {
-      offsets.set('spec', offsetOf(spec.key));
-      visit(spec.value, ['spec']);
-    }
-  }
-  return offsets;
-}
-
-/** Steps as one text. No field name of our kinds contains a NUL. */
-export function stepsKey(steps: readonly (string | number)[]): string {
-  return steps.join('\0');
-}
-
-/** The position of a field, given in steps from the top; if it is absent, that of its nearest parent. */
-export function offsetAt(document: Document, steps: readonly (string | number)[]): number {
-  let node: unknown = document.contents;
-  let offset = offsetOf(node);
-  for (const step of steps) {
-    if (isAlias(node)) node = node.resolve(document);
-    if (isMap(node)) {
-      // Keys are where people look for a field: its value may begin on a later line.
-      const pair = node.items.find(({ key }) => keyText(key) === step);
-      if (pair === undefined) break;
-      offset = offsetOf(pair.key, offset);
-      node = pair.value;
-    } else if (isSeq(node) && typeof step === 'number') {
-      node = node.items[step];
-      offset = offsetOf(node, offset);
-    } else {
-      break;
-    }
-  }
-  return offset;
-}
-
-function keyText(key: unknown): string {
-  return scalarText(isScalar(key) ? key.value : key);
-}
-
-/** A key as a name: numbers, true and false as text, null as an empty name. */
-function scalarText(value: unknown): string {
-  return typeof value === 'string'
-    ? value
-    : value === null || typeof value === 'object'
-      ? ''
-      : `${value as number | boolean | undefined}`;
-}
-
-function offsetOf(node: unknown, otherwise = 0): number {
-  return (node as Node | null | undefined)?.range?.[0] ?? otherwise;
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

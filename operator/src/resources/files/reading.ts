@@ -110,3 +110,8 @@ function stateOf(stats: Stats): PathState {
   const stamp = [dev, ino, size, mtimeNs, ctimeNs].join(':');
   return { kind: 'regular', stamp, size: Number(size), modifiedAt: Number(mtimeMs) };
 }
+
+/** Whether it is this error of the system. */
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import type { ObjectMeta } from '../../api/meta.ts';
 import type { SecretObject, Secrets } from '../port.ts';
-import { formatId } from './documents.ts';
+import { formatId } from './content.ts';
 import type { SecretDocument } from './core.ts';
 
 type Name = { readonly namespace: string; readonly name: string };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { dirname, relative, sep } from 'node:path';
+import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { group } from '../../api/meta.ts';
@@ -7,9 +7,8 @@ import type { KubeObject } from '../../api/meta.ts';
 import { validateUpdate } from '../../api/parse.ts';
 import { formatInstant } from '../../domain/time.ts';
 import type { Instant } from '../../domain/time.ts';
-import { formatName } from './declared.ts';
 import type { Declaration, Declared, Fault } from './declared.ts';
-import { formatId, lineOf } from './documents.ts';
+import { lineOf } from './content.ts';
 import type { Unversioned } from './objects.ts';
 
 /** Which file an object comes from, on the object as it stands under `status/`. */
@@ -36,10 +35,13 @@ export function create({ document: { object }, path }: ObjectDeclaration, now: I
 }
 
 /** What a declaration changes of the object that is there, by the API server's rules about changes. */
-export function update(old: KubeObject, declaration: ObjectDeclaration, root: string, held: Declared['held']): Takeover {
+export function update(
+  old: KubeObject,
+  declaration: ObjectDeclaration,
+  { root, source, held }: { readonly root: string; readonly source: string | undefined; readonly held: Declared['held'] },
+): Takeover {
   const { document, path, line } = declaration;
   const { object } = document;
-  const source = sourceOf(old);
   // Its own file cannot be read now: what another file says of it would count only until then.
   if (source !== undefined && source !== path && held.has(source)) return nothing;
   // Once begun, a deletion goes on; the document counts again when the object is gone.
@@ -76,46 +78,12 @@ export function markDeleted(old: KubeObject, now: Instant): Unversioned {
   return { ...old, metadata: { ...old.metadata, deletionTimestamp: formatInstant(now), generation: generationOf(old) + 1 } };
 }
 
-/** The objects that a look lacks, and those that it lacks without that meaning anything. */
-export function findMissing(
-  objects: readonly KubeObject[],
-  { named, empty, uncertain, blind }: Declared,
-  { root, prune }: { readonly root: string; readonly prune: boolean },
-): { readonly ids: readonly string[]; readonly faults: readonly Fault[] } {
-  const faults: Fault[] = [];
-  const ids: string[] = [];
-  if (blind) return { ids, faults };
-  for (const object of objects) {
-    const id = formatId(object.kind, object.metadata);
-    if (named.has(id) || object.metadata.deletionTimestamp !== undefined) continue;
-    const source = sourceOf(object);
-    if (source !== undefined && empty.has(source)) {
-      const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
-      faults.push({ file: relative(root, source), message, level: 'notice' });
-    } else if (source !== undefined && isUncertain(source, uncertain)) {
-      // The object stays; the fault of its file says what to repair.
-    } else if (!prune && !(source?.startsWith(root + sep) ?? false)) {
-      const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
-      faults.push({ file: source ?? id, message, level: 'notice' });
-    } else ids.push(id);
-  }
-  return { ids, faults };
-}
-
-/** Whether a file, or a folder above it, may declare objects that the look cannot see. */
-export function isUncertain(path: string, uncertain: Declared['uncertain']): boolean {
-  for (let at = path; ; at = dirname(at)) {
-    if (uncertain.has(at)) return true;
-    if (at === dirname(at)) return false;
-  }
-}
-
 /** As it comes back from the disk, where no member is undefined: otherwise every start would see a change. */
 export function asStored(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-/** The file that an object comes from, as an absolute path. */
+/** The file that an object comes from, as an absolute path, as it was written down. */
 export function sourceOf(object: KubeObject): string | undefined {
   return object.metadata.annotations?.[manifestAnnotation];
 }

@@ -184,7 +184,7 @@ describe('a fault', () => {
     );
     await put(
       'b.yaml',
-      'apiVersion: v1\nkind: Secret\nmetadata: { name: y, namespace: keywright-system }\ndata: { token: s3cret! }\n',
+      'apiVersion: v1\nkind: Secret\nmetadata: { name: z, namespace: keywright-system }\ndata: { token: s3cret! }\n',
     );
     const { files } = await run();
     expect(messagesOf(files)).toHaveLength(2);

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { parseBytes } from '../../../../operator/src/resources/files/parser.ts';
-import { parseManifestText, type ManifestText } from '../../../../operator/src/resources/files/documents.ts';
+import type { ManifestText } from '../../../../operator/src/resources/files/content.ts';
+import { parseManifestText } from '../../../../operator/src/resources/files/documents.ts';
+import { readDocuments } from '../../../../operator/src/resources/files/yamltext.ts';
 import { badManifests } from '../../../builders/badmanifests.ts';
 import { keyText } from '../../../builders/manifestfolder.ts';
 
@@ -10,6 +12,7 @@ const faultOf = (text: string): string => {
   const parsed = parseManifestText(text);
   return parsed.ok ? `fine: ${parsed.documents.length}` : `${parsed.fault.line} ${parsed.fault.message}`;
 };
+const valuesIn = (text: string): readonly unknown[] => [...readDocuments(text)].map(({ value }) => value);
 const namespaceOf = (annotations: Readonly<Record<string, string>>) => ({
   apiVersion: 'v1',
   kind: 'Namespace',
@@ -19,17 +22,11 @@ const namespaceOf = (annotations: Readonly<Record<string, string>>) => ({
 describe('a document as plain data', () => {
   it('says what was written, whatever the texts are', () => {
     fc.assert(
-      // Annotations have no such name; below is what becomes of it.
-      fc.property(
-        fc.dictionary(
-          fc.string().filter((name) => name !== '__proto__'),
-          fc.string(),
-        ),
-        (annotations) => {
-          const parsed = parseManifestText(stringify(namespaceOf(annotations)));
-          expect(parsed).toMatchObject({ ok: true, documents: [{ type: 'object', object: { metadata: { annotations } } }] });
-        },
-      ),
+      fc.property(fc.dictionary(fc.string(), fc.string()), (texts) => {
+        expect(valuesIn(stringify({ texts }, { defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'QUOTE_DOUBLE' }))).toEqual([
+          { texts },
+        ]);
+      }),
     );
   });
 
@@ -53,10 +50,17 @@ describe('a document as plain data', () => {
       expect(faultOf(bad[name] ?? '')).toMatch(/it is nested too deeply, or its aliases make too much of it$/);
   });
 
-  it('changes no prototype', () => {
-    const text = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: x, __proto__: { namespace: y } }\n';
-    expect(parseManifestText(text)).toMatchObject({ documents: [{ object: { metadata: { name: 'x' } } }] });
-    expect({}).not.toHaveProperty('namespace');
+  it('changes no prototype, and takes <<, merged or not, for what kubectl takes it', () => {
+    expect(Object.entries((valuesIn('a: { __proto__: { b: c } }') as [{ a: object }])[0].a)).toEqual([['__proto__', { b: 'c' }]]);
+    expect(valuesIn('a: { <<: { __proto__: { b: c } } }')).toEqual(valuesIn('a: { __proto__: { b: c } }'));
+    expect({}).not.toHaveProperty('b');
+  });
+
+  it('refuses what many merges blow up', () => {
+    const members = Array.from({ length: 4_000 }, (_, member) => `m${member}: 1`).join(', ');
+    const merges = Array.from({ length: 20_000 }, () => '<<: *a').join(', ');
+    // Without a bound in the merge it would set 80,000,000 members.
+    expect(faultOf(`a: &a { ${members} }\nb: { ${merges} }\n`)).toMatch(/its aliases make too much of it$/);
   });
 });
 
@@ -85,6 +89,11 @@ describe('what a file says', () => {
     expect(parseManifestText(text(262_144))).toMatchObject({
       faults: [{ message: 'metadata.annotations: must have at most 256 KiB in all' }],
     });
+  });
+
+  it('counts lines over JSON objects one after another, from an empty first line on', () => {
+    const owner = (name: string) => JSON.stringify({ ...namespaceOf({}), metadata: { name } }, undefined, 1);
+    expect(parseManifestText(`\n${owner('a')}\n${owner('b')}`)).toMatchObject({ documents: [{ line: 2 }, { line: 9 }] });
   });
 
   it('keeps the lines of what a later check may blame', () => {

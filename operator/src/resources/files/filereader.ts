@@ -1,0 +1,99 @@
+import type { Clock } from '../../domain/time.ts';
+import { broken, contentOf } from './look.ts';
+import type { FileContent } from './look.ts';
+import type { ManifestParser, ParsedFile } from './parser.ts';
+import { isCode, readRegular } from './reading.ts';
+import type { FileState } from './reading.ts';
+
+/** A file younger than this is read at the next look: its writer may not be done. */
+const settleMs = 100;
+
+/** A file to read. */
+export interface Wanted {
+  readonly path: string;
+  /** Where it lies. */
+  readonly real: string;
+  readonly state: FileState;
+  /** Its stamp at the last look. */
+  readonly stampBefore: string | undefined;
+}
+
+interface Known {
+  readonly stamp: string;
+  readonly content: FileContent;
+}
+
+/** A file that is being parsed; after `done`, its result is known. */
+interface Parsing {
+  readonly stamp: string;
+  readonly done: Promise<void>;
+}
+
+/** Reads files, and remembers what they contain as long as they do not change. */
+export class FileReader {
+  readonly #clock: Clock;
+  readonly #parser: ManifestParser;
+  readonly #known = new Map<string, Known>();
+  readonly #parsing = new Map<string, Parsing>();
+
+  constructor({ clock, parser }: { readonly clock: Clock; readonly parser: ManifestParser }) {
+    this.#clock = clock;
+    this.#parser = parser;
+  }
+
+  /** What was read of a file, whether it has changed since or not. */
+  known(path: string): Known | undefined {
+    return this.#known.get(path);
+  }
+
+  /** Forgets all files but these. */
+  keep(paths: ReadonlySet<string>): void {
+    for (const path of this.#known.keys()) if (!paths.has(path)) this.#known.delete(path);
+  }
+
+  /** Begins to read a file. The answer is its content, if that is known at once; otherwise wait for {@link settled}. */
+  async begin({ path, real, state, stampBefore }: Wanted, first: boolean): Promise<FileContent | undefined> {
+    const known = this.#known.get(path);
+    if (known?.stamp === state.stamp) return known.content;
+    const parsing = this.#parsing.get(path);
+    // One at a time for each path, so that frequent writes of one file do not fill the queue.
+    if (parsing !== undefined) return parsing.stamp === state.stamp ? undefined : { type: 'pending' };
+    // Settled = unchanged since the last look, or old enough by the clock. If our clock is behind the file's, the file waits for
+    // one more look.
+    if (stampBefore !== state.stamp && this.#clock.now() - state.modifiedAt < settleMs) return { type: 'unsettled' };
+    try {
+      const bytes = await readRegular(real, state);
+      if (bytes === undefined) return { type: 'unsettled' };
+      this.#parse(path, state.stamp, this.#parser.parse(bytes, first));
+      return undefined;
+    } catch (error) {
+      return isCode(error, 'ENOENT') ? { type: 'unsettled' } : broken('the file cannot be read', true);
+    }
+  }
+
+  /** Waits until these files are parsed, no longer than `ms`; then says what each contains. */
+  async settled(files: readonly Wanted[], ms: number): Promise<ReadonlyMap<string, FileContent>> {
+    const running = files.flatMap(({ path }) => this.#parsing.get(path) ?? []);
+    if (running.length > 0) {
+      const all = new AbortController();
+      const patience = this.#clock.sleep(ms, all.signal);
+      await Promise.race([Promise.all(running.map(({ done }) => done)), patience]);
+      all.abort();
+      await patience.catch(() => {});
+    }
+    return new Map(
+      files.map(({ path, state }) => {
+        const known = this.#known.get(path);
+        return [path, known?.stamp === state.stamp ? known.content : { type: 'pending' }] as const;
+      }),
+    );
+  }
+
+  #parse(path: string, stamp: string, parsed: Promise<ParsedFile>): void {
+    const done = parsed.then((content) => {
+      this.#known.set(path, { stamp, content: contentOf(content) });
+      this.#parsing.delete(path);
+    });
+    this.#parsing.set(path, { stamp, done });
+  }
+}
