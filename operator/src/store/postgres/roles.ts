@@ -84,8 +84,11 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
     }
   }
   // Without a role, no login could get access again.
-  if (roles.every((role) => known.has(role)))
-    for (const statement of await closingStatements(db, roles)) await tryStatement(db, statement, refused);
+  if (roles.every((role) => known.has(role))) {
+    const closing = await closingStatements(db, roles);
+    for (const statement of closing.ours) await tryStatement(db, statement, refused);
+    refused.push(...closing.administrators.map((statement) => `${statement};`));
+  }
   return refused;
 }
 
