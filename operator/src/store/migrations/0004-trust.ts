@@ -119,6 +119,32 @@ const heartbeat = [
   `insert into keywright.heartbeat default values`,
 ];
 
+/** Counters of the operator, which a thief of its login could set to a value after which nothing can be written any more. */
+const counters = [
+  // Each goes up by one, and the feed has the row of the present revision. Binds all but the owner, who could drop the triggers, and
+  // the functions that run with its rights. A row of the feed that is dated ahead would keep older ones from being removed.
+  `create function keywright.refuse_jump() returns trigger
+     language plpgsql set search_path = pg_catalog, pg_temp as $$
+     begin
+       if pg_has_role((select c.relowner from pg_class c where c.oid = tg_relid), 'usage') then return new; end if;
+       if tg_table_name = 'feed' then
+         if new.rev = (select h.rev from keywright.feed_head h) then
+           new.at := least(new.at, keywright.keywright_now() + interval '1 day');
+           return new;
+         end if;
+       elsif tg_table_name = 'feed_head' then
+         if (new.rev - old.rev, new.fence - old.fence) in ((1, 0), (0, 1)) then return new; end if;
+       elsif new.beats - old.beats = 1 then
+         new.at := keywright.keywright_now();
+         return new;
+       end if;
+       raise exception 'revisions, fences and heartbeats are counted one by one' using errcode = '42501';
+     end $$`,
+  `create trigger heartbeat_counted before update on keywright.heartbeat for each row execute function keywright.refuse_jump()`,
+  `create trigger feed_head_counted before update on keywright.feed_head for each row execute function keywright.refuse_jump()`,
+  `create trigger feed_counted before insert on keywright.feed for each row execute function keywright.refuse_jump()`,
+];
+
 /** Last, because every verdict reads this table. */
 const proof = [
   // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. A version
@@ -133,6 +159,7 @@ const proof = [
  */
 export const trust: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of [...revocation, ...use, ...heartbeat, ...audit, ...proof]) await sql.raw(statement).execute(db);
+    for (const statement of [...revocation, ...use, ...heartbeat, ...audit, ...counters, ...proof])
+      await sql.raw(statement).execute(db);
   },
 };

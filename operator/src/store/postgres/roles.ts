@@ -20,7 +20,10 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
   keywright_operator: [
     'grant usage on schema keywright',
     'grant select on keywright.migration, keywright.replica',
-    'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
+    'grant select, update on keywright.feed_head, keywright.heartbeat',
+    'grant select on keywright.installation',
+    // Not its id, which all marks beside delivered values name.
+    'revoke update on keywright.installation from keywright_operator; grant update (cluster_uid) on keywright.installation',
     'grant select, update, delete on keywright.version_use',
     'grant select, insert on keywright.pepper',
     'grant select on keywright.audit',
