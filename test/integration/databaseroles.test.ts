@@ -86,6 +86,7 @@ const tables: Readonly<Record<string, Readonly<Partial<Record<Role, readonly str
 /** Every function, and who may call it. Those for everybody take and give nothing that is ours. */
 const everybody = [...roles, 'public'];
 const functions: Readonly<Record<string, readonly string[]>> = {
+  'has_news(jsonb, jsonb)': everybody,
   'keywright_now()': everybody,
   'ms(timestamp with time zone)': everybody,
   'newest_clients(jsonb, jsonb)': everybody,
@@ -230,6 +231,23 @@ describe("a stolen authorizer's login", () => {
     expect(await store.saveOwner(ownerRow({ name, uid: name }), systemClock.now())).toBe('done');
     await as(urlOf('authorizer'), `select keywright.report_replica('beside-it', 0, 0)`);
     await held.end();
+  });
+
+  test('writes the use of a version only a few times a minute, however often it reports one, and by whom', async () => {
+    const { keyId } = await issued();
+    const call = `select keywright.record_use(array[$1], array[0]::float8[], array['client ' || n]) from generate_series($2::int, $3) n`;
+    const written = new Set<string>();
+    for (let from = 1; from <= 40; from += 1) {
+      await as(urlOf('authorizer'), call, [keyId, from * 10, from * 10 + 9]);
+      const [row] = await as<{ writer: string }>(
+        url,
+        'select xmin::text as writer from keywright.version_use where key_id = $1',
+        [keyId],
+      );
+      written.add(row?.writer ?? '');
+    }
+    // A first one, eight clients, and a minute that passes meanwhile.
+    expect(written.size).toBeLessThanOrEqual(3);
   });
 
   test('fills no table with replicas', async () => {

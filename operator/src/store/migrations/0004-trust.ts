@@ -35,7 +35,14 @@ const revocation = [
 
 /** Bounds on what an authorizer may report. */
 const use = [
-  // Authorizers may report that versions were used, and change nothing else. They send ages, and the database computes the dates:
+  // Whether a report is worth a new row within the minute: it names a client for whom there is room, or one not seen for an hour.
+  `create function keywright.has_news(kept jsonb, seen jsonb) returns boolean language sql immutable parallel safe as $$
+     select exists (
+       select from jsonb_array_elements(seen) s left join jsonb_array_elements(kept) k on k ->> 'by' = s ->> 'by'
+       where case when k is null then jsonb_array_length(kept) < 8 else (s ->> 'at')::bigint - (k ->> 'at')::bigint >= 3600000 end) $$`,
+
+  // Authorizers may report that versions were used, and change nothing else. A row is written again after a minute at the earliest, or
+  // for news: each report would leave a dead row behind, as long as somebody keeps a snapshot open. They send ages, and the database computes the dates:
   // the clocks of authorizers do not count. At most 100,000 entries, each at most a day old. People see a client's name: control
   // characters and direction marks are removed, and it is never empty. All callers lock rows in one order: otherwise two that
   // report the same keys could wait for each other. With the definer's rights a caller's search_path must not count. 54000 =
@@ -65,8 +72,7 @@ const use = [
        order by used.key_id
        on conflict (key_id) do update set last_used_at = greatest(u.last_used_at, excluded.last_used_at),
          used_by = keywright.newest_clients(u.used_by, excluded.used_by)
-       where u.last_used_at < excluded.last_used_at
-         or u.used_by is distinct from keywright.newest_clients(u.used_by, excluded.used_by);
+       where u.last_used_at <= excluded.last_used_at - interval '1 minute' or keywright.has_news(u.used_by, excluded.used_by);
      end $$`,
   `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
 ];
