@@ -97,6 +97,8 @@ async function oldEnded(namespace: Namespace): Promise<void> {
   await until(async () => (await scene.readKey(namespace, 'key'))?.status?.previousKey === undefined, {
     what: 'the end of the old version',
     ...comes,
+    // A use is known to the minute.
+    deadlineMs: 120_000,
   });
 }
 

@@ -57,7 +57,7 @@ const refused = { code: '42501' };
 describe('a database that belongs to the login that migrates it', () => {
   test('is closed to strangers, and to temporary tables of the roles; the roles connect', async () => {
     const url = await createDatabase('owner');
-    for (let times = 1; times <= 2; times += 1) expect(await migrate(urlOf('owner', url))).toMatchObject({ statements: [] });
+    for (let times = 1; times <= 2; times += 1) await migrate(urlOf('owner', url));
     await expect(as(urlOf('stranger', url), 'select')).rejects.toMatchObject(refused);
     for (const who of members) {
       expect(await as(urlOf(who, url), 'select 1 as one')).toEqual([{ one: 1 }]);
@@ -69,12 +69,30 @@ describe('a database that belongs to the login that migrates it', () => {
     expect(await as(urlOf('stranger', url), 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
-  test('has no large objects of the roles, if that login is a superuser', async () => {
+  const harmful = [
+    ...['lo_create(0)', 'lo_creat(-1)', `lo_from_bytea(0, 'x')`],
+    ...[`pg_logical_emit_message(false, 'x', 'x')`, `pg_logical_emit_message(true, 'x', '\\x00'::bytea)`],
+    ...['', 'try_'].flatMap((tries) =>
+      ['lock(1)', 'lock(1, 1)', 'lock_shared(1)', 'xact_lock(1)', 'xact_lock_shared(1, 1)'].map(
+        (name) => `pg_${tries}advisory_${name}`,
+      ),
+    ),
+  ];
+
+  test('has no large objects, advisory locks or messages of the roles, if that login is a superuser', async () => {
     const url = await createDatabase();
-    await migrate(url);
+    expect(await migrate(url)).toMatchObject({ statements: [] });
     for (const who of members)
-      for (const call of ['lo_create(0)', 'lo_creat(-1)', `lo_from_bytea(0, 'x')`])
-        await expect(as(urlOf(who, url), `select ${call}`)).rejects.toMatchObject(refused);
+      for (const call of harmful) await expect(as(urlOf(who, url), `select ${call}`)).rejects.toMatchObject(refused);
+  });
+
+  test('says otherwise in one statement what a superuser has to revoke, until it is done', async () => {
+    const url = await createDatabase('owner');
+    const { statements } = await migrate(urlOf('owner', url));
+    expect(statements).toHaveLength(1);
+    for (const statement of statements) await as(url, statement);
+    for (const call of harmful) await expect(as(urlOf('owner', url), `select ${call}`)).rejects.toMatchObject(refused);
+    expect(await migrate(urlOf('owner', url))).toMatchObject({ statements: [] });
   });
 });
 

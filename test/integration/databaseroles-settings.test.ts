@@ -6,6 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Store } from '../../operator/src/store/port.ts';
+import { storeLimits } from '../../operator/src/store/postgres/pool.ts';
+import { allowWrites, hostConfigs } from '../../operator/src/store/postgres/session.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest } from '../builders/mintrequest.ts';
@@ -39,7 +41,9 @@ function open(address: string): Store {
 }
 
 beforeAll(() =>
-  asSuperuser(`create role ${account} login password '${account}' in role keywright_operator, keywright_authorizer`),
+  asSuperuser(
+    `create role ${account} login password '${account}' in role keywright_operator, keywright_authorizer, keywright_responder, pg_read_all_settings`,
+  ),
 );
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
@@ -99,6 +103,9 @@ describe('what somebody left with a stolen login before its password was changed
     "client_min_messages = 'debug5'",
     'synchronous_commit = off',
     'role = keywright_operator',
+    'role = keywright_authorizer',
+    'role = keywright_responder',
+    'role = pg_read_all_settings',
   ])('%s', async (setting) => {
     // With its own login, like a thief; and for one database, which has priority.
     const client = new Client({ connectionString: urlOf() });
@@ -106,6 +113,34 @@ describe('what somebody left with a stolen login before its password was changed
     await client.query(`alter role ${account} in database ${database} set ${setting}`).finally(() => client.end());
     await expectToWork(open(urlOf()));
   });
+});
+
+test('what somebody left with a stolen login fills no log of the server', async () => {
+  const talkative = ['debug_print_parse', 'debug_print_rewritten', 'debug_print_plan', 'trace_notify', 'trace_sort', 'jit'];
+  for (const setting of talkative) await asSuperuser(`alter role ${account} in database ${database} set ${setting} = on`);
+  const [host] = hostConfigs({ url: urlOf() }, storeLimits);
+  const client = new Client(host?.current);
+  await client.connect();
+  const { rows } = await client
+    .query(`select name, setting from pg_settings where name = any($1)`, [talkative])
+    .finally(() => client.end());
+  expect(rows.map((row: { setting: string }) => row.setting)).toEqual(talkative.map(() => 'off'));
+});
+
+test('a role that an administrator set for a login, and that may do as much, stays', async () => {
+  await asSuperuser(`create role ${account}_owner in role keywright_operator, keywright_authorizer, keywright_responder`);
+  await asSuperuser(`grant ${account}_owner to ${account}`);
+  await asSuperuser(`alter role ${account} in database ${database} set role = ${account}_owner`);
+  const client = new Client({ connectionString: urlOf() });
+  await client.connect();
+  const who = async (): Promise<unknown> => (await client.query<{ who: string }>('select current_user as who')).rows[0]?.who;
+  await allowWrites(client);
+  expect(await who()).toBe(`${account}_owner`);
+  await client.query('set role keywright_authorizer');
+  await allowWrites(client);
+  expect(await who()).toBe(account);
+  await client.end();
+  await asSuperuser(`drop role ${account}_owner`);
 });
 
 test('a database that an administrator made read-only is read, and not written to', async () => {

@@ -86,6 +86,7 @@ const tables: Readonly<Record<string, Readonly<Partial<Record<Role, readonly str
 /** Every function, and who may call it. Those for everybody take and give nothing that is ours. */
 const everybody = [...roles, 'public'];
 const functions: Readonly<Record<string, readonly string[]>> = {
+  'has_news(jsonb, jsonb)': everybody,
   'keywright_now()': everybody,
   'ms(timestamp with time zone)': everybody,
   'newest_clients(jsonb, jsonb)': everybody,
@@ -94,6 +95,7 @@ const functions: Readonly<Record<string, readonly string[]>> = {
   'record_use(text[], double precision[], text[])': ['operator', 'authorizer'],
   'report_replica(text, double precision, bigint)': ['operator', 'authorizer'],
   'refuse_audit_change()': everybody,
+  'refuse_jump()': everybody,
   'revoke_proven(text, bytea, text)': ['operator'],
   'sign_off_replica(text)': ['operator', 'authorizer'],
 };
@@ -224,13 +226,28 @@ describe("a stolen authorizer's login", () => {
     const held = new Client({ connectionString: urlOf('authorizer') });
     await held.connect();
     const name = `held-${suffix}`;
-    await held.query(
-      `select pg_advisory_lock(hashtextextended('keywright.owner/${name}', 0)), pg_advisory_lock(hashtext('keywright replica'))`,
-    );
+    await expect(held.query(`select pg_advisory_lock(hashtext('keywright replica'))`)).rejects.toMatchObject({ code: '42501' });
     await expect(held.query('select from keywright.installation for share')).rejects.toMatchObject({ code: '42501' });
     expect(await store.saveOwner(ownerRow({ name, uid: name }), systemClock.now())).toBe('done');
     await as(urlOf('authorizer'), `select keywright.report_replica('beside-it', 0, 0)`);
     await held.end();
+  });
+
+  test('writes the use of a version only a few times a minute, however often it reports one, and by whom', async () => {
+    const { keyId } = await issued();
+    const call = `select keywright.record_use(array[$1], array[0]::float8[], array['client ' || n]) from generate_series($2::int, $3) n`;
+    const written = new Set<string>();
+    for (let from = 1; from <= 40; from += 1) {
+      await as(urlOf('authorizer'), call, [keyId, from * 10, from * 10 + 9]);
+      const [row] = await as<{ writer: string }>(
+        url,
+        'select xmin::text as writer from keywright.version_use where key_id = $1',
+        [keyId],
+      );
+      written.add(row?.writer ?? '');
+    }
+    // A first one, eight clients, and a minute that passes meanwhile.
+    expect(written.size).toBeLessThanOrEqual(3);
   });
 
   test('fills no table with replicas', async () => {
@@ -239,6 +256,56 @@ describe("a stolen authorizer's login", () => {
     expect(row?.rows).toBeLessThanOrEqual(257);
     // A real authorizer starts nevertheless.
     await as(urlOf('authorizer'), `select keywright.report_replica('real', 0, 0)`);
+  });
+});
+
+describe("what somebody wrote with a stolen operator's login stops no revocation:", () => {
+  const most = '9223372036854775807';
+  const cause = { actor: 'operator' as const, revokedReason: 'KeyCompromise', detail: 'a test' };
+  const head = '(select rev from keywright.feed_head)';
+  const feed = (rev: string, at: string) =>
+    `insert into keywright.feed (rev, kind, subject_uid, at) values (${rev}, 'ApiKey', 'x', ${at})`;
+
+  afterAll(() => store.takeFence());
+
+  test('it counts by one, has no revision ahead, and keeps the name of the installation', async () => {
+    for (const statement of [
+      ...['feed_head set rev', 'feed_head set fence', 'heartbeat set beats'].flatMap((counter) => {
+        const name = counter.slice(counter.lastIndexOf(' '));
+        return [most, `${name} + 2`, `${name} - 1`].map((value) => `update keywright.${counter} = ${value}`);
+      }),
+      'update keywright.feed_head set rev = rev + 1, fence = fence + 1',
+      ...[`${head} + 1`, `${head} - 1`, most].map((rev) => feed(rev, 'now()')),
+      'update keywright.installation set id = gen_random_uuid()',
+    ])
+      await expect(as(urlOf('operator'), statement), statement).rejects.toMatchObject({ code: '42501' });
+    // What it may write is dated by the database.
+    await as(urlOf('operator'), `update keywright.feed_head set rev = rev + 1`);
+    await as(urlOf('operator'), feed(head, `'infinity'`));
+    await as(urlOf('operator'), `update keywright.heartbeat set at = 'infinity', beats = beats + 1`);
+    const dated = `select max(f.at) < now() + interval '2 days' and max(h.at) <= clock_timestamp() as now
+      from keywright.feed f, keywright.heartbeat h`;
+    expect(await as(url, dated)).toEqual([{ now: true }]);
+
+    const operator = openPostgresStore({ url: urlOf('operator'), clock: systemClock, log: silentLog });
+    await operator.takeFence();
+    await operator.beat();
+    const { ref, version } = mintRequest();
+    expect(await operator.mint(mintRequest({ ref, version }))).toBe('done');
+    expect(await operator.revokeAll(ref.uid, cause, systemClock.now())).toBe('done');
+    await operator.close();
+  });
+
+  test('a row of the feed that should not be there, which only the owner can write, is named and is no repetition', async () => {
+    await store.takeFence();
+    const { uid, keyId } = await issued();
+    await as(url, feed(`${head} + 1`, 'now()'));
+    const direct = { actor: 'cli:ana', reason: 'KeyCompromise', close: true };
+    await expect(store.revokeAll(uid, cause, systemClock.now())).rejects.toThrow('feed_pkey');
+    await expect(store.revokeDirect(keyId, direct)).rejects.toThrow('feed_pkey');
+    expect((await store.readKey(uid)).versions).toMatchObject([{ keyId, state: 'active' }]);
+    await as(url, `delete from keywright.feed where rev > ${head}`);
+    expect(await store.revokeAll(uid, cause, systemClock.now())).toBe('done');
   });
 });
 

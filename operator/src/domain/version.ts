@@ -50,12 +50,16 @@ export interface Version {
   /** It was minted under an earlier ApiKey of the same name, which limits it: it never gets a later end. */
   readonly inherited?: true;
   readonly firstUsedAt?: Instant;
+  /** Within {@link useGrainMs} of the last use that was reported, and never after it. */
   readonly lastUsedAt?: Instant;
   /** Who used it, newest first, at most 8; absent = nobody said who. Not read for a verify. */
   readonly usedBy?: readonly VersionUse[];
 }
 
-/** The last use of a version by one client. */
+/** How much later than `lastUsedAt` a version may have been used last: the store does not write every use. */
+export const useGrainMs = 60_000;
+
+/** The last use of a version by one client, to the hour. */
 export interface VersionUse {
   /** Client application, User-Agent product and network, as far as they are known; ≤ 200 characters. */
   readonly by: string;

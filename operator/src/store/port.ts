@@ -544,8 +544,8 @@ export interface Store {
   /** Every catalog in force that has one of these names or hosts, in the order in which they were first saved, in one query. */
   findCatalogs(by: { readonly hosts: readonly string[]; readonly names: readonly string[] }): Promise<readonly CatalogRow[]>;
   /**
-   * Sets first use once, last use if later, and who it was (the newest eight). Needs no fence: authorizers call it. Unknown ids
-   * are ignored.
+   * Sets first use once, last use if later by `useGrainMs`, and who it was (the newest eight). A client that is new among fewer than
+   * eight, or was not seen for an hour, is written at once. Needs no fence: authorizers call it. Unknown ids are ignored.
    */
   recordUse(used: readonly UsedVersion[]): Promise<void>;
   /** Says how far an authorizer's record of use is complete; needs no fence. Call it once before the first verdict. */

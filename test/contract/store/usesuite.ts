@@ -54,6 +54,7 @@ export function useSuite(name: string, createDatabase: () => Promise<StoreDataba
         await reader.recordUse([{ keyId, ageMs: 7 }]);
         await reader.recordUse([{ keyId, ageMs: 1_000 }]);
         expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: first, lastUsedAt: last }]);
+        await passTime(minute);
         await reader.recordUse([{ keyId, ageMs: 0 }]);
         expect((await store.readKey(ref.uid)).versions).toMatchObject([{ firstUsedAt: first, lastUsedAt: now }]);
         expect((await store.findByKeyId(keyId))?.version).toEqual(version);
@@ -117,8 +118,33 @@ export function useSuite(name: string, createDatabase: () => Promise<StoreDataba
         await store.recordUse(clients.map((by, index) => ({ keyId: version.keyId, ageMs: 100 - index, by })));
         const kept = (await store.readKey(ref.uid)).versions[0]?.usedBy?.map((one) => one.by);
         expect(kept).toEqual(clients.slice(2).reverse());
+        await passTime(minute);
         await store.recordUse([{ keyId: version.keyId, ageMs: 0, by: 'x'.repeat(300) }]);
         expect((await store.readKey(ref.uid)).versions[0]?.usedBy?.[0]?.by).toBe('x'.repeat(200));
+      });
+
+      test('is written at most once a minute, but for the first eight clients, and for one not seen for an hour', async () => {
+        const { ref, version } = await minted();
+        const use = async (by: string) => {
+          await store.recordUse([{ keyId: version.keyId, ageMs: 0, by }]);
+          const [kept] = (await store.readKey(ref.uid)).versions;
+          return [kept?.lastUsedAt, kept?.usedBy?.map((one) => one.by).join('')];
+        };
+        const first = now;
+        expect(await use('a')).toEqual([first, 'a']);
+        await passTime(minute - 1);
+        expect(await use('a')).toEqual([first, 'a']);
+        for (const [index, by] of [...'bcdefgh'].entries())
+          expect(await use(by)).toEqual([now, `${'bcdefgh'.slice(0, index + 1)}a`]);
+        await passTime(minute - 1);
+        expect(await use('i')).toEqual([now - minute + 1, 'bcdefgha']);
+        await passTime(1);
+        expect(await use('i')).toEqual([now, 'ibcdefgh']);
+        await passTime(60 * minute - 1);
+        expect(await use('j')).toEqual([now, 'jibcdefg']);
+        expect(await use('i')).toEqual([now, 'jibcdefg']);
+        await passTime(1);
+        expect(await use('i')).toEqual([now, 'ijbcdefg']);
       });
 
       test('by several clients at the same time loses none of them', async () => {

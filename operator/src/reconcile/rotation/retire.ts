@@ -1,5 +1,5 @@
 import { ceilToSecond, type Instant } from '../../domain/time.ts';
-import type { Version } from '../../domain/version.ts';
+import { useGrainMs, type Version } from '../../domain/version.ts';
 import type { UsageHorizon } from '../../store/horizon.ts';
 import type { RotationPolicy } from './policy.ts';
 
@@ -97,7 +97,8 @@ function waitOf(input: RetireInput, overlapEnd: Instant, now: Instant): Wait | u
     return { why: horizon.kind === 'unknown' ? 'UsageUnknown' : 'NotSeenYet', lookAt: later };
   if (horizon.kind === 'unknown') return { why: 'UsageUnknown', lookAt: later };
   // Quiet before the new version was there says nothing of who has changed over to it.
-  const quietSince = Math.max(old.lastUsedAt ?? 0, current.activatedAt);
+  const lastUsedAt = old.lastUsedAt === undefined ? 0 : old.lastUsedAt + useGrainMs;
+  const quietSince = Math.max(lastUsedAt, current.activatedAt);
   const missingMs = quietSince + policy.quietPeriodMs - horizon.quietThrough;
   if (missingMs <= 0) return undefined;
   // A short quiet period must not mean a look each second for days, at a version that is in use: it ends a little late.

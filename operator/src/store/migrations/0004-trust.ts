@@ -35,7 +35,14 @@ const revocation = [
 
 /** Bounds on what an authorizer may report. */
 const use = [
-  // Authorizers may report that versions were used, and change nothing else. They send ages, and the database computes the dates:
+  // Whether a report is worth a new row within the minute: it names a client for whom there is room, or one not seen for an hour.
+  `create function keywright.has_news(kept jsonb, seen jsonb) returns boolean language sql immutable parallel safe as $$
+     select exists (
+       select from jsonb_array_elements(seen) s left join jsonb_array_elements(kept) k on k ->> 'by' = s ->> 'by'
+       where case when k is null then jsonb_array_length(kept) < 8 else (s ->> 'at')::bigint - (k ->> 'at')::bigint >= 3600000 end) $$`,
+
+  // Authorizers may report that versions were used, and change nothing else. A row is written again after a minute at the earliest, or
+  // for news: each report would leave a dead row behind, as long as somebody keeps a snapshot open. They send ages, and the database computes the dates:
   // the clocks of authorizers do not count. At most 100,000 entries, each at most a day old. People see a client's name: control
   // characters and direction marks are removed, and it is never empty. All callers lock rows in one order: otherwise two that
   // report the same keys could wait for each other. With the definer's rights a caller's search_path must not count. 54000 =
@@ -65,8 +72,7 @@ const use = [
        order by used.key_id
        on conflict (key_id) do update set last_used_at = greatest(u.last_used_at, excluded.last_used_at),
          used_by = keywright.newest_clients(u.used_by, excluded.used_by)
-       where u.last_used_at < excluded.last_used_at
-         or u.used_by is distinct from keywright.newest_clients(u.used_by, excluded.used_by);
+       where u.last_used_at <= excluded.last_used_at - interval '1 minute' or keywright.has_news(u.used_by, excluded.used_by);
      end $$`,
   `revoke all on function keywright.record_use(text[], float8[], text[]) from public`,
 ];
@@ -119,6 +125,32 @@ const heartbeat = [
   `insert into keywright.heartbeat default values`,
 ];
 
+/** Counters of the operator, which a thief of its login could set to a value after which nothing can be written any more. */
+const counters = [
+  // Each goes up by one, and the feed has the row of the present revision. Binds all but the owner, who could drop the triggers, and
+  // the functions that run with its rights. A row of the feed that is dated ahead would keep older ones from being removed.
+  `create function keywright.refuse_jump() returns trigger
+     language plpgsql set search_path = pg_catalog, pg_temp as $$
+     begin
+       if pg_has_role((select c.relowner from pg_class c where c.oid = tg_relid), 'usage') then return new; end if;
+       if tg_table_name = 'feed' then
+         if new.rev = (select h.rev from keywright.feed_head h) then
+           new.at := least(new.at, keywright.keywright_now() + interval '1 day');
+           return new;
+         end if;
+       elsif tg_table_name = 'feed_head' then
+         if (new.rev - old.rev, new.fence - old.fence) in ((1, 0), (0, 1)) then return new; end if;
+       elsif new.beats - old.beats = 1 then
+         new.at := keywright.keywright_now();
+         return new;
+       end if;
+       raise exception 'revisions, fences and heartbeats are counted one by one' using errcode = '42501';
+     end $$`,
+  `create trigger heartbeat_counted before update on keywright.heartbeat for each row execute function keywright.refuse_jump()`,
+  `create trigger feed_head_counted before update on keywright.feed_head for each row execute function keywright.refuse_jump()`,
+  `create trigger feed_counted before insert on keywright.feed for each row execute function keywright.refuse_jump()`,
+];
+
 /** Last, because every verdict reads this table. */
 const proof = [
   // SHA-256 of HMAC(pepper, "revoke" + token). A reader of the database, hashes included, cannot compute the preimage. A version
@@ -133,6 +165,7 @@ const proof = [
  */
 export const trust: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of [...revocation, ...use, ...heartbeat, ...audit, ...proof]) await sql.raw(statement).execute(db);
+    for (const statement of [...revocation, ...use, ...heartbeat, ...audit, ...counters, ...proof])
+      await sql.raw(statement).execute(db);
   },
 };

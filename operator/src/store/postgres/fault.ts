@@ -66,6 +66,7 @@ const sentences: Readonly<Record<string, string>> = {
   '42P01': 'the database has no Keywright schema yet',
   '42501': 'our database role lacks a right',
   '53100': "the database's disk is full",
+  '53200': 'the database is out of memory, or its lock table is full',
   '53300': 'the database has no connection left for us',
   // Raised by our own function, see migration 0004.
   '53400': 'too many keys were revoked in this minute',
@@ -75,11 +76,12 @@ const sentences: Readonly<Record<string, string>> = {
 };
 
 /** The database is there, and something in it was held: what held it ends within seconds, by its own limits. */
-const briefCodes = new Set(['55P03', '57014', '40001', '40P01', 'busy']);
+const briefCodes = new Set(['53200', '55P03', '57014', '40001', '40P01', 'busy']);
 const briefRetryMs = 3_000;
 
-/** The failure that callers of the store see; {@link DatabaseFault} stays inside. */
-export function storeUnavailable(fault: DatabaseFault): Failure {
-  const message = `${sentences[fault.code] ?? 'the database does not answer'} (${fault.code})`;
+/** The failure that callers of the store see; {@link DatabaseFault} stays inside. `more`: what else is known of the cause. */
+export function storeUnavailable(fault: DatabaseFault, more?: string): Failure {
+  const sentence = `${sentences[fault.code] ?? 'the database does not answer'} (${fault.code})`;
+  const message = more === undefined ? sentence : `${sentence}: ${more}`;
   return waiting('StoreUnavailable', message, briefCodes.has(fault.code) ? briefRetryMs : undefined);
 }

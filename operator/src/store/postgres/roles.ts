@@ -20,7 +20,10 @@ const grants: Readonly<Record<RoleName, readonly string[]>> = {
   keywright_operator: [
     'grant usage on schema keywright',
     'grant select on keywright.migration, keywright.replica',
-    'grant select, update on keywright.installation, keywright.feed_head, keywright.heartbeat',
+    'grant select, update on keywright.feed_head, keywright.heartbeat',
+    'grant select on keywright.installation',
+    // Not its id, which all marks beside delivered values name.
+    'revoke update on keywright.installation from keywright_operator; grant update (cluster_uid) on keywright.installation',
     'grant select, update, delete on keywright.version_use',
     'grant select, insert on keywright.pepper',
     'grant select on keywright.audit',
@@ -84,8 +87,11 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
     }
   }
   // Without a role, no login could get access again.
-  if (roles.every((role) => known.has(role)))
-    for (const statement of await closingStatements(db, roles)) await tryStatement(db, statement, refused);
+  if (roles.every((role) => known.has(role))) {
+    const closing = await closingStatements(db, roles);
+    for (const statement of closing.ours) await tryStatement(db, statement, refused);
+    refused.push(...closing.administrators.map((statement) => `${statement};`));
+  }
   return refused;
 }
 

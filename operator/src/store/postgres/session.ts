@@ -25,8 +25,7 @@ export interface SessionLimits {
 /**
  * Settings that each of our sessions sets itself. Every login may change its own defaults (`alter role … set`), and they outlive
  * its password: a thief who had it for a minute could stop us with them. The settings that a client sends when it connects
- * override them. `role` is not among them: a login can set only roles that it has anyway, and administrators use it. For
- * `default_transaction_read_only` see {@link allowWrites}.
+ * override them. For `role` and `default_transaction_read_only` see {@link allowWrites}.
  */
 const pinned: Readonly<Record<string, string>> = {
   // Other names would be looked up first, and statements would fail, or end the session.
@@ -47,6 +46,14 @@ const pinned: Readonly<Record<string, string>> = {
   IntervalStyle: 'postgres',
   TimeZone: 'UTC',
   client_min_messages: 'warning',
+  // Hundreds of kilobytes in the server's log for each statement.
+  debug_print_parse: 'off',
+  debug_print_rewritten: 'off',
+  debug_print_plan: 'off',
+  trace_notify: 'off',
+  trace_sort: 'off',
+  // Compiling takes longer than our statements.
+  jit: 'off',
 };
 
 /** Since PostgreSQL 17. */
@@ -84,14 +91,23 @@ export class HostConfig {
 }
 
 /**
- * Takes back `default_transaction_read_only = on` where a login may have left it: with itself, or with a database that it owns. That
- * of the server and of somebody else's database stays: so an administrator, or a service whose disk is full, stops all writers. No
- * statement of ours needs it before this one.
+ * Takes back what a login may have left, and an administrator may have meant. `default_transaction_read_only = on`, where it was set for
+ * the login itself, or for a database that it owns: that of the server and of somebody else's database stays: so an administrator,
+ * or a service whose disk is full, stops all writers. And a `role` that may do less with our tables and functions than the login
+ * itself: a login with several roles would fail as one of the others. One that may do as much stays, for the sake of who owns what
+ * a migration makes, and of logins that inherit nothing. No statement of ours needs it before this one.
  */
 export async function allowWrites(client: ClientBase): Promise<void> {
   await client.query(`select set_config(s.name, 'off', false) from pg_settings s
     where s.name = 'default_transaction_read_only' and s.setting = 'on' and (s.source in ('user', 'database user')
-      or (s.source = 'database' and (select pg_has_role(session_user, d.datdba, 'member') from pg_database d where d.datname = current_database())))`);
+      or (s.source = 'database' and (select pg_has_role(session_user, d.datdba, 'member') from pg_database d where d.datname = current_database())))
+    union all
+    select set_config('role', 'none', false) where session_user <> current_user and (exists (
+      select from pg_class c, unnest(array['select', 'insert', 'update']) p where c.relnamespace = to_regnamespace('keywright')
+        and c.relkind = 'r' and has_any_column_privilege(session_user, c.oid, p) and not has_any_column_privilege(current_user, c.oid, p)
+    ) or exists (
+      select from pg_proc f where f.pronamespace = to_regnamespace('keywright')
+        and has_function_privilege(session_user, f.oid, 'execute') and not has_function_privilege(current_user, f.oid, 'execute')))`);
 }
 
 /** Those of the URL first: if a setting is given twice, the later one counts. */

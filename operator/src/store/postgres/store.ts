@@ -20,6 +20,7 @@ import {
   takeFence,
 } from './identity.ts';
 import { activate, mint, saveHandled, saveSettings } from './keys.ts';
+import { LockTable } from './locktable.ts';
 import { CatalogModels } from './models.ts';
 import { WritablePool, storeLimits } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './session.ts';
@@ -60,7 +61,7 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
-  return storeOver(contextOf(options, { current: undefined, written: undefined }));
+  return storeOver(contextOf(options, newFence()));
 }
 
 /** How many connections {@link openPostgresStores} reserves for the store `apart`. */
@@ -71,7 +72,7 @@ const apartSize = 4;
  * either surveys the connections of both, so that neither stays with an old primary. Close both.
  */
 export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
-  const fence: Fence = { current: undefined, written: undefined };
+  const fence = newFence();
   const main = contextOf(options, fence);
   const other = contextOf({ ...options, poolSize: apartSize }, fence);
   return {
@@ -86,10 +87,18 @@ async function surveyBoth(one: FencedContext, other: FencedContext): Promise<Pri
   return survey;
 }
 
-/** The fence, shared by several stores: a fence taken through one counts for all, and so does what is written under it. */
+/**
+ * The fence, shared by several stores: a fence taken through one counts for all, and so does what is written under it, and what was
+ * learned with it.
+ */
 interface Fence {
   current: number | undefined;
   written: WrittenRow | undefined;
+  readonly accounts: Map<number, string>;
+}
+
+function newFence(): Fence {
+  return { current: undefined, written: undefined, accounts: new Map() };
 }
 
 interface FencedContext extends StoreContext {
@@ -106,7 +115,18 @@ function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
   const onWritten = (row: WrittenRow): void => {
     fence.written = row;
   };
-  return { db, pool, clock, models: new CatalogModels(), actor, fence: () => fence.current, onWritten, taken: fence };
+  const models = new CatalogModels();
+  return {
+    db,
+    pool,
+    clock,
+    models,
+    lockTable: new LockTable(db, fence.accounts),
+    actor,
+    fence: () => fence.current,
+    onWritten,
+    taken: fence,
+  };
 }
 
 function storeOver(context: FencedContext): Store {
@@ -115,7 +135,10 @@ function storeOver(context: FencedContext): Store {
     schemaVersion: () => schemaVersion(context),
     claimCluster: (clusterUid) => claimCluster(context, clusterUid),
     checkPepper: (pepperId, check) => checkPepper(context, pepperId, check),
-    takeFence: async () => (context.taken.current = await takeFence(context)),
+    takeFence: async () => {
+      await context.lockTable.learnAccounts();
+      return (context.taken.current = await takeFence(context));
+    },
     now: () => databaseNow(context),
     beat: () => beat(context),
     lastBeatAt: () => lastBeatAt(context),

@@ -5,6 +5,7 @@ import type { Clock, Instant } from '../../domain/time.ts';
 import { FenceLost } from '../port.ts';
 import type { Actor, AuditRow, ClaimOutcome, FeedRow, RequestedBy, WrittenRow } from '../port.ts';
 import { DatabaseFault, storeUnavailable } from './fault.ts';
+import type { LockTable } from './locktable.ts';
 import type { CatalogModels } from './models.ts';
 import { at, optionalAt } from './tables.ts';
 import type { Tables } from './tables.ts';
@@ -17,6 +18,8 @@ export interface StoreContext {
   readonly db: Kysely<Tables>;
   readonly clock: Clock;
   readonly models: CatalogModels;
+  /** Asked when the server has no room for a lock. */
+  readonly lockTable: LockTable;
   /** Who the audit names where the caller does not. */
   readonly actor: Actor;
   /** The fence that this instance took; `undefined` = it never led, and may not change anything. */
@@ -51,6 +54,20 @@ export interface Change {
   readonly requestedBy?: RequestedBy | undefined;
 }
 
+/**
+ * Unique indexes that refuse when another transaction made the row first: a name, a key id, the one pending or active version. Any
+ * other, such as the feed's, has a row that should not be there: that is no repetition.
+ */
+const raced: ReadonlySet<string> = new Set([
+  ...['apikey_pkey', 'apikey_name_in_use', 'delivery_one_per_location'],
+  ...['version_pkey', 'version_key_id', 'version_one_active', 'version_one_pending'],
+  ...['catalog_pkey', 'catalog_name_in_force', 'owner_pkey', 'owner_name_in_force'],
+  ...['owner_group_pkey', 'owner_group_name_in_force'],
+]);
+
+/** PostgreSQL is out of memory: mostly of that for locks, which all sessions of the server share. */
+const noRoom = '53200';
+
 const attempts = 3;
 /** After this no further attempt begins, so that a caller is not held for the sum of all timeouts. */
 const retryWithinMs = 2_000;
@@ -69,15 +86,15 @@ export async function attempt<T>(context: StoreContext, operation: string, body:
       const again =
         error.kind === 'conflict' || (error.kind === 'unavailable' && error.connectionLost && !error.code.startsWith('28'));
       if (!again || tried === attempts || context.clock.monotonicMs() - startedMs > retryWithinMs)
-        throw outward(error, operation);
+        throw outward(error, operation, error.code === noRoom ? await context.lockTable.hoarder() : undefined);
       await context.clock.sleep(50 * tried);
     }
   }
 }
 
 /** What callers see. A defect stays an error, with its code and without the driver's text. */
-function outward(fault: DatabaseFault, operation: string): Error {
-  if (fault.kind === 'unavailable' || fault.kind === 'conflict') return storeUnavailable(fault);
+function outward(fault: DatabaseFault, operation: string, more?: string): Error {
+  if (fault.kind === 'unavailable' || fault.kind === 'conflict') return storeUnavailable(fault, more);
   return new Error(`the store's ${operation} failed: ${fault.message}`);
 }
 
@@ -113,9 +130,9 @@ export async function transition(
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
       if (!(error instanceof DatabaseFault)) throw error;
-      // Another transaction made the row first: a name, a key id, the one pending or active version.
-      if (error.kind === 'unique') return 'already';
-      if (begun && error.kind === 'unavailable') throw storeUnavailable(error);
+      if (error.kind === 'unique' && raced.has(error.constraint ?? '')) return 'already';
+      // Refused by a server that answers: nothing was committed, and nothing is tried again.
+      if (begun && error.kind === 'unavailable' && error.code !== noRoom) throw storeUnavailable(error);
       throw error;
     }
   });

@@ -1,4 +1,5 @@
 import type { Instant } from '../../../../operator/src/domain/time.ts';
+import { useGrainMs } from '../../../../operator/src/domain/version.ts';
 import type { Version, VersionUse } from '../../../../operator/src/domain/version.ts';
 import type { ReplicaReport } from '../../../../operator/src/store/horizon.ts';
 import type { UsedVersion } from '../../../../operator/src/store/port.ts';
@@ -20,6 +21,7 @@ export function recordUse(versions: Version[], used: readonly UsedVersion[], now
       .filter((one) => one.keyId === keyId)
       .map(({ ageMs, by }) => ({ at: now - Math.min(Math.max(ageMs, 0), dayMs), by }));
     const instants = seen.map((one) => one.at);
+    if (!isNews(version, seen)) continue;
     const clients = newestClients(version.usedBy ?? [], seen);
     replace(versions, version, {
       ...version,
@@ -30,10 +32,20 @@ export function recordUse(versions: Version[], used: readonly UsedVersion[], now
   }
 }
 
-function newestClients(
-  kept: readonly VersionUse[],
-  seen: readonly { readonly at: Instant; readonly by: string | undefined }[],
-): readonly VersionUse[] {
+interface Seen {
+  readonly at: Instant;
+  readonly by: string | undefined;
+}
+
+function isNews({ lastUsedAt, usedBy = [] }: Version, seen: readonly Seen[]): boolean {
+  if (lastUsedAt === undefined || seen.some(({ at }) => at - lastUsedAt >= useGrainMs)) return true;
+  return newestClients([], seen).some(({ by, at }) => {
+    const known = usedBy.find((one) => one.by === by);
+    return known === undefined ? usedBy.length < clientsKept : at - known.at >= hourMs;
+  });
+}
+
+function newestClients(kept: readonly VersionUse[], seen: readonly Seen[]): readonly VersionUse[] {
   const latest = new Map<string, Instant>();
   for (const { by, at } of [...kept, ...seen]) {
     const client = by?.slice(0, 200);

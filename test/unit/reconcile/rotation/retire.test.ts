@@ -95,7 +95,8 @@ describe('an old version by WhenUnused', () => {
   });
 
   it('is asked again exactly when it may be quiet, if nobody uses it any more', () => {
-    const given = input({ old: { lastUsedAt: at('30h') }, horizon: { kind: 'known', quietThrough: at('30h') } });
+    // A use is known to the minute.
+    const given = input({ old: { lastUsedAt: at('29h59m') }, horizon: { kind: 'known', quietThrough: at('30h') } });
     expect(retirementOf(given, at('30h'))).toMatchObject({ why: 'StillUsed', lookAt: at('30h10m') });
   });
 
@@ -103,7 +104,7 @@ describe('an old version by WhenUnused', () => {
     const policy = { quietPeriodMs: 1_000 };
     const used = (time: string) =>
       input({ policy, old: { lastUsedAt: at(time) }, horizon: { kind: 'known', quietThrough: at(time) } });
-    expect(retirementOf(used('24h10s'), at('24h10s'))).toMatchObject({ why: 'StillUsed', lookAt: at('24h11s') });
+    expect(retirementOf(used('24h10s'), at('24h10s'))).toMatchObject({ why: 'StillUsed', lookAt: at('24h1m11s') });
     expect(retirementOf(used('34h'), at('34h'))).toMatchObject({ why: 'StillUsed', lookAt: at('34h6m') });
   });
 
