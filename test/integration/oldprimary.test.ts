@@ -8,10 +8,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createAuthorize, type Authorize } from '../../operator/src/authorize/authorize.ts';
 import { Freshness } from '../../operator/src/authorize/freshness.ts';
+import { heartbeatNote } from '../../operator/src/commands/heartbeatnote.ts';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import { mintToken } from '../../operator/src/keys/mint.ts';
 import type { Store } from '../../operator/src/store/port.ts';
-import type { HeartbeatRule } from '../../operator/src/store/primary.ts';
+import { provenForMs, type HeartbeatRule } from '../../operator/src/store/primary.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { openPostgresStore, openPostgresStores } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
@@ -24,8 +25,9 @@ import { ownPostgres } from '../harness/parts.ts';
 import { startStandby, type OwnPostgres } from '../harness/postgres.ts';
 import { until } from '../harness/until.ts';
 
-/** A road to a server that can be cut. */
+/** A road to a server that can be cut, or be slow to begin. */
 class Road {
+  delayMs = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
@@ -74,7 +76,10 @@ class Road {
         });
     }
     if (this.#isCut) from.destroy();
-    else from.pipe(to).pipe(from);
+    else
+      void systemClock.sleep(this.delayMs).then(() => {
+        from.pipe(to).pipe(from);
+      });
   }
 }
 
@@ -87,6 +92,7 @@ const roads = {
   authorizer: [await Road.to(old), await Road.to(fresh)],
   reaching: [await Road.to(old), await Road.to(fresh)],
   successor: [await Road.to(old), await Road.to(fresh)],
+  third: [await Road.to(old), await Road.to(fresh)],
 } as const;
 const catalog = catalogRow();
 const owner = ownerRow();
@@ -183,10 +189,19 @@ afterAll(async () => {
 
 const [toOld, toFresh] = roads.authorizer;
 
+async function passed(ms: number, check: () => Promise<void>): Promise<void> {
+  const sinceMs = systemClock.monotonicMs();
+  const isOver = async () => {
+    await check();
+    return systemClock.monotonicMs() - sinceMs > ms;
+  };
+  await until(isOver, { what: 'time', deadlineMs: ms + 20_000 });
+}
+
 /** All of it is one story: a promotion cannot be taken back. */
 test(
-  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, an operator that is down stops nobody, the safety passes of one that reaches both move with it, and an old primary that is promoted twice wins nobody back',
-  { timeout: 180_000 },
+  'an authorizer denies what was revoked after a promotion when it reaches the old primary alone, moves when it reaches both, an operator that is down stops nobody, the safety passes of one that reaches both move with it, nobody goes back to the old primary while the new one is away or slow, and an old primary that is promoted twice wins nobody back',
+  { timeout: 240_000 },
   async () => {
     const key = await issue();
     const isolated = await authorizerOver(roads.authorizer, 'auto');
@@ -248,6 +263,59 @@ test(
     await successor.apart.revokeAll(last.uid, cause, systemClock.now());
     expect(await last.ask(isolated)).toBe('key_invalid');
 
+    // The new one is away from authorizers that reach the old one, and no operator beats.
+    const strict = await authorizerOver(roads.reaching, 'on');
+    const all = [isolated, reaching, strict];
+    const denied = async () => {
+      for (const one of all) expect(['key_invalid', 'authorizer_stale']).toContain(await key.ask(one));
+    };
+    await until(async () => (await key.ask(strict)) === 'key_invalid', { what: 'its proof', deadlineMs: 20_000 });
+    const beatsOf = async (server: OwnPostgres) =>
+      await sql(server, 'select beats, h.fence from keywright.heartbeat, keywright.feed_head h');
+    const atOld = await beatsOf(old);
+    beats = false;
+    for (const road of [toFresh, roads.reaching[1]]) road.cut();
+    await passed(maxStalenessMs, denied);
+    for (const one of all) expect(await key.ask(one)).toBe('authorizer_stale');
+
+    // Then it is away from everybody: the operator does not go back either.
+    roads.successor[1].cut();
+    beats = true;
+    await passed(maxStalenessMs, denied);
+    await expect(successor.apart.readKey(last.uid)).rejects.toThrow('lacks what was written to another one');
+    expect(await beatsOf(old)).toEqual(atOld);
+    for (const road of [toFresh, roads.reaching[1], roads.successor[1]]) road.mend();
+    for (const one of all)
+      await until(async () => (await key.ask(one)) === 'key_invalid', { what: 'the end of the outage', deadlineMs: 30_000 });
+    expect(await beatsOf(old)).toEqual(atOld);
+
+    // An operator that starts and remembers nothing waits for a server that is slow.
+    const thirdHosts = roads.third.map((road) => road.host);
+    const limits = { lockMs: 1_000, statementMs: 1_000, idleInTransactionMs: 1_000, connectMs: 5_000 };
+    const third = openPostgresStores({ ...optionsOver(thirdHosts), limits });
+    successors.push(third.store, third.apart);
+    roads.third[1].delayMs = 1_300;
+    expect(await third.store.readKey(key.uid)).toMatchObject({ versions: [] });
+    // And one that finds the note of the last leader waits for one that is away.
+    roads.third[1].cut();
+    const fourth = openPostgresStores(optionsOver(thirdHosts));
+    successors.push(fourth.store, fourth.apart);
+    expect((await fourth.store.readKey(key.uid)).versions).not.toEqual([]);
+    heartbeatNote(fourth.memory, silentLog).taken(heartbeatNote(successor.memory, silentLog).text());
+    await expect(fourth.store.takeFence()).rejects.toThrow('lacks what was written to another one');
+    expect(await beatsOf(old)).toEqual(atOld);
+
+    // One that lets nobody in is not away: that the others answer proves nothing.
+    for (const server of [old, fresh]) await sql(server, `create role crowded login password 'crowded'`);
+    await sql(fresh, 'alter role crowded connection limit 0');
+    const [oldHost, freshHost] = [old, fresh].map(({ postgres }) => `127.0.0.1:${String(postgres.port)}`);
+    const crowdedUrl = `postgres://crowded:crowded@${[oldHost, oldHost, freshHost].join(',')}/postgres`;
+    const crowded = openPostgresStore({ ...optionsOver([]), url: crowdedUrl });
+    successors.push(crowded);
+    const survey = await crowded.surveyPrimary();
+    expect(survey).toMatchObject({ hosts: 3, answered: 3, contested: true });
+    expect(provenForMs(survey, 'auto', maxStalenessMs)).toBeUndefined();
+
     // Somebody makes the old one a standby without a primary, and promotes it twice: its timeline is the latest, its data is
     // still old.
     for (const timeline of [2, 3]) {
@@ -268,5 +336,15 @@ test(
     for (const one of [reaching, isolated]) expect(await key.ask(one)).toBe('key_invalid');
     // An authorizer that reaches only this one has no proof.
     expect(await key.ask(single)).toBe('authorizer_stale');
+
+    // The new one is lost, and a person confirms that the old one is to be used: then an operator writes there, and all follow.
+    beats = false;
+    for (const road of [toFresh, roads.reaching[1]]) road.cut();
+    heartbeatNote(fourth.memory, silentLog).removed();
+    await fourth.store.takeFence();
+    leader = fourth.store;
+    beats = true;
+    await until(async () => (await key.ask(single)) === 'allowed', { what: 'the next heartbeat', deadlineMs: 20_000 });
+    await until(async () => (await key.ask(strict)) === 'allowed', { what: 'the others', deadlineMs: 60_000 });
   },
 );

@@ -68,10 +68,10 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
   const refusals = new Refusals({ clock, perSecond: refusalsPerSecond, stepMs: refusalStepMs });
   const inner = { reads, peppers, clock, catalogs: new CatalogCache(), timeoutMs: sources.timeoutMs };
   const staleness = new StalenessLog(clock, log);
-  const judge = (looked: Lookup, request: AuthRequest): Verdict => {
+  const judge = (looked: Lookup, request: AuthRequest, before: Failure | undefined): Verdict => {
     const now = sources.verifyNow === undefined ? clock.now() : sources.verifyNow();
-    // After the look-up, because it may have read from the wrong server.
-    const blocked = sources.blocked?.();
+    // After the look-up, too, because it may have read from the wrong server.
+    const blocked = before ?? sources.blocked?.();
     const found: Lookup = blocked === undefined ? (now === undefined ? timeless : looked) : { kind: 'stale', error: blocked };
     staleness.note(found);
     // A wrong secret is no use of a key: ids are public.
@@ -80,15 +80,16 @@ export function createAuthorize(sources: AuthorizeSources): Authorize {
   };
   const shed = (lane: Lane, request: AuthRequest): Verdict => {
     metrics.verifyShed(lane);
-    return lane === 'limited' ? limited : judge(overloaded, request);
+    return lane === 'limited' ? limited : judge(overloaded, request, undefined);
   };
   return async (request) => {
     const startedMs = clock.monotonicMs();
     const presented = readCredential(request.credential, peppers);
     const attempt = presented.kind === 'token' ? refusals.begin(presented, request.sourceIp) : undefined;
     const lane = attempt?.lane ?? refusals.laneOf(request.sourceIp);
+    const blocked = sources.blocked?.();
     const looked = await lookup(presented, lane, request, inner);
-    const judged = looked === 'shed' ? shed(lane, request) : judge(looked, request);
+    const judged = looked === 'shed' ? shed(lane, request) : judge(looked, request, blocked);
     const verdict = attempt?.settle(judged) ?? judged;
     const code = verdict.allowed ? 'allowed' : verdict.code;
     metrics.verified({ code, durationMs: clock.monotonicMs() - startedMs });

@@ -6,7 +6,7 @@ import type { Log } from '../telemetry/log.ts';
 
 /** What {@link Freshness} needs. */
 export interface FreshnessInit {
-  readonly store: Pick<Store, 'surveyPrimary'>;
+  readonly store: Pick<Store, 'surveyPrimary' | 'primarySelection'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly rule: HeartbeatRule;
@@ -16,6 +16,7 @@ export interface FreshnessInit {
 
 /** How often to look for a proof, in milliseconds; at least four times in the life of one. */
 const everyMs = 5_000;
+const minPauseMs = 500;
 
 const unproven: Failure = waiting(
   'StoreUnavailable',
@@ -29,8 +30,10 @@ const unproven: Failure = waiting(
  */
 export class Freshness {
   readonly #init: FreshnessInit;
-  /** On the monotonic clock. */
+  /** On the monotonic clock, and of which server: see `PrimarySurvey.selection`. */
   #provenUntilMs = Number.NEGATIVE_INFINITY;
+  #selection: number | undefined;
+  #looking: Promise<void> | undefined;
   #wasProven = false;
   #reachesFew = false;
   #isTold = false;
@@ -45,9 +48,11 @@ export class Freshness {
     void this.#lookForEver(signal);
   }
 
-  /** Why the authorizer must not decide now; `undefined` = it may. */
+  /** Why the authorizer must not decide now; `undefined` = it may. Looks at once if another server is read than the proven one. */
   blocked(): Failure | undefined {
-    return this.#leftMs() > 0 ? undefined : unproven;
+    if (this.#leftMs() > 0) return undefined;
+    if (this.#isOther()) this.#looking ??= this.look().finally(() => (this.#looking = undefined));
+    return unproven;
   }
 
   /**
@@ -76,6 +81,10 @@ export class Freshness {
       survey = await store.surveyPrimary();
     }
     const provenMs = provenForMs(survey, rule, maxStalenessMs);
+    if (survey.selection !== undefined && survey.selection !== this.#selection) {
+      this.#provenUntilMs = Number.NEGATIVE_INFINITY;
+      this.#selection = survey.selection;
+    }
     if (provenMs !== undefined) this.#provenUntilMs = Math.max(this.#provenUntilMs, askedMs + provenMs);
     this.#wasProven ||= provenMs !== undefined;
     this.#reachesFew = survey.answered > 0 && survey.answered * 2 <= survey.hosts;
@@ -83,16 +92,26 @@ export class Freshness {
   }
 
   #leftMs(): number {
-    return this.#provenUntilMs - this.#init.clock.monotonicMs();
+    return this.#isOther() ? 0 : this.#provenUntilMs - this.#init.clock.monotonicMs();
+  }
+
+  /** What is proven of one server says nothing about the next one. A single host is trusted whatever it leads to. */
+  #isOther(): boolean {
+    return this.#provenUntilMs !== Infinity && this.#init.store.primarySelection() !== this.#selection;
   }
 
   async #lookForEver(signal: AbortSignal): Promise<void> {
     const { clock, maxStalenessMs } = this.#init;
+    let tookMs = 0;
     // A single host stays trusted for ever.
     while (this.#provenUntilMs !== Infinity) {
-      await clock.sleep(Math.min(everyMs, maxStalenessMs / 4), signal).catch(() => {});
+      // A host that hangs makes a look long, and the next one must not be late for that.
+      const pauseMs = Math.max(Math.min(everyMs, maxStalenessMs / 4) - tookMs, minPauseMs);
+      await clock.sleep(pauseMs, signal).catch(() => {});
       if (signal.aborted) return;
+      const startedMs = clock.monotonicMs();
       await this.look();
+      tookMs = clock.monotonicMs() - startedMs;
     }
   }
 

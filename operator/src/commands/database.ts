@@ -6,7 +6,12 @@ import { programSchemaVersion } from '../store/migrations/index.ts';
 import type { Store } from '../store/port.ts';
 import type { Logins } from '../store/postgres/logins.ts';
 import { migrate } from '../store/postgres/migrate.ts';
-import { openPostgresStore, openPostgresStores, type PostgresStoreOptions } from '../store/postgres/store.ts';
+import {
+  openPostgresStore,
+  openPostgresStores,
+  type PostgresStoreOptions,
+  type PostgresStores,
+} from '../store/postgres/store.ts';
 import { measured } from '../telemetry/measured.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CommandFault, systemId, type CommandContext } from './command.ts';
@@ -73,9 +78,9 @@ function countedStore({ clock }: CommandContext, { metrics }: DatabaseInput, sto
  * Like {@link openStore}, but opens the store twice: the second one has its own connections, for work that must not wait for
  * others.
  */
-export function openStores(context: CommandContext, input: DatabaseInput): { readonly store: Store; readonly apart: Store } {
-  const { store, apart } = openPostgresStores(optionsOf(context, input));
-  return { store: countedStore(context, input, store), apart: countedStore(context, input, apart) };
+export function openStores(context: CommandContext, input: DatabaseInput): PostgresStores {
+  const { store, apart, memory } = openPostgresStores(optionsOf(context, input));
+  return { store: countedStore(context, input, store), apart: countedStore(context, input, apart), memory };
 }
 
 /** The time that the processes of this database share, compared for the first time; see {@link SharedClock}. */

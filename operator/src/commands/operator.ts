@@ -6,12 +6,14 @@ import type { KubeResources } from '../resources/kube/resources.ts';
 import { startHealthServer } from '../server/start.ts';
 import type { Listener } from '../server/listener.ts';
 import type { Store } from '../store/port.ts';
+import type { PrimaryMemory } from '../store/primarymemory.ts';
 import { createMetrics, type MetricsRegistry } from '../telemetry/metrics.ts';
 import { openCluster } from './cluster.ts';
 import { aborted, exitCodes, required, systemId, type CommandContext, type ExitCode } from './command.ts';
 import { claimCluster, migrateWhenReachable, openPeppers, openSharedClock, openStores, whenReachable } from './database.ts';
 import { permittedDestinations, watchDestinations } from './destinations.ts';
 import { createController } from './engine.ts';
+import { heartbeatNote } from './heartbeatnote.ts';
 import { carryOver } from './acceptances.ts';
 import { AdmissionGate } from './admission.ts';
 import { whenCrdsFit } from './crdgate.ts';
@@ -54,7 +56,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
     isSettling: () => config.admission === 'required',
   };
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
-  const { store, apart: safetyStore } = openStores(inner, database);
+  const { store, apart: safetyStore, memory } = openStores(inner, database);
   const resources = await openResources(inner, metrics);
   const health = await serveHealth(inner, store, metrics, readiness).catch(async (error: unknown) => {
     await resources.close();
@@ -75,6 +77,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
         clockIsRight: () => time.isRight(),
         store,
         safetyStore,
+        memory,
         resources,
         peppers,
         metrics,
@@ -101,6 +104,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
 interface WorkInput {
   readonly store: Store;
   readonly safetyStore: Store;
+  readonly memory: PrimaryMemory;
   readonly resources: KubeResources;
   readonly peppers: Awaited<ReturnType<typeof openPeppers>>;
   readonly metrics: MetricsRegistry;
@@ -111,7 +115,7 @@ interface WorkInput {
 
 async function work(context: CommandContext, input: WorkInput): Promise<void> {
   const { config, clock, log, signal } = context;
-  const { store, safetyStore, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
+  const { store, safetyStore, memory, resources, peppers, metrics, readiness, clockIsRight, onLost } = input;
   const election =
     config.leaderElection === 'off'
       ? undefined
@@ -120,6 +124,7 @@ async function work(context: CommandContext, input: WorkInput): Promise<void> {
           name: leaseName,
           identity: `${context.environment.hostname}_${systemId()}`,
           leaseDurationMs: config.leaseDurationMs,
+          note: heartbeatNote(memory, log),
           onLost,
         });
   const assertLeading = (): void => {

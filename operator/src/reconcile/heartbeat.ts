@@ -15,6 +15,8 @@ export interface HeartbeatInit {
 
 /** Time between two heartbeats, in milliseconds: a third of the smallest `KEYWRIGHT_MAX_STALENESS`. */
 const everyMs = 5_000;
+/** However long it took to ask hosts that hang. */
+const minPauseMs = 1_000;
 /** After this, the log warns: half of the default `KEYWRIGHT_MAX_STALENESS`, after which authorizers stop deciding. */
 const tellAfterMs = 30_000;
 
@@ -48,10 +50,12 @@ export class Heartbeat {
     const { signal } = this.#stop;
     let hosts = Infinity;
     while (!signal.aborted) {
+      const startedMs = clock.monotonicMs();
       if (hosts > 1) ({ hosts } = await this.#init.store.surveyPrimary());
       if (!signal.aborted) await this.#beat();
       // Aborted = stopping.
-      await clock.sleep(everyMs, signal).catch(() => {});
+      const tookMs = clock.monotonicMs() - startedMs;
+      await clock.sleep(Math.max(everyMs - tookMs, minPauseMs), signal).catch(() => {});
     }
   }
 

@@ -413,6 +413,8 @@ export interface Store {
    * it. Never rejects.
    */
   surveyPrimary(): Promise<PrimarySurvey>;
+  /** The {@link PrimarySurvey.selection} in use now, or last. */
+  primarySelection(): number;
 
   /** Looks for a {@link KeyState.predecessor} only if `name` is given. */
   readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState>;

@@ -157,7 +157,11 @@ export class MemoryStore implements Store {
     await Promise.resolve();
     const { heartbeatAt } = this.database;
     const age = heartbeatAt === undefined ? {} : { heartbeatAgeMs: this.#clock.now() - heartbeatAt };
-    return { hosts: 1, answered: 1, superseded: false, contested: false, ...age };
+    return { hosts: 1, answered: 1, superseded: false, contested: false, selection: 1, ...age };
+  }
+
+  primarySelection(): number {
+    return 1;
   }
 
   async readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState> {

@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest';
 
 import { choosePrimary, provenForMs, surveyOf } from '../../../operator/src/store/primary.ts';
-import type { HostView, PrimarySurvey } from '../../../operator/src/store/primary.ts';
+import type { HostView, LastBeat, PrimarySurvey, Remembered } from '../../../operator/src/store/primary.ts';
 
 const silent: HostView = { kind: 'silent' };
 const nowMs = Date.UTC(2026, 0, 1);
 /** By clocks that agree, except as far as `aheadMs` says that the one that wrote it is ahead. */
 const lastOf = (beats: number | undefined, ageMs: number, aheadMs = 0) =>
   beats === undefined ? {} : { last: { beats, at: nowMs - ageMs + aheadMs, ageMs } };
-const primary = (timeline: number, beats?: number, ageMs = 1_000, aheadMs = 0): HostView => ({
-  kind: 'primary',
+const primary = (timeline: number, beats?: number, ageMs = 1_000, aheadMs = 0) => ({
+  kind: 'primary' as const,
+  system: '1',
   timeline,
   ...lastOf(beats, ageMs, aheadMs),
 });
@@ -83,7 +84,18 @@ describe('the host in use', () => {
 
   test('tells no age by a clock that was set back: an old primary would be proven until it has caught up', () => {
     expect(surveyOf([primary(1, 40, -2_000)], 0)).toMatchObject({ heartbeatAgeMs: 0 });
-    expect(surveyOf([primary(1, 40, -20_000)], 0)).not.toHaveProperty('heartbeatAgeMs');
+    expect(surveyOf([primary(1, 40, -25_000)], 0)).not.toHaveProperty('heartbeatAgeMs');
+  });
+
+  test('has no younger heartbeat than this process has seen, whatever its clock says', () => {
+    const view: HostView = { ...primary(1), last: { beats: 40, at: nowMs, ageMs: 2_000, stillMs: 70_000 } };
+    expect(surveyOf([view], 0)).toMatchObject({ heartbeatAgeMs: 70_000 });
+  });
+
+  test('is contested while another refuses to say what it is, and not while it refuses itself', () => {
+    const refusing: HostView = { kind: 'refusing' };
+    expect(surveyOf([primary(1, 40), standby(40), refusing], 0)).toMatchObject({ contested: true, answered: 3 });
+    expect(surveyOf([refusing, standby(40), standby(40)], 0)).toMatchObject({ contested: false, superseded: false, answered: 3 });
   });
 
   test('is contested while it is silent and another accepts writes', () => {
@@ -155,6 +167,58 @@ describe('beside the one in use, a standby', () => {
 
   test('left over from before a restore does not matter beside a primary that the operator writes to', () => {
     expect(surveyOf([primary(1, 100, 2_000), standby(800, 3_600_000)], 0)).toMatchObject({ superseded: false, contested: false });
+  });
+});
+
+/** As a process remembers it: timeline 6, 200 heartbeats, the last one a minute ago. */
+const remembered: Remembered = { system: '1', timeline: 6, last: { beats: 200, at: nowMs - 60_000, ageMs: 60_000 } };
+
+describe('when another primary was used last, one', () => {
+  test.each<readonly [string, HostView, boolean]>([
+    ['that was promoted since is used', primary(7, 200, 60_000), true],
+    ['that was promoted since is used, although it lacks the last heartbeats', primary(7, 197, 75_000), true],
+    ['that was promoted since is not used if it lacks more of them', primary(7, 196, 78_000), false],
+    ['that lacks many is not used, however often it was promoted', primary(9, 100, 60_000), false],
+    ['that is the same one is used', primary(6, 200, 60_000), true],
+    ['of an earlier timeline is not used, although it lacks hardly anything', primary(5, 199, 65_000), false],
+    ['of an earlier timeline is not used, although it has seen more heartbeats', primary(5, 202, 55_000), false],
+    ['that an operator has written to since is used, however few heartbeats it has', primary(1, 3, 2_000), true],
+    ['whose clock is ahead is not used: its heartbeat is no younger', primary(5, 100, 300_000, 3_600_000), false],
+    ['that does not tell its timeline is used if it lacks hardly anything', primary(0, 198, 70_000), true],
+    ['that was copied whole to another system is used', { ...primary(1, 200, 60_000), system: '2' }, true],
+  ])('%s', (_title, view, isUsed) => {
+    expect(choosePrimary([silent, view], remembered)).toBe(isUsed ? 1 : undefined);
+    expect(surveyOf([view, silent], 0, remembered).superseded).toBe(!isUsed);
+  });
+});
+
+describe('what this process saw of the heartbeats, without clocks', () => {
+  const grown: Partial<LastBeat> = { stillMs: 3_000, hasGrown: true };
+  const still: Partial<LastBeat> = { stillMs: 40_000, hasGrown: false };
+  const seen = (view: HostView, what: Partial<LastBeat>): HostView =>
+    'last' in view ? { ...view, last: { ...view.last, ...what } } : view;
+  /** A day behind: its heartbeats look as young as those of the one in use. */
+  const leftover = { standby: standby(1_000_000, 4_000), primary: primary(1, 1_000_000, 4_000) };
+
+  test('shows that a leftover with more heartbeats and a wrong clock is none of ours', () => {
+    const own = primary(2, 100, 3_000);
+    for (const other of Object.values(leftover)) {
+      expect(surveyOf([own, other], 0).superseded).toBe(true);
+      const views = [seen(own, grown), seen(other, still)];
+      expect(surveyOf(views, 0).superseded).toBe(false);
+      expect(choosePrimary(views)).toBe(0);
+    }
+  });
+
+  test('shows that an operator writes to one that lacks what the last one had', () => {
+    const last = { ...remembered.last, stillMs: 40_000 };
+    expect(choosePrimary([seen(primary(1, 3, 60_000), grown)], { ...remembered, last })).toBe(0);
+    expect(choosePrimary([seen(primary(1, 3, 60_000), still)], { ...remembered, last })).toBeUndefined();
+  });
+
+  test('does not set a primary against its own heartbeat on a standby', () => {
+    const views = [seen(primary(1, 100), still), seen(standby(100), { ...grown, stillMs: 0 })];
+    expect(surveyOf(views, 0).superseded).toBe(false);
   });
 });
 

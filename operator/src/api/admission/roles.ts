@@ -142,6 +142,8 @@ export const operatorEventRules: readonly PolicyRule[] = [eventRule];
 
 /** The Lease by which the operators agree who works. */
 export const leaseName = 'keywright-operator';
+/** Its annotation with the last heartbeat in the database: the next leader writes to no server that lacks it. */
+export const heartbeatAnnotation = `${group}/heartbeat`;
 
 /**
  * What the operator may do in its own namespace only. RBAC cannot name the object of a create, but that of a

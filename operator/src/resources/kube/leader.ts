@@ -18,13 +18,29 @@ export interface LeaderElectionInit {
   readonly identity: string;
   /** How long a leader that says nothing is believed in, in milliseconds; 15 s when absent. */
   readonly leaseDurationMs?: number;
+  readonly note?: LeaseNote;
   /** Called once when leadership was had and is lost: the process must stop changing anything (exit 3). */
   readonly onLost: () => void;
 }
 
+/** What each leader leaves for the next one, in an annotation of the Lease. */
+export interface LeaseNote {
+  readonly annotation: string;
+  /** What to leave now; `undefined` = nothing new. */
+  readonly text: () => string | undefined;
+  /** Leadership was taken: what the last leader left. */
+  readonly taken: (text: string | undefined) => void;
+  /** Somebody removed the annotation under this leader. */
+  readonly removed: () => void;
+}
+
 /** The parts of a coordination.k8s.io/v1 Lease that count. */
 interface Lease {
-  readonly metadata: { readonly resourceVersion: string; readonly uid: string };
+  readonly metadata: {
+    readonly resourceVersion: string;
+    readonly uid: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec?: LeaseSpec;
 }
 
@@ -132,14 +148,17 @@ export class LeaderElection {
 
   /** Reads the lease and takes or renews it, if it may. `false` = not now. */
   async #tryOnce(signal: AbortSignal): Promise<boolean> {
-    const { clock, log, identity, name } = this.#init;
+    const { clock, log, identity, name, note } = this.#init;
     try {
+      const hadNote = this.#noteIn(this.#seen?.lease) !== undefined;
       const lease = await this.#read(signal);
       // The lease counts from before the call: the server may have written it long before its answer came.
       const startedMs = clock.monotonicMs();
       if (lease !== undefined && !this.#mayTake(lease)) return false;
       const now = formatMicroTime(clock.now());
       const isOurs = lease?.spec?.holderIdentity === identity;
+      if (this.#renewedMs !== undefined && hadNote && this.#noteIn(lease) === undefined) note?.removed();
+      const text = this.#renewedMs === undefined ? undefined : note?.text();
       const transitions = lease?.spec?.leaseTransitions ?? 0;
       const spec = {
         holderIdentity: identity,
@@ -148,8 +167,9 @@ export class LeaderElection {
         renewTime: now,
         leaseTransitions: lease === undefined || isOurs ? transitions : transitions + 1,
       };
-      const written = await this.#write(lease === undefined ? 'create' : 'patch', lease, spec, signal);
+      const written = await this.#write(lease === undefined ? 'create' : 'patch', lease, spec, { text, signal });
       if (written === undefined) return false;
+      if (this.#renewedMs === undefined) note?.taken(this.#noteIn(written));
       this.#seen = { lease: written, changedMs: startedMs };
       this.#renewedMs = startedMs;
       return true;
@@ -157,6 +177,11 @@ export class LeaderElection {
       if (!signal.aborted) log.warn('lease not reached', { kind: 'Lease', name, failure: String(faultOf(error).code) });
       return false;
     }
+  }
+
+  #noteIn(lease: Lease | undefined): string | undefined {
+    const { note } = this.#init;
+    return note === undefined ? undefined : lease?.metadata.annotations?.[note.annotation];
   }
 
   #mayTake(lease: Lease): boolean {
@@ -183,14 +208,15 @@ export class LeaderElection {
     verb: 'create' | 'patch',
     lease: Lease | undefined,
     spec: object,
-    signal?: AbortSignal,
+    { text, signal }: { readonly text?: string | undefined; readonly signal?: AbortSignal } = {},
   ): Promise<Lease | undefined> {
-    const { name, namespace, client } = this.#init;
+    const { name, namespace, client, note } = this.#init;
+    const annotations = note === undefined || text === undefined ? {} : { annotations: { [note.annotation]: text } };
     const { uid, resourceVersion } = lease?.metadata ?? {};
     const body = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
-      metadata: { name, namespace, uid, resourceVersion },
+      metadata: { name, namespace, uid, resourceVersion, ...annotations },
       spec,
     };
     const path = verb === 'create' ? this.#path().replace(/\/[^/]*$/, '') : this.#path();

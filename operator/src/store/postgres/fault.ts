@@ -15,7 +15,7 @@ export type FaultKind = 'unavailable' | 'conflict' | 'unique' | 'defect';
  */
 export class DatabaseFault extends Error {
   readonly kind: FaultKind;
-  /** SQLSTATE (PostgreSQL, appendix A), or Node's error code, or `no answer`, `busy`, `closed`. */
+  /** SQLSTATE (PostgreSQL, appendix A), or Node's error code, or `no answer`, `behind`, `busy`, `closed`. */
   readonly code: string;
   readonly constraint: string | undefined;
   /** The connection is of no use any more. */
@@ -72,6 +72,7 @@ const sentences: Readonly<Record<string, string>> = {
   '53400': 'too many keys were revoked in this minute',
   '55P03': 'the database kept a row locked for too long',
   '57014': 'the database took too long',
+  behind: 'the only database server that accepts writes lacks what was written to another one',
   busy: 'all our connections to the database are in use',
 };
 

@@ -2,9 +2,11 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import { Pool } from 'pg';
 import type { ClientConfig, PoolClient } from 'pg';
 
+import { systemClock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { choosePrimary, surveyOf } from '../primary.ts';
-import type { PrimarySurvey } from '../primary.ts';
+import type { HostView, PrimarySurvey } from '../primary.ts';
+import { PrimaryMemory } from '../primarymemory.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import { allowWrites, hostConfigs } from './session.ts';
 import type { DatabaseAddress, HostConfig, SessionLimits } from './session.ts';
@@ -19,19 +21,30 @@ export interface WritablePoolOptions {
   readonly limits: SessionLimits;
   readonly size: number;
   readonly log: Log;
+  /** What is known of the hosts; absent = nothing, and nobody else needs to know. */
+  readonly memory?: PrimaryMemory;
 }
 
 /**
  * Connections to the one server that accepts writes. With several hosts, it asks all whether they are out of recovery, and uses
- * the one that {@link choosePrimary} names; after a lost connection, or when a server turned read-only, it asks again. Throws only
- * {@link DatabaseFault}; never hands out a failed connection again.
+ * the one that {@link choosePrimary} names; after a lost connection, or when a server turned read-only, it asks again. It uses none
+ * that lacks what the last one had: then it waits for that one, or its successor. Throws only {@link DatabaseFault}; never hands out
+ * a failed connection again.
  */
 export class WritablePool implements PostgresPool {
   readonly options: object = {};
   readonly #hosts: readonly HostConfig[];
   readonly #size: number;
   readonly #log: Log;
+  readonly #memory: PrimaryMemory;
   #current: Promise<Pool> | undefined;
+  /** The {@link PrimaryMemory.epoch} of the choice. */
+  #epoch: number;
+  /** How many times another server was chosen, and the last one. */
+  #selection = 0;
+  #chosen: HostConfig | undefined;
+  #lineage: string | undefined;
+  #isHolding = false;
   readonly #opened = new WeakMap<Pool, { readonly host: HostConfig; readonly config: ClientConfig }>();
   #closed = false;
 
@@ -39,6 +52,13 @@ export class WritablePool implements PostgresPool {
     this.#hosts = hostConfigs(init.address, init.limits);
     this.#size = init.size;
     this.#log = init.log;
+    this.#memory = init.memory ?? new PrimaryMemory(systemClock);
+    this.#epoch = this.#memory.epoch;
+  }
+
+  /** See {@link PrimarySurvey.selection}. */
+  get selection(): number {
+    return this.#selection;
   }
 
   async connect(): Promise<PostgresPoolClient> {
@@ -66,6 +86,7 @@ export class WritablePool implements PostgresPool {
 
   async #writable(): Promise<Pool> {
     if (this.#closed) throw new DatabaseFault('unavailable', 'closed', true);
+    if (this.#epoch !== this.#memory.epoch) this.#leave();
     const selection = (this.#current ??= this.#select());
     try {
       return await selection;
@@ -78,11 +99,17 @@ export class WritablePool implements PostgresPool {
   async #select(): Promise<Pool> {
     const [only] = this.#hosts;
     if (only !== undefined && this.#hosts.length === 1) return this.#open(only);
-    const { views, fault } = await askHosts(this.#hosts);
-    const chosen = choosePrimary(views);
-    const host = chosen === undefined ? undefined : this.#hosts[chosen];
-    if (host === undefined) throw fault;
-    return this.#open(host);
+    const memory = this.#memory;
+    const askedMs = memory.nowMs();
+    // Who remembers nothing hears all hosts first: a slow one may be the only one that knows better.
+    const willDo = (views: readonly HostView[]): boolean => {
+      const remembered = memory.remembered();
+      return remembered !== undefined && choosePrimary(views, remembered) !== undefined;
+    };
+    const { views, fault } = await askHosts(this.#hosts, willDo);
+    const pool = this.#choose(memory.watched(views, askedMs), askedMs);
+    if (pool === undefined) throw this.#isHolding ? new DatabaseFault('unavailable', 'behind', false) : fault;
+    return pool;
   }
 
   /**
@@ -90,16 +117,65 @@ export class WritablePool implements PostgresPool {
    * closes no connection. Never rejects.
    */
   async survey(): Promise<PrimarySurvey> {
-    const { views } = await askHosts(this.#hosts);
-    const current = await this.#current?.catch(() => undefined);
+    const memory = this.#memory;
+    const askedMs = memory.nowMs();
+    const answers = await askHosts(this.#hosts);
+    const views = memory.watched(answers.views, askedMs);
+    const current =
+      (await this.#current?.catch(() => undefined)) ?? (this.#current === undefined ? this.#adopt(views, askedMs) : undefined);
     const host = current === undefined ? undefined : this.#opened.get(current)?.host;
-    const inUse = current === undefined ? choosePrimary(views) : this.#hosts.findIndex((one) => one === host);
-    const survey = surveyOf(views, inUse ?? -1);
-    if (survey.superseded && current !== undefined) {
+    const inUse = this.#hosts.findIndex((one) => one === host);
+    const survey = surveyOf(views, inUse, this.#remembered());
+    if (current === undefined) return survey;
+    if (survey.superseded) {
       this.#log.warn('the database server in use is not the primary any more');
       void this.#forget(current);
+    } else {
+      this.#use(views[inUse], askedMs);
     }
-    return survey;
+    return { ...survey, selection: this.#selection };
+  }
+
+  /** A single name fails over by itself: it may lead anywhere. */
+  #remembered() {
+    return this.#hosts.length === 1 ? undefined : this.#memory.remembered();
+  }
+
+  #adopt(views: readonly HostView[], askedMs: number): Pool | undefined {
+    const pool = this.#closed ? undefined : this.#choose(views, askedMs);
+    if (pool !== undefined) this.#current = Promise.resolve(pool);
+    return pool;
+  }
+
+  /** Of the answers. What is remembered may have changed since the question. */
+  #choose(views: readonly HostView[], askedMs: number): Pool | undefined {
+    const chosen = choosePrimary(views, this.#remembered());
+    const host = chosen === undefined ? undefined : this.#hosts[chosen];
+    this.#hold(host === undefined && views.some((view) => view.kind === 'primary'));
+    if (chosen === undefined || host === undefined) return undefined;
+    const pool = this.#open(host);
+    this.#epoch = this.#memory.epoch;
+    this.#use(views[chosen], askedMs);
+    return pool;
+  }
+
+  #hold(isHolding: boolean): void {
+    if (isHolding && !this.#isHolding) {
+      const { beats, at, timeline } = this.#memory.mark() ?? { beats: 0, at: 0, timeline: 0 };
+      const last = `heartbeat ${String(beats)} of ${new Date(at).toISOString()}, timeline ${String(timeline)}`;
+      const message = `waiting for the server with ${last}, or its successor; see "A database that lacks what was written" in docs/operations.md`;
+      this.#log.error('only a database server that lacks what was written to another accepts writes', { message });
+    }
+    this.#isHolding = isHolding;
+  }
+
+  #use(view: HostView | undefined, askedMs: number): void {
+    if (view?.kind !== 'primary') return;
+    if (this.#hosts.length > 1) this.#memory.use(view, askedMs);
+    // Behind the name of a host may be another server than before.
+    const lineage = `${view.system}/${String(view.timeline)}`;
+    if (this.#lineage !== undefined && this.#lineage !== lineage) this.#selection += 1;
+    this.#lineage = lineage;
   }
 
   #open(host: HostConfig): Pool {
@@ -115,6 +191,11 @@ export class WritablePool implements PostgresPool {
       },
     });
     this.#opened.set(pool, { host, config });
+    if (host !== this.#chosen) {
+      this.#selection += 1;
+      this.#chosen = host;
+      this.#lineage = undefined;
+    }
     // Without these listeners a server that goes away ends the process: an 'error' event nobody hears is thrown.
     pool.on('error', (error) => {
       this.#failed(error, pool);
@@ -140,6 +221,13 @@ export class WritablePool implements PostgresPool {
   #isUpToDate(pool: Pool): boolean {
     const opened = this.#opened.get(pool);
     return opened?.config === opened?.host.current;
+  }
+
+  #leave(): void {
+    this.#epoch = this.#memory.epoch;
+    const current = this.#current;
+    this.#current = undefined;
+    void current?.then((pool) => pool.end()).catch(() => {});
   }
 
   async #forget(pool: Pool): Promise<void> {

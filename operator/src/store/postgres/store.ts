@@ -4,6 +4,7 @@ import type { Clock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Actor, Store, WrittenRow } from '../port.ts';
 import type { PrimarySurvey } from '../primary.ts';
+import { PrimaryMemory } from '../primarymemory.ts';
 import { carryAcceptances, readAdmission, saveAdmission } from './admission.ts';
 import { deleteCatalog, deleteGroup, deleteOwner, saveCatalog, saveGroup, saveOwner } from './cluster.ts';
 import { beginWithdrawal, confirmDeliveries, finishWithdrawal, intend, releaseKey, takeOver } from './deliveries.ts';
@@ -61,7 +62,7 @@ export interface PostgresStoreOptions extends DatabaseAddress {
  * that goes down later. Throws a TypeError for a URL that is none. The schema must be there: see `migrate`.
  */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
-  return storeOver(contextOf(options, newFence()));
+  return storeOver(contextOf(options, newFence(), new PrimaryMemory(options.clock)));
 }
 
 /** How many connections {@link openPostgresStores} reserves for the store `apart`. */
@@ -69,16 +70,25 @@ const apartSize = 4;
 
 /**
  * The store twice, under one fence: `apart` has its own connections, so that its callers wait for nobody else. A survey through
- * either surveys the connections of both, so that neither stays with an old primary. Close both.
+ * either surveys the connections of both, so that neither stays with an old primary. Both go by one `memory`. Close both.
  */
-export function openPostgresStores(options: PostgresStoreOptions): { readonly store: Store; readonly apart: Store } {
+export function openPostgresStores(options: PostgresStoreOptions): PostgresStores {
   const fence = newFence();
-  const main = contextOf(options, fence);
-  const other = contextOf({ ...options, poolSize: apartSize }, fence);
+  const memory = new PrimaryMemory(options.clock);
+  const main = contextOf(options, fence, memory);
+  const other = contextOf({ ...options, poolSize: apartSize }, fence, memory);
   return {
+    memory,
     store: { ...storeOver(main), surveyPrimary: () => surveyBoth(main, other) },
     apart: { ...storeOver(other), surveyPrimary: () => surveyBoth(other, main) },
   };
+}
+
+/** What {@link openPostgresStores} opens. */
+export interface PostgresStores {
+  readonly store: Store;
+  readonly apart: Store;
+  readonly memory: PrimaryMemory;
 }
 
 /** What the first one's survey says; the second one leaves an old primary, too. */
@@ -106,10 +116,10 @@ interface FencedContext extends StoreContext {
   readonly taken: Fence;
 }
 
-function contextOf(options: PostgresStoreOptions, fence: Fence): FencedContext {
+function contextOf(options: PostgresStoreOptions, fence: Fence, memory: PrimaryMemory): FencedContext {
   const { url, passwordFile, clock, log, limits = storeLimits, poolSize = 10, actor = 'operator' } = options;
   const address: DatabaseAddress = { url, ...(passwordFile === undefined ? {} : { passwordFile }) };
-  const pool = new WritablePool({ address, limits, size: poolSize, log });
+  const pool = new WritablePool({ address, limits, size: poolSize, log, memory });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   // Also a lower revision than before: a failover may have lost some.
   const onWritten = (row: WrittenRow): void => {
@@ -143,6 +153,7 @@ function storeOver(context: FencedContext): Store {
     beat: () => beat(context),
     lastBeatAt: () => lastBeatAt(context),
     surveyPrimary: () => context.pool.survey(),
+    primarySelection: () => context.pool.selection,
     readKey: (uid, name) => readKey(context, uid, name),
     listKeys: () => listKeys(context),
     listWithdrawing: (limit, destinationUid) => listWithdrawing(context, limit, destinationUid),

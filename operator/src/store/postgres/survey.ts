@@ -2,40 +2,48 @@ import { once } from 'node:events';
 
 import { Client } from 'pg';
 
-import type { HostView, LastBeat } from '../primary.ts';
+import type { HostView, LastBeat, Lineage } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import type { HostConfig } from './session.ts';
 
-/** What the hosts said, in order, and the error of the last silent one. */
+/** What the hosts said, in order, and the error of the last one that did not let us in. */
 export interface HostAnswers {
   readonly views: readonly HostView[];
   readonly fault: DatabaseFault;
 }
 
-/** How long the other hosts have to contradict the first primary that answers, in milliseconds. */
+/** How long the other hosts have to contradict a primary that will do, in milliseconds. */
 const patienceMs = 1_000;
 
 /**
- * Asks all hosts at the same time, each over its own connection. Returns when all have answered, or a moment after the first that
- * accepts writes: a dead host must not delay a failover.
+ * Asks all hosts at the same time, each over its own connection. Returns when all have answered or their time to connect is up, or
+ * a moment after the answers contain a primary that will do: a dead host must not delay a failover, and a slow one is not dead.
  */
-export async function askHosts(hosts: readonly HostConfig[]): Promise<HostAnswers> {
+export async function askHosts(
+  hosts: readonly HostConfig[],
+  willDo: (views: readonly HostView[]) => boolean = () => false,
+): Promise<HostAnswers> {
   const views: HostView[] = hosts.map(() => ({ kind: 'silent' }));
   // The error if all hosts are standbys: no host accepts writes.
   let fault = new DatabaseFault('unavailable', '25006', true);
   const found = new AbortController();
   const asked = hosts.map(async (host, index) => {
     try {
-      const view = await askHost(host);
-      views[index] = view;
-      if (view.kind === 'primary') found.abort();
+      views[index] = await askHost(host);
+      if (willDo(views)) found.abort();
     } catch (error) {
       fault = classifyDriverError(error);
+      if (isRefusal(fault)) views[index] = { kind: 'refusing' };
     }
   });
   const patience = once(found.signal, 'abort').then(() => once(AbortSignal.timeout(patienceMs), 'abort'));
   await Promise.race([Promise.all(asked), patience]);
   return { views: [...views], fault };
+}
+
+/** No resources (no connection is left), or no authorization: whoever has stolen a login can bring both about. */
+function isRefusal({ code }: DatabaseFault): boolean {
+  return /^(?:28|53)/.test(code);
 }
 
 async function askHost(host: HostConfig): Promise<HostView> {
@@ -54,7 +62,7 @@ async function askHost(host: HostConfig): Promise<HostView> {
     const last = await readLastBeat(client);
     const seen = last === undefined ? {} : { last };
     if (rows[0]?.standby !== false) return { kind: 'standby', ...seen };
-    return { kind: 'primary', timeline: await readTimeline(client), ...seen };
+    return { kind: 'primary', ...(await readLineage(client)), ...seen };
   } finally {
     // `end()` would wait until the server hangs up, which a server that refuses us need not do.
     client.connection.stream.destroy();
@@ -73,12 +81,18 @@ async function readLastBeat(client: Client): Promise<LastBeat | undefined> {
   }
 }
 
-/** The first eight digits of a WAL file's name ("WAL Internals"). 0 if a managed service does not show it. */
-async function readTimeline(client: Client): Promise<number> {
+async function readLineage(client: Client): Promise<Lineage> {
+  // The first eight digits of a WAL file's name are the timeline ("WAL Internals").
+  const file = await readText(client, 'select pg_walfile_name(pg_current_wal_lsn()) as text');
+  const system = await readText(client, 'select system_identifier::text as text from pg_control_system()');
+  return { system, timeline: Number.parseInt(file.slice(0, 8), 16) || 0 };
+}
+
+/** Empty if a managed service does not show it. */
+async function readText(client: Client, query: string): Promise<string> {
   try {
-    const { rows } = await client.query<{ file: string }>('select pg_walfile_name(pg_current_wal_lsn()) as file');
-    return Number.parseInt(rows[0]?.file.slice(0, 8) ?? '', 16) || 0;
+    return (await client.query<{ text: string }>(query)).rows[0]?.text ?? '';
   } catch {
-    return 0;
+    return '';
   }
 }

@@ -6,11 +6,19 @@ import { silentLog, type Log } from '../../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../../harness/fakes/clock.ts';
 
 interface Lease {
-  readonly metadata: { readonly uid: string; readonly resourceVersion: string };
+  readonly metadata: {
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: Readonly<Record<string, unknown>>;
 }
 type Body = {
-  readonly metadata: { readonly uid?: string; readonly resourceVersion?: string };
+  readonly metadata: {
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: Record<string, unknown>;
 };
 
@@ -31,8 +39,17 @@ class LeaseServer {
     if (request.verb === 'create' ? lease !== undefined : body.metadata.resourceVersion !== lease?.metadata.resourceVersion)
       return answer(409);
     this.#version += 1;
-    this.lease = { metadata: { uid: 'uid', resourceVersion: String(this.#version) }, spec: { ...lease?.spec, ...body.spec } };
+    const annotations = { ...lease?.metadata.annotations, ...body.metadata.annotations };
+    const metadata = { uid: 'uid', resourceVersion: String(this.#version), annotations };
+    this.lease = { metadata, spec: { ...lease?.spec, ...body.spec } };
     return answer(200, this.lease);
+  }
+
+  /** As a person would, with kubectl. */
+  removeAnnotations(): void {
+    if (this.lease === undefined) return;
+    this.#version += 1;
+    this.lease = { ...this.lease, metadata: { uid: 'uid', resourceVersion: String(this.#version) } };
   }
 
   /** A candidate that sees the server through a door of its own, which can be shut. */
@@ -58,6 +75,7 @@ afterEach(async () => {
 function candidate(server: LeaseServer, clock: FakeClock, identity: string, wallSkewMs = 0, log: Log = silentLog) {
   const door = server.door();
   const state = { leads: false, losses: 0 };
+  const note = { text: undefined as string | undefined, told: [] as (string | undefined)[] };
   const election = new LeaderElection({
     client: door,
     // Another machine: the same flow of time, another idea of what time it is.
@@ -71,11 +89,17 @@ function candidate(server: LeaseServer, clock: FakeClock, identity: string, wall
     namespace: 'keywright-system',
     name: 'keywright',
     identity,
+    note: {
+      annotation: 'keywright.dev/heartbeat',
+      text: () => note.text,
+      taken: (text) => note.told.push(text),
+      removed: () => note.told.push('removed'),
+    },
     onLost: () => (state.losses += 1),
   });
   const acquire = () => election.acquire(abort.signal).then(() => (state.leads = true));
   stops.push(() => election.release());
-  return { door, election, state, acquire };
+  return { door, election, state, note, acquire };
 }
 
 describe('leader election', () => {
@@ -134,6 +158,34 @@ describe('leader election', () => {
     await clock.advance(120_000);
     expect(b.state.leads).toBe(false);
     expect(a.election.holds()).toBe(true);
+  });
+
+  it('leaves a note for the next leader, and hears once that somebody removed it', async () => {
+    const clock = new FakeClock();
+    const server = new LeaseServer();
+    const [a, b] = [candidate(server, clock, 'a'), candidate(server, clock, 'b')];
+    await a.acquire();
+    await clock.advance(2_000);
+    a.note.text = 'one';
+    await clock.advance(2_000);
+    expect(server.lease?.metadata.annotations).toEqual({ 'keywright.dev/heartbeat': 'one' });
+    a.note.text = 'two';
+    await clock.advance(2_000);
+    // A write that failed is none that somebody took back.
+    a.door.isShut = true;
+    a.note.text = 'three';
+    await clock.advance(4_000);
+    a.door.isShut = false;
+    await clock.advance(2_000);
+    expect(a.note.told).toEqual([undefined]);
+    void b.acquire();
+    await clock.advance(5_000);
+    await a.election.release();
+    await clock.advance(2_400);
+    expect(b.note.told).toEqual(['three']);
+    server.removeAnnotations();
+    await clock.advance(6_000);
+    expect(b.note.told).toEqual(['three', 'removed']);
   });
 
   it('hands over within one try when the leader stops as asked', async () => {
