@@ -240,7 +240,7 @@ function assertStays({ resources }: Dependencies, { location, place }: WriteTarg
   const found = resources.list('KeyDestination').find(({ uid }) => uid === location.destinationUid);
   if (found === undefined || found.deletionTimestamp !== undefined)
     throw waiting('DestinationNotFound', 'the KeyDestination is being deleted');
-  // The account of a role is part of the place, and can be edited between the plan and this write.
+  // The login of AWS is part of the place, and can be edited between the plan and this write.
   const destination = resources.get('KeyDestination', { name: found.name });
   if (place !== undefined && (destination === undefined || placeOf(destination) !== place))
     throw waiting('DestinationUnconfirmed', 'the place of the KeyDestination was changed');

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { annotations, finalizer } from '../../../operator/src/api/meta.ts';
 import { formatInstant } from '../../../operator/src/domain/time.ts';
+import { placeOf } from '../../../operator/src/destinations/place.ts';
 import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
 import { sweepWithdrawals } from '../../../operator/src/reconcile/sweep.ts';
@@ -53,12 +54,18 @@ function replace(): void {
   createTheirs();
 }
 
-/** A destination of AWS, with a role of this account. */
-function withRole(account: string) {
+type AwsAuth = NonNullable<ReturnType<typeof awsSpec>['aws']>['auth'];
+
+function withLogin(auth: AwsAuth) {
   const { aws } = awsSpec();
   if (aws === undefined) throw new Error('the builder makes no destination of AWS');
-  return { ...awsSpec(), aws: { ...aws, auth: { roleArn: `arn:aws:iam::${account}:role/keywright` } } };
+  return { ...awsSpec(), aws: { ...aws, auth } };
 }
+
+const role = (account: string, ofName = 'keywright'): AwsAuth => ({ roleArn: `arn:aws:iam::${account}:role/${ofName}` });
+const secretOf = (secret: string): AwsAuth => ({ secretRef: { name: secret } });
+/** A destination of AWS, with a role of this account. */
+const withRole = (account: string) => withLogin(role(account));
 
 const message = (type = 'Ready') => world.status().conditions.find((one) => one.type === type)?.message ?? '';
 const confirmation = () => /keywright\.dev\/confirm=([0-9a-f]{16})/.exec(message())?.[1];
@@ -194,20 +201,35 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
 });
 
 describe('a KeyDestination of AWS', () => {
-  it('is another place when its role is of another account, although it is the same object', async () => {
+  it.each<[string, AwsAuth, AwsAuth]>([
+    ['its role is of another account', role('111111111111'), role('222222222222')],
+    ['it logs in with another Secret', secretOf('team-a'), secretOf('team-b')],
+    ['it logs in with a Secret in place of the role of the operator', { irsa: {} }, secretOf('team-b')],
+    ['it logs in with the role of the operator in place of a Secret', secretOf('team-a'), { irsa: {} }],
+  ])('is another place when %s, although it is the same object', async (_, first, second) => {
     await open({ without: ['destination'] });
     world.resources.create('KeyDestination', {
       metadata: { name, uid: 'aws-uid', finalizers: [finalizer] },
-      spec: withRole('111111111111'),
+      spec: withLogin(first),
     });
     await world.pass();
     expect(world.condition('Ready')).toBe('True Available');
     const before = world.vault.value(vaultPath);
-    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withRole('222222222222') }));
+    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withLogin(second) }));
     world.resources.annotate('ApiKey', world.name, { [annotations.rotate]: 'now' });
     await world.pass({ drift: true });
     expect(conditions()).toEqual(unconfirmed);
     expect([world.status().currentKey?.epoch, world.vault.value(vaultPath)]).toEqual([2, before]);
+    confirm();
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('is the same place with another role of the same account', () => {
+    const [one, other] = [role('111111111111'), role('111111111111', 'another')].map((auth) =>
+      placeOf({ spec: withLogin(auth) }),
+    );
+    expect(other).toBe(one);
   });
 
   it('that is edited between the plan and the write gets nothing', async () => {
