@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { KeyDestination } from '../api/kinds.ts';
 import { canonicalJson } from '../domain/canonical.ts';
 
 /**
- * The digest of the place where a KeyDestination keeps values: its immutable fields, and for AWS what decides the account. A name
- * may mean one place today and another one tomorrow, because somebody can delete the object and create another one; two objects
- * with the same digest are the same place, whatever their uids. SHA-256, hex: nobody can find another place with the same digest.
+ * The place where a KeyDestination keeps values: its immutable fields, and for AWS what decides the account. A name may mean one
+ * place today and another one tomorrow, because somebody can delete the object and create another one; two objects with the same
+ * text are the same place, whatever their uids. Canonical JSON, at most about 2,500 characters: the audit keeps it, so that people
+ * can read where values went after the object is gone. It holds no secret: the schema permits no credentials in an address.
  *
  * The login of Vault is no part of it: address, mount, namespace and path say alone where a value goes.
  */
@@ -18,7 +18,7 @@ export function placeOf({ spec: { vault, aws } }: Pick<KeyDestination, 'spec'>):
       ? {}
       : { aws: { region: aws.region, name: aws.name, endpoint: aws.endpoint, login: loginOf(aws.auth) } }),
   };
-  return createHash('sha256').update(canonicalJson(place), 'utf8').digest('hex');
+  return canonicalJson(place);
 }
 
 /**

@@ -79,7 +79,7 @@ export interface Terms {
 export interface AcceptedPlace {
   /** Since when the accepted ApiKey has named it. */
   readonly since: Instant;
-  /** The digest of the place, see `destinations/place.ts`; absent = there was none yet. */
+  /** In words, see `destinations/place.ts`; absent = there was none yet. */
   readonly place?: string;
 }
 

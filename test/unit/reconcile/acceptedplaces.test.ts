@@ -80,6 +80,12 @@ beforeEach(() => {
   theirs = new FakeDestination();
 });
 
+/** What the audit says of places. */
+const told = () =>
+  world.store.database.rows.audit
+    .filter(({ action }) => action === 'place')
+    .map(({ detail, requestedBy }) => ({ detail, requestedBy }));
+
 describe('a KeyDestination that was deleted by force and created anew for another place', () => {
   it.each([
     ['that also delivers to a Secret', {}],
@@ -108,6 +114,10 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
     await world.pass();
     expect(conditions()).toEqual(['True Available', 'False Steady']);
     expect(theirs.value(vaultPath)).toBe(world.secret.value(secretPath));
+    // The first mint, and the confirmation.
+    const [ours, other] = told().map(({ detail }) => String(detail[`places.${name}`]));
+    expect(ours).toContain('absent → {"vault":{"address":"https://vault.');
+    expect(other).toContain(' → {"vault":{"address":"https://theirs.example:8200"');
     const [first, confirmed] = [theirs, theirs.paths()];
     theirs = new FakeDestination();
     remove();
@@ -358,6 +368,26 @@ describe('a KeyDestination that comes after the ApiKey that names it', () => {
     confirm();
     await world.pass();
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['True Available', [vaultPath]]);
+  });
+
+  it('is in the audit, with who wrote it, so that its place can be read after it is gone', async () => {
+    await open({ without: ['destination'] });
+    await world.clock.advance(minute);
+    const time = formatInstant(world.clock.now());
+    const managedFields = [{ manager: 'carol', time, fieldsV1: { 'f:spec': { 'f:vault': { 'f:address': {} } } } }];
+    createTheirs();
+    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, metadata: { ...found.metadata, managedFields } }));
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(told()).toEqual([
+      {
+        detail: {
+          [`places.${name}`]:
+            'absent → {"vault":{"address":"https://theirs.example:8200","mount":"secret","path":"keywright/{namespace}/{name}"}}',
+        },
+        requestedBy: { manager: 'carol', at: world.clock.now() },
+      },
+    ]);
   });
 
   it('is the only one that the hour is for: another one of its name is another place', async () => {
