@@ -222,6 +222,11 @@ describe.each(cases)('the chart with %s', (_title, values) => {
   });
 });
 
+async function notes(values: ChartValues): Promise<string> {
+  const { stdout } = await helm.run(['install', 'keywright', chartPath, '--dry-run=client'], { values });
+  return stdout.slice(stdout.indexOf('NOTES:'));
+}
+
 describe('the chart', () => {
   it('has the CRDs, the policy and the roles that the operator is made with, and nothing beside them', async () => {
     const objects = await render(helm, { database: { url }, secrets: { all: true }, consumers: { all: true } });
@@ -452,10 +457,6 @@ describe('the database logins', () => {
   });
 
   it('are told of after an install when both programs share one', async () => {
-    const notes = async (values: ChartValues) => {
-      const { stdout } = await helm.run(['install', 'keywright', chartPath, '--dry-run=client'], { values });
-      return stdout.slice(stdout.indexOf('NOTES:'));
-    };
     expect(await notes({ database: { url } })).toContain('The authorizer logs in to the database as the operator does');
     for (const values of [{ postgres: { enabled: true } }, { database: { url, authorizer: { existingSecret: 'db' } } }])
       expect(await notes(values)).not.toContain('as the operator does');
@@ -464,6 +465,13 @@ describe('the database logins', () => {
     expect(await notes(migrated)).not.toContain('keywright migrate');
     // Without an init container, somebody must have made the roles before the logins work.
     expect(await notes({ database: { url, authorizer: { existingSecret: 'db' } } })).toContain('keywright migrate');
+  });
+});
+
+describe('an admission mode of off', () => {
+  it('is warned of after an install', async () => {
+    expect(await notes({ database: { url }, admission: { mode: 'off' } })).toContain('WARNING: admission.mode is off.');
+    expect(await notes({ database: { url } })).not.toContain('WARNING');
   });
 });
 
@@ -557,6 +565,26 @@ describe('what cannot be right is refused, and named', () => {
       'a password without a URL',
       { database: { url, authorizer: { passwordSecret: 'x' } } },
       /database\.authorizer\.passwordSecret needs/,
+    ],
+    [
+      'a variable that would switch the policy off',
+      { database: { url }, operator: { extraEnv: [{ name: 'KEYWRIGHT_ADMISSION', value: 'off' }] } },
+      /operator\.extraEnv: KEYWRIGHT_ADMISSION would replace what the values of the chart say/,
+    ],
+    [
+      'a variable that would replace a value of the authorizer',
+      { database: { url }, authorizer: { extraEnv: [{ name: 'A' }, { name: 'KEYWRIGHT_MAX_STALENESS', value: '1h' }] } },
+      /authorizer\.extraEnv: KEYWRIGHT_MAX_STALENESS would replace/,
+    ],
+    [
+      'the component as a label',
+      { database: { url }, operator: { podLabels: { 'app.kubernetes.io/component': 'other' } } },
+      /operator\.podLabels: app\.kubernetes\.io\/component is a label of the chart/,
+    ],
+    [
+      'the name as a label',
+      { database: { url }, authorizer: { podLabels: { 'app.kubernetes.io/name': 'other' } } },
+      /authorizer\.podLabels: app\.kubernetes\.io\/name is a label of the chart/,
     ],
     [
       'a password of migrations without a URL',
