@@ -603,6 +603,50 @@ describe('what cannot be right is refused, and named', () => {
   });
 });
 
+describe('a duration', () => {
+  /** What is too short, the least, the most, what is too long. */
+  type Bounds = readonly [path: string, variable: string, short: string, least: string, most: string, long: string | undefined];
+  const bounds: readonly Bounds[] = [
+    ['operator.leaseDuration', 'LEASE_DURATION', '4s', '5s', '9m60s', '10m1s'],
+    ['operator.orphanAfter', 'ORPHAN_AFTER', '09s', '010s', '1d', '9999h'],
+    ['operator.feedPoll', 'FEED_POLL', '0s', '1s', '1m', '1m1s'],
+    ['operator.retention.feed', 'FEED_RETENTION', '59m', '1h', '52w', undefined],
+    ['operator.retention.versions', 'VERSION_RETENTION', '23h59m', '1d', '52w', undefined],
+    ['operator.retention.deliveries', 'DELIVERY_RETENTION', '59m59s', '60m', '52w', undefined],
+    ['operator.retention.audit', 'AUDIT_RETENTION', '29d', '30d', '520w', undefined],
+    ['authorizer.usageFlush', 'USAGE_FLUSH', '0s', '1s', '30s', '31s'],
+    ['authorizer.maxStaleness', 'MAX_STALENESS', '14s', '15s', '1h', '1h1s'],
+  ];
+  const valued = (path: string, value: string): object =>
+    path.split('.').reduceRight<object | string>((inner, name) => ({ [name]: inner }), value) as object;
+
+  it.each<Bounds>(bounds)(
+    'of %s is refused beyond the bounds of the program',
+    async (path, variable, short, _least, _most, long) => {
+      for (const value of [short, long].filter((one) => one !== undefined)) {
+        const values = { database: { url }, ...valued(path, value) };
+        const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
+        expect([code === 0, stderr]).toEqual([false, expect.stringContaining(`${path}: ${value} is not `)]);
+        expect(() => readConfig({ [`KEYWRIGHT_${variable}`]: value })).toThrow(variable);
+      }
+    },
+  );
+
+  it.each(['least', 'most'] as const)('is accepted at the bounds of the program: the %s', async (end) => {
+    const values: Record<string, object> = { operator: { retention: {} }, authorizer: {} };
+    for (const [path, variable, , least, most] of bounds) {
+      const value = end === 'least' ? least : most;
+      const [component = '', ...inner] = path.split('.');
+      const [name = '', entry] = inner;
+      const part = values[component] as Record<string, unknown>;
+      if (entry === undefined) part[name] = value;
+      else (part[name] as Record<string, unknown>)[entry] = value;
+      expect(() => readConfig({ [`KEYWRIGHT_${variable}`]: value })).not.toThrow();
+    }
+    expect(await render(helm, { database: { url }, ...values })).not.toEqual([]);
+  });
+});
+
 describe('a rendering without the cluster', () => {
   it('makes other peppers each time, which the API server refuses: those that are there stay', async () => {
     const peppersOf = async () => find(await render(helm, { database: { url } }), 'Secret', 'keywright-peppers');
