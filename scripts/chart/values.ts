@@ -67,11 +67,13 @@ const resources = (cpu: string, memory: string) =>
 const pods = (options: { readonly cpu: string; readonly memory: string }) => ({
   replicas: z.int().min(1).max(50).default(2).describe('How many Pods.'),
   resources: resources(options.cpu, options.memory).describe('Of the container.'),
-  extraEnv: kubernetesList().describe('More variables of the container, as in a Pod.'),
+  extraEnv: kubernetesList().describe(
+    'More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here.',
+  ),
   extraVolumes: kubernetesList().describe('More volumes of the Pod, such as certificates.'),
   extraVolumeMounts: kubernetesList().describe('Where they are mounted.'),
   podAnnotations: texts().describe('Annotations of the Pods.'),
-  podLabels: texts().describe('More labels of the Pods.'),
+  podLabels: texts().describe('More labels of the Pods. Those of the chart itself are refused.'),
   nodeSelector: texts().describe('The nodes that Pods may run on.'),
   tolerations: kubernetesList().describe('The taints that they tolerate.'),
   affinity: kubernetesObject().describe('Where they would rather run.'),

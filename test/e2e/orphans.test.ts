@@ -19,12 +19,12 @@ let authorizer: AuthorizerProgram;
 const names = Array.from({ length: 13 }, (_, at) => `key-${at}`);
 const values = new Map<string, string>();
 
-async function startOne(): Promise<Program> {
+async function startOne(served = namespace): Promise<Program> {
   return await startOperator({
     databaseUrl,
     peppersFile,
     kubeconfig: plane.kube.kubeconfig(),
-    env: { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: namespace, KEYWRIGHT_ORPHAN_AFTER: '10s' },
+    env: { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: served, KEYWRIGHT_ORPHAN_AFTER: '10s' },
   });
 }
 
@@ -36,7 +36,8 @@ async function strip(name: string): Promise<void> {
 }
 
 const codeOf = async (name: string) => (await verify(authorizer.url, values.get(name) ?? '')).code;
-const orphans = (...args: string[]) => runProgram(['orphans', ...args], { KEYWRIGHT_DATABASE_URL: databaseUrl });
+const orphans = (...args: string[]) =>
+  runProgram(['orphans', ...args], { KEYWRIGHT_DATABASE_URL: databaseUrl, KEYWRIGHT_NAMESPACES: namespace });
 
 beforeAll(async () => {
   await scene.prepare();
@@ -73,7 +74,7 @@ describe('an ApiKey whose finalizer was taken away and which was deleted', () =>
       deadlineMs: 150_000,
       everyMs: 500,
     });
-    expect((await orphans()).stdout).toBe('every key has its ApiKey\n');
+    expect((await orphans()).stdout).toBe('every key in a namespace that the operator serves has its ApiKey\n');
   });
 
   it(
@@ -97,7 +98,9 @@ describe('an ApiKey whose finalizer was taken away and which was deleted', () =>
         stdout: expect.stringContaining('nothing was changed') as string,
       });
       expect((await orphans('--confirm', 'x')).code).toBe(2);
-      expect((await orphans('--namespace', 'another')).stdout).toBe('every key has its ApiKey\n');
+      expect((await orphans('--namespace', 'another')).stdout).toBe(
+        'every key in a namespace that the operator serves has its ApiKey\n',
+      );
       expect(await orphans('--confirm', digest)).toMatchObject({
         code: 0,
         stdout: expect.stringMatching(/^11 confirmed/) as string,
@@ -152,3 +155,24 @@ async function metric(name: string): Promise<number | undefined> {
   const line = page.split('\n').find((one) => one.startsWith(`${name} `));
   return line === undefined ? undefined : Number(line.slice(name.length + 1));
 }
+
+describe('a key in a namespace that the operator does not serve any more', () => {
+  it('is named by the log, a metric and the command, which ends its value with the database alone', async () => {
+    await scene.createKey(namespace, 'left', [{ name: 'local', secret: { name: 'left' } }]);
+    await until(() => scene.isReady(namespace, 'left'), { what: 'left Ready', ...comes });
+    values.set('left', (await scene.readSecret(namespace, 'left'))?.['api-key'] ?? '');
+    await operator.stop();
+    operator = await startOne('elsewhere');
+    await scene.changeKey(namespace, 'left', { revoked: { reason: 'KeyCompromise' } });
+    await until(() => operator.log().includes('keys in namespaces that are not served'), { what: 'the log', ...comes });
+    expect(operator.log()).toContain(`${namespace}/left`);
+    await until(async () => ((await metric('keywright_keys_unserved')) ?? 0) > 0, { what: 'the metric', ...comes });
+    const env = { KEYWRIGHT_DATABASE_URL: databaseUrl, KEYWRIGHT_NAMESPACES: 'elsewhere' };
+    const { stdout } = await runProgram(['orphans'], env);
+    const keyId = new RegExp(`^${namespace}/left  not served  (\\w+)$`, 'm').exec(stdout)?.[1] ?? '';
+    expect(stdout).toContain('revocations and deletions there have no effect');
+    expect(await codeOf('left')).toBe('endpoint_not_allowed');
+    await runProgram(['revoke', '--direct', keyId], env);
+    await until(async () => (await codeOf('left')) === 'key_invalid', { what: 'the end of left', ...comes });
+  });
+});

@@ -290,6 +290,18 @@ readinessProbe:
   timeoutSeconds: 2
 {{- end }}
 
+{{/* The seconds of a duration. The first digit is none of the zeros, or Helm would read an octal number. */}}
+{{- define "keywright.seconds" -}}
+{{- $duration := . -}}
+{{- $sum := 0 -}}
+{{- range $unit, $seconds := dict "w" 604800 "d" 86400 "h" 3600 "m" 60 "s" 1 -}}
+{{- with regexFind (printf "[1-9][0-9]*%s" $unit) $duration -}}
+{{- $sum = add $sum (mul $seconds (trimSuffix $unit . | int64)) -}}
+{{- end -}}
+{{- end -}}
+{{- $sum -}}
+{{- end }}
+
 {{/* Labels and annotations of Pods: dict "root" $ "component" "operator" "values" .Values.operator. */}}
 {{- define "keywright.podMetadata" -}}
 labels:

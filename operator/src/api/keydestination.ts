@@ -105,14 +105,14 @@ const awsAuth = withRules(
       .regex(/^arn:[a-z0-9-]+:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]+$/, { error: 'must be the ARN of an IAM role' })
       .exactOptional()
       .describe(
-        'A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there.',
+        'A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, or it takes the place of another login, each key needs a confirmation before it is delivered there.',
       ),
     externalId: word(1224).exactOptional().describe('The external id for roleArn, at most 1224 characters.'),
     secretRef: z
       .strictObject({ name: secretName() })
       .exactOptional()
       .describe(
-        `A Secret in the operator's namespace with the label ${credentialLabel}: aws, and access-key-id, secret-access-key and, for a session, session-token.`,
+        `A Secret in the operator's namespace with the label ${credentialLabel}: aws, and access-key-id, secret-access-key and, for a session, session-token. To rotate them, change the content of the Secret: if the name changes, each key needs a confirmation before it is delivered there.`,
       ),
   }),
   [

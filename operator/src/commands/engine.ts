@@ -55,7 +55,7 @@ export interface Engine extends Pick<Controller, 'listen' | 'idle' | 'depth' | '
 export function createController(context: CommandContext, parts: EngineParts): Engine {
   const { config, clock, log } = context;
   const { onFenceLost, safetyStore, ...ports } = parts;
-  const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, secretNamespaces, orphanAfterMs } = config;
+  const { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs, namespaces, secretNamespaces, orphanAfterMs } = config;
   const shared = { ...ports, random: systemRandom, clock, log };
   const outages = new Outages(clock);
   const held = new Set<string>();
@@ -76,6 +76,7 @@ export function createController(context: CommandContext, parts: EngineParts): E
       usageHorizon: sharedUsageHorizon(ports.store, clock),
       limits: { deliverDeadlineMs, withdrawDeadlineMs, driftIntervalMs },
       orphanAfterMs,
+      ...(namespaces === undefined ? {} : { namespaces }),
       ...(secretNamespaces === undefined ? {} : { secretNamespaces }),
     },
     concurrency: config.concurrency,

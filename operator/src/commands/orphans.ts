@@ -2,7 +2,8 @@ import { Failure } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
 import { formatInstant } from '../domain/time.ts';
 import { digestOf, heldBack } from '../reconcile/orphans.ts';
-import type { MissingKey, Store } from '../store/port.ts';
+import { unservedRemedy } from '../reconcile/unserved.ts';
+import type { MissingKey, Store, UnservedKeys } from '../store/port.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { CommandFault, exitCodes, required, type CommandContext, type ExitCode } from './command.ts';
 import { actorOfCommand } from './actor.ts';
@@ -19,8 +20,9 @@ export interface OrphansOptions {
 /**
  * `keywright orphans`: lists the keys whose ApiKey is gone without a deletion, and says which of them are held because too many
  * vanished at once. `--confirm` states that exactly the listed keys are gone on purpose: the operator revokes and withdraws them
- * at its next sweep, unless their ApiKey exists again and is accepted by then. Needs only the database. Throws {@link CommandFault} for a
- * malformed digest; exit code 1 if the list is not the confirmed one.
+ * at its next sweep, unless their ApiKey exists again and is accepted by then. Needs only the database, and KEYWRIGHT_NAMESPACES of
+ * the operator to list the keys that it does not serve. Throws {@link CommandFault} for a malformed digest; exit code 1 if the list
+ * is not the confirmed one.
  */
 export async function runOrphans(context: CommandContext, options: OrphansOptions): Promise<ExitCode> {
   const { config, print } = context;
@@ -35,6 +37,8 @@ export async function runOrphans(context: CommandContext, options: OrphansOption
     const listed = all.filter(({ ref }) => options.namespace === undefined || ref.namespace === options.namespace);
     if (confirm !== undefined) return await confirmAll(context, store, listed, confirm);
     print(tell(listed, { held, total, afterMs: config.orphanAfterMs, namespace: options.namespace }));
+    const { namespaces } = config;
+    if (namespaces !== undefined) print(tellUnserved(await store.listUnserved(namespaces, mostListed)));
     return exitCodes.stopped;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -45,6 +49,9 @@ export async function runOrphans(context: CommandContext, options: OrphansOption
   }
 }
 
+/** The most keys that are not served in one list. */
+const mostListed = 1_000;
+
 interface Telling {
   readonly held: ReadonlySet<MissingKey>;
   readonly total: number;
@@ -53,7 +60,7 @@ interface Telling {
 }
 
 function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }: Telling): string {
-  if (listed.length === 0) return 'every key has its ApiKey\n';
+  if (listed.length === 0) return 'every key in a namespace that the operator serves has its ApiKey\n';
   const lines = listed.map((one) => {
     const { ref, since, confirmedBy } = one;
     const what =
@@ -75,6 +82,14 @@ function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }
     lines.push('', 'To have exactly these revoked and withdrawn now:', `  keywright orphans${scope} --confirm ${digestOf(open)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function tellUnserved({ keys, total }: UnservedKeys): string {
+  if (total === 0) return '';
+  const lines = keys.map(({ ref, keyIds }) => `${formatRef(ref)}  not served  ${keyIds.join(' ')}`);
+  const more = total > keys.length ? [`and ${total - keys.length} more`] : [];
+  const what = `The operator does not serve the namespaces of ${total} keys: revocations and deletions there have no effect.`;
+  return `\n${[...lines, ...more, '', `${what} To end that, ${unservedRemedy} and the key ids above.`].join('\n')}\n`;
 }
 
 async function confirmAll(

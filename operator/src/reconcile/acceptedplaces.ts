@@ -95,7 +95,7 @@ export function placeFault(
   return { kind, reason: 'DestinationUnconfirmed', message: `${entry}: ${what}; nothing is delivered there until ${remedy}` };
 }
 
-/** The digests of the places that a resource names now, by name: a confirmation covers exactly these. */
+/** The places that a resource names now, by name: a confirmation covers exactly these. */
 export function presentPlaces(resource: ApiKey, find: FindDestination): readonly (readonly [name: string, place: string])[] {
   return namesOf(resource).flatMap((name) => {
     const destination = find(name);

@@ -22,6 +22,7 @@ import { SafetyLane, refOf } from './safetylane.ts';
 import { signatureOf } from './signatures.ts';
 import { Withdrawals } from './sweep.ts';
 import { Crowded, Traffic } from './traffic.ts';
+import { Unserved } from './unserved.ts';
 
 /** What a pass found of one ApiKey. */
 export interface Found extends Pick<Pass, 'ready' | 'held' | 'expiresAt'> {
@@ -83,6 +84,7 @@ export class Controller {
   readonly #waiting = new Map<string, Reason>();
   #unsubscribe: (() => void) | undefined;
   readonly #orphans = new Orphans();
+  readonly #unserved = new Unserved();
   readonly #withdrawals: Withdrawals;
   readonly #stop = new AbortController();
   /** Ends the pause before the next sweep early. */
@@ -128,6 +130,7 @@ export class Controller {
   start(): void {
     this.#safety.start();
     this.#queue.start();
+    this.#inBackground(this.#unserved.look(this.#deps));
     void this.#sweepForEver();
   }
 
@@ -421,6 +424,7 @@ export class Controller {
         // Neither waits for the other: one needs the API server, the other a destination.
         this.#inBackground(this.#sweepOrphans());
         this.#inBackground(this.#withdrawals.sweep());
+        this.#inBackground(this.#unserved.look(this.#deps));
       } catch (error) {
         this.#noteSweepFault(error);
       }

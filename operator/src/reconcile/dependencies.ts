@@ -24,6 +24,8 @@ export interface Dependencies {
   readonly consumers?: Consumers;
   /** How far the record of use is complete; may be some seconds old, which only makes it say less. */
   readonly usageHorizon: () => Promise<UsageHorizon>;
+  /** The namespaces whose ApiKeys are served; absent = all. */
+  readonly namespaces?: readonly string[];
   /** The namespaces whose Secrets may be delivered to; absent = all. */
   readonly secretNamespaces?: readonly string[];
   readonly peppers: Peppers;
@@ -32,7 +34,7 @@ export interface Dependencies {
   readonly newId: () => string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing' | 'safetyPassed'>;
+  readonly metrics: Pick<Metrics, 'reconciled' | 'minted' | 'withdrawing' | 'missing' | 'unserved' | 'safetyPassed'>;
   readonly limits: Limits;
   /** How long a key lives on after its resource is gone without a deletion, in milliseconds; default: see `orphans.ts`. */
   readonly orphanAfterMs?: number;

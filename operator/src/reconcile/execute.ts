@@ -3,19 +3,19 @@ import type { ApiCatalog } from '../api/kinds.ts';
 import { placeOf } from '../destinations/place.ts';
 import { composeRecord, envelopeDigest } from '../destinations/record.ts';
 import type { Reading } from '../destinations/port.ts';
-import { transient, waiting } from '../domain/failure.ts';
+import { Failure, transient, waiting } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
 import { proofDigest } from '../keys/hash.ts';
 import { mintToken } from '../keys/mint.ts';
-import type { HeldValue, Transition } from '../store/port.ts';
+import type { HeldValue, RequestedBy, Transition } from '../store/port.ts';
 import type { Action, WriteTarget } from './action.ts';
 import type { Dependencies } from './dependencies.ts';
 import { envelopeOf } from './envelope.ts';
 import { asFailure, identify, lookAt } from './observe.ts';
 import { openTargets, sightOf, type Observed, type Sight } from './observed.ts';
-import { requesterOf } from './requester.ts';
+import { causingDestination, placeRequester, requesterOf } from './requester.ts';
 
 /** What a step taught about locations; `undefined` = forget, and look again. */
 export type SightChanges = readonly (readonly [Location, Sight | undefined])[];
@@ -57,7 +57,7 @@ export async function execute(
     case 'takeOver':
       return done(await store.takeOver(o.ref, action.proposed, o.now));
     case 'saveSettings':
-      return done(await store.saveSettings(uid, action.applied, o.now, requestedBy));
+      return done(await store.saveSettings(uid, action.applied, o.now, (await placedBy(deps, o, action)) ?? requestedBy));
     case 'endVersions': {
       // What is held while the key expires brings it back when somebody confirms it: so that is not what the key expired with.
       const generation = o.store.key?.accepted?.generation ?? o.resource.metadata.generation;
@@ -169,6 +169,19 @@ async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { k
   return deliver(deps, o, { version, token: found.apiKey, targets: to, publish });
 }
 
+/** Who wrote the KeyDestination that caused this step; absent = none did. The cache has no `managedFields`. */
+async function placedBy(deps: Dependencies, o: Observed, action: Action): Promise<RequestedBy | undefined> {
+  const name = causingDestination(o, action);
+  if (name === undefined) return undefined;
+  try {
+    const destination = await deps.resources.readLive('KeyDestination', { name });
+    return destination === undefined ? 'unknown' : placeRequester(destination.metadata);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return 'unknown';
+  }
+}
+
 /** One value on its way to its places. */
 interface Consignment {
   readonly version: Version;
@@ -240,7 +253,7 @@ function assertStays({ resources }: Dependencies, { location, place }: WriteTarg
   const found = resources.list('KeyDestination').find(({ uid }) => uid === location.destinationUid);
   if (found === undefined || found.deletionTimestamp !== undefined)
     throw waiting('DestinationNotFound', 'the KeyDestination is being deleted');
-  // The account of a role is part of the place, and can be edited between the plan and this write.
+  // The login of AWS is part of the place, and can be edited between the plan and this write.
   const destination = resources.get('KeyDestination', { name: found.name });
   if (place !== undefined && (destination === undefined || placeOf(destination) !== place))
     throw waiting('DestinationUnconfirmed', 'the place of the KeyDestination was changed');

@@ -1,7 +1,7 @@
 import { lastManager, type FieldPath } from '../api/managers.ts';
 import { annotations, type ObjectMeta } from '../api/meta.ts';
 import { parseInstant } from '../domain/time.ts';
-import type { Proposal, RequestedBy } from '../store/port.ts';
+import type { AppliedSettings, Proposal, RequestedBy } from '../store/port.ts';
 import type { Action } from './action.ts';
 import type { Observed } from './observed.ts';
 import { sameData } from './settings.ts';
@@ -50,7 +50,36 @@ function editorOf(o: Observed, { applied }: Extract<Action, { kind: 'saveSetting
   if (o.acceptance.kind === 'accepted' && o.acceptance.confirmed === true) return managerOf(metadata, [confirmation]);
   const isAccepted = applied.accepted?.generation !== key?.accepted?.generation;
   const took = isAccepted ? changedMembers(key?.settings, applied.settings) : [];
-  return took.length > 0 ? managerOf(metadata, took) : 'operator';
+  if (took.length > 0) return managerOf(metadata, took);
+  return placedNames(o, applied).some(({ wasNamed }) => !wasNamed) ? managerOf(metadata, [['spec', 'deliverTo']]) : 'operator';
+}
+
+/** The KeyDestination that came after its name was accepted, so that its author caused this step; absent = no such one. */
+export function causingDestination(o: Observed, action: Action): string | undefined {
+  if (action.kind !== 'saveSettings' || editorOf(o, action) !== 'operator') return undefined;
+  return placedNames(o, action.applied)[0]?.name;
+}
+
+/** Who last wrote the place of a KeyDestination. */
+export function placeRequester(metadata: ObjectMeta): RequestedBy {
+  return managerOf(metadata, [
+    ['spec', 'vault'],
+    ['spec', 'aws'],
+  ]);
+}
+
+/** The names that mean another place from now on; `wasNamed` = the key waited for a KeyDestination of this name. */
+function placedNames(
+  { store: { key } }: Observed,
+  { places = {} }: AppliedSettings,
+): readonly { readonly name: string; readonly wasNamed: boolean }[] {
+  const known = key?.places;
+  // Until now no policy was required, and all places counted.
+  if (known === undefined) return [];
+  return Object.entries(places).flatMap(([name, { place }]) => {
+    const before = known[name];
+    return place === before?.place ? [] : [{ name, wasNamed: before !== undefined && before.place === undefined }];
+  });
 }
 
 /** Who last wrote the spec of a catalog, owner or group. */

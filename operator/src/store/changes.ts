@@ -45,6 +45,12 @@ export type AppliedChange =
   | { readonly kind: 'place'; readonly action: 'place'; readonly detail: ChangeDetail }
   | { readonly kind: 'verdict'; readonly action: 'edit' | 'propose' | 'forbid' | 'permit'; readonly detail: ChangeDetail };
 
+/** Which places count from the first mint on; absent = none. */
+export function firstPlaces(applied: AppliedSettings): ChangeDetail | undefined {
+  const named = difference({ places: {} }, { places: placesOf(applied) });
+  return Object.keys(named).length === 0 ? undefined : named;
+}
+
 /** Compares the effective settings with the next ones. For an edit that is not accepted, it says what the edit would change. */
 export function appliedChange(from: AppliedSettings, to: AppliedSettings): AppliedChange {
   const isSame = (member: keyof AppliedSettings): boolean =>
@@ -67,7 +73,7 @@ export function appliedChange(from: AppliedSettings, to: AppliedSettings): Appli
   return { kind: 'verdict', action, detail };
 }
 
-/** The digests, by the names of KeyDestinations. */
+/** In words, by the names of KeyDestinations. */
 function placesOf({ places = {} }: AppliedSettings): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(places).flatMap(([name, { place }]) => (place === undefined ? [] : [[name, place]])));
 }

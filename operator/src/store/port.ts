@@ -79,7 +79,7 @@ export interface Terms {
 export interface AcceptedPlace {
   /** Since when the accepted ApiKey has named it. */
   readonly since: Instant;
-  /** The digest of the place, see `destinations/place.ts`; absent = there was none yet. */
+  /** In words, see `destinations/place.ts`; absent = there was none yet. */
   readonly place?: string;
 }
 
@@ -278,6 +278,13 @@ export interface ListedKey {
   readonly unaccepted: boolean;
 }
 
+/** See {@link Store.listUnserved}. */
+export interface UnservedKeys {
+  /** The first of them, by namespace and name, with the ids of their live versions. */
+  readonly keys: readonly { readonly ref: ApiKeyRef; readonly keyIds: readonly string[] }[];
+  readonly total: number;
+}
+
 /** Uids of ApiKeys, as one look for their resources found them. */
 export interface MissingLook {
   /** No resource of their uid exists, or it is {@link ListedKey.unaccepted}. */
@@ -420,6 +427,8 @@ export interface Store {
   readKey(uid: string, name?: Pick<ApiKeyRef, 'namespace' | 'name'>): Promise<KeyState>;
   /** All keys that are not released: for resyncs and sweeps. */
   listKeys(): Promise<readonly ListedKey[]>;
+  /** The keys with live versions outside of these namespaces, at most so many of them, and how many there are. */
+  listUnserved(namespaces: readonly string[], limit: number): Promise<UnservedKeys>;
   /** Deliveries `withdrawing`, oldest first, of one destination when it is given: the sweeper's work list. */
   listWithdrawing(limit: number, destinationUid?: string): Promise<readonly WithdrawingDelivery[]>;
   /**

@@ -56,6 +56,8 @@ export interface Metrics {
   /** Locations that are still to be emptied, by the KeyDestination's name, as one picture; `Secret` for Secrets. */
   withdrawing(counts: ReadonlyMap<string, number>): void;
   /** Keys whose ApiKey is gone without a deletion: `waiting` = soon to be revoked, `held` = waiting for a confirmation. */
+  /** How many live keys are in namespaces that this operator does not serve. */
+  unserved(count: number): void;
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** What the leader found of the admission policy: `awaySince` = since when it is not in force; absent = it is. */
   admission(awaySince: Instant | undefined): void;
@@ -137,7 +139,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 
 type WorkMetrics = Omit<Metrics, keyof CallMetrics | keyof KeyMetrics | keyof AdmissionMetrics | keyof ServerMetrics>;
 type CallMetrics = Pick<Metrics, 'storeCalled' | 'destinationCalled' | 'apiCalled'>;
-type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing'>;
+type KeyMetrics = Pick<Metrics, 'keyExpires' | 'withdrawing' | 'missing' | 'unserved'>;
 type AdmissionMetrics = Pick<Metrics, 'admission' | 'held' | 'ownPolicy'>;
 type ServerMetrics = Pick<Metrics, 'fileReloaded' | 'connectionDropped'>;
 
@@ -169,7 +171,15 @@ function keyMetrics(registry: Registry): KeyMetrics {
     help: 'Since when keys are held whose ApiKey is missing, in seconds since 1970; 0 = none is.',
     registers: [registry],
   });
+  const unserved = new Gauge({
+    name: 'keywright_keys_unserved',
+    help: 'Keys with live versions in namespaces that this operator does not serve: revocations and deletions there have no effect.',
+    registers: [registry],
+  });
   return {
+    unserved: (count) => {
+      unserved.set(count);
+    },
     missing: (counts) => {
       missing.set({ state: 'waiting' }, counts.waiting);
       missing.set({ state: 'held' }, counts.held);
@@ -401,6 +411,7 @@ export const silentMetrics: Metrics = {
   keyExpires: () => {},
   withdrawing: () => {},
   missing: () => {},
+  unserved: () => {},
   admission: () => {},
   ownPolicy: () => {},
   held: () => {},

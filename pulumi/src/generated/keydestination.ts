@@ -119,7 +119,7 @@ export interface KeyDestinationVaultArgs {
   namespace?: pulumi.Input<string> | undefined;
 }
 
-/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
+/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. To rotate them, change the content of the Secret: if the name changes, each key needs a confirmation before it is delivered there. */
 export interface KeyDestinationAwsAuthSecretRefArgs {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   name: pulumi.Input<string>;
@@ -129,11 +129,11 @@ export interface KeyDestinationAwsAuthSecretRefArgs {
 export interface KeyDestinationAwsAuthArgs {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   irsa?: pulumi.Input<{ [name: string]: unknown }> | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, or it takes the place of another login, each key needs a confirmation before it is delivered there. */
   roleArn?: pulumi.Input<string> | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   externalId?: pulumi.Input<string> | undefined;
-  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
+  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. To rotate them, change the content of the Secret: if the name changes, each key needs a confirmation before it is delivered there. */
   secretRef?: pulumi.Input<KeyDestinationAwsAuthSecretRefArgs> | undefined;
 }
 
@@ -270,7 +270,7 @@ export interface KeyDestinationVault {
   readonly namespace?: string | undefined;
 }
 
-/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
+/** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. To rotate them, change the content of the Secret: if the name changes, each key needs a confirmation before it is delivered there. */
 export interface KeyDestinationAwsAuthSecretRef {
   /** The name of the Secret in the operator's namespace, at most 63 characters. */
   readonly name: string;
@@ -280,11 +280,11 @@ export interface KeyDestinationAwsAuthSecretRef {
 export interface KeyDestinationAwsAuth {
   /** The role of the ServiceAccount of the operator: IRSA, or EKS Pod Identity. */
   readonly irsa?: { [name: string]: unknown } | undefined;
-  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, each key needs a confirmation before it is delivered there. */
+  /** A role to assume with the role of the ServiceAccount of the operator, at most 2048 characters. If its account changes, or it takes the place of another login, each key needs a confirmation before it is delivered there. */
   readonly roleArn?: string | undefined;
   /** The external id for roleArn, at most 1224 characters. */
   readonly externalId?: string | undefined;
-  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. */
+  /** A Secret in the operator's namespace with the label keywright.dev/credential: aws, and access-key-id, secret-access-key and, for a session, session-token. To rotate them, change the content of the Secret: if the name changes, each key needs a confirmation before it is delivered there. */
   readonly secretRef?: KeyDestinationAwsAuthSecretRef | undefined;
 }
 

@@ -199,7 +199,7 @@ export interface KeywrightValuesOperatorArgs {
   replicas?: pulumi.Input<number> | undefined;
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesOperatorResourcesArgs> | undefined;
-  /** More variables of the container, as in a Pod. */
+  /** More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here. */
   extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
   extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
@@ -207,7 +207,7 @@ export interface KeywrightValuesOperatorArgs {
   extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Annotations of the Pods. */
   podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
-  /** More labels of the Pods. */
+  /** More labels of the Pods. Those of the chart itself are refused. */
   podLabels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** The nodes that Pods may run on. */
   nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
@@ -285,7 +285,7 @@ export interface KeywrightValuesAuthorizerArgs {
   replicas?: pulumi.Input<number> | undefined;
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesAuthorizerResourcesArgs> | undefined;
-  /** More variables of the container, as in a Pod. */
+  /** More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here. */
   extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
   extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
@@ -293,7 +293,7 @@ export interface KeywrightValuesAuthorizerArgs {
   extraVolumeMounts?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** Annotations of the Pods. */
   podAnnotations?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
-  /** More labels of the Pods. */
+  /** More labels of the Pods. Those of the chart itself are refused. */
   podLabels?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;
   /** The nodes that Pods may run on. */
   nodeSelector?: pulumi.Input<{ [name: string]: pulumi.Input<string> }> | undefined;

@@ -86,7 +86,7 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       const ref = uniqueRef();
       const request = mintRequest({ ref });
       const { settings } = request.applied;
-      const places = { 'prod-vault': { since: later, place: 'a'.repeat(64) }, later: { since: later } };
+      const places = { 'prod-vault': { since: later, place: 'a'.repeat(2_500) }, later: { since: later } };
       await store.mint({ ...request, applied: { settings, accepted, places } });
       expect(await appliedOf(ref.uid)).toEqual({ ref, settings, accepted, places });
       expect((await store.findByKeyId(request.version.keyId))?.key).toEqual({ ref, settings });
@@ -98,6 +98,20 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
       expect(await appliedOf(heir.uid)).toMatchObject({ accepted: neverAccepted, places: next.places });
       await store.saveSettings(heir.uid, { settings, accepted }, later);
       expect(await appliedOf(heir.uid)).toEqual({ ref: heir, settings, accepted });
+    });
+
+    test('[S0-18] tells in the audit which places the first mint accepts, once', async () => {
+      const request = { ...mintRequest(), requestedBy: { manager: 'argocd' } };
+      const { ref, applied, version } = request;
+      const place = '{"vault":{"address":"https://vault.example","mount":"secret"}}';
+      const places = { vault: { since: later, place }, awaited: { since: later } };
+      await store.mint({ ...request, applied: { ...applied, accepted, places } });
+      await store.endVersions(ref.uid, [version.keyId], 'revoked', later);
+      await store.mint({ ...mintRequest({ ref, version: { epoch: 2 } }), applied: { ...applied, accepted, places } });
+      const lines = (await store.readAudit({ apiKeyUid: ref.uid }, 20)).filter(({ action }) => action === 'place');
+      expect(lines).toMatchObject([
+        { detail: { 'places.vault': `absent → ${place}` }, requestedBy: { manager: 'argocd' }, keyId: undefined },
+      ]);
     });
 
     test('[S0-18] tells in the audit when a destination comes to mean another place, and by whose request', async () => {

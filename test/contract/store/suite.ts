@@ -486,6 +486,25 @@ export function storeSuite(name: string, createDatabase: () => Promise<StoreData
         });
       });
 
+      test('tells which keys with live versions are outside of some namespaces, and how many', async () => {
+        const namespace = `left-${randomUUID()}`;
+        const refs = ['a', 'b', 'c', 'ended', 'released'].map((name) => ({ namespace, name, uid: randomUUID() }));
+        const keyIds: string[] = [];
+        for (const ref of refs) {
+          const request = mintRequest({ ref });
+          keyIds.push(request.version.keyId);
+          await store.mint(request);
+        }
+        for (const { uid } of refs.slice(3)) await store.revokeAll(uid, { actor: 'operator', detail: 'left' }, later);
+        await store.releaseKey(refs[4]?.uid ?? '', later);
+        const others = [...new Set((await store.listKeys()).map(({ ref }) => ref.namespace))].filter((one) => one !== namespace);
+        expect(await store.listUnserved(others, 2)).toEqual({
+          keys: [0, 1].map((at) => ({ ref: refs[at], keyIds: [keyIds[at]] })),
+          total: 3,
+        });
+        expect(await store.listUnserved([...others, namespace], 2)).toEqual({ keys: [], total: 0 });
+      });
+
       test('lets the sweeper finish after the release', async () => {
         const { ref } = await minted({ targets: [uniqueTarget()] });
         await store.revokeAll(ref.uid, { actor: 'operator', detail: 'deleted' }, later);

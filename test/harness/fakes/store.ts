@@ -43,6 +43,7 @@ import type {
   RightsKind,
   Store,
   Transition,
+  UnservedKeys,
   UsedVersion,
   VersionEnd,
   VersionExpiry,
@@ -55,7 +56,7 @@ import { beginWithdrawal, confirm, finishWithdrawal, intend } from './store/deli
 import { bringForward, endVersions, revokeAll, revokeDirect, setExpiry } from './store/ends.ts';
 import { activate, carryAcceptances, mint, releaseKey, saveHandled, saveSettings, takeOver } from './store/keys.ts';
 import { prune } from './store/prune.ts';
-import { countKeys, findByKeyId, listKeys, readAudit, readKey } from './store/reads.ts';
+import { countKeys, findByKeyId, listKeys, listUnserved, readAudit, readKey } from './store/reads.ts';
 import { Abandon, MemoryDatabase, canonical, compare, existing, optional } from './store/rows.ts';
 import type { Change, Rows } from './store/rows.ts';
 import { recordUse, reportReplica, signOffReplica } from './store/use.ts';
@@ -170,6 +171,10 @@ export class MemoryStore implements Store {
 
   async listKeys(): Promise<readonly ListedKey[]> {
     return await this.#read('listKeys', listKeys);
+  }
+
+  async listUnserved(namespaces: readonly string[], limit: number): Promise<UnservedKeys> {
+    return await this.#read('listUnserved', (rows) => listUnserved(rows, namespaces, limit));
   }
 
   async noteMissing({ missing, unsure }: MissingLook, now: Instant): Promise<readonly MissingKey[]> {

@@ -222,6 +222,11 @@ describe.each(cases)('the chart with %s', (_title, values) => {
   });
 });
 
+async function notes(values: ChartValues): Promise<string> {
+  const { stdout } = await helm.run(['install', 'keywright', chartPath, '--dry-run=client'], { values });
+  return stdout.slice(stdout.indexOf('NOTES:'));
+}
+
 describe('the chart', () => {
   it('has the CRDs, the policy and the roles that the operator is made with, and nothing beside them', async () => {
     const objects = await render(helm, { database: { url }, secrets: { all: true }, consumers: { all: true } });
@@ -452,10 +457,6 @@ describe('the database logins', () => {
   });
 
   it('are told of after an install when both programs share one', async () => {
-    const notes = async (values: ChartValues) => {
-      const { stdout } = await helm.run(['install', 'keywright', chartPath, '--dry-run=client'], { values });
-      return stdout.slice(stdout.indexOf('NOTES:'));
-    };
     expect(await notes({ database: { url } })).toContain('The authorizer logs in to the database as the operator does');
     for (const values of [{ postgres: { enabled: true } }, { database: { url, authorizer: { existingSecret: 'db' } } }])
       expect(await notes(values)).not.toContain('as the operator does');
@@ -464,6 +465,13 @@ describe('the database logins', () => {
     expect(await notes(migrated)).not.toContain('keywright migrate');
     // Without an init container, somebody must have made the roles before the logins work.
     expect(await notes({ database: { url, authorizer: { existingSecret: 'db' } } })).toContain('keywright migrate');
+  });
+});
+
+describe('an admission mode of off', () => {
+  it('is warned of after an install', async () => {
+    expect(await notes({ database: { url }, admission: { mode: 'off' } })).toContain('WARNING: admission.mode is off.');
+    expect(await notes({ database: { url } })).not.toContain('WARNING');
   });
 });
 
@@ -559,6 +567,26 @@ describe('what cannot be right is refused, and named', () => {
       /database\.authorizer\.passwordSecret needs/,
     ],
     [
+      'a variable that would switch the policy off',
+      { database: { url }, operator: { extraEnv: [{ name: 'KEYWRIGHT_ADMISSION', value: 'off' }] } },
+      /operator\.extraEnv: KEYWRIGHT_ADMISSION would replace what the values of the chart say/,
+    ],
+    [
+      'a variable that would replace a value of the authorizer',
+      { database: { url }, authorizer: { extraEnv: [{ name: 'A' }, { name: 'KEYWRIGHT_MAX_STALENESS', value: '1h' }] } },
+      /authorizer\.extraEnv: KEYWRIGHT_MAX_STALENESS would replace/,
+    ],
+    [
+      'the component as a label',
+      { database: { url }, operator: { podLabels: { 'app.kubernetes.io/component': 'other' } } },
+      /operator\.podLabels: app\.kubernetes\.io\/component is a label of the chart/,
+    ],
+    [
+      'the name as a label',
+      { database: { url }, authorizer: { podLabels: { 'app.kubernetes.io/name': 'other' } } },
+      /authorizer\.podLabels: app\.kubernetes\.io\/name is a label of the chart/,
+    ],
+    [
       'a password of migrations without a URL',
       { database: { url, migration: { passwordSecret: 'x' } } },
       /database\.migration\.passwordSecret needs database\.migration\.existingSecret/,
@@ -572,6 +600,50 @@ describe('what cannot be right is refused, and named', () => {
     const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
     expect(code).not.toBe(0);
     expect(stderr).toMatch(message);
+  });
+});
+
+describe('a duration', () => {
+  /** What is too short, the least, the most, what is too long. */
+  type Bounds = readonly [path: string, variable: string, short: string, least: string, most: string, long: string | undefined];
+  const bounds: readonly Bounds[] = [
+    ['operator.leaseDuration', 'LEASE_DURATION', '4s', '5s', '9m60s', '10m1s'],
+    ['operator.orphanAfter', 'ORPHAN_AFTER', '09s', '010s', '1d', '9999h'],
+    ['operator.feedPoll', 'FEED_POLL', '0s', '1s', '1m', '1m1s'],
+    ['operator.retention.feed', 'FEED_RETENTION', '59m', '1h', '52w', undefined],
+    ['operator.retention.versions', 'VERSION_RETENTION', '23h59m', '1d', '52w', undefined],
+    ['operator.retention.deliveries', 'DELIVERY_RETENTION', '59m59s', '60m', '52w', undefined],
+    ['operator.retention.audit', 'AUDIT_RETENTION', '29d', '30d', '520w', undefined],
+    ['authorizer.usageFlush', 'USAGE_FLUSH', '0s', '1s', '30s', '31s'],
+    ['authorizer.maxStaleness', 'MAX_STALENESS', '14s', '15s', '1h', '1h1s'],
+  ];
+  const valued = (path: string, value: string): object =>
+    path.split('.').reduceRight<object | string>((inner, name) => ({ [name]: inner }), value) as object;
+
+  it.each<Bounds>(bounds)(
+    'of %s is refused beyond the bounds of the program',
+    async (path, variable, short, _least, _most, long) => {
+      for (const value of [short, long].filter((one) => one !== undefined)) {
+        const values = { database: { url }, ...valued(path, value) };
+        const { code, stderr } = await helm.run(['template', 'keywright', chartPath], { values, allowFailure: true });
+        expect([code === 0, stderr]).toEqual([false, expect.stringContaining(`${path}: ${value} is not `)]);
+        expect(() => readConfig({ [`KEYWRIGHT_${variable}`]: value })).toThrow(variable);
+      }
+    },
+  );
+
+  it.each(['least', 'most'] as const)('is accepted at the bounds of the program: the %s', async (end) => {
+    const values: Record<string, object> = { operator: { retention: {} }, authorizer: {} };
+    for (const [path, variable, , least, most] of bounds) {
+      const value = end === 'least' ? least : most;
+      const [component = '', ...inner] = path.split('.');
+      const [name = '', entry] = inner;
+      const part = values[component] as Record<string, unknown>;
+      if (entry === undefined) part[name] = value;
+      else (part[name] as Record<string, unknown>)[entry] = value;
+      expect(() => readConfig({ [`KEYWRIGHT_${variable}`]: value })).not.toThrow();
+    }
+    expect(await render(helm, { database: { url }, ...values })).not.toEqual([]);
   });
 });
 

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { annotations, finalizer } from '../../../operator/src/api/meta.ts';
+import { formatInstant } from '../../../operator/src/domain/time.ts';
+import { placeOf } from '../../../operator/src/destinations/place.ts';
 import type { AdmissionState } from '../../../operator/src/reconcile/acceptance.ts';
 import { EditTimes } from '../../../operator/src/reconcile/edittimes.ts';
 import { reconcile } from '../../../operator/src/reconcile/reconciler.ts';
@@ -53,12 +55,18 @@ function replace(): void {
   createTheirs();
 }
 
-/** A destination of AWS, with a role of this account. */
-function withRole(account: string) {
+type AwsAuth = NonNullable<ReturnType<typeof awsSpec>['aws']>['auth'];
+
+function withLogin(auth: AwsAuth) {
   const { aws } = awsSpec();
   if (aws === undefined) throw new Error('the builder makes no destination of AWS');
-  return { ...awsSpec(), aws: { ...aws, auth: { roleArn: `arn:aws:iam::${account}:role/keywright` } } };
+  return { ...awsSpec(), aws: { ...aws, auth } };
 }
+
+const role = (account: string, ofName = 'keywright'): AwsAuth => ({ roleArn: `arn:aws:iam::${account}:role/${ofName}` });
+const secretOf = (secret: string): AwsAuth => ({ secretRef: { name: secret } });
+/** A destination of AWS, with a role of this account. */
+const withRole = (account: string) => withLogin(role(account));
 
 const message = (type = 'Ready') => world.status().conditions.find((one) => one.type === type)?.message ?? '';
 const confirmation = () => /keywright\.dev\/confirm=([0-9a-f]{16})/.exec(message())?.[1];
@@ -72,6 +80,12 @@ const conditions = () => [world.condition('Ready'), world.condition('Stalled')];
 beforeEach(() => {
   theirs = new FakeDestination();
 });
+
+/** What the audit says of places. */
+const told = () =>
+  world.store.database.rows.audit
+    .filter(({ action }) => action === 'place')
+    .map(({ detail, requestedBy }) => ({ detail, requestedBy }));
 
 describe('a KeyDestination that was deleted by force and created anew for another place', () => {
   it.each([
@@ -101,6 +115,10 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
     await world.pass();
     expect(conditions()).toEqual(['True Available', 'False Steady']);
     expect(theirs.value(vaultPath)).toBe(world.secret.value(secretPath));
+    // The first mint, and the confirmation.
+    const [ours, other] = told().map(({ detail }) => String(detail[`places.${name}`]));
+    expect(ours).toContain('absent → {"vault":{"address":"https://vault.');
+    expect(other).toContain(' → {"vault":{"address":"https://theirs.example:8200"');
     const [first, confirmed] = [theirs, theirs.paths()];
     theirs = new FakeDestination();
     remove();
@@ -194,20 +212,35 @@ describe('a KeyDestination that was deleted by force and created anew for anothe
 });
 
 describe('a KeyDestination of AWS', () => {
-  it('is another place when its role is of another account, although it is the same object', async () => {
+  it.each<[string, AwsAuth, AwsAuth]>([
+    ['its role is of another account', role('111111111111'), role('222222222222')],
+    ['it logs in with another Secret', secretOf('team-a'), secretOf('team-b')],
+    ['it logs in with a Secret in place of the role of the operator', { irsa: {} }, secretOf('team-b')],
+    ['it logs in with the role of the operator in place of a Secret', secretOf('team-a'), { irsa: {} }],
+  ])('is another place when %s, although it is the same object', async (_, first, second) => {
     await open({ without: ['destination'] });
     world.resources.create('KeyDestination', {
       metadata: { name, uid: 'aws-uid', finalizers: [finalizer] },
-      spec: withRole('111111111111'),
+      spec: withLogin(first),
     });
     await world.pass();
     expect(world.condition('Ready')).toBe('True Available');
     const before = world.vault.value(vaultPath);
-    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withRole('222222222222') }));
+    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, spec: withLogin(second) }));
     world.resources.annotate('ApiKey', world.name, { [annotations.rotate]: 'now' });
     await world.pass({ drift: true });
     expect(conditions()).toEqual(unconfirmed);
     expect([world.status().currentKey?.epoch, world.vault.value(vaultPath)]).toEqual([2, before]);
+    confirm();
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+  });
+
+  it('is the same place with another role of the same account', () => {
+    const [one, other] = [role('111111111111'), role('111111111111', 'another')].map((auth) =>
+      placeOf({ spec: withLogin(auth) }),
+    );
+    expect(other).toBe(one);
   });
 
   it('that is edited between the plan and the write gets nothing', async () => {
@@ -336,6 +369,26 @@ describe('a KeyDestination that comes after the ApiKey that names it', () => {
     confirm();
     await world.pass();
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['True Available', [vaultPath]]);
+  });
+
+  it('is in the audit, with who wrote it, so that its place can be read after it is gone', async () => {
+    await open({ without: ['destination'] });
+    await world.clock.advance(minute);
+    const time = formatInstant(world.clock.now());
+    const managedFields = [{ manager: 'carol', time, fieldsV1: { 'f:spec': { 'f:vault': { 'f:address': {} } } } }];
+    createTheirs();
+    world.resources.update('KeyDestination', { name }, (found) => ({ ...found, metadata: { ...found.metadata, managedFields } }));
+    await world.pass();
+    expect(world.condition('Ready')).toBe('True Available');
+    expect(told()).toEqual([
+      {
+        detail: {
+          [`places.${name}`]:
+            'absent → {"vault":{"address":"https://theirs.example:8200","mount":"secret","path":"keywright/{namespace}/{name}"}}',
+        },
+        requestedBy: { manager: 'carol', at: world.clock.now() },
+      },
+    ]);
   });
 
   it('is the only one that the hour is for: another one of its name is another place', async () => {

@@ -121,6 +121,18 @@ describe('who asked for a step', () => {
     expect(accepting({ storedSettings: { owner: 'another' }, ...changes })).toEqual(requester);
   });
 
+  test.each<readonly [string, Record<string, never> | undefined, unknown]>([
+    ['one that is named only now: who wrote spec.deliverTo', {}, { manager: 'argocd-controller', at }],
+    ['one that counted already when a policy was required: the operator itself', undefined, 'operator'],
+  ])('the place of a KeyDestination, %s', (_title, places, requester) => {
+    const o = world();
+    const { key } = o.store;
+    if (key === undefined) throw new Error('the sample has no key');
+    const known = { ...key, ...(places === undefined ? {} : { places }) };
+    const applied = { settings: settingsOf(o.resource.spec), places: { vault: { since: at, place: 'there' } } };
+    expect(requesterOf({ ...o, store: { ...o.store, key: known } }, { kind: 'saveSettings', applied })).toEqual(requester);
+  });
+
   test('a deletion: the API server does not say', () => {
     const deleting = world({ deleting: true });
     expect(requesterOf(deleting, { kind: 'revokeAll', detail: 'the ApiKey was deleted' })).toBe('unknown');

@@ -23,6 +23,7 @@ describe('metrics', () => {
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, Date.parse('2027-01-01T00:00:00Z'));
     recorder.keyExpires({ namespace: 'payments', name: 'gone' }, 'never');
     recorder.missing({ waiting: 1, held: 12, heldSince: 1_800_000_000_000 });
+    recorder.unserved(2);
     recorder.admission(1_800_000_000_000);
     recorder.held(4);
     recorder.pruned({ feed: 3, audit: 0 });
@@ -55,6 +56,7 @@ describe('metrics', () => {
       'keywright_orphans{state="waiting"} 1',
       'keywright_orphans{state="held"} 12',
       'keywright_orphans_held_since_timestamp_seconds 1800000000',
+      'keywright_keys_unserved 2',
       'keywright_admission_in_force 0',
       'keywright_apikeys_held 4',
       'keywright_admission_away_since_timestamp_seconds 1800000000',

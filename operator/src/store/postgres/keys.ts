@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { ApiKeyRef, Location } from '../../domain/key.ts';
 import { formatLocation } from '../../domain/key.ts';
 import type { Instant } from '../../domain/time.ts';
-import { appliedChange, handledChange } from '../changes.ts';
+import { appliedChange, firstPlaces, handledChange } from '../changes.ts';
 import type { AppliedSettings, ClaimOutcome, HandledRequests, MintRequest, RequestedBy, Transition } from '../port.ts';
 import { appliedColumns, toKeyRow, wholeKeyJson } from './rows.ts';
 import type { KeyJson } from './rows.ts';
@@ -34,12 +34,12 @@ export async function lockKey(
 export async function mint(context: StoreContext, request: MintRequest): Promise<ClaimOutcome> {
   const { ref, applied, version, now } = request;
   return await transition(context, 'mint', now, async (tx) => {
-    await tx
+    const inserted = await tx
       .withSchema('keywright')
       .insertInto('apikey')
       .values({ uid: ref.uid, namespace: ref.namespace, name: ref.name, ...appliedColumns(applied), created_at: at(now) })
       .onConflict((conflict) => conflict.doNothing())
-      .execute();
+      .executeTakeFirst();
     const key = await lockKey(tx, ref.uid);
     if (key.revokedReason !== undefined) throw new Abandon('already');
     const answered = { ...handledColumns(request.handled), compromised_key_id: null };
@@ -52,7 +52,9 @@ export async function mint(context: StoreContext, request: MintRequest): Promise
     const lost = request.lostKeyIds.map((keyId): AuditEntry => ({ action: 'lose', apiKeyUid: ref.uid, keyId }));
     const detail = { epoch: version.epoch, cause: version.cause, pepper: version.pepperId };
     const minted = { action: 'mint', apiKeyUid: ref.uid, keyId: version.keyId, detail };
-    return { revises: [ref.uid], audit: [...lost, minted], requestedBy: request.requestedBy };
+    const places = inserted.numInsertedOrUpdatedRows === 1n ? firstPlaces(applied) : undefined;
+    const placed = places === undefined ? [] : [{ action: 'place', apiKeyUid: ref.uid, detail: places }];
+    return { revises: [ref.uid], audit: [...lost, ...placed, minted], requestedBy: request.requestedBy };
   });
 }
 

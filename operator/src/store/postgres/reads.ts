@@ -18,6 +18,7 @@ import type {
   OwnerRow,
   Requester,
   RightsKind,
+  UnservedKeys,
   WithdrawingDelivery,
 } from '../port.ts';
 import { neverAccepted } from '../port.ts';
@@ -115,6 +116,20 @@ export async function listKeys(context: StoreContext): Promise<readonly ListedKe
         and exists (select from keywright.version v where v.apikey_uid = k.uid and v.state <> 'ended') as unaccepted
     from keywright.apikey k where k.released_at is null order by k.namespace, k.name`;
   return (await attempt(context, 'listKeys', () => query.execute(context.db))).rows;
+}
+
+/** See {@link Store.listUnserved}. */
+export async function listUnserved(context: StoreContext, namespaces: readonly string[], limit: number): Promise<UnservedKeys> {
+  const query = sql<UnservedKeys['keys'][number] & { readonly total: number }>`
+    select json_build_object('namespace', k.namespace, 'name', k.name, 'uid', k.uid) as ref, v.ids as "keyIds",
+      (count(*) over ())::int as total
+    from keywright.apikey k cross join lateral (
+      select array_agg(key_id order by epoch, key_id) as ids
+      from keywright.version where apikey_uid = k.uid and state <> 'ended') v
+    where k.released_at is null and k.namespace <> all (${[...namespaces]}::text[]) and v.ids is not null
+    order by k.namespace, k.name limit ${limit}`;
+  const { rows } = await attempt(context, 'listUnserved', () => query.execute(context.db));
+  return { keys: rows.map(({ ref, keyIds }) => ({ ref, keyIds })), total: rows[0]?.total ?? 0 };
 }
 
 /** See {@link Store.listWithdrawing}. */

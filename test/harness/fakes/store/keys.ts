@@ -1,7 +1,7 @@
 import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import type { Instant } from '../../../../operator/src/domain/time.ts';
 import { ceilingsOf, takenOver } from '../../../../operator/src/store/ceilings.ts';
-import { appliedChange, handledChange } from '../../../../operator/src/store/changes.ts';
+import { appliedChange, firstPlaces, handledChange } from '../../../../operator/src/store/changes.ts';
 import type {
   AcceptedState,
   AppliedSettings,
@@ -19,6 +19,7 @@ export function mint(rows: Rows, request: MintRequest): Change {
   const key: StoredKey = rows.keys.get(ref.uid) ?? { ref, ...applied, released: false };
   if (held || key.released || key.revokedReason !== undefined) throw new Abandon('already');
   const { compromisedKeyId: _, ...kept } = key;
+  const places = rows.keys.has(ref.uid) ? undefined : firstPlaces(applied);
   rows.keys.set(ref.uid, kept);
   recordHandled(rows, ref.uid, { ...key.handled, ...request.handled });
   const own = versionsOf(rows, ref.uid);
@@ -40,7 +41,11 @@ export function mint(rows: Rows, request: MintRequest): Change {
   insertVersion(rows, request);
   claim(rows, ref, version.keyId, request.targets);
   const detail = { epoch: version.epoch, cause: version.cause, pepper: version.pepperId };
-  const audit = [...lost.map((one) => ({ action: 'lose', keyId: one.keyId })), { action: 'mint', keyId: version.keyId, detail }];
+  const audit = [
+    ...lost.map((one) => ({ action: 'lose', keyId: one.keyId })),
+    ...(places === undefined ? [] : [{ action: 'place', detail: places }]),
+    { action: 'mint', keyId: version.keyId, detail },
+  ];
   return { uid: ref.uid, revises: [ref.uid], audit };
 }
 

@@ -1,6 +1,14 @@
-import type { ApiKeyRef } from '../../../../operator/src/domain/key.ts';
+import { formatRef, type ApiKeyRef } from '../../../../operator/src/domain/key.ts';
 import { neverAccepted } from '../../../../operator/src/store/port.ts';
-import type { AuditFilter, AuditRow, KeyCounts, KeyRecord, KeyState, ListedKey } from '../../../../operator/src/store/port.ts';
+import type {
+  AuditFilter,
+  AuditRow,
+  KeyCounts,
+  KeyRecord,
+  KeyState,
+  ListedKey,
+  UnservedKeys,
+} from '../../../../operator/src/store/port.ts';
 import type { Version } from '../../../../operator/src/domain/version.ts';
 import { inForce } from './cluster.ts';
 import { compare, existing, inheritedOf, optional, publicKey, sameName, versionsOf } from './rows.ts';
@@ -36,6 +44,22 @@ export function readKey(rows: Rows, uid: string, name?: Pick<ApiKeyRef, 'namespa
       .filter((one) => one.apiKeyUid === uid && one.state !== 'gone')
       .sort((a, b) => compare(a.targetName, b.targetName)),
   };
+}
+
+export function listUnserved(rows: Rows, namespaces: readonly string[], limit: number): UnservedKeys {
+  const all = [...rows.keys.values()]
+    .filter(({ ref, released }) => !released && !namespaces.includes(ref.namespace))
+    .map(({ ref }) => ({ ref, keyIds: live(rows, ref.uid) }))
+    .filter(({ keyIds }) => keyIds.length > 0)
+    .sort((a, b) => (formatRef(a.ref) < formatRef(b.ref) ? -1 : 1));
+  return { keys: all.slice(0, limit), total: all.length };
+}
+
+function live(rows: Rows, uid: string): readonly string[] {
+  return versionsOf(rows, uid)
+    .filter(({ state }) => state !== 'ended')
+    .sort((a, b) => a.epoch - b.epoch)
+    .map(({ keyId }) => keyId);
 }
 
 export function listKeys(rows: Rows): readonly ListedKey[] {
