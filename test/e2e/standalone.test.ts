@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noteUse, usePostgres } from '../harness/parts.ts';
 import { fingerprint, verify } from '../harness/program.ts';
 import {
+  checkout,
   playground,
   readEntry,
   runStandalone,
@@ -229,6 +230,16 @@ describe('npm start, live', () => {
     expect(output()).toMatch(
       /^keywright: process [0-9]+ already runs on the data folder \S+; stop it first, or choose another folder with --data\n$/,
     );
+  });
+
+  it('has its database on a socket alone, where other commands reach it with the password', async () => {
+    const { password } = JSON.parse(readFileSync(join(place.data, 'database.json'), 'utf8')) as { password: string };
+    const url = `postgresql://keywright:${password}@/keywright?host=${join(place.data, 'postgres', 'socket')}`;
+    const { code, output } = await runStandalone({
+      command: [process.execPath, join(checkout, 'scripts', 'run.mjs'), 'keywright', 'orphans'],
+      env: { KEYWRIGHT_DATABASE_URL: url },
+    });
+    expect({ code, output: output() }).toEqual({ code: 0, output: 'every key has its ApiKey\n' });
   });
 
   it('follows an edit: a suspended key is refused, and lives again', async () => {

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -43,7 +42,7 @@ afterEach(async () => {
 
 interface Started {
   readonly child: ChildProcess;
-  /** `ready <port> <rows>` or `fault …`. */
+  /** `ready <rows>` or `fault …`. */
   readonly answer: Promise<string>;
   readonly lines: readonly string[];
 }
@@ -91,7 +90,14 @@ async function runningIn(place: string): Promise<number> {
 
 function rowsOf(answer: string): number {
   expect(answer).toMatch(/^ready /);
-  return Number(answer.split(' ')[2]);
+  return Number(answer.split(' ')[1]);
+}
+
+/** As any other program connects: by the folder of the socket, and the password of database.json. */
+async function clientOf(data: string, more: pg.ClientConfig = {}): Promise<pg.Client> {
+  const { password } = JSON.parse(await readFile(join(data, 'database.json'), 'utf8')) as { password: string };
+  const host = join(data, 'postgres', 'socket');
+  return new pg.Client({ host, port: 5432, user: 'keywright', database: 'keywright', password, ...more });
 }
 
 describe('the embedded database', () => {
@@ -107,21 +113,21 @@ describe('the embedded database', () => {
     expect((await stat(join(folder, 'data', 'database.json'))).mode & 0o777).toBe(0o600);
   });
 
-  it('speaks UTF8 and locale C, listens on loopback only, and wants the password', async () => {
+  it('speaks UTF8 and locale C, listens on no port but on a socket that only its user can enter, and wants the password', async () => {
     const server = start();
-    const port = Number((await server.answer).split(' ')[1]);
-    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
-    const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
+    await server.answer;
+    const data = join(folder, 'data');
+    const client = await clientOf(data);
     await client.connect();
     const setting = async (name: string): Promise<unknown> =>
       (await client.query<{ value: unknown }>(`SELECT current_setting($1) AS value`, [name])).rows[0]?.value;
     expect(await setting('server_encoding')).toBe('UTF8');
-    expect(await setting('listen_addresses')).toBe('127.0.0.1');
-    expect(await setting('unix_socket_directories')).toBe('');
+    expect(await setting('listen_addresses')).toBe('');
+    expect((await stat(join(data, 'postgres', 'socket'))).mode & 0o777).toBe(0o700);
     const { rows } = await client.query<{ datcollate: string }>(`SELECT datcollate FROM pg_database WHERE datname = 'keywright'`);
     expect(rows).toEqual([{ datcollate: 'C' }]);
     await client.end();
-    const stranger = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password: 'guess' });
+    const stranger = await clientOf(data, { password: 'guess' });
     await expect(stranger.connect()).rejects.toMatchObject({ code: '28P01' });
     await stop(server);
   });
@@ -185,18 +191,34 @@ describe('the embedded database', () => {
     expect(rowsOf(await start().answer)).toBe(1);
   });
 
-  it('is started again on the same port when the server alone is killed', async () => {
+  it('starts where the path of its socket is longer than a socket may have', async () => {
+    const data = join(folder, 'a'.repeat(120), 'data');
+    await mkdir(data, { recursive: true, mode: 0o711 });
+    const first = start({ data });
+    expect(rowsOf(await first.answer)).toBe(1);
+    killGroup(first.child);
+    expect(rowsOf(await start({ data }).answer)).toBe(2);
+  });
+
+  it('starts over the socket of a server that was killed, also when the id in its lock is in use again', async () => {
     const first = start();
-    const port = Number((await first.answer).split(' ')[1]);
-    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
+    await first.answer;
+    await stop(first);
+    const socket = join(folder, 'data', 'postgres', 'socket', '.s.PGSQL.5432');
+    await writeFile(socket, '');
+    // Process 1 lives, but it is no server of ours.
+    await writeFile(`${socket}.lock`, `1\n${join(folder, 'data', 'postgres', 'cluster')}\n0\n5432\n../socket\n`);
+    expect(rowsOf(await start().answer)).toBe(2);
+  });
+
+  it('is started again on the same socket when the server alone is killed', async () => {
+    const first = start();
+    await first.answer;
     const [postmaster] = (await readFile(join(folder, 'data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
     process.kill(Number(postmaster), 'SIGKILL');
     const count = async (): Promise<string | undefined> => {
-      const client = new pg.Client({
-        ...{ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password },
-        // A server that is starting may take a connection and never answer it.
-        ...{ connectionTimeoutMillis: 1_000, query_timeout: 1_000 },
-      });
+      // A server that is starting may take a connection and never answer it.
+      const client = await clientOf(join(folder, 'data'), { connectionTimeoutMillis: 1_000, query_timeout: 1_000 });
       client.on('error', () => {});
       try {
         await client.connect();
@@ -213,22 +235,6 @@ describe('the embedded database', () => {
     await stop(first);
     // The watcher sees the end of its program a moment after it.
     await expect.poll(() => runningIn(folder), { timeout: 10_000, interval: 50 }).toBe(0);
-  });
-
-  it('takes another port when somebody listens on its own', async () => {
-    const first = start();
-    await first.answer;
-    await stop(first);
-    // Its own port may be anybody's by now: it is given one that is taken for sure.
-    const squatter = createServer().listen(0, '127.0.0.1');
-    await once(squatter, 'listening');
-    const { port } = squatter.address() as AddressInfo;
-    const file = join(folder, 'data', 'database.json');
-    await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), port }));
-    const answer = await start().answer;
-    expect(rowsOf(answer)).toBe(2);
-    expect(answer.split(' ')[1]).not.toBe(String(port));
-    squatter.close();
   });
 
   it('sets a new password when database.json was lost', async () => {

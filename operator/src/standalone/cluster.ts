@@ -1,14 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Clock } from '../domain/time.ts';
 import { syncFolder } from '../resources/files/durable.ts';
 import type { Log } from '../telemetry/log.ts';
-import { findFreePort, isFree, makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
+import { makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
 import type { Credentials } from './credentials.ts';
 import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault } from './fault.ts';
@@ -21,6 +21,9 @@ import type { Programs } from './programs.ts';
 export const user = 'keywright';
 
 const programNames = ['postgres', 'initdb'];
+/** The socket's name, seen from PostgreSQL: its number is all that is left of a port. */
+export const socketNumber = 5432;
+const socketFiles = [`.s.PGSQL.${socketNumber}`, `.s.PGSQL.${socketNumber}.lock`];
 const orphanPatienceMs = 10_000;
 const logLimitBytes = 1_000_000;
 
@@ -56,30 +59,39 @@ export async function endOrphans({ clock, log, signal, place }: Context): Promis
 }
 
 /** Nobody works here now: folders of an interrupted initdb and the pid file of a dead server count for nothing. */
-export async function removeLeftovers({ base, cluster }: Place): Promise<void> {
+export async function removeLeftovers(place: Place): Promise<void> {
+  const { base, cluster } = place;
   for (const name of await readdir(base)) {
     if (name.startsWith('new-')) await rm(join(base, name), { recursive: true, force: true });
   }
-  // PostgreSQL itself would believe it when its process id has been given to another process of the same user.
+  // PostgreSQL itself would believe them when their process id has been given to another process of the same user.
   await rm(join(cluster, 'postmaster.pid'), { force: true });
+  for (const name of socketFiles) await rm(join(socketFolder(place), name), { force: true });
+}
+
+/** The folder of the database's socket, which nobody enters but its user and root. */
+export function socketFolder({ base }: Place): string {
+  return join(base, 'socket');
+}
+
+/** Makes it where there is none. The caller closes what this returns. */
+export async function openSocketFolder(place: Place): Promise<FileHandle> {
+  const path = socketFolder(place);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  await chmod(path, 0o700);
+  await giveTo(place, path);
+  return open(path, 'r');
 }
 
 /** Makes the cluster where there is none, and a password where it was lost. */
 export async function prepareCluster(context: Context): Promise<Credentials> {
   const { data, place } = context;
   const known = await readCredentials(data);
-  const credentials = known ?? (await makeCredentials());
+  const credentials = known ?? makeCredentials();
   if (known === undefined) await saveCredentials(data, credentials);
   if (!(await exists(place.cluster))) await initialise(context, credentials);
   else if (known === undefined) await resetPassword(context, credentials);
-  if (await isFree(credentials.port)) return credentials;
-  return moveToFreePort(data, credentials);
-}
-
-export async function moveToFreePort(data: DataFolder, credentials: Credentials): Promise<Credentials> {
-  const moved = { ...credentials, port: await findFreePort() };
-  await saveCredentials(data, moved);
-  return moved;
+  return credentials;
 }
 
 async function initialise(context: Context, credentials: Credentials): Promise<void> {
