@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -98,6 +98,12 @@ async function clientOf(data: string, more: pg.ClientConfig = {}): Promise<pg.Cl
   const { password } = JSON.parse(await readFile(join(data, 'database.json'), 'utf8')) as { password: string };
   const host = join(data, 'postgres', 'socket');
   return new pg.Client({ host, port: 5432, user: 'keywright', database: 'keywright', password, ...more });
+}
+
+/** What a command prints and says as that user. */
+function runAs(user: Identity, file: string, ...args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(file, args, { uid: user.uid, gid: user.gid, encoding: 'utf8', cwd: '/' });
+  return stdout + stderr;
 }
 
 describe('the embedded database', () => {
@@ -290,6 +296,85 @@ describe.runIf(isRoot)('the embedded database as root', () => {
     const programs = await findPrograms({ identity: somebody, cacheFolder, log: silentLog, installed: join(closed, 'native') });
     expect(programs.postgres.startsWith(cacheFolder)).toBe(true);
     expect(await succeeds(programs.postgres, ['--version'], somebody)).toBe(true);
+  });
+});
+
+describe.runIf(isRoot)('the user that runs the database for root', () => {
+  const data = (): string => join(folder, 'data');
+  const base = (): string => join(data(), 'postgres');
+  /** What an earlier version made: the whole folder of the database belongs to its user. */
+  const giveAway = async (): Promise<Identity> => {
+    const first = start();
+    expect(rowsOf(await first.answer)).toBe(1);
+    await stop(first);
+    const { uid, gid } = await stat(join(base(), 'cluster'));
+    await chown(base(), uid, gid);
+    await chmod(base(), 0o700);
+    return { uid, gid, name: 'service' };
+  };
+
+  it('can make, replace and list nothing beside the cluster and the socket, and no other user can enter', async () => {
+    const server = start();
+    await server.answer;
+    const { uid, gid } = await stat(join(base(), 'cluster'));
+    const service = { uid, gid, name: 'service' };
+    expect(uid).not.toBe(0);
+    for (const path of [base(), join(base(), 'server.log')]) expect((await stat(path)).uid, path).toBe(0);
+    const words = [
+      ['touch', join(base(), 'new')],
+      ['mv', join(base(), 'cluster'), join(base(), 'moved')],
+      ['rmdir', join(base(), 'socket')],
+      ['ln', '-sf', '/etc/passwd', join(base(), 'server.log')],
+      ['ls', base()],
+    ] as const;
+    for (const [file, ...args] of words) expect(runAs(service, file, ...args), file).toContain('Permission denied');
+    const other = { uid: 12_345, gid: 12_345, name: 'other' };
+    expect(runAs(other, 'ls', join(base(), 'socket'))).toContain('Permission denied');
+    const connect = `require('node:net').connect(process.argv[1]).on('error', (e) => console.log(e.code))`;
+    const socket = join(base(), 'socket', '.s.PGSQL.5432');
+    expect(runAs(other, process.execPath, '-e', connect, socket)).toBe('EACCES\n');
+    await stop(server);
+  });
+
+  it('gets no file of root’s by a link that it put in the place of the log, the socket’s folder, or a new file', async () => {
+    const service = await giveAway();
+    const target = join(folder, 'target');
+    await mkdir(target, { mode: 0o700 });
+    await writeFile(join(target, 'kept'), 'kept');
+    const links = [
+      [join(target, 'log'), 'server.log'],
+      [join(target, 'kept'), 'server.log.1'],
+      [target, 'new-1'],
+    ] as const;
+    expect(runAs(service, 'rm', '-rf', join(base(), 'server.log'), join(base(), 'socket'))).toBe('');
+    for (const [to, name] of links) expect(runAs(service, 'ln', '-s', to, join(base(), name))).toBe('');
+    expect(runAs(service, 'ln', '-s', target, join(base(), 'socket'))).toBe('');
+    expect(runAs(service, 'mkdir', '-p', join(base(), 'new-2', 'cluster'))).toBe('');
+    expect(runAs(service, 'ln', '-s', target, join(base(), 'new-2', 'cluster', 'pg_wal'))).toBe('');
+    const server = start();
+    expect(rowsOf(await server.answer)).toBe(2);
+    await stop(server);
+    expect(await readdir(target)).toEqual(['kept']);
+    expect(await readFile(join(target, 'kept'), 'utf8')).toBe('kept');
+    for (const path of [target, join(target, 'kept')]) expect((await stat(path)).uid, path).toBe(0);
+    expect((await readdir(base())).sort()).toEqual(['cluster', 'server.log', 'socket']);
+    expect((await stat(base())).uid).toBe(0);
+  });
+
+  it('gets no folder of root’s by a link that root finds in its own folder', async () => {
+    const first = start();
+    await first.answer;
+    await stop(first);
+    const target = join(folder, 'target');
+    await mkdir(target, { mode: 0o700 });
+    for (const name of ['socket', 'server.log']) {
+      await rm(join(base(), name), { recursive: true });
+      await symlink(name === 'socket' ? target : join(target, 'log'), join(base(), name));
+      expect(await start().answer, name).toMatch(/^fault /);
+      await rm(join(base(), name));
+    }
+    expect(await readdir(target)).toEqual([]);
+    expect((await stat(target)).uid).toBe(0);
   });
 });
 
