@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { writeDurably } from '../resources/files/durable.ts';
 import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault, systemCode } from './fault.ts';
+import { requireOwnFile } from './ownership.ts';
 
 /** `database.json`: what the embedded database asks of whoever may enter the folder of its socket. */
 export interface Credentials {
@@ -18,10 +19,11 @@ const fileName = 'database.json';
 /** The file's content; `undefined` when there is none, or one that says nothing. */
 export async function readCredentials(data: DataFolder): Promise<Credentials | undefined> {
   const path = join(data.path, fileName);
+  if (!(await requireOwnFile(path))) return undefined;
   try {
     return credentialsSchema.safeParse(JSON.parse(await readFile(path, 'utf8'))).data;
   } catch (error) {
-    if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return undefined;
+    if (error instanceof SyntaxError) return undefined;
     throw new StandaloneFault(
       `${path} cannot be read (${systemCode(error) ?? 'error'}); it belongs to the user that started first`,
     );
