@@ -392,4 +392,14 @@ describe.runIf(openCheckout)('the embedded database as a plain user', () => {
     expect(rowsOf(await second.answer)).toBe(2);
     await stop(second);
   });
+
+  it('is refused for a user without a name, with a cure', async () => {
+    const unnamed: Identity = { uid: 12_345, gid: 12_345, name: '12345' };
+    const home = join(folder, 'home');
+    await mkdir(home, { mode: 0o700 });
+    await chown(home, unnamed.uid, unnamed.gid);
+    expect(await start({ data: join(home, 'data'), as: unnamed }).answer).toMatch(
+      /^fault StandaloneFault: PostgreSQL makes no database for the user 12345, .* add a line .* or set KEYWRIGHT_DATABASE_URL/,
+    );
+  });
 });

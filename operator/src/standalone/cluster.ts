@@ -15,7 +15,7 @@ import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault, systemCode } from './fault.ts';
 import { makeFolder, writeFileFor } from './folders.ts';
 import type { Guard } from './guard.ts';
-import { succeeds } from './identity.ts';
+import { requireName, succeeds } from './identity.ts';
 import type { Place } from './place.ts';
 import { findProcessesIn, signalProcess } from './process.ts';
 import type { Programs } from './programs.ts';
@@ -109,9 +109,12 @@ export function openSocketFolder(place: Place): Promise<FileHandle> {
 export async function prepareCluster(context: Context): Promise<Credentials> {
   const { data, place } = context;
   const known = await readCredentials(data);
+  const isThere = await exists(place.cluster);
+  // Both initdb and the single-user mode look their user up; a server that runs does not.
+  if (place.identity === undefined && (!isThere || known === undefined)) requireName();
   const credentials = known ?? makeCredentials();
   if (known === undefined) await saveCredentials(data, credentials);
-  if (!(await exists(place.cluster))) await initialise(context, credentials);
+  if (!isThere) await initialise(context, credentials);
   else if (known === undefined) await resetPassword(context, credentials);
   return credentials;
 }

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 
 import { StandaloneFault, systemCode } from './fault.ts';
 
@@ -35,6 +36,18 @@ export async function findServiceUser(): Promise<Identity> {
     );
   }
   return user;
+}
+
+/** Refuses an account that the machine does not know by name (`docker run -u 12345`, OpenShift): initdb does. */
+export function requireName(): void {
+  try {
+    userInfo();
+  } catch {
+    const number = String(process.getuid?.());
+    throw new StandaloneFault(
+      `PostgreSQL makes no database for the user ${number}, whom this machine does not know; add a line for that number to /etc/passwd, or set KEYWRIGHT_DATABASE_URL to a database of yours`,
+    );
+  }
 }
 
 /** Who owns a folder; `undefined` when it does not exist. */
