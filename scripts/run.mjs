@@ -76,7 +76,8 @@ function isInstalled() {
 /** Does something unless it is done, one start at a time; `what` says it of another start. */
 async function once(isDone, act, what) {
   if (isDone()) return;
-  mkdirSync(dirname(LOCK), { recursive: true });
+  // As `npm start` would make it: see operator/src/standalone/datafolder.ts.
+  mkdirSync(dirname(LOCK), { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
   const end = performance.now() + LOCK_DEADLINE_MS;
   for (let told = false; !takeLock(); told = true) {
     if (!told) tell(`waiting for another start that ${what}`);
@@ -121,7 +122,7 @@ function isAlive(pid) {
 }
 
 async function install() {
-  tell('installing the packages (once, about 20 s) …');
+  tell('installing the packages (once, a minute or so) …');
   const npm = process.env.npm_execpath;
   const byPath = npm !== undefined && basename(npm) === 'npm-cli.js';
   const ci = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];

@@ -8,9 +8,19 @@ const [data = '.keywright-rotation', address = 'http://127.0.0.1:8080'] = proces
 const file = `${data}/secrets/default/rotating-api-key/api-key`;
 const request = { method: 'GET', path: '/v1/subscribers', host: 'api.example.com', scheme: 'https' };
 
+/** Ends with one sentence instead of a stack. */
+function end(sentence) {
+  console.error(sentence);
+  process.exit(1);
+}
+
 for (;;) {
-  const key = await readFile(file, 'utf8');
-  const answer = await fetch(`${address}/v1/verify`, { method: 'POST', body: JSON.stringify({ key, request }) });
+  const key = await readFile(file, 'utf8').catch(({ code }) =>
+    end(`${file} cannot be read (${code}): does npm start run on ${data}?`),
+  );
+  const answer = await fetch(`${address}/v1/verify`, { method: 'POST', body: JSON.stringify({ key, request }) }).catch(() =>
+    end(`nobody answers at ${address}: start npm start, or name its address`),
+  );
   const { allowed, keyId = '', code = '' } = await answer.json();
   console.log(allowed ? `allowed ${keyId}` : `refused ${code}`);
   await pause(200);

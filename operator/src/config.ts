@@ -22,12 +22,14 @@ interface Variable<T> {
 }
 
 const hostListPattern = /^postgres(?:ql)?:\/\/(?:[^@/?#\s]*@)?[^@/?#,\s]+(?:,[^@/?#,\s]+)*(?:\/[^\s#]*)?(?:\?[^\s#]*)?$/;
+/** On a Unix socket: its folder stands where options do. */
+const socketPattern = /^postgres(?:ql)?:\/\/(?:[^@/?#\s]*@)?\/[^\s?#]*\?(?:[^\s#]*&)?host=(?:\/|%2[Ff])[^\s#]*$/;
 const namePattern = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const cidrPattern = /^[0-9A-Fa-f.:]+(?:\/[0-9]{1,3})?$/;
 const pathForm = 'an absolute or relative path';
 
 const filePath = z.string().min(1);
-const databaseUrl = z.string().regex(hostListPattern);
+const databaseUrl = z.string().refine((text) => hostListPattern.test(text) || socketPattern.test(text));
 const redisUrl = z.string().regex(/^rediss?:\/\/\S+$/);
 const address = z.string().transform((text, context): ListenAddress => {
   const parsed = parseAddress(text);
@@ -69,7 +71,7 @@ const variables = {
   databaseUrl: inUse(
     'KEYWRIGHT_DATABASE_URL',
     'The PostgreSQL database. Several hosts may be given, separated by commas; the most recently promoted one that the operator writes to is used. Without `sslmode` in it the connection is not encrypted: use `sslmode=verify-full`, and `sslrootcert` for an authority of your own.',
-    '`postgres://user@host[:port][,host[:port]]/database[?sslmode=verify-full]`',
+    '`postgres://user@host[:port][,host[:port]]/database[?sslmode=verify-full]`, or `postgres://user@/database?host=/folder` for the Unix socket in that folder',
     databaseUrl,
   ),
   databaseReadUrl: reserved(

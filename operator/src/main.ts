@@ -54,7 +54,9 @@ async function main(args: readonly string[]): Promise<void> {
     process.exit(report(error));
   });
   try {
-    await program(stop.signal).parseAsync([...args], { from: 'user' });
+    const command = program(stop.signal);
+    refuseUnknown(command, args);
+    await command.parseAsync([...args], { from: 'user' });
   } catch (error) {
     process.exitCode = report(error);
   }
@@ -126,11 +128,18 @@ function program(signal: AbortSignal): Command {
     .description('standalone: a folder of manifests, an embedded PostgreSQL, and the verify API on loopback')
     .option('--manifests <folder>', 'the folder of manifests (default: examples/quickstart)')
     .option('--data <folder>', 'where everything that is made is kept (default: .keywright)')
-    .option('--port <port>', 'where /v1/verify is served', parsePort, 8080)
+    .option('--port <port>', 'where /v1/verify is served; with --once it is not', parsePort, 8080)
     .option('--once', 'reconcile until nothing is left to do, print the table, and end', false)
     .option('--prune', 'delete what the last manifests folder had and this one lacks', false)
     .action(run(runUp));
   return command;
+}
+
+/** Commander would answer `--help` of a command that does not exist with the help of all, as if that were well. */
+function refuseUnknown(command: Command, [name = '-']: readonly string[]): void {
+  const known = ['help', ...command.commands.map((one) => one.name())];
+  if (!name.startsWith('-') && !known.includes(name))
+    command.error(`error: unknown command '${name}'; there are: ${known.join(', ')}`, { code: 'commander.unknownCommand' });
 }
 
 function parsePort(text: string): number {

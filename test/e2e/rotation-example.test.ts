@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Client } from '../harness/client.ts';
@@ -62,4 +63,19 @@ describe('the example rotation, as it stands', () => {
       await until(() => shown().size > rotations, { what: 'the table', deadlineMs: 30_000 });
     },
   );
+});
+
+it('says in one sentence that the value or the server is missing', async () => {
+  const data = privateDir('rotation-alone');
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  const said = async (): Promise<readonly string[]> => {
+    const client = new Client(process.execPath, [join(example, 'client.mjs'), data, nowhere]);
+    await client.ended;
+    return client.lines;
+  };
+  expect(await said()).toEqual([expect.stringMatching(/api-key cannot be read \(ENOENT\): does npm start run on /)]);
+  const folder = join(data, 'secrets', 'default', 'rotating-api-key');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'api-key'), 'x');
+  expect(await said()).toEqual([`nobody answers at ${nowhere}: start npm start, or name its address`]);
 });

@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noteUse, usePostgres } from '../harness/parts.ts';
 import { fingerprint, verify } from '../harness/program.ts';
 import {
+  checkout,
   playground,
   readEntry,
   runStandalone,
@@ -102,14 +104,19 @@ describe('npm start -- --once', () => {
     expect(fingerprints(place.data)).toEqual(before);
   });
 
+  it('takes no port, so that it runs beside another start', async () => {
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const { port } = squatter.address() as AddressInfo;
+    const { code, output } = await runStandalone({ args: [...argsOf(place, '--once'), '--port', String(port)] });
+    squatter.close();
+    expect({ code, output: output() }).toMatchObject({ code: 0 });
+  });
+
   it('ends with 2 on a port that somebody has, and leaves no database running', async () => {
-    const squatter = createServer();
-    const port = await new Promise<number>((resolve) => {
-      squatter.listen(0, '127.0.0.1', () => {
-        const address = squatter.address();
-        resolve(address !== null && typeof address === 'object' ? address.port : 0);
-      });
-    });
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const { port } = squatter.address() as AddressInfo;
     const { code, errors } = await runStandalone({ args: [...argsOf(place), '--port', String(port)] });
     squatter.close();
     expect({ code, errors: errors() }).toEqual({
@@ -174,6 +181,11 @@ describe('npm start that cannot start', () => {
     ['an unknown option', ['--dta', 'x'], /unknown option '--dta'/],
     ['a port that is none', ['--port', '99999'], /a port is a whole number from 0 to 65535/],
     ['a data folder that is a file', ['--data', process.execPath, '--port', '0'], /the data folder .* cannot be made or opened/],
+    [
+      'a manifests folder that is a file',
+      ['--manifests', process.execPath, '--data', 'data'],
+      /is not a folder; --manifests takes/,
+    ],
     ['an unknown variable', ['--data', 'data', '--port', '0'], /KEYWRIGHT_COLOUR/, { KEYWRIGHT_COLOUR: 'red' }],
   ];
   for (const [title, args, message, env] of cases) {
@@ -182,6 +194,17 @@ describe('npm start that cannot start', () => {
       const { code, errors } = await runStandalone(options);
       expect({ code, errors: errors() }).toEqual({ code: 2, errors: expect.stringMatching(message) as string });
       expect(errors()).not.toMatch(/^\s+at /m);
+    });
+  }
+});
+
+it('ends with 2 on a command that does not exist, also when its help is asked for', async () => {
+  for (const args of [['verify'], ['verify', '--help']]) {
+    const command = [process.execPath, join(checkout, 'scripts', 'run.mjs'), 'keywright', ...args];
+    const { code, output } = await runStandalone({ command });
+    expect({ code, output: output() }).toEqual({
+      code: 2,
+      output: expect.stringMatching(/^error: unknown command 'verify'; there are: help, operator, .*\n$/) as string,
     });
   }
 });
@@ -229,6 +252,16 @@ describe('npm start, live', () => {
     expect(output()).toMatch(
       /^keywright: process [0-9]+ already runs on the data folder \S+; stop it first, or choose another folder with --data\n$/,
     );
+  });
+
+  it('has its database on a socket alone, where other commands reach it with the password', async () => {
+    const { password } = JSON.parse(readFileSync(join(place.data, 'database.json'), 'utf8')) as { password: string };
+    const url = `postgresql://keywright:${password}@/keywright?host=${join(place.data, 'postgres', 'socket')}`;
+    const { code, output } = await runStandalone({
+      command: [process.execPath, join(checkout, 'scripts', 'run.mjs'), 'keywright', 'orphans'],
+      env: { KEYWRIGHT_DATABASE_URL: url },
+    });
+    expect({ code, output: output() }).toEqual({ code: 0, output: 'every key has its ApiKey\n' });
   });
 
   it('follows an edit: a suspended key is refused, and lives again', async () => {

@@ -5,7 +5,8 @@ import { tied } from './process.ts';
 export class Client {
   printed = '';
   readonly #child;
-  readonly #ended: Promise<void>;
+  /** Resolves when it has ended, by itself too. */
+  readonly ended: Promise<void>;
 
   constructor(file: string, args: readonly string[]) {
     const { command, args: all } = tied(file, args);
@@ -15,7 +16,7 @@ export class Client {
     });
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream.on('data', (chunk: Buffer) => (this.printed += chunk.toString()));
-    this.#ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
+    this.ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
   }
 
   get lines(): readonly string[] {
@@ -34,6 +35,6 @@ export class Client {
 
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.#ended;
+    await this.ended;
   }
 }

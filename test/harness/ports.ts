@@ -56,7 +56,8 @@ async function claimed(port: number): Promise<Socket | undefined> {
   }
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Whether a server could listen on that port of 127.0.0.1 now. */
+export async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   try {
     server.listen({ host: '127.0.0.1', port, exclusive: true });

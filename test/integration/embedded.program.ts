@@ -1,6 +1,6 @@
 /**
  * What the embedded database's tests start, kill and start again: takes the data folder, starts the database, adds one
- * row to a table, prints `ready <port> <rows>`, and stops on SIGTERM. SIGINT gives a start up that is under way.
+ * row to a table, prints `ready <rows>`, and stops on SIGTERM. SIGINT gives a start up that is under way.
  *
  * Arguments: data folder, system folder, cache folder, `death-signal` | `watcher` | `best`.
  */
@@ -37,7 +37,6 @@ try {
   await client.query('CREATE TABLE IF NOT EXISTS starts (at timestamptz DEFAULT now())');
   await client.query('INSERT INTO starts DEFAULT VALUES');
   const { rows } = await client.query<{ count: string }>('SELECT count(*) FROM starts');
-  process.stdout.write(`ready ${server.port} ${rows[0]?.count ?? '?'}\n`);
   process.once('SIGTERM', () => {
     void client
       .end()
@@ -45,6 +44,7 @@ try {
       .then(() => data.release())
       .then(() => process.stdout.write('stopped\n'));
   });
+  process.stdout.write(`ready ${rows[0]?.count ?? '?'}\n`);
 } catch (error) {
   process.stdout.write(`fault ${error instanceof Error ? `${error.name}: ${error.message}` : 'unknown'}\n`);
   process.exitCode = 1;

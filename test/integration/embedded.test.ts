@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -43,7 +42,7 @@ afterEach(async () => {
 
 interface Started {
   readonly child: ChildProcess;
-  /** `ready <port> <rows>` or `fault …`. */
+  /** `ready <rows>` or `fault …`. */
   readonly answer: Promise<string>;
   readonly lines: readonly string[];
 }
@@ -91,7 +90,20 @@ async function runningIn(place: string): Promise<number> {
 
 function rowsOf(answer: string): number {
   expect(answer).toMatch(/^ready /);
-  return Number(answer.split(' ')[2]);
+  return Number(answer.split(' ')[1]);
+}
+
+/** As any other program connects: by the folder of the socket, and the password of database.json. */
+async function clientOf(data: string, more: pg.ClientConfig = {}): Promise<pg.Client> {
+  const { password } = JSON.parse(await readFile(join(data, 'database.json'), 'utf8')) as { password: string };
+  const host = join(data, 'postgres', 'socket');
+  return new pg.Client({ host, port: 5432, user: 'keywright', database: 'keywright', password, ...more });
+}
+
+/** What a command prints and says as that user. */
+function runAs(user: Identity, file: string, ...args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(file, args, { uid: user.uid, gid: user.gid, encoding: 'utf8', cwd: '/' });
+  return stdout + stderr;
 }
 
 describe('the embedded database', () => {
@@ -107,21 +119,21 @@ describe('the embedded database', () => {
     expect((await stat(join(folder, 'data', 'database.json'))).mode & 0o777).toBe(0o600);
   });
 
-  it('speaks UTF8 and locale C, listens on loopback only, and wants the password', async () => {
+  it('speaks UTF8 and locale C, listens on no port but on a socket that only its user can enter, and wants the password', async () => {
     const server = start();
-    const port = Number((await server.answer).split(' ')[1]);
-    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
-    const client = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password });
+    await server.answer;
+    const data = join(folder, 'data');
+    const client = await clientOf(data);
     await client.connect();
     const setting = async (name: string): Promise<unknown> =>
       (await client.query<{ value: unknown }>(`SELECT current_setting($1) AS value`, [name])).rows[0]?.value;
     expect(await setting('server_encoding')).toBe('UTF8');
-    expect(await setting('listen_addresses')).toBe('127.0.0.1');
-    expect(await setting('unix_socket_directories')).toBe('');
+    expect(await setting('listen_addresses')).toBe('');
+    expect((await stat(join(data, 'postgres', 'socket'))).mode & 0o777).toBe(0o700);
     const { rows } = await client.query<{ datcollate: string }>(`SELECT datcollate FROM pg_database WHERE datname = 'keywright'`);
     expect(rows).toEqual([{ datcollate: 'C' }]);
     await client.end();
-    const stranger = new pg.Client({ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password: 'guess' });
+    const stranger = await clientOf(data, { password: 'guess' });
     await expect(stranger.connect()).rejects.toMatchObject({ code: '28P01' });
     await stop(server);
   });
@@ -185,18 +197,34 @@ describe('the embedded database', () => {
     expect(rowsOf(await start().answer)).toBe(1);
   });
 
-  it('is started again on the same port when the server alone is killed', async () => {
+  it('starts where the path of its socket is longer than a socket may have', async () => {
+    const data = join(folder, 'a'.repeat(120), 'data');
+    await mkdir(data, { recursive: true, mode: 0o711 });
+    const first = start({ data });
+    expect(rowsOf(await first.answer)).toBe(1);
+    killGroup(first.child);
+    expect(rowsOf(await start({ data }).answer)).toBe(2);
+  });
+
+  it('starts over the socket of a server that was killed, also when the id in its lock is in use again', async () => {
     const first = start();
-    const port = Number((await first.answer).split(' ')[1]);
-    const { password } = JSON.parse(await readFile(join(folder, 'data', 'database.json'), 'utf8')) as { password: string };
+    await first.answer;
+    await stop(first);
+    const socket = join(folder, 'data', 'postgres', 'socket', '.s.PGSQL.5432');
+    await writeFile(socket, '');
+    // Process 1 lives, but it is no server of ours.
+    await writeFile(`${socket}.lock`, `1\n${join(folder, 'data', 'postgres', 'cluster')}\n0\n5432\n../socket\n`);
+    expect(rowsOf(await start().answer)).toBe(2);
+  });
+
+  it('is started again on the same socket when the server alone is killed', async () => {
+    const first = start();
+    await first.answer;
     const [postmaster] = (await readFile(join(folder, 'data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
     process.kill(Number(postmaster), 'SIGKILL');
     const count = async (): Promise<string | undefined> => {
-      const client = new pg.Client({
-        ...{ host: '127.0.0.1', port, user: 'keywright', database: 'keywright', password },
-        // A server that is starting may take a connection and never answer it.
-        ...{ connectionTimeoutMillis: 1_000, query_timeout: 1_000 },
-      });
+      // A server that is starting may take a connection and never answer it.
+      const client = await clientOf(join(folder, 'data'), { connectionTimeoutMillis: 1_000, query_timeout: 1_000 });
       client.on('error', () => {});
       try {
         await client.connect();
@@ -213,22 +241,6 @@ describe('the embedded database', () => {
     await stop(first);
     // The watcher sees the end of its program a moment after it.
     await expect.poll(() => runningIn(folder), { timeout: 10_000, interval: 50 }).toBe(0);
-  });
-
-  it('takes another port when somebody listens on its own', async () => {
-    const first = start();
-    await first.answer;
-    await stop(first);
-    // Its own port may be anybody's by now: it is given one that is taken for sure.
-    const squatter = createServer().listen(0, '127.0.0.1');
-    await once(squatter, 'listening');
-    const { port } = squatter.address() as AddressInfo;
-    const file = join(folder, 'data', 'database.json');
-    await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), port }));
-    const answer = await start().answer;
-    expect(rowsOf(answer)).toBe(2);
-    expect(answer.split(' ')[1]).not.toBe(String(port));
-    squatter.close();
   });
 
   it('sets a new password when database.json was lost', async () => {
@@ -287,6 +299,85 @@ describe.runIf(isRoot)('the embedded database as root', () => {
   });
 });
 
+describe.runIf(isRoot)('the user that runs the database for root', () => {
+  const data = (): string => join(folder, 'data');
+  const base = (): string => join(data(), 'postgres');
+  /** What an earlier version made: the whole folder of the database belongs to its user. */
+  const giveAway = async (): Promise<Identity> => {
+    const first = start();
+    expect(rowsOf(await first.answer)).toBe(1);
+    await stop(first);
+    const { uid, gid } = await stat(join(base(), 'cluster'));
+    await chown(base(), uid, gid);
+    await chmod(base(), 0o700);
+    return { uid, gid, name: 'service' };
+  };
+
+  it('can make, replace and list nothing beside the cluster and the socket, and no other user can enter', async () => {
+    const server = start();
+    await server.answer;
+    const { uid, gid } = await stat(join(base(), 'cluster'));
+    const service = { uid, gid, name: 'service' };
+    expect(uid).not.toBe(0);
+    for (const path of [base(), join(base(), 'server.log')]) expect((await stat(path)).uid, path).toBe(0);
+    const words = [
+      ['touch', join(base(), 'new')],
+      ['mv', join(base(), 'cluster'), join(base(), 'moved')],
+      ['rmdir', join(base(), 'socket')],
+      ['ln', '-sf', '/etc/passwd', join(base(), 'server.log')],
+      ['ls', base()],
+    ] as const;
+    for (const [file, ...args] of words) expect(runAs(service, file, ...args), file).toContain('Permission denied');
+    const other = { uid: 12_345, gid: 12_345, name: 'other' };
+    expect(runAs(other, 'ls', join(base(), 'socket'))).toContain('Permission denied');
+    const connect = `require('node:net').connect(process.argv[1]).on('error', (e) => console.log(e.code))`;
+    const socket = join(base(), 'socket', '.s.PGSQL.5432');
+    expect(runAs(other, process.execPath, '-e', connect, socket)).toBe('EACCES\n');
+    await stop(server);
+  });
+
+  it('gets no file of root’s by a link that it put in the place of the log, the socket’s folder, or a new file', async () => {
+    const service = await giveAway();
+    const target = join(folder, 'target');
+    await mkdir(target, { mode: 0o700 });
+    await writeFile(join(target, 'kept'), 'kept');
+    const links = [
+      [join(target, 'log'), 'server.log'],
+      [join(target, 'kept'), 'server.log.1'],
+      [target, 'new-1'],
+    ] as const;
+    expect(runAs(service, 'rm', '-rf', join(base(), 'server.log'), join(base(), 'socket'))).toBe('');
+    for (const [to, name] of links) expect(runAs(service, 'ln', '-s', to, join(base(), name))).toBe('');
+    expect(runAs(service, 'ln', '-s', target, join(base(), 'socket'))).toBe('');
+    expect(runAs(service, 'mkdir', '-p', join(base(), 'new-2', 'cluster'))).toBe('');
+    expect(runAs(service, 'ln', '-s', target, join(base(), 'new-2', 'cluster', 'pg_wal'))).toBe('');
+    const server = start();
+    expect(rowsOf(await server.answer)).toBe(2);
+    await stop(server);
+    expect(await readdir(target)).toEqual(['kept']);
+    expect(await readFile(join(target, 'kept'), 'utf8')).toBe('kept');
+    for (const path of [target, join(target, 'kept')]) expect((await stat(path)).uid, path).toBe(0);
+    expect((await readdir(base())).sort()).toEqual(['cluster', 'server.log', 'socket']);
+    expect((await stat(base())).uid).toBe(0);
+  });
+
+  it('gets no folder of root’s by a link that root finds in its own folder', async () => {
+    const first = start();
+    await first.answer;
+    await stop(first);
+    const target = join(folder, 'target');
+    await mkdir(target, { mode: 0o700 });
+    for (const name of ['socket', 'server.log']) {
+      await rm(join(base(), name), { recursive: true });
+      await symlink(name === 'socket' ? target : join(target, 'log'), join(base(), name));
+      expect(await start().answer, name).toMatch(/^fault /);
+      await rm(join(base(), name));
+    }
+    expect(await readdir(target)).toEqual([]);
+    expect((await stat(target)).uid).toBe(0);
+  });
+});
+
 describe.runIf(openCheckout)('the embedded database as a plain user', () => {
   it('lies in the data folder and continues there', async () => {
     const home = join(folder, 'home');
@@ -300,5 +391,15 @@ describe.runIf(openCheckout)('the embedded database as a plain user', () => {
     const second = start({ data, as: somebody });
     expect(rowsOf(await second.answer)).toBe(2);
     await stop(second);
+  });
+
+  it('is refused for a user without a name, with a cure', async () => {
+    const unnamed: Identity = { uid: 12_345, gid: 12_345, name: '12345' };
+    const home = join(folder, 'home');
+    await mkdir(home, { mode: 0o700 });
+    await chown(home, unnamed.uid, unnamed.gid);
+    expect(await start({ data: join(home, 'data'), as: unnamed }).answer).toMatch(
+      /^fault StandaloneFault: PostgreSQL makes no database for the user 12345, .* add a line .* or set KEYWRIGHT_DATABASE_URL/,
+    );
   });
 });

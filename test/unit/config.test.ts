@@ -145,6 +145,13 @@ describe('the configuration', () => {
     expect(readConfig(given, needs).peppersFile).toBe('p.json');
   });
 
+  test('takes a database on a Unix socket, and none without a host or a folder', () => {
+    for (const url of ['postgresql:///db?host=/run/pg', 'postgres://u:p@/db?sslmode=disable&host=%2Frun%2Fpg&port=5433'])
+      expect(readConfig({ KEYWRIGHT_DATABASE_URL: url }).databaseUrl).toBe(url);
+    for (const url of ['postgres:///db', 'postgres://u@/db?host=', 'postgres://u@/db?ahost=/run', 'postgres://u@/db?host=run'])
+      expect(faultsOf({ KEYWRIGHT_DATABASE_URL: url }), url).toHaveLength(1);
+  });
+
   test('counts an empty variable as absent', () => {
     expect(readConfig({ KEYWRIGHT_LOG_LEVEL: '', KEYWRIGHT_DATABASE_URL: '' })).toEqual(readConfig({}));
   });

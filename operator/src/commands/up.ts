@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
@@ -61,6 +61,9 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   const isCheckout = existsSync(example);
   if (options.manifests === undefined && !isCheckout) throw new CommandFault('--manifests must be given: a folder of manifests');
   const manifestsFolder = options.manifests === undefined ? example : resolve(callerFolder, options.manifests);
+  // One that is not there may still come, and is said in the table.
+  if (existsSync(manifestsFolder) && !statSync(manifestsFolder).isDirectory())
+    throw new CommandFault(`${manifestsFolder} is not a folder; --manifests takes the folder that the manifests lie in`);
   const dataPath = resolve(isCheckout ? checkout : callerFolder, '.keywright');
   const data = await openDataFolder(options.data === undefined ? dataPath : resolve(callerFolder, options.data));
   try {
@@ -170,9 +173,10 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
         limits: { refusalsPerSecond },
       });
       reloadOnChange(running, metrics.recorder, protection.files);
-      listener = await listen(places.port, { authorize, protection, clock, log, maxConnections, metrics: metrics.recorder });
-      // With --once nobody answers any more when the table is read.
-      const shown = { manifestsFolder, ...(places.once ? {} : { authorizerUrl: listener.url }) };
+      // With --once nobody is answered: a port would only be in the way of another start.
+      if (!places.once)
+        listener = await listen(places.port, { authorize, protection, clock, log, maxConnections, metrics: metrics.recorder });
+      const shown = { manifestsFolder, ...(listener === undefined ? {} : { authorizerUrl: listener.url }) };
       const model = (): TableModel => modelOf(context, resources, data, shown);
       const parts = { controller, resources, model };
       const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);

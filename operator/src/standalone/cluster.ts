@@ -1,18 +1,21 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, readFile, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Clock } from '../domain/time.ts';
 import { syncFolder } from '../resources/files/durable.ts';
 import type { Log } from '../telemetry/log.ts';
-import { findFreePort, isFree, makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
+import { makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
 import type { Credentials } from './credentials.ts';
 import type { DataFolder } from './datafolder.ts';
-import { StandaloneFault } from './fault.ts';
+import { StandaloneFault, systemCode } from './fault.ts';
+import { makeFolder, writeFileFor } from './folders.ts';
 import type { Guard } from './guard.ts';
+import { requireName, succeeds } from './identity.ts';
 import type { Place } from './place.ts';
 import { findProcessesIn, signalProcess } from './process.ts';
 import type { Programs } from './programs.ts';
@@ -21,6 +24,9 @@ import type { Programs } from './programs.ts';
 export const user = 'keywright';
 
 const programNames = ['postgres', 'initdb'];
+/** The socket's name, seen from PostgreSQL: its number is all that is left of a port. */
+export const socketNumber = 5432;
+const socketFiles = [`.s.PGSQL.${socketNumber}`, `.s.PGSQL.${socketNumber}.lock`];
 const orphanPatienceMs = 10_000;
 const logLimitBytes = 1_000_000;
 
@@ -55,31 +61,62 @@ export async function endOrphans({ clock, log, signal, place }: Context): Promis
   }
 }
 
-/** Nobody works here now: folders of an interrupted initdb and the pid file of a dead server count for nothing. */
-export async function removeLeftovers({ base, cluster }: Place): Promise<void> {
-  for (const name of await readdir(base)) {
-    if (name.startsWith('new-')) await rm(join(base, name), { recursive: true, force: true });
+/** Nobody works here now: folders of an interrupted initdb, and pid and lock files of a dead server count for nothing. */
+export async function removeLeftovers(place: Place): Promise<void> {
+  for (const name of await readdir(place.base)) {
+    if (name.startsWith('new-')) await removeTree(place, join(place.base, name));
   }
-  // PostgreSQL itself would believe it when its process id has been given to another process of the same user.
-  await rm(join(cluster, 'postmaster.pid'), { force: true });
+  // PostgreSQL itself would believe them when their process id has been given to another process of the same user.
+  await removeEntry(join(place.cluster, 'postmaster.pid'));
+  for (const name of socketFiles) await removeEntry(join(socketFolder(place), name));
+}
+
+/**
+ * Removes what lies in our own folder. Its user removes what that user may have changed: root follows no path in there,
+ * because a folder of it can become a link between two steps.
+ */
+async function removeTree({ identity }: Place, path: string): Promise<void> {
+  if (identity === undefined) {
+    await rm(path, { recursive: true, force: true });
+    return;
+  }
+  const names = (await lstat(path)).isDirectory() ? await readdir(path) : [];
+  const paths = [...names.map((name) => join(path, name)), path];
+  await succeeds('/bin/sh', ['-c', 'rm -rf -- "$@"', 'sh', ...paths], identity);
+  for (const one of paths) await removeEntry(one);
+}
+
+/** A file, a link, or an empty folder; anything else stays. */
+async function removeEntry(path: string): Promise<void> {
+  try {
+    await unlink(path).catch(() => rmdir(path));
+  } catch {
+    // Not there; or PostgreSQL says what is in its way.
+  }
+}
+
+/** The folder of the database's socket, which nobody enters but its user and root. */
+export function socketFolder({ base }: Place): string {
+  return join(base, 'socket');
+}
+
+/** Makes it where there is none. The caller closes what this returns. */
+export function openSocketFolder(place: Place): Promise<FileHandle> {
+  return makeFolder(socketFolder(place), { mode: 0o700, owner: place.identity });
 }
 
 /** Makes the cluster where there is none, and a password where it was lost. */
 export async function prepareCluster(context: Context): Promise<Credentials> {
   const { data, place } = context;
   const known = await readCredentials(data);
-  const credentials = known ?? (await makeCredentials());
+  const isThere = await exists(place.cluster);
+  // Both initdb and the single-user mode look their user up; a server that runs does not.
+  if (place.identity === undefined && (!isThere || known === undefined)) requireName();
+  const credentials = known ?? makeCredentials();
   if (known === undefined) await saveCredentials(data, credentials);
-  if (!(await exists(place.cluster))) await initialise(context, credentials);
+  if (!isThere) await initialise(context, credentials);
   else if (known === undefined) await resetPassword(context, credentials);
-  if (await isFree(credentials.port)) return credentials;
-  return moveToFreePort(data, credentials);
-}
-
-export async function moveToFreePort(data: DataFolder, credentials: Credentials): Promise<Credentials> {
-  const moved = { ...credentials, port: await findFreePort() };
-  await saveCredentials(data, moved);
-  return moved;
+  return credentials;
 }
 
 async function initialise(context: Context, credentials: Credentials): Promise<void> {
@@ -88,9 +125,10 @@ async function initialise(context: Context, credentials: Credentials): Promise<v
   const temporary = join(place.base, `new-${randomBytes(6).toString('hex')}`);
   const cluster = join(temporary, 'cluster');
   const passwordFile = join(temporary, 'password');
-  await mkdir(temporary, { mode: 0o700 });
-  await writeFile(passwordFile, credentials.password, { mode: 0o600 });
-  await giveTo(place, temporary, passwordFile);
+  // As the base: ours, and open to its user.
+  await (await makeFolder(temporary, { mode: place.identity === undefined ? 0o700 : 0o710, gid: place.identity?.gid })).close();
+  await writeFileFor(place.identity, passwordFile, credentials.password);
+  await (await makeFolder(cluster, { mode: 0o700, owner: place.identity })).close();
   const args = [
     '-D',
     cluster,
@@ -107,7 +145,7 @@ async function initialise(context: Context, credentials: Credentials): Promise<v
     await rename(cluster, place.cluster);
     await syncFolder(place.base);
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await removeTree(place, temporary);
   }
 }
 
@@ -120,8 +158,7 @@ async function resetPassword(context: Context, credentials: Credentials): Promis
   });
   // Passed as text to a shell of the same user, never as an argument that others can list: base64url needs no quoting.
   const statement = join(place.base, `new-${randomBytes(6).toString('hex')}`);
-  await writeFile(statement, `ALTER ROLE ${user} PASSWORD '${credentials.password}'\n`, { mode: 0o600 });
-  await giveTo(place, statement);
+  await writeFileFor(place.identity, statement, `ALTER ROLE ${user} PASSWORD '${credentials.password}'\n`);
   try {
     await runToEnd(
       context,
@@ -164,31 +201,36 @@ export async function exitOf(child: ChildProcess): Promise<number | null> {
   }
 }
 
-async function giveTo({ identity }: Place, ...paths: readonly string[]): Promise<void> {
-  if (identity === undefined) return;
-  for (const path of paths) await chown(path, identity.uid, identity.gid);
-}
-
 export function logPath({ base }: Place): string {
   return join(base, 'server.log');
 }
 
+/** Our own file in our own folder: what PostgreSQL's user gets of it is this handle. */
 export async function openLog(place: Place): Promise<FileHandle> {
   const path = logPath(place);
   if ((await sizeOf(path)) > logLimitBytes) await rename(path, `${path}.1`);
-  return open(path, 'a', 0o600);
+  try {
+    return await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (error) {
+    const code = systemCode(error) ?? 'error';
+    const why = code === 'ELOOP' ? 'is a link' : `cannot be opened (${code})`;
+    throw new StandaloneFault(`${path} ${why}; remove it, and start again`);
+  }
 }
 
 async function sizeOf(path: string): Promise<number> {
   try {
-    return (await stat(path)).size;
+    return (await lstat(path)).size;
   } catch {
     return 0;
   }
 }
 
+/** For a terminal: the server's user decides what stands there. */
 export async function readLogEnd(place: Place): Promise<string> {
-  return (await readFile(logPath(place), 'utf8')).split('\n').slice(-8).join('\n').trim();
+  const text = await readFile(logPath(place), { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+  const lines = text.trim().split('\n').slice(-8);
+  return lines.map((line) => line.replace(/\p{C}/gu, '?')).join('\n');
 }
 
 async function exists(path: string): Promise<boolean> {

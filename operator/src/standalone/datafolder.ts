@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { writeDurably } from '../resources/files/durable.ts';
 import { StandaloneFault, systemCode } from './fault.ts';
 import { isRoot } from './identity.ts';
+import { requireOwnFolder } from './ownership.ts';
 import { isAlive, nameProcess } from './process.ts';
 import type { ProcessName } from './process.ts';
 
@@ -21,7 +22,7 @@ const lockFile = 'up.lock';
 
 /**
  * Makes the data folder (0700; by root 0711) and takes it for this process alone. Throws {@link StandaloneFault} while another
- * process has it.
+ * process has it, and if another user made it or can write to it.
  *
  * Two locks, because each has a gap: a Unix socket in the kernel's own namespace, named after the folder's inode, is
  * taken and given back by the kernel in one step and never outlives its process, but is not seen from another network
@@ -29,13 +30,14 @@ const lockFile = 'up.lock';
  */
 export async function openDataFolder(folder: string): Promise<DataFolder> {
   const path = await makeFolder(folder);
+  await requireOwnFolder(path);
   const socket = await takeSocket(path);
   try {
     const holder = await readHolder(path);
     if (holder !== undefined && holder.pid !== process.pid && (await isAlive(holder))) throw busy(path, holder);
     const self = await nameProcess(process.pid);
     if (self === undefined) throw new StandaloneFault('the standalone mode needs Linux with /proc');
-    await writeDurably(join(path, lockFile), `${JSON.stringify(self)}\n`, { mode: 0o600, folderMode: 0o700 });
+    await writeLock(path, self);
   } catch (error) {
     await closeServer(socket);
     throw error;
@@ -58,6 +60,17 @@ async function makeFolder(folder: string): Promise<string> {
   } catch (error) {
     throw new StandaloneFault(
       `the data folder ${resolve(folder)} cannot be made or opened (${systemCode(error) ?? 'error'}); choose another one with --data`,
+    );
+  }
+}
+
+async function writeLock(path: string, self: ProcessName): Promise<void> {
+  try {
+    await writeDurably(join(path, lockFile), `${JSON.stringify(self)}\n`, { mode: 0o600, folderMode: 0o700 });
+  } catch (error) {
+    const code = systemCode(error) ?? 'error';
+    throw new StandaloneFault(
+      `the data folder ${path} cannot be written (${code}); start as the user that it belongs to, or choose another one with --data`,
     );
   }
 }

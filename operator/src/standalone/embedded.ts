@@ -1,4 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
+import { relative } from 'node:path';
 import pg from 'pg';
 
 import type { Clock } from '../domain/time.ts';
@@ -7,15 +9,16 @@ import {
   endOrphans,
   exitOf,
   logPath,
-  moveToFreePort,
   openLog,
+  openSocketFolder,
   prepareCluster,
   readLogEnd,
   removeLeftovers,
+  socketFolder,
+  socketNumber,
   user,
 } from './cluster.ts';
 import type { Context } from './cluster.ts';
-import { isFree } from './credentials.ts';
 import type { Credentials } from './credentials.ts';
 import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault } from './fault.ts';
@@ -42,17 +45,22 @@ export interface EmbeddedInput {
 
 /** A server that runs until it is stopped: one that ends by itself (killed for want of memory) is started again. */
 export interface EmbeddedPostgres {
-  /** With the password: not for logs. Stays the same over restarts. */
+  /** For this process alone, with the password: not for logs. Stays the same over restarts. */
   readonly url: string;
-  readonly port: number;
   /** Where it lies. */
   readonly folder: string;
   /** Ends the server in an orderly way, within 20 s at most. Twice is once. */
   stop(): Promise<void>;
 }
 
+/** How to reach the server. */
+interface Access {
+  readonly credentials: Credentials;
+  /** Its socket's folder, open. */
+  readonly socket: FileHandle;
+}
+
 interface Server {
-  readonly url: string;
   readonly child: ChildProcess;
   /** Resolves when it has ended, asked or not. */
   readonly ended: Promise<void>;
@@ -60,11 +68,13 @@ interface Server {
 
 const database = 'keywright';
 const startPatienceMs = 60_000;
-const refusalPatienceMs = 3_000;
 const restartPauseMs = 500;
 
 /**
- * Starts a real PostgreSQL on the data folder, made at the first start: UTF8, locale C, SCRAM, on 127.0.0.1 only.
+ * Starts a real PostgreSQL on the data folder, made at the first start: UTF8, locale C, SCRAM. It listens on a Unix
+ * socket in a folder that only its user and root enter, and on no port: another user of the machine could listen on that
+ * port before it, and be told the password.
+ *
  * Survives a kill of everything at any instant: initdb works in a temporary folder that is renamed when it is whole,
  * the server ends with us, and what the last one left is waited for. Throws {@link StandaloneFault}, or the reason of
  * the signal.
@@ -79,17 +89,20 @@ export async function startEmbeddedPostgres(input: EmbeddedInput): Promise<Embed
   signal?.throwIfAborted();
   await endOrphans(context);
   await removeLeftovers(place);
-  let credentials = await prepareCluster(context);
-  for (let attempt = 1; ; attempt += 1) {
-    const server = await startServer(context, credentials);
-    if (server !== undefined) return keepRunning(context, credentials, server);
-    // Another program was quicker on the port, which is worth another one; else the log says why.
-    if (attempt === 3 || (await isFree(credentials.port))) throw await notStarted(context);
-    credentials = await moveToFreePort(data, credentials);
+  const credentials = await prepareCluster(context);
+  const socket = await openSocketFolder(place);
+  try {
+    const access: Access = { credentials, socket };
+    const server = await startServer(context, access);
+    if (server === undefined) throw await notStarted(context);
+    return keepRunning(context, access, server);
+  } catch (error) {
+    await socket.close();
+    throw error;
   }
 }
 
-function keepRunning(context: Context, credentials: Credentials, first: Server): EmbeddedPostgres {
+function keepRunning(context: Context, access: Access, first: Server): EmbeddedPostgres {
   const { clock, log, place } = context;
   const stopping = new AbortController();
   let server: Server = first;
@@ -99,7 +112,7 @@ function keepRunning(context: Context, credentials: Credentials, first: Server):
     const restarting: Context = { ...context, signal: stopping.signal };
     await endOrphans(restarting);
     await removeLeftovers(place);
-    server = (await startServer(restarting, credentials)) ?? server;
+    server = (await startServer(restarting, access)) ?? server;
   };
   const keeping = (async () => {
     for (;;) {
@@ -107,27 +120,28 @@ function keepRunning(context: Context, credentials: Credentials, first: Server):
       if (stopping.signal.aborted) return;
       // Tried again until it runs or we stop; the store waits meanwhile, as for any database.
       await restart().catch(() => {});
+      // It may have come up just when we were stopped.
+      if (stopping.signal.aborted) return stopServer(server, clock);
     }
   })();
   return {
-    url: first.url,
-    port: credentials.port,
+    url: urlOf(access, database),
     folder: place.base,
     stop: async () => {
       stopping.abort(new Error('the database is being stopped'));
       await stopServer(server, clock);
       await keeping;
+      await access.socket.close();
     },
   };
 }
 
 /** Undefined when it ended instead of answering. Throws when it does neither, or when the signal says so. */
-async function startServer(context: Context, credentials: Credentials): Promise<Server | undefined> {
-  const child = await spawnServer(context, credentials);
-  const url = `postgresql://${user}:${credentials.password}@127.0.0.1:${credentials.port}/${database}`;
-  const server: Server = { url, child, ended: exitOf(child).then(() => {}) };
+async function startServer(context: Context, access: Access): Promise<Server | undefined> {
+  const child = await spawnServer(context);
+  const server: Server = { child, ended: exitOf(child).then(() => {}) };
   try {
-    return (await becomesReady(context, server)) ? server : undefined;
+    return (await becomesReady(context, access, server)) ? server : undefined;
   } catch (error) {
     await stopServer(server, context.clock);
     throw error;
@@ -138,14 +152,23 @@ async function notStarted({ place }: Context): Promise<StandaloneFault> {
   return new StandaloneFault(`the database did not start; the end of ${logPath(place)} says why:\n${await readLogEnd(place)}`);
 }
 
-async function spawnServer({ log, place, programs, guard }: Context, { port }: Credentials): Promise<ChildProcess> {
+/**
+ * The address of a socket has room for 107 bytes. From its own folder PostgreSQL reaches it in a few; we do so by the open
+ * folder, wherever it lies.
+ */
+function urlOf({ credentials, socket }: Access, name: string): string {
+  const query = `host=/proc/self/fd/${socket.fd}&port=${socketNumber}&sslmode=disable`;
+  return `postgresql://${user}:${credentials.password}@/${name}?${query}`;
+}
+
+async function spawnServer({ log, place, programs, guard }: Context): Promise<ChildProcess> {
   const output = await openLog(place);
   try {
-    log.debug('starting the database', { file: place.cluster, address: `127.0.0.1:${port}` });
+    log.debug('starting the database', { file: place.cluster, address: socketFolder(place) });
     const settings = [
-      'listen_addresses=127.0.0.1',
-      'unix_socket_directories=',
-      `port=${port}`,
+      'listen_addresses=',
+      `unix_socket_directories=${relative(place.cluster, socketFolder(place))}`,
+      `port=${socketNumber}`,
       'shared_buffers=32MB',
       'max_connections=60',
     ];
@@ -176,20 +199,18 @@ async function stopServer({ child, ended }: Server, clock: Clock): Promise<void>
 }
 
 /** False when the server has ended instead. */
-async function becomesReady({ clock, signal, place }: Context, { url, child }: Server): Promise<boolean> {
+async function becomesReady({ clock, signal, place }: Context, access: Access, { child }: Server): Promise<boolean> {
   const begunMs = clock.monotonicMs();
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return false;
-    const answer = await tryConnect(url);
+    const answer = await tryConnect(urlOf(access, 'postgres'));
     if (answer === 'ready') return true;
-    const waitedMs = clock.monotonicMs() - begunMs;
-    // Not at once: another program's server on our port refuses too, while ours is about to end for want of the port.
-    if (answer === 'refused' && waitedMs > refusalPatienceMs) {
+    if (answer === 'refused') {
       throw new StandaloneFault(
         'the database refuses the password in database.json; delete that file, and the next start sets a new one',
       );
     }
-    if (waitedMs > startPatienceMs) {
+    if (clock.monotonicMs() - begunMs > startPatienceMs) {
       throw new StandaloneFault(
         `the database does not answer after ${startPatienceMs / 1000} s; the end of ${logPath(place)}:\n${await readLogEnd(place)}`,
       );
@@ -198,11 +219,9 @@ async function becomesReady({ clock, signal, place }: Context, { url, child }: S
   }
 }
 
-/** Connects with our password, so a stranger's server on the port is not taken for ours, and makes our database once. */
+/** Connects, and makes our database once. */
 async function tryConnect(url: string): Promise<'ready' | 'refused' | 'not yet'> {
-  const admin = new URL(url);
-  admin.pathname = '/postgres';
-  const client = new pg.Client({ connectionString: admin.href, connectionTimeoutMillis: 2_000, query_timeout: 30_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000, query_timeout: 30_000 });
   client.on('error', () => {});
   try {
     await client.connect();

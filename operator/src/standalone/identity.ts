@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 
 import { StandaloneFault, systemCode } from './fault.ts';
 
@@ -37,16 +38,32 @@ export async function findServiceUser(): Promise<Identity> {
   return user;
 }
 
+/** Refuses an account that the machine does not know by name (`docker run -u 12345`, OpenShift): initdb does. */
+export function requireName(): void {
+  try {
+    userInfo();
+  } catch {
+    const number = String(process.getuid?.());
+    throw new StandaloneFault(
+      `PostgreSQL makes no database for the user ${number}, whom this machine does not know; add a line for that number to /etc/passwd, or set KEYWRIGHT_DATABASE_URL to a database of yours`,
+    );
+  }
+}
+
 /** Who owns a folder; `undefined` when it does not exist. */
 export async function findOwner(folder: string): Promise<Identity | undefined> {
   try {
     const { uid, gid } = await stat(folder);
-    const name = (await readUsers()).find((user) => user.uid === uid)?.name;
-    return { uid, gid, name: name ?? String(uid) };
+    return { uid, gid, name: await nameUser(uid) };
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The name of a user; the number of one that the machine does not know. */
+export async function nameUser(uid: number): Promise<string> {
+  return (await readUsers()).find((user) => user.uid === uid)?.name ?? String(uid);
 }
 
 /** Runs a short command, as another user where `identity` says so, and tells whether it succeeded within 20 s. */
@@ -66,9 +83,9 @@ export function succeeds(file: string, args: readonly string[], identity?: Ident
   });
 }
 
-/** Whether that user can work in the folder: reach it, list it and make files in it. */
-export function canWorkIn(folder: string, identity: Identity): Promise<boolean> {
-  return succeeds('/bin/sh', ['-c', 'cd "$0" && test -r . && test -w .', folder], identity);
+/** Whether that user can reach the folder and enter it. */
+export function canEnter(folder: string, identity: Identity): Promise<boolean> {
+  return succeeds('/bin/sh', ['-c', 'cd "$0"', folder], identity);
 }
 
 async function readUsers(): Promise<readonly Identity[]> {

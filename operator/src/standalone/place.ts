@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
-import { chown, mkdir, readdir, rename, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import type { Log } from '../telemetry/log.ts';
 import type { DataFolder } from './datafolder.ts';
 import { StandaloneFault } from './fault.ts';
-import { canWorkIn, findOwner, findServiceUser, isRoot } from './identity.ts';
+import { openFolder, makeFolder } from './folders.ts';
+import { canEnter, findOwner, findServiceUser, isRoot } from './identity.ts';
 import type { Identity } from './identity.ts';
 
 /** Where the database lies, and who runs it. */
 export interface Place {
-  /** Ours alone: the cluster, the server's log, folders of interrupted starts. */
+  /** Ours alone, also when another user runs the database: the cluster, the socket's folder, the server's log, folders of interrupted starts. */
   readonly base: string;
   /** PostgreSQL's data folder; exists as soon as it is whole. */
   readonly cluster: string;
@@ -35,19 +36,46 @@ export async function choosePlace({ data, systemFolder, log }: PlaceInput): Prom
   const inside = join(data.path, 'postgres');
   if (!isRoot()) return takeOwn(inside);
   const outside = join(systemFolder, createHash('sha256').update(data.path).digest('hex').slice(0, 16));
+  await claim(outside);
   const outsideOwner = await findOwner(join(outside, 'cluster'));
   if (outsideOwner !== undefined) {
     if (!(await isNew(data))) return placeAt(outside, outsideOwner, log, data);
     await setAside(outside, log);
   }
+  await claim(inside);
   const insideOwner = await findOwner(join(inside, 'cluster'));
   if (insideOwner !== undefined) return reopen(inside, insideOwner);
   const user = await findServiceUser();
-  await mkdir(inside, { recursive: true, mode: 0o700 });
-  await chown(inside, user.uid, user.gid);
-  if (await canWorkIn(inside, user)) return { base: inside, cluster: join(inside, 'cluster'), identity: user };
+  await openTo(user, inside);
+  if (await canEnter(inside, user)) return { base: inside, cluster: join(inside, 'cluster'), identity: user };
   await removeIfEmpty(inside);
   return placeAt(outside, user, log, data);
+}
+
+/**
+ * Root's folder, as each start makes it, is root's own: whoever runs the database passes through, and can neither make
+ * nor replace anything that root opens. Earlier versions gave it away: what such a user may have put there goes, except
+ * folders, which the cluster is one of.
+ */
+async function claim(base: string): Promise<void> {
+  const folder = await openFolder(base);
+  if (folder === undefined) return;
+  try {
+    const { uid, mode } = await folder.stat();
+    if (uid === 0 && (mode & 0o022) === 0) return;
+    await folder.chown(0, 0);
+    await folder.chmod(0o700);
+    for (const entry of await readdir(base, { withFileTypes: true })) {
+      if (!entry.isDirectory()) await unlink(join(base, entry.name));
+    }
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Lets that user, and nobody else, pass through a folder of root's. */
+async function openTo(user: Identity, base: string): Promise<void> {
+  await (await makeFolder(base, { mode: 0o710, gid: user.gid })).close();
 }
 
 async function takeOwn(base: string): Promise<Place> {
@@ -64,15 +92,16 @@ async function takeOwn(base: string): Promise<Place> {
 
 async function reopen(base: string, owner: Identity): Promise<Place> {
   // PostgreSQL runs only as the owner of its data folder, whoever made it.
-  if (await canWorkIn(base, owner)) return { base, cluster: join(base, 'cluster'), identity: owner };
+  await openTo(owner, base);
+  if (await canEnter(join(base, 'cluster'), owner)) return { base, cluster: join(base, 'cluster'), identity: owner };
   throw new StandaloneFault(
     `the database in ${base} runs as the user ${owner.name}, who cannot reach it any more; open the folders above it to that user (chmod o+x)`,
   );
 }
 
 async function placeAt(base: string, identity: Identity, log: Log, data: DataFolder): Promise<Place> {
-  await mkdir(base, { recursive: true, mode: 0o755 });
-  await chown(base, identity.uid, identity.gid);
+  await mkdir(dirname(base), { recursive: true, mode: 0o755 });
+  await openTo(identity, base);
   log.info('database folder', {
     file: base,
     message: `${data.path} is closed to the user ${identity.name}, who runs the database: it lies in ${base}`,

@@ -44,6 +44,8 @@ const layouts: readonly (readonly (keyof Row)[])[] = [
   ['name', 'ready', 'reason', 'owner', 'key', 'expires'],
   ['name', 'ready', 'reason', 'owner', 'key', 'left'],
   ['name', 'ready', 'reason', 'key', 'left'],
+  ['name', 'ready', 'key', 'left'],
+  ['name', 'ready', 'left'],
 ];
 
 /** Whether a key is Ready for what its manifest says now: what `--once` answers for. */

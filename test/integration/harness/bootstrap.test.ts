@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { privateDir } from '../../harness/process.ts';
@@ -130,6 +130,13 @@ test('an install that fails is said, and tried again by the next start', async (
   expect(broken).toMatchObject({ code: 1, stdout: '' });
   expect(broken.stderr).toContain('npm ci failed');
   expect((await start(['up'])).code).toBe(0);
+});
+
+test('leaves the data folder closed to others, if it is the first to make it', async () => {
+  await start(['up']);
+  // Root's database runs as another user, who passes through.
+  const mode = process.getuid?.() === 0 ? 0o711 : 0o700;
+  expect(statSync(join(root, '.keywright')).mode & 0o777).toBe(mode);
 });
 
 test('hands a signal to the program, and returns its exit code', async () => {

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PepperRing } from '../../../operator/src/keys/pepper.ts';
+import { readCredentials } from '../../../operator/src/standalone/credentials.ts';
 import { openDataFolder } from '../../../operator/src/standalone/datafolder.ts';
 import type { DataFolder } from '../../../operator/src/standalone/datafolder.ts';
 import { StandaloneFault } from '../../../operator/src/standalone/fault.ts';
@@ -53,6 +54,61 @@ describe('the data folder', () => {
     await (await take()).release();
     await writeFile(join(base, 'data', 'up.lock'), '{"pid":');
     await take();
+  });
+});
+
+describe('a data folder that is not ours alone', () => {
+  const inData = (name: string): string => join(base, 'data', name);
+
+  it('is refused while its group or others can write to it, with the command that closes it', async () => {
+    await mkdir(join(base, 'data'));
+    for (const mode of [0o770, 0o707, 0o1777]) {
+      await chmod(join(base, 'data'), mode);
+      await expect(take()).rejects.toThrow(/^other users can write to the data folder (\S+); .* "chmod go-w \1"/);
+    }
+    await chmod(join(base, 'data'), 0o755);
+    await take();
+  });
+
+  it('is refused in a folder where every user can replace it, but not in one such as /tmp', async () => {
+    await mkdir(join(base, 'open', 'between'), { recursive: true });
+    await chmod(join(base, 'open'), 0o777);
+    await expect(take(join(base, 'open', 'between', 'data'))).rejects.toThrow(`run "chmod o-w ${join(base, 'open')}"`);
+    await chmod(join(base, 'open'), 0o1777);
+    await take(join(base, 'open', 'between', 'data'));
+  });
+
+  it('is refused with a database.json or a pepper.json that others can write, or that is a link', async () => {
+    const data = await take();
+    for (const [name, read] of [
+      ['database.json', () => readCredentials(data)],
+      ['pepper.json', () => ensurePepperFile(data)],
+    ] as const) {
+      await writeFile(join(base, 'elsewhere'), '{"password":"theirs"}', { mode: 0o600 });
+      await symlink(join(base, 'elsewhere'), inData(name));
+      await expect(read()).rejects.toThrow(`${name} is not a file that only you can write`);
+      await rm(inData(name));
+      await writeFile(inData(name), '{"password":"theirs"}');
+      await chmod(inData(name), 0o620);
+      await expect(read()).rejects.toThrow(`${name} is not a file that only you can write`);
+      await chmod(inData(name), 0o600);
+      await read();
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0)('is refused when another user made it, or one of the two files', async () => {
+    const data = await take();
+    for (const [name, read] of [
+      ['database.json', () => readCredentials(data)],
+      ['pepper.json', () => ensurePepperFile(data)],
+    ] as const) {
+      await writeFile(inData(name), '{"password":"theirs"}', { mode: 0o600 });
+      await chown(inData(name), 12_345, 12_345);
+      await expect(read()).rejects.toThrow(`${name} is not a file that only you can write`);
+    }
+    await data.release();
+    await chown(join(base, 'data'), 12_345, 12_345);
+    await expect(take()).rejects.toThrow('belongs to the user 12345; start as that user, or choose another folder with --data');
   });
 });
 

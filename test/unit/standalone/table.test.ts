@@ -84,13 +84,16 @@ describe('the table', () => {
       expect(renderTable(modelOf([key], { now: at }))[1]).toContain('2026-04-01 (in 90 d)');
   });
 
-  it('leaves out in a narrow window what one can do without, and wraps no row of 80 columns', () => {
+  it('leaves out in a narrow window what one can do without, and wraps no row of 80 columns, nor of 70 or 50', () => {
     const model = modelOf([keyNamed('newsletter-tests', statusWith('True', 'Available'))]);
     expect(renderTable(model, 90).slice(0, 2)).toEqual([
       'NAME                       READY  REASON     OWNER  KEY                     EXPIRES',
       'payments/newsletter-tests  True   Available  ana    acme_live_7Gq2mW0pX4tZ  in 90 d',
     ]);
     expect(renderTable(model, 80)[1]).toBe('payments/newsletter-tests  True   Available  acme_live_7Gq2mW0pX4tZ  in 90 d');
+    for (const width of [70, 50])
+      for (const line of renderTable(model, width).slice(0, 2)) expect(line.length).toBeLessThanOrEqual(width);
+    expect(renderTable(model, 70)[1]).toBe('payments/newsletter-tests  True   acme_live_7Gq2mW0pX4tZ  in 90 d');
   });
 
   it('says where the verify API answers, how to stop, and what stays', () => {

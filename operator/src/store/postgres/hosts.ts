@@ -11,7 +11,9 @@ export function splitHosts(url: string): readonly string[] | undefined {
   if (match === null) return undefined;
   const [, before = '', hosts = '', after = ''] = match;
   const urls = hosts.split(',').map((host) => `${before}${host}${after}`);
-  return urls.every((one) => URL.canParse(one)) && hosts.split(',').every((host) => host !== '' || hosts === '')
+  // A Unix socket has no host, but may have a user: `postgres://user@/db?host=/folder`.
+  const parsable = hosts === '' ? [`${before}host${after}`] : urls;
+  return parsable.every((one) => URL.canParse(one)) && hosts.split(',').every((host) => host !== '' || hosts === '')
     ? urls
     : undefined;
 }
