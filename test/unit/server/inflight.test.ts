@@ -170,7 +170,7 @@ describe('bodies that are not finished', () => {
       await until(() => mine.text().includes('key_missing'), { what: 'the verdict' });
     }
     slow.resolve();
-    await until(() => refused.every(({ text }) => text().includes('larger than 64 KiB')), { what: 'the refusals' });
+    await until(() => refused.every((one) => one.text().includes('larger than 64 KiB')), { what: 'the refusals' });
     expect(inFlight.bytes).toBe(0);
   });
 
