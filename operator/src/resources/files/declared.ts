@@ -30,6 +30,8 @@ export interface Declared {
   readonly declarations: ReadonlyMap<string, Declaration>;
   /** All ids that some document names, unacceptable ones included: none of them is deleted. */
   readonly named: ReadonlySet<string>;
+  /** Ids that only documents name which are not valid, and the path of the first: what is in force stays so. */
+  readonly invalid: ReadonlyMap<string, string>;
   /** Files whose objects stay as they are: broken, or being written or read. */
   readonly held: ReadonlySet<string>;
   /** Files without a document: what they declared before is not deleted. */
@@ -55,7 +57,7 @@ export interface Declared {
 const leftOutWhy =
   'at most 10,000 files and 64 MB are read; what these declared before stays as it was, and an object that was removed elsewhere counts as deleted, unless one of them mentions it';
 
-/** Makes one picture of a look: the first document of a name by path and position counts, the others are named. */
+/** Makes one picture of a look: the first valid document of a name by path and position counts, the others are named. */
 export function declare(root: string, { files, faults: folderFaults, leftOut, cut }: FolderLook): Declared {
   const picture = new Picture(root);
   picture.takeLeftOut(leftOut);
@@ -68,6 +70,7 @@ export function declare(root: string, { files, faults: folderFaults, leftOut, cu
 class Picture implements Declared {
   readonly declarations = new Map<string, Declaration>();
   readonly named = new Set<string>();
+  readonly invalid = new Map<string, string>();
   readonly held = new Set<string>();
   readonly empty = new Set<string>();
   readonly strays = new Map<string, number>();
@@ -78,7 +81,6 @@ class Picture implements Declared {
   cut = false;
   settled = true;
   readonly #root: string;
-  readonly #firstOf = new Map<string, { readonly path: string; readonly line: number }>();
 
   constructor(root: string) {
     this.#root = root;
@@ -140,15 +142,19 @@ class Picture implements Declared {
       this.named.add(id);
       return [];
     }
-    const first = this.#firstOf.get(id);
+    this.named.add(id);
+    const first = this.declarations.get(id);
+    if (document.type === 'invalid') {
+      // It must not stand in the way of a valid one: that would stop edits and deletions.
+      if (first === undefined && !this.invalid.has(id)) this.invalid.set(id, path);
+      return [];
+    }
     if (first !== undefined) {
       const where = `${relative(this.#root, first.path)}:${first.line}`;
       const message = clip(`${formatName(id)} is already declared in ${where}; this one is ignored`);
       return [{ line, message, level: 'error' }];
     }
-    this.#firstOf.set(id, { path, line });
-    this.named.add(id);
-    if (document.type === 'invalid') return [];
+    this.invalid.delete(id);
     this.declarations.set(id, { document, path, line });
     return noticesOf(document);
   }

@@ -28,7 +28,7 @@ export interface Missing {
   readonly ids: readonly string[];
   /** Why others that it lacks are not missing. */
   readonly faults: readonly Fault[];
-  /** What stays because a file or folder cannot be read: ids, by the path that a fault names. */
+  /** What stays because a file or folder cannot be read, or a document is not valid: ids, by the path that a fault names. */
   readonly kept: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -38,6 +38,8 @@ export function findMissing(present: readonly Present[], declared: Declared, { r
   const ids: string[] = [];
   const kept = new Map<string, string[]>();
   for (const { id, source } of declared.blind ? [] : present) {
+    const invalid = declared.invalid.get(id);
+    if (invalid !== undefined) kept.set(invalid, [...(kept.get(invalid) ?? []), id]);
     if (declared.named.has(id)) continue;
     const file = source === undefined ? id : liesIn(source, root) ? relative(root, source) : source;
     const stray = source === undefined ? undefined : declared.strays.get(source);

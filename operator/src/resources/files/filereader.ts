@@ -7,6 +7,8 @@ import type { FileState } from './reading.ts';
 
 /** A file younger than this is read at the next look: its writer may not be done. */
 const settleMs = 100;
+/** After so many looks in a row that found it changed, it is not waited for: it may be a log, or a file of the kernel. */
+const mostUnsettled = 10;
 
 /** A file to read. */
 export interface Wanted {
@@ -35,6 +37,8 @@ export class FileReader {
   readonly #parser: ManifestParser;
   readonly #known = new Map<string, Known>();
   readonly #parsing = new Map<string, Parsing>();
+  /** How many looks in a row found a file unsettled. */
+  readonly #unsettled = new Map<string, number>();
 
   constructor({ clock, parser }: { readonly clock: Clock; readonly parser: ManifestParser }) {
     this.#clock = clock;
@@ -48,11 +52,20 @@ export class FileReader {
 
   /** Forgets all files but these. */
   keep(paths: ReadonlySet<string>): void {
-    for (const path of this.#known.keys()) if (!paths.has(path)) this.#known.delete(path);
+    for (const files of [this.#known, this.#unsettled]) for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
   }
 
   /** Begins to read a file. The answer is its content, if that is known at once; otherwise wait for {@link settled}. */
-  async begin({ path, real, state, stampBefore }: Wanted, first: boolean): Promise<FileContent | undefined> {
+  async begin(wanted: Wanted, first: boolean): Promise<FileContent | undefined> {
+    const { path } = wanted;
+    const content = await this.#begin(wanted, first);
+    const looks = content?.type === 'unsettled' ? (this.#unsettled.get(path) ?? 0) + 1 : 0;
+    if (looks === 0) this.#unsettled.delete(path);
+    else this.#unsettled.set(path, looks);
+    return looks < mostUnsettled ? content : broken('the file changes whenever it is read', true);
+  }
+
+  async #begin({ path, real, state, stampBefore }: Wanted, first: boolean): Promise<FileContent | undefined> {
     const known = this.#known.get(path);
     if (known?.stamp === state.stamp) return known.content;
     const parsing = this.#parsing.get(path);

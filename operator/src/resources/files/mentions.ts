@@ -1,5 +1,5 @@
 import { eachOf } from './pool.ts';
-import { statPath, textsIn } from './reading.ts';
+import { statPath, namesIn } from './reading.ts';
 
 /** How much is searched for a name: of one file, of all files, and how many files. */
 const searchLimit = { fileBytes: 16_000_000, bytes: 256_000_000, files: 20_000 } as const;
@@ -31,7 +31,7 @@ export class Mentions {
     await eachOf(files.slice(0, searchLimit.files), async ({ path, real, stamp }) => {
       if (left <= 0) return;
       left -= Math.min(searchLimit.fileBytes, await sizeOf(real));
-      for (const name of await textsIn(real, unknown, searchLimit.fileBytes)) {
+      for (const name of await namesIn(real, unknown, searchLimit.fileBytes)) {
         const before = found.get(name);
         if (before !== undefined && before < path) continue;
         found.set(name, path);

@@ -47,27 +47,32 @@ export async function readRegular(path: string, expected: FileState): Promise<Ui
   }
 }
 
+/** How many bytes on each side tell whether a name stands alone. */
+const aroundName = 4;
+
 /**
- * Which of these texts of ASCII characters the first `limitBytes` of a regular file contain, read in pieces of 64 KiB. None if it is
- * not a regular file or cannot be read.
+ * Which of these names of ASCII characters the first `limitBytes` of a regular file contain as a value: not as a part of a longer
+ * name, and not as the name of a field. It is read in pieces of 64 KiB. None if it is not a regular file or cannot be read.
  */
-export async function textsIn(path: string, texts: readonly string[], limitBytes: number): Promise<ReadonlySet<string>> {
+export async function namesIn(path: string, names: readonly string[], limitBytes: number): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
   let file: FileHandle | undefined;
   try {
     if ((await statPath(path)).kind !== 'regular') return found;
     file = await open(path, openFlags);
     if (!(await file.stat()).isFile()) return found;
-    const overlap = Math.max(0, ...texts.map(({ length }) => length - 1));
+    const overlap = Math.max(0, ...names.map(({ length }) => length)) + 2 * aroundName;
     const piece = Buffer.alloc(chunkBytes + overlap);
     let kept = 0;
-    for (let position = 0; position < limitBytes && found.size < texts.length;) {
+    for (let position = 0; position < limitBytes && found.size < names.length;) {
       const { bytesRead } = await file.read(piece, kept, chunkBytes, position);
-      if (bytesRead === 0) break;
       position += bytesRead;
       const filled = kept + bytesRead;
-      for (const text of texts) if (!found.has(text) && piece.subarray(0, filled).includes(text)) found.add(text);
-      // A text may begin at the end of this piece.
+      const text = piece.toString('latin1', 0, filled);
+      // What stands at an end of a piece is seen whole in this one or in the next.
+      const [from, to] = [position === filled ? 0 : aroundName, bytesRead === 0 ? filled : filled - aroundName];
+      for (const name of names) if (!found.has(name) && standsIn(text, name, from, to)) found.add(name);
+      if (bytesRead === 0) break;
       kept = Math.min(overlap, filled);
       piece.copyWithin(0, filled - kept, filled);
     }
@@ -77,6 +82,16 @@ export async function textsIn(path: string, texts: readonly string[], limitBytes
   } finally {
     await file?.close();
   }
+}
+
+/** Whether a name stands alone between two places of a text, and is no name of a field. */
+function standsIn(text: string, name: string, from: number, to: number): boolean {
+  for (let at = text.indexOf(name, from); at !== -1 && at + name.length <= to; at = text.indexOf(name, at + 1)) {
+    const after = text.slice(at + name.length, at + name.length + aroundName);
+    const isWhole = !/[\w.-]/.test(text.charAt(at - 1)) && !/^[\w.-]/.test(after);
+    if (isWhole && !/^["']?\s*:/.test(after)) return true;
+  }
+  return false;
 }
 
 async function isUnchanged(file: FileHandle, { stamp }: FileState): Promise<boolean> {

@@ -101,6 +101,10 @@ class Walker {
         this.#entries += 1;
         if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
         const path = join(folder, entry.name);
+        if (entry.isSymbolicLink() && (await this.#leadsToSkipped(path))) {
+          this.#leaveOut(path, 'the link leads into the data folder, and is left out');
+          continue;
+        }
         const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await this.#leadsToFolder(path)));
         if (isFolder && (entry.isDirectory() || (await this.#staysInside(path)))) await this.#enter(path, depth + 1);
         else if (!isFolder && /\.(?:yaml|yml|json)$/.test(entry.name)) this.#paths.push(path);
@@ -110,6 +114,11 @@ class Walker {
       this.#noteUnreadable(folder, error);
       return false;
     }
+  }
+
+  async #leadsToSkipped(path: string): Promise<boolean> {
+    const real = await realpath(path).catch(() => undefined);
+    return real !== undefined && isInside(real, this.#init.skipped);
   }
 
   async #leadsToFolder(path: string): Promise<boolean> {
