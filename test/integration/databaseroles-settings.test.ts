@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../operator/src/domain/time.ts';
 import type { Store } from '../../operator/src/store/port.ts';
 import { storeLimits } from '../../operator/src/store/postgres/pool.ts';
-import { allowWrites, hostConfigs } from '../../operator/src/store/postgres/session.ts';
+import { hostConfigs, takeBackSettings } from '../../operator/src/store/postgres/session.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { mintRequest } from '../builders/mintrequest.ts';
@@ -112,6 +112,12 @@ describe('what somebody left with a stolen login before its password was changed
     await client.connect();
     await client.query(`alter role ${account} in database ${database} set ${setting}`).finally(() => client.end());
     await expectToWork(open(urlOf()));
+    // A survey sees the heartbeat, too.
+    const { port } = postgres;
+    const two = open(urlOf().replace(`:${port}/`, `:${port},127.0.0.1:${port}/`));
+    await two.takeFence();
+    await two.beat();
+    expect((await two.surveyPrimary()).heartbeatAgeMs).toBeDefined();
   });
 });
 
@@ -134,10 +140,10 @@ test('a role that an administrator set for a login, and that may do as much, sta
   const client = new Client({ connectionString: urlOf() });
   await client.connect();
   const who = async (): Promise<unknown> => (await client.query<{ who: string }>('select current_user as who')).rows[0]?.who;
-  await allowWrites(client);
+  await takeBackSettings(client);
   expect(await who()).toBe(`${account}_owner`);
   await client.query('set role keywright_authorizer');
-  await allowWrites(client);
+  await takeBackSettings(client);
   expect(await who()).toBe(account);
   await client.end();
   await asSuperuser(`drop role ${account}_owner`);

@@ -8,7 +8,7 @@ import { choosePrimary, surveyOf } from '../primary.ts';
 import type { HostView, PrimarySurvey } from '../primary.ts';
 import { PrimaryMemory } from '../primarymemory.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
-import { allowWrites, hostConfigs } from './session.ts';
+import { hostConfigs, takeBackSettings } from './session.ts';
 import type { DatabaseAddress, HostConfig, SessionLimits } from './session.ts';
 import { askHosts } from './survey.ts';
 
@@ -185,7 +185,7 @@ export class WritablePool implements PostgresPool {
       max: this.#size,
       idleTimeoutMillis: 30_000,
       verify: (client, done) => {
-        allowWrites(client).then(() => {
+        takeBackSettings(client).then(() => {
           done();
         }, done);
       },

@@ -25,7 +25,7 @@ export interface SessionLimits {
 /**
  * Settings that each of our sessions sets itself. Every login may change its own defaults (`alter role … set`), and they outlive
  * its password: a thief who had it for a minute could stop us with them. The settings that a client sends when it connects
- * override them. For `role` and `default_transaction_read_only` see {@link allowWrites}.
+ * override them. For `role` and `default_transaction_read_only` see {@link takeBackSettings}.
  */
 const pinned: Readonly<Record<string, string>> = {
   // Other names would be looked up first, and statements would fail, or end the session.
@@ -91,13 +91,15 @@ export class HostConfig {
 }
 
 /**
- * Takes back what a login may have left, and an administrator may have meant. `default_transaction_read_only = on`, where it was set for
- * the login itself, or for a database that it owns: that of the server and of somebody else's database stays: so an administrator,
- * or a service whose disk is full, stops all writers. And a `role` that may do less with our tables and functions than the login
- * itself: a login with several roles would fail as one of the others. One that may do as much stays, for the sake of who owns what
- * a migration makes, and of logins that inherit nothing. No statement of ours needs it before this one.
+ * Takes back settings that a thief may have left with a login, and that cannot be set when we connect, because an administrator may
+ * have meant them. No statement of ours needs them before this one.
+ *
+ * - `default_transaction_read_only = on` of the login, or of a database that it owns. That of the server, or of somebody else's
+ *   database, stays: so an administrator, or a service whose disk is full, stops all writers.
+ * - A `role` that may do less with our tables and functions than the login. One that may do as much stays: it may own what a
+ *   migration makes, and a login that inherits nothing needs it.
  */
-export async function allowWrites(client: ClientBase): Promise<void> {
+export async function takeBackSettings(client: ClientBase): Promise<void> {
   await client.query(`select set_config(s.name, 'off', false) from pg_settings s
     where s.name = 'default_transaction_read_only' and s.setting = 'on' and (s.source in ('user', 'database user')
       or (s.source = 'database' and (select pg_has_role(session_user, d.datdba, 'member') from pg_database d where d.datname = current_database())))

@@ -4,6 +4,7 @@ import { Client } from 'pg';
 
 import type { HostView, LastBeat, Lineage } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
+import { takeBackSettings } from './session.ts';
 import type { HostConfig } from './session.ts';
 
 /** What the hosts said, in order, and the error of the last one that did not let us in. */
@@ -58,6 +59,7 @@ async function askHost(host: HostConfig): Promise<HostView> {
     throw error;
   }
   try {
+    await takeBackSettings(client);
     const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
     const last = await readLastBeat(client);
     const seen = last === undefined ? {} : { last };
