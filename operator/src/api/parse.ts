@@ -72,7 +72,8 @@ export function parseManifestObject<K extends ApiKind>(kind: K, raw: unknown): P
   const result = schema.safeParse(raw);
   if (!result.success) {
     const { issues } = result.error;
-    return { ok: false, errors: firstPerPath(issues.flatMap((issue) => toFaults(issue, raw, schema))) };
+    const members = membersOf(schema);
+    return { ok: false, errors: firstPerPath(issues.flatMap((issue) => toFaults(issue, raw, members))) };
   }
   const { metadata } = result.data;
   return {
@@ -119,23 +120,26 @@ function firstPerPath(faults: readonly ManifestFault[]): readonly ManifestFault[
 
 type Issue = z.core.$ZodIssue;
 
-function toFaults(issue: Issue, raw: unknown, schema: z.ZodType): readonly ManifestFault[] {
+function toFaults(issue: Issue, raw: unknown, membersAt: ReturnType<typeof membersOf>): readonly ManifestFault[] {
   const steps = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   if (issue.code === 'unrecognized_keys') {
-    const known = membersAt(schema, steps);
+    const known = membersAt(steps);
     return issue.keys.map((key) => fault([...steps, key], `is no known field${didYouMean(key, known)}`));
   }
   return [fault(steps, sentence(issue, at(raw, steps)))];
 }
 
-/** The names of the fields that a map of fields may have, at a path of the document. */
-function membersAt(schema: z.ZodType, steps: readonly (string | number)[]): readonly string[] {
-  const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-  const found = steps.reduce<z.core.JSONSchema._JSONSchema | undefined>((node, step) => {
-    if (typeof node !== 'object') return undefined;
-    return typeof step === 'number' ? (Array.isArray(node.items) ? undefined : node.items) : node.properties?.[step];
-  }, root);
-  return typeof found === 'object' ? Object.keys(found.properties ?? {}) : [];
+/** Tells the names of the fields that a map of fields may have, at a path of the document. The schema is converted once, if at all. */
+function membersOf(schema: z.ZodType): (steps: readonly (string | number)[]) => readonly string[] {
+  let root: z.core.JSONSchema._JSONSchema | undefined;
+  return (steps) => {
+    root ??= z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+    const found = steps.reduce<z.core.JSONSchema._JSONSchema | undefined>((node, step) => {
+      if (typeof node !== 'object') return undefined;
+      return typeof step === 'number' ? (Array.isArray(node.items) ? undefined : node.items) : node.properties?.[step];
+    }, root);
+    return typeof found === 'object' ? Object.keys(found.properties ?? {}) : [];
+  };
 }
 
 /** What stands at a path of the document. */

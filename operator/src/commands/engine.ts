@@ -127,7 +127,12 @@ export function createController(context: CommandContext, parts: EngineParts): E
     },
   });
   const { store, assertLeading } = parts;
-  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost });
+  const heartbeat = new Heartbeat({
+    ...{ store, clock, log, assertLeading, onFenceLost },
+    onBeat: () => {
+      edits.alive(clock.now());
+    },
+  });
   const retention = new Retention({
     ...{ store: parts.store, clock, log, metrics: parts.metrics, clockIsRight: parts.clockIsRight },
     limits: {

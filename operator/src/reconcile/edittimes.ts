@@ -10,6 +10,8 @@ export class EditTimes {
   /** The uids of the ApiKeys that a pass has looked at, by name. */
   readonly #seen = new Map<string, string>();
   #lastLedAt: Instant;
+  /** When the store was last known to answer; absent = it does not matter. */
+  #lastAliveAt: Instant | undefined;
 
   constructor(lastLedAt: Instant = 0) {
     this.#lastLedAt = lastLedAt;
@@ -21,7 +23,13 @@ export class EditTimes {
   }
 
   earliest(ref: ApiKeyRef, now: Instant): Instant {
-    return this.#seen.get(formatRef(ref)) === ref.uid ? now : Math.min(this.#lastLedAt, now);
+    const isSeen = this.#seen.get(formatRef(ref)) === ref.uid;
+    return Math.min(isSeen ? (this.#lastAliveAt ?? now) : this.#lastLedAt, now);
+  }
+
+  /** The store answers: without it, no pass sees anything. */
+  alive(at: Instant): void {
+    this.#lastAliveAt = at;
   }
 
   /** A full pass over the ApiKey has succeeded. */

@@ -11,6 +11,8 @@ export interface HeartbeatInit {
   /** Throws if the lease may have expired: then nothing is written. */
   readonly assertLeading: () => void;
   readonly onFenceLost: () => void;
+  /** After each heartbeat. */
+  readonly onBeat: () => void;
 }
 
 /** Time between two heartbeats, in milliseconds: a third of the smallest `KEYWRIGHT_MAX_STALENESS`. */
@@ -60,10 +62,11 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<void> {
-    const { store, log, assertLeading, onFenceLost } = this.#init;
+    const { store, log, assertLeading, onFenceLost, onBeat } = this.#init;
     try {
       assertLeading();
       await store.beat();
+      onBeat();
       if (this.#isTold) log.info('heartbeat again');
       this.#isTold = false;
       this.#failingSinceMs = undefined;

@@ -132,7 +132,8 @@ export function surveyOf(views: readonly HostView[], inUse: number, remembered?:
   return {
     hosts: views.length,
     answered: views.filter((view) => view.kind !== 'silent').length,
-    superseded: own.kind === 'standby' || (own.kind === 'primary' && isReplaced(own, views, remembered)),
+    superseded:
+      own.kind === 'standby' || (own.kind === 'primary' ? isReplaced(own, views, remembered) : isSucceeded(others, remembered)),
     contested: others.some((view) => view.kind === 'refusing' || (view.kind === 'primary' && view.timeline > timeline)),
     // By a clock that stood still for a while, a heartbeat is younger than this process knows it to be.
     ...(last === undefined || last.ageMs < -apartMs ? {} : { heartbeatAgeMs: Math.max(last.ageMs, last.stillMs ?? 0, 0) }),
@@ -141,6 +142,20 @@ export function surveyOf(views: readonly HostView[], inUse: number, remembered?:
 
 function isReplaced(own: Primary, views: readonly HostView[], remembered: Remembered | undefined): boolean {
   return !bestOf(views, remembered).includes(own) || views.some((view) => view.kind === 'standby' && followsAnother(view, own));
+}
+
+/**
+ * Whether another primary has taken over from the one in use, which lets nobody in: a server that was fenced may still serve the
+ * connections that it has.
+ */
+function isSucceeded(others: readonly HostView[], remembered: Remembered | undefined): boolean {
+  if (remembered === undefined) return false;
+  return others.some(
+    (view) =>
+      view.kind === 'primary' &&
+      !isBehind(view, remembered) &&
+      (isLater(view, remembered) || (view.system === remembered.system && view.timeline > remembered.timeline)),
+  );
 }
 
 /** A follower is not ahead of its primary. One with more heartbeats, but earlier ones, is left over from before a restore of it. */

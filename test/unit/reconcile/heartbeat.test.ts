@@ -14,7 +14,7 @@ async function beating(assertLeading: () => void = () => {}) {
   const told: string[] = [];
   const tell = (event: string): void => void told.push(event);
   const log = { ...silentLog, info: tell, warn: tell };
-  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost: () => (lost += 1) });
+  const heartbeat = new Heartbeat({ store, clock, log, assertLeading, onFenceLost: () => (lost += 1), onBeat: () => {} });
   heartbeat.start();
   await clock.advance(0);
   return { clock, store, heartbeat, told, lost: () => lost };

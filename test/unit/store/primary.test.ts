@@ -192,6 +192,20 @@ describe('when another primary was used last, one', () => {
   });
 });
 
+describe('when the one in use lets nobody in, as one that was fenced', () => {
+  const refusing: HostView = { kind: 'refusing' };
+  test.each<readonly [string, HostView, boolean]>([
+    ['a successor that the operator writes to takes over', primary(7, 300, 2_000), true],
+    ['a successor that was just promoted takes over', primary(7, 199, 62_000), true],
+    ['one that lacks more takes over no more than before', primary(7, 150, 120_000), false],
+    ['an old one takes over no more than before', primary(5, 199, 62_000), false],
+    ['a standby takes over nothing', standby(230, 2_000), false],
+  ])('%s', (_title, other, superseded) => {
+    for (const own of [silent, refusing]) expect(surveyOf([own, other], 0, remembered).superseded).toBe(superseded);
+    expect(surveyOf([refusing, other], 0).superseded).toBe(false);
+  });
+});
+
 describe('what this process saw of the heartbeats, without clocks', () => {
   const grown: Partial<LastBeat> = { stillMs: 3_000, hasGrown: true };
   const still: Partial<LastBeat> = { stillMs: 40_000, hasGrown: false };

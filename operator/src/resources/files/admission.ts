@@ -6,6 +6,8 @@ import type { FileState, PathState } from './reading.ts';
 export const filesLimit = 10_000;
 const fileLimitBytes = 4_000_000;
 const folderLimitBytes = 64_000_000;
+/** A changed file of ordinary size is read before all others: it may revoke a key. */
+export const ordinaryBytes = 131_072;
 
 /** The stamp of a path that does not exist. */
 const missingStamp = 'missing';
@@ -44,7 +46,7 @@ export function admit(found: ReadonlyMap<string, Found>, before: Before): Admiss
     else if (state.kind === 'irregular')
       contents.set(path, broken('is not a regular file: FIFOs, sockets and devices are not read', false));
     else if (state.size > fileLimitBytes) contents.set(path, broken('the file is larger than 4 MB', true));
-    else candidates.push({ path, state, rank: rankOf(path, state.stamp, before) });
+    else candidates.push({ path, state, rank: rankOf(path, state, before) });
   }
   candidates.sort((a, b) => a.rank - b.rank || a.state.size - b.state.size || (a.path < b.path ? -1 : 1));
   const regular = new Map<string, FileState>();
@@ -72,8 +74,9 @@ function missing(stampBefore: string | undefined): FileContent {
   return stampBefore === missingStamp ? broken("the link's target does not exist", false) : { type: 'unsettled' };
 }
 
-/** Unchanged files keep their places before one that has grown. */
-function rankOf(path: string, stamp: string, { admitted, sources, knownStamp }: Before): number {
-  const hasPlace = admitted.has(path) || sources.has(path);
-  return !hasPlace ? 2 : knownStamp(path) === stamp ? 0 : 1;
+/** Changed files of ordinary size come first; unchanged files keep their places before one that has grown larger. */
+function rankOf(path: string, { stamp, size }: FileState, { admitted, sources, knownStamp }: Before): number {
+  if (!admitted.has(path) && !sources.has(path)) return 3;
+  if (knownStamp(path) === stamp) return 1;
+  return size <= ordinaryBytes ? 0 : 2;
 }

@@ -30,7 +30,7 @@ export interface Declared {
   readonly declarations: ReadonlyMap<string, Declaration>;
   /** All ids that some document names, unacceptable ones included: none of them is deleted. */
   readonly named: ReadonlySet<string>;
-  /** Ids that only documents name which are not valid, and the path of the first: what is in force stays so. */
+  /** Ids that only documents name which are not valid, or not read, and the path of the first: what is in force stays so. */
   readonly invalid: ReadonlyMap<string, string>;
   /** Files whose objects stay as they are: broken, or being written or read. */
   readonly held: ReadonlySet<string>;
@@ -138,13 +138,9 @@ class Picture implements Declared {
 
   #takeDocument(path: string, document: ManifestDocument): readonly Omit<Fault, 'file'>[] {
     const { id, line } = document;
-    if (document.type === 'mention') {
-      this.named.add(id);
-      return [];
-    }
     this.named.add(id);
     const first = this.declarations.get(id);
-    if (document.type === 'invalid') {
+    if (document.type === 'invalid' || document.type === 'mention') {
       // It must not stand in the way of a valid one: that would stop edits and deletions.
       if (first === undefined && !this.invalid.has(id)) this.invalid.set(id, path);
       return [];

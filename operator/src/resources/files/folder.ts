@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Clock } from '../../domain/time.ts';
-import { admit, filesLimit, stampOf } from './admission.ts';
+import { admit, filesLimit, ordinaryBytes, stampOf } from './admission.ts';
 import type { Found } from './admission.ts';
 import { FileReader } from './filereader.ts';
 import type { Wanted } from './filereader.ts';
@@ -19,7 +19,7 @@ import { isInside, walk } from './walk.ts';
 /** How many new files one look reads, and how many bytes of them: a look after a change must be short. */
 const newAtOnce = { files: 1_000, bytes: 8_000_000 } as const;
 /** How many changed files a glance reads, and how large each may be. */
-const glanceLimit = { files: 100, bytes: 131_072 } as const;
+const glanceLimit = { files: 100, bytes: ordinaryBytes } as const;
 /**
  * How long a look waits for files that are being parsed: those that were read before, and new ones. It goes on without slower
  * ones.

@@ -47,7 +47,7 @@ export async function readRegular(path: string, expected: FileState): Promise<Ui
   }
 }
 
-/** How many bytes on each side tell whether a name stands alone. */
+/** How many bytes on each side tell what a word is. */
 const aroundName = 4;
 
 /**
@@ -61,6 +61,7 @@ export async function namesIn(path: string, names: readonly string[], limitBytes
     if ((await statPath(path)).kind !== 'regular') return found;
     file = await open(path, openFlags);
     if (!(await file.stat()).isFile()) return found;
+    const wanted = new Set(names);
     const overlap = Math.max(0, ...names.map(({ length }) => length)) + 2 * aroundName;
     const piece = Buffer.alloc(chunkBytes + overlap);
     let kept = 0;
@@ -71,7 +72,7 @@ export async function namesIn(path: string, names: readonly string[], limitBytes
       const text = piece.toString('latin1', 0, filled);
       // What stands at an end of a piece is seen whole in this one or in the next.
       const [from, to] = [position === filled ? 0 : aroundName, bytesRead === 0 ? filled : filled - aroundName];
-      for (const name of names) if (!found.has(name) && standsIn(text, name, from, to)) found.add(name);
+      for (const name of valuesIn(text, from, to)) if (wanted.has(name)) found.add(name);
       if (bytesRead === 0) break;
       kept = Math.min(overlap, filled);
       piece.copyWithin(0, filled - kept, filled);
@@ -84,14 +85,12 @@ export async function namesIn(path: string, names: readonly string[], limitBytes
   }
 }
 
-/** Whether a name stands alone between two places of a text, and is no name of a field. */
-function standsIn(text: string, name: string, from: number, to: number): boolean {
-  for (let at = text.indexOf(name, from); at !== -1 && at + name.length <= to; at = text.indexOf(name, at + 1)) {
-    const after = text.slice(at + name.length, at + name.length + aroundName);
-    const isWhole = !/[\w.-]/.test(text.charAt(at - 1)) && !/^[\w.-]/.test(after);
-    if (isWhole && !/^["']?\s*:/.test(after)) return true;
+/** The words between two places of a text, as far as they are not names of fields. One that is cut off at an end is none. */
+function* valuesIn(text: string, from: number, to: number): Generator<string> {
+  for (const { 0: word, index } of text.matchAll(/[\w.-]+/g)) {
+    const end = index + word.length;
+    if (index >= from && end <= to && !/^["']?\s*:/.test(text.slice(end, end + aroundName))) yield word;
   }
-  return false;
 }
 
 async function isUnchanged(file: FileHandle, { stamp }: FileState): Promise<boolean> {

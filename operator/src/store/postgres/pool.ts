@@ -130,8 +130,9 @@ export class WritablePool implements PostgresPool {
     if (survey.superseded) {
       this.#log.warn('the database server in use is not the primary any more');
       void this.#forget(current);
-    } else {
-      this.#use(views[inUse], askedMs);
+    } else if (this.#use(views[inUse], askedMs)) {
+      // Its connections may still lead to the server before.
+      void this.#forget(current);
     }
     return { ...survey, selection: this.#selection };
   }
@@ -169,13 +170,17 @@ export class WritablePool implements PostgresPool {
     this.#isHolding = isHolding;
   }
 
-  #use(view: HostView | undefined, askedMs: number): void {
-    if (view?.kind !== 'primary') return;
+  /** Whether another server than before is behind the name of the host. */
+  #use(view: HostView | undefined, askedMs: number): boolean {
+    if (view?.kind !== 'primary') return false;
+    // It did not say who it is, this time: what is known of it stays.
+    if (view.system === '' && this.#lineage !== undefined && !this.#lineage.startsWith('/')) return false;
     if (this.#hosts.length > 1) this.#memory.use(view, askedMs);
-    // Behind the name of a host may be another server than before.
     const lineage = `${view.system}/${String(view.timeline)}`;
-    if (this.#lineage !== undefined && this.#lineage !== lineage) this.#selection += 1;
+    const isAnother = this.#lineage !== undefined && this.#lineage !== lineage;
+    if (isAnother) this.#selection += 1;
     this.#lineage = lineage;
+    return isAnother;
   }
 
   #open(host: HostConfig): Pool {
@@ -184,6 +189,8 @@ export class WritablePool implements PostgresPool {
       ...config,
       max: this.#size,
       idleTimeoutMillis: 30_000,
+      // An established connection may lead to another server than a new one, where the name of the host was moved.
+      maxLifetimeSeconds: 10,
       verify: (client, done) => {
         takeBackSettings(client).then(() => {
           done();
