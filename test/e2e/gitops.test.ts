@@ -277,6 +277,9 @@ describe.concurrent('what a GitOps tool sees', () => {
       const sample = parse(readFileSync(file, 'utf8')) as { spec: object; metadata: object };
       const input = { ...sample, metadata: { name: 'sample', namespace: 'order' } };
       await kube.kubectl(['apply', ...old], { input });
+      // A diff reads the object twice: the first status between the two would count as a change.
+      const seen = ['get', kind, 'sample', '-n', 'order', '-o', 'jsonpath={.status.observedGeneration}'];
+      await until(async () => (await kube.kubectl(seen)).stdout !== '', { what: `the status of ${kind}`, deadlineMs: 60_000 });
       expect(await difference(input, old)).toBe('');
       expect(await difference(input, ['--server-side', '--force-conflicts', ...old])).toBe('');
       const { stdout } = await kube.kubectl(['get', kind, 'sample', '-n', 'order', '-o', 'json']);
