@@ -62,7 +62,7 @@ it(
 
     const listed = await follow('first-key');
     expect(listed).toContain('condition met');
-    expect(listed).toMatch(/billing +True +payments-team +Service +shop_live_/);
+    expect(listed).toMatch(/billing +True +Available +payments-team +Service +shop_live_/);
     const address = here.running('authorizer')[0]?.url('http') ?? '';
     const answers = await follow('ask', { 'http://127.0.0.1:8080': address });
     expect(answers).toMatch(/"allowed":true.*"code":"endpoint_not_allowed"/s);
