@@ -86,6 +86,7 @@ describe('what somebody left with a stolen login before its password was changed
     "lock_timeout = '1ms'",
     "idle_in_transaction_session_timeout = '1ms'",
     "idle_session_timeout = '1ms'",
+    "tcp_user_timeout = '1ms'",
     'default_transaction_read_only = on',
     "default_transaction_isolation = 'serializable'",
     'default_transaction_deferrable = on',

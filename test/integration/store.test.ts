@@ -220,6 +220,22 @@ test('a borrowed connection that is lost between two statements is an error of t
   await pool.end();
 });
 
+test('a heartbeat that cannot be read for a moment does not make the primary one that never had any', async () => {
+  const { host, port } = own.postgres;
+  const store = open({ url: url.replace(`:${port}/`, `:${port},${host}:${port}/`), limits: { ...storeLimits, lockMs: 200 } });
+  await store.takeFence();
+  for (let beat = 0; beat < 5; beat += 1) await store.beat();
+  expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
+  await session(async (holder) => {
+    await holder.query('begin');
+    await holder.query('lock table keywright.heartbeat in access exclusive mode');
+    expect(await store.surveyPrimary()).toMatchObject({ answered: 0, superseded: false });
+    await holder.query('rollback');
+  });
+  expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
+  await store.close();
+});
+
 test('a server that an administrator, or a full disk, made read-only is read, and not written to until it is writable again', async () => {
   const readOnly = (value: string) =>
     session(async (client) => {

@@ -34,6 +34,8 @@ export class Freshness {
   #provenUntilMs = Number.NEGATIVE_INFINITY;
   #selection: number | undefined;
   #looking: Promise<void> | undefined;
+  /** When the last look ended that a request began, on the monotonic clock. */
+  #lookedMs = Number.NEGATIVE_INFINITY;
   #wasProven = false;
   #reachesFew = false;
   #isTold = false;
@@ -51,7 +53,13 @@ export class Freshness {
   /** Why the authorizer must not decide now; `undefined` = it may. Looks at once if another server is read than the proven one. */
   blocked(): Failure | undefined {
     if (this.#leftMs() > 0) return undefined;
-    if (this.#isOther()) this.#looking ??= this.look().finally(() => (this.#looking = undefined));
+    const { clock } = this.#init;
+    // Each look connects to every host: requests must not make more of them than a host that recovers can bear.
+    if (this.#isOther() && clock.monotonicMs() - this.#lookedMs >= minPauseMs)
+      this.#looking ??= this.look().finally(() => {
+        this.#looking = undefined;
+        this.#lookedMs = clock.monotonicMs();
+      });
     return unproven;
   }
 

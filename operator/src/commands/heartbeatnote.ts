@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { heartbeatAnnotation } from '../api/admission/roles.ts';
 import type { LeaseNote } from '../resources/kube/leader.ts';
-import type { PrimaryMark, PrimaryMemory } from '../store/primarymemory.ts';
+import type { PrimaryMemory, PrimaryNote } from '../store/primarymemory.ts';
 import type { Log } from '../telemetry/log.ts';
 
 const schema = z.object({
@@ -14,17 +14,23 @@ const schema = z.object({
 
 /**
  * Keeps what is remembered of the primary in the Lease, outside the database: an operator that has just started knows nothing, and
- * would take an old primary if the right one does not answer. Who removes the annotation lets it take any.
+ * would take an old primary if the right one does not answer. To remove the annotation lets it take any.
  */
 export function heartbeatNote(memory: PrimaryMemory, log: Log): LeaseNote {
   return {
     annotation: heartbeatAnnotation,
     text: () => {
-      const mark = memory.mark();
-      return mark === undefined ? undefined : JSON.stringify({ ...mark, at: new Date(mark.at).toISOString() });
+      const note = memory.note();
+      return note === undefined ? undefined : JSON.stringify({ ...note, at: new Date(note.at).toISOString() });
     },
     taken: (text) => {
-      memory.restore(text === undefined ? undefined : parseMark(text));
+      const note = text === undefined ? undefined : parseNote(text);
+      if (text !== undefined && note === undefined)
+        log.error('annotation of the Lease not readable', {
+          kind: 'Lease',
+          message: `${heartbeatAnnotation}: any primary may be used`,
+        });
+      memory.restore(note);
     },
     removed: () => {
       log.warn('annotation of the Lease removed', { kind: 'Lease', message: `${heartbeatAnnotation}: any primary may be used` });
@@ -34,10 +40,10 @@ export function heartbeatNote(memory: PrimaryMemory, log: Log): LeaseNote {
 }
 
 /** `undefined` = not ours: whoever may write that may also remove it. */
-function parseMark(text: string): PrimaryMark | undefined {
+function parseNote(text: string): PrimaryNote | undefined {
   try {
-    const { at, ...mark } = schema.parse(JSON.parse(text));
-    return { ...mark, at: Date.parse(at) };
+    const { at, ...note } = schema.parse(JSON.parse(text));
+    return { ...note, at: Date.parse(at) };
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import type { Clock } from '../domain/time.ts';
 import type { HostView, Lineage, Remembered } from './primary.ts';
 
-/** What lets another process know the primary: see {@link PrimaryMemory.mark}. */
-export type PrimaryMark = Lineage & Pick<Remembered['last'], 'beats' | 'at'>;
+/** What lets another process know the primary: see {@link PrimaryMemory.note}. */
+export type PrimaryNote = Lineage & Pick<Remembered['last'], 'beats' | 'at'>;
 
 /** What was seen of one host. */
 interface Sight {
@@ -25,15 +25,15 @@ export class PrimaryMemory {
   readonly #clock: Clock;
   readonly #sights = new Map<number, Sight>();
   #remembered: { readonly primary: Remembered; readonly atMs: number } | undefined;
-  #epoch = 0;
+  #restores = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Changes when a host must be chosen anew, because something else is remembered than before. */
-  get epoch(): number {
-    return this.#epoch;
+  /** How many times something else was put in the place of what was remembered: each time, a host must be chosen again. */
+  get restores(): number {
+    return this.#restores;
   }
 
   nowMs(): number {
@@ -80,18 +80,18 @@ export class PrimaryMemory {
   }
 
   /** For other processes, see {@link restore}; `undefined` = nothing is remembered. */
-  mark(): PrimaryMark | undefined {
+  note(): PrimaryNote | undefined {
     if (this.#remembered === undefined) return undefined;
     const { system, timeline, last } = this.#remembered.primary;
     return { system, timeline, beats: last.beats, at: last.at };
   }
 
   /** Takes over what another process remembered, or forgets everything, so that whatever accepts writes may be used. */
-  restore(mark: PrimaryMark | undefined): void {
-    this.#epoch += 1;
+  restore(note: PrimaryNote | undefined): void {
+    this.#restores += 1;
     this.#remembered = undefined;
-    if (mark === undefined) return;
-    const { system, timeline, beats, at } = mark;
+    if (note === undefined) return;
+    const { system, timeline, beats, at } = note;
     const last = { beats, at, ageMs: this.#clock.now() - at, stillMs: 0 };
     this.#remembered = { primary: { system, timeline, last }, atMs: this.nowMs() };
   }

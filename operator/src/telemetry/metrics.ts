@@ -55,9 +55,9 @@ export interface Metrics {
   keyExpires(apiKey: ObjectName, at: Instant | 'never'): void;
   /** Locations that are still to be emptied, by the KeyDestination's name, as one picture; `Secret` for Secrets. */
   withdrawing(counts: ReadonlyMap<string, number>): void;
-  /** Keys whose ApiKey is gone without a deletion: `waiting` = soon to be revoked, `held` = waiting for a confirmation. */
   /** How many live keys are in namespaces that this operator does not serve. */
   unserved(count: number): void;
+  /** Keys whose ApiKey is gone without a deletion: `waiting` = soon to be revoked, `held` = waiting for a confirmation. */
   missing(counts: { readonly waiting: number; readonly held: number; readonly heldSince: Instant | undefined }): void;
   /** What the leader found of the admission policy: `awaySince` = since when it is not in force; absent = it is. */
   admission(awaySince: Instant | undefined): void;

@@ -20,8 +20,11 @@ const alone: PrimarySurvey = { hosts: 3, answered: 1, superseded: false, contest
 
 async function watched(rule: HeartbeatRule = 'auto', first: PrimarySurvey = proven) {
   const clock = new FakeClock();
-  const answers = { next: first, later: [] as PrimarySurvey[], selection: 1 };
-  const surveyPrimary = () => Promise.resolve(answers.later.shift() ?? answers.next);
+  const answers = { next: first, later: [] as PrimarySurvey[], selection: 1, asked: 0 };
+  const surveyPrimary = () => {
+    answers.asked += 1;
+    return Promise.resolve(answers.later.shift() ?? answers.next);
+  };
   const primarySelection = () => answers.selection;
   const freshness = new Freshness({
     store: { surveyPrimary, primarySelection },
@@ -110,6 +113,20 @@ test('a proof of one server is none of the next one that the store reads: it loo
   expect(freshness.blocked()).toBeDefined();
   await clock.advance(0);
   expect(freshness.blocked()).toBeUndefined();
+  stop.abort();
+});
+
+test('looks no more often than once a second because of requests, while no server can be chosen', async () => {
+  const { clock, answers, freshness, stop } = await watched();
+  answers.selection = 2;
+  const { selection: _, ...none } = alone;
+  answers.next = none;
+  const before = answers.asked;
+  for (let at = 0; at < 40; at += 1) {
+    expect(freshness.blocked()).toBeDefined();
+    await clock.advance(50);
+  }
+  expect(answers.asked - before).toBeLessThanOrEqual(4);
   stop.abort();
 });
 

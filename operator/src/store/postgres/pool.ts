@@ -5,7 +5,7 @@ import type { ClientConfig, PoolClient } from 'pg';
 import { systemClock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { choosePrimary, surveyOf } from '../primary.ts';
-import type { HostView, PrimarySurvey } from '../primary.ts';
+import type { HostView, Lineage, PrimarySurvey } from '../primary.ts';
 import { PrimaryMemory } from '../primarymemory.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import { hostConfigs, takeBackSettings } from './session.ts';
@@ -38,12 +38,12 @@ export class WritablePool implements PostgresPool {
   readonly #log: Log;
   readonly #memory: PrimaryMemory;
   #current: Promise<Pool> | undefined;
-  /** The {@link PrimaryMemory.epoch} of the choice. */
-  #epoch: number;
+  /** The {@link PrimaryMemory.restores} of the choice. */
+  #restores: number;
   /** How many times another server was chosen, and the last one. */
   #selection = 0;
   #chosen: HostConfig | undefined;
-  #lineage: string | undefined;
+  #lineage: Lineage | undefined;
   #isHolding = false;
   readonly #opened = new WeakMap<Pool, { readonly host: HostConfig; readonly config: ClientConfig }>();
   #closed = false;
@@ -53,7 +53,7 @@ export class WritablePool implements PostgresPool {
     this.#size = init.size;
     this.#log = init.log;
     this.#memory = init.memory ?? new PrimaryMemory(systemClock);
-    this.#epoch = this.#memory.epoch;
+    this.#restores = this.#memory.restores;
   }
 
   /** See {@link PrimarySurvey.selection}. */
@@ -86,7 +86,7 @@ export class WritablePool implements PostgresPool {
 
   async #writable(): Promise<Pool> {
     if (this.#closed) throw new DatabaseFault('unavailable', 'closed', true);
-    if (this.#epoch !== this.#memory.epoch) this.#leave();
+    if (this.#restores !== this.#memory.restores) this.#leave();
     const selection = (this.#current ??= this.#select());
     try {
       return await selection;
@@ -155,14 +155,14 @@ export class WritablePool implements PostgresPool {
     this.#hold(host === undefined && views.some((view) => view.kind === 'primary'));
     if (chosen === undefined || host === undefined) return undefined;
     const pool = this.#open(host);
-    this.#epoch = this.#memory.epoch;
+    this.#restores = this.#memory.restores;
     this.#use(views[chosen], askedMs);
     return pool;
   }
 
   #hold(isHolding: boolean): void {
     if (isHolding && !this.#isHolding) {
-      const { beats, at, timeline } = this.#memory.mark() ?? { beats: 0, at: 0, timeline: 0 };
+      const { beats, at, timeline } = this.#memory.note() ?? { beats: 0, at: 0, timeline: 0 };
       const last = `heartbeat ${String(beats)} of ${new Date(at).toISOString()}, timeline ${String(timeline)}`;
       const message = `waiting for the server with ${last}, or its successor; see "A database that lacks what was written" in docs/operations.md`;
       this.#log.error('only a database server that lacks what was written to another accepts writes', { message });
@@ -173,13 +173,15 @@ export class WritablePool implements PostgresPool {
   /** Whether another server than before is behind the name of the host. */
   #use(view: HostView | undefined, askedMs: number): boolean {
     if (view?.kind !== 'primary') return false;
+    const { system, timeline } = view;
+    const before = this.#lineage;
     // It did not say who it is, this time: what is known of it stays.
-    if (view.system === '' && this.#lineage !== undefined && !this.#lineage.startsWith('/')) return false;
+    if (before !== undefined && ((system === '' && before.system !== '') || (timeline === 0 && before.timeline > 0)))
+      return false;
     if (this.#hosts.length > 1) this.#memory.use(view, askedMs);
-    const lineage = `${view.system}/${String(view.timeline)}`;
-    const isAnother = this.#lineage !== undefined && this.#lineage !== lineage;
+    const isAnother = before !== undefined && (before.system !== system || before.timeline !== timeline);
     if (isAnother) this.#selection += 1;
-    this.#lineage = lineage;
+    this.#lineage = { system, timeline };
     return isAnother;
   }
 
@@ -231,7 +233,7 @@ export class WritablePool implements PostgresPool {
   }
 
   #leave(): void {
-    this.#epoch = this.#memory.epoch;
+    this.#restores = this.#memory.restores;
     const current = this.#current;
     this.#current = undefined;
     void current?.then((pool) => pool.end()).catch(() => {});

@@ -33,6 +33,8 @@ const pinned: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
   idle_session_timeout: '0',
+  // A connection would end at the first lost packet.
+  tcp_user_timeout: '0',
   exit_on_error: 'off',
   // A missing library would end every connection.
   local_preload_libraries: '',

@@ -78,9 +78,19 @@ async function readLastBeat(client: Client): Promise<LastBeat | undefined> {
     from keywright.heartbeat h where h.at is not null`;
   try {
     return (await client.query<LastBeat>(heartbeat)).rows[0];
-  } catch {
+  } catch (error) {
+    if (!isOf(error, noSchema)) throw error;
     return undefined;
   }
+}
+
+/** No table, schema, function or column, or no right to it: there is nothing to read. Anything else is no answer. */
+const noSchema: ReadonlySet<string> = new Set(['42P01', '3F000', '42883', '42703', '42501']);
+/** No right, no such function, or not supported. */
+const notShown: ReadonlySet<string> = new Set(['42501', '42883', '0A000']);
+
+function isOf(error: unknown, codes: ReadonlySet<string>): boolean {
+  return codes.has(classifyDriverError(error).code);
 }
 
 async function readLineage(client: Client): Promise<Lineage> {
@@ -94,7 +104,8 @@ async function readLineage(client: Client): Promise<Lineage> {
 async function readText(client: Client, query: string): Promise<string> {
   try {
     return (await client.query<{ text: string }>(query)).rows[0]?.text ?? '';
-  } catch {
+  } catch (error) {
+    if (!isOf(error, notShown)) throw error;
     return '';
   }
 }
