@@ -52,7 +52,7 @@ export type ManifestText =
 export const faultsListed = 20;
 
 /** The maximum length of a message, in characters: a field's name may be as long as its file. */
-export const messageLimit = 300;
+const messageLimit = 300;
 
 /** The line of a field of an object, given in steps; if the field is absent, the line of its nearest present parent. */
 export function lineOf(document: Extract<ManifestDocument, { type: 'object' }>, steps: Steps): number {

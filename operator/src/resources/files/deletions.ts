@@ -16,7 +16,7 @@ export interface Present {
 }
 
 /** What {@link findMissing} needs to know of the folder. */
-export interface Place {
+export interface FolderRule {
   /** The path as given. */
   readonly root: string;
   /** Objects of another folder that this one lacks are missing, too. */
@@ -33,13 +33,18 @@ export interface Missing {
 }
 
 /** The objects that a look lacks, and those that it lacks without that meaning anything. */
-export function findMissing(present: readonly Present[], declared: Declared, { root, prune }: Place): Missing {
+function findMissing(present: readonly Present[], declared: Declared, { root, prune }: FolderRule): Missing {
   const faults: Fault[] = [];
   const ids: string[] = [];
   const kept = new Map<string, string[]>();
+  const keep = (path: string, id: string): void => {
+    const known = kept.get(path);
+    if (known === undefined) kept.set(path, [id]);
+    else known.push(id);
+  };
   for (const { id, source } of declared.blind ? [] : present) {
     const invalid = declared.invalid.get(id);
-    if (invalid !== undefined) kept.set(invalid, [...(kept.get(invalid) ?? []), id]);
+    if (invalid !== undefined) keep(invalid, id);
     if (declared.named.has(id)) continue;
     const file = source === undefined ? id : liesIn(source, root) ? relative(root, source) : source;
     const stray = source === undefined ? undefined : declared.strays.get(source);
@@ -50,7 +55,7 @@ export function findMissing(present: readonly Present[], declared: Declared, { r
     } else if (stray !== undefined) {
       const message = `is no Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
       faults.push({ file, line: stray, message, level: 'error', isDeletion: true });
-    } else if (doubt !== undefined) kept.set(doubt, [...(kept.get(doubt) ?? []), id]);
+    } else if (doubt !== undefined) keep(doubt, id);
     else if (!prune && !(source !== undefined && liesIn(source, root))) {
       const message = `${formatName(id)} is not in this manifests folder, and kept; --prune deletes it`;
       faults.push({ file, message, level: 'notice' });
@@ -60,7 +65,7 @@ export function findMissing(present: readonly Present[], declared: Declared, { r
 }
 
 /** The file, or the folder above it, that may declare objects which the look cannot see. */
-export function doubtfulPart(path: string, uncertain: Declared['uncertain']): string | undefined {
+function doubtfulPart(path: string, uncertain: Declared['uncertain']): string | undefined {
   for (let at = path; ; at = dirname(at)) {
     if (uncertain.has(at)) return at;
     if (at === dirname(at)) return undefined;
@@ -95,19 +100,19 @@ export interface Decided {
 
 /** Follows what is absent from look to look. */
 export class Deletions {
-  readonly #place: Place;
+  readonly #rule: FolderRule;
   readonly #absence: Absence;
   /** When each is due, as it was shown: a moment later the same time must not read a second later. */
   #shown: ReadonlyMap<string, { readonly dueMs: number; readonly at: Instant }> = new Map();
 
-  constructor(place: Place & { readonly graceMs: number }) {
-    this.#place = place;
-    this.#absence = new Absence(place.graceMs);
+  constructor(rule: FolderRule & { readonly graceMs: number }) {
+    this.#rule = rule;
+    this.#absence = new Absence(rule.graceMs);
   }
 
   /** Takes a look. `now` and `monotonicMs` are the same moment. */
   observe(present: readonly Present[], declared: Declared, now: { readonly at: Instant; readonly monotonicMs: number }): Decided {
-    const { ids, faults, kept } = findMissing(present, declared, this.#place);
+    const { ids, faults, kept } = findMissing(present, declared, this.#rule);
     const complete = declared.doubtful.length === 0 && !declared.blind && !declared.cut;
     const { gone, waiting } = this.#absence.observe(ids, complete, now.monotonicMs);
     const sources = new Map(present.map(({ id, source }) => [id, source]));
@@ -120,7 +125,7 @@ export class Deletions {
       const message = clip(
         `${formatName(id)} is not in the folder any more: it is deleted at ${at} unless it comes back${doubt}`,
       );
-      return { file: relative(this.#place.root, sources.get(id) ?? id), message, level: 'notice', isDeletion: true };
+      return { file: relative(this.#rule.root, sources.get(id) ?? id), message, level: 'notice', isDeletion: true };
     });
     return { gone, waiting: waiting.length, faults: [...announced, ...faults], kept };
   }
@@ -134,7 +139,7 @@ export class Deletions {
     const [first] = doubtful;
     return first === undefined
       ? 'the folder is not listed to its end'
-      : `${relative(this.#place.root, first)} cannot be read, and may have it now`;
+      : `${relative(this.#rule.root, first)} cannot be read, and may have it now`;
   }
 }
 

@@ -39,6 +39,8 @@ export class FileReader {
   readonly #parsing = new Map<string, Parsing>();
   /** How many looks in a row found a file unsettled. */
   readonly #unsettled = new Map<string, number>();
+  /** How often a file was begun that has no content yet. */
+  readonly #tries = new Map<string, number>();
 
   constructor({ clock, parser }: { readonly clock: Clock; readonly parser: ManifestParser }) {
     this.#clock = clock;
@@ -50,14 +52,21 @@ export class FileReader {
     return this.#known.get(path);
   }
 
+  /** How often a file was tried in vain. */
+  tries(path: string): number {
+    return this.#tries.get(path) ?? 0;
+  }
+
   /** Forgets all files but these. */
   keep(paths: ReadonlySet<string>): void {
-    for (const files of [this.#known, this.#unsettled]) for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
+    for (const files of [this.#known, this.#unsettled, this.#tries])
+      for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
   }
 
   /** Begins to read a file. The answer is its content, if that is known at once; otherwise wait for {@link settled}. */
   async begin(wanted: Wanted, first: boolean): Promise<FileContent | undefined> {
     const { path } = wanted;
+    if (!this.#known.has(path)) this.#tries.set(path, this.tries(path) + 1);
     const content = await this.#begin(wanted, first);
     const looks = content?.type === 'unsettled' ? (this.#unsettled.get(path) ?? 0) + 1 : 0;
     if (looks === 0) this.#unsettled.delete(path);
@@ -105,6 +114,7 @@ export class FileReader {
   #parse(path: string, stamp: string, parsed: Promise<ParsedFile>): void {
     const done = parsed.then((content) => {
       this.#known.set(path, { stamp, content: contentOf(content) });
+      this.#tries.delete(path);
       this.#parsing.delete(path);
     });
     this.#parsing.set(path, { stamp, done });

@@ -48,7 +48,7 @@ export interface ManifestFolderInit {
 export class ManifestFolder {
   readonly #init: ManifestFolderInit;
   readonly #reader: FileReader;
-  readonly #mentions = new Mentions();
+  readonly #mentions: Mentions;
   #stamps: ReadonlyMap<string, string> = new Map();
   /** Files within the limits at the last look. */
   #admitted: ReadonlySet<string> = new Set();
@@ -57,6 +57,7 @@ export class ManifestFolder {
   constructor(init: ManifestFolderInit) {
     this.#init = init;
     this.#reader = new FileReader(init);
+    this.#mentions = new Mentions(init.clock);
   }
 
   /** By which path a file is known that an object came from, if it lay in this folder under its real path. */
@@ -167,7 +168,10 @@ export class ManifestFolder {
       return waiting;
     };
     // Divided before anything is awaited: what is parsed meanwhile must not fall out of both.
-    const [before, fresh] = [wanted.filter(isKnown), wanted.filter((one) => !isKnown(one))];
+    const before = wanted.filter(isKnown);
+    // Files that cannot be read must not keep others from their first turn.
+    const tries = ({ path }: Wanted): number => this.#reader.tries(path);
+    const fresh = wanted.filter((one) => !isKnown(one)).sort((a, b) => tries(a) - tries(b));
     const known = await begin(before, true);
     let left: number = newAtOnce.bytes;
     const now = fresh.filter(({ state }, at) => at < newAtOnce.files && (left -= state.size) >= 0);

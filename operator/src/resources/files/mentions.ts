@@ -1,8 +1,12 @@
+import type { Clock } from '../../domain/time.ts';
 import { eachOf } from './pool.ts';
-import { statPath, namesIn } from './reading.ts';
+import { namesIn } from './reading.ts';
 
-/** How much is searched for a name: of one file, of all files, and how many files. */
-const searchLimit = { fileBytes: 16_000_000, bytes: 256_000_000, files: 20_000 } as const;
+/**
+ * How much is searched for names: bytes of one file, bytes of all files, files, and time. What waits for the search waits for no more:
+ * a name that was not found by then counts as not mentioned.
+ */
+const searchLimit = { fileBytes: 16_000_000, bytes: 256_000_000, files: 20_000, ms: 2_000 } as const;
 
 /** A file to search: where it lies, and what changes when it does. */
 export interface Searched {
@@ -15,8 +19,13 @@ export interface Searched {
 export class Mentions {
   /** For each name, the file that mentions it, and its stamp. */
   readonly #found = new Map<string, { readonly path: string; readonly stamp: string | undefined }>();
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
 
-  /** The first file that mentions each name. Searches the first 16 MB of a file, and of all together no more than {@link searchLimit}. */
+  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+    this.#clock = clock;
+  }
+
+  /** The first file that mentions each name, as far as {@link searchLimit} goes. */
   async search(files: readonly Searched[], names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
     for (const name of names) {
@@ -27,11 +36,11 @@ export class Mentions {
     }
     const unknown = [...new Set(names)].filter((name) => !found.has(name));
     if (unknown.length === 0) return found;
-    let left = searchLimit.bytes;
+    const untilMs = this.#clock.monotonicMs() + searchLimit.ms;
+    let left: number = searchLimit.bytes;
+    const take = (bytes: number): boolean => (left -= bytes) >= 0 && this.#clock.monotonicMs() < untilMs;
     await eachOf(files.slice(0, searchLimit.files), async ({ path, real, stamp }) => {
-      if (left <= 0) return;
-      left -= Math.min(searchLimit.fileBytes, await sizeOf(real));
-      for (const name of await namesIn(real, unknown, searchLimit.fileBytes)) {
+      for (const name of await namesIn(real, unknown, { limitBytes: searchLimit.fileBytes, take })) {
         const before = found.get(name);
         if (before !== undefined && before < path) continue;
         found.set(name, path);
@@ -40,9 +49,4 @@ export class Mentions {
     });
     return found;
   }
-}
-
-async function sizeOf(path: string): Promise<number> {
-  const state = await statPath(path).catch(() => undefined);
-  return state?.kind === 'regular' ? state.size : 0;
 }

@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq } from 'yaml';
-import type { Document, ErrorCode, Node, Pair, YAMLMap } from 'yaml';
+import type { Document, ErrorCode, Node, Pair, YAMLMap, YAMLSeq } from 'yaml';
 
 import { offsetOf } from './offsets.ts';
 import { keyOf, resolveScalar } from './scalar.ts';
@@ -41,7 +41,7 @@ class Refusal extends Error {
  */
 export function toPlain(document: Pick<Document, 'contents'>): Plain {
   try {
-    const { value } = makePlain(document.contents, new Map());
+    const { value } = makePlain(document.contents, { anchors: new Map(), copied: 0 });
     return { ok: true, value };
   } catch (error) {
     if (error instanceof Refusal) return { ok: false, fault: error.fault };
@@ -49,64 +49,76 @@ export function toPlain(document: Pick<Document, 'contents'>): Plain {
   }
 }
 
-type Anchors = Map<string, Made>;
+/** What is known of a document while it is made. */
+interface Making {
+  readonly anchors: Map<string, Made>;
+  /** The size of what merges have copied: unlike aliases, they do not share it. */
+  copied: number;
+}
 
-function makePlain(node: unknown, anchors: Anchors): Made {
+function makePlain(node: unknown, making: Making): Made {
   if (isAlias(node)) {
-    const found = anchors.get(node.source);
+    const found = making.anchors.get(node.source);
     // An anchor is valid only after its end: an alias inside its own target would be endless.
     if (found === undefined) throw new Refusal('BAD_ALIAS', offsetOf(node));
     return found;
   }
   let made: Made;
-  if (isMap(node)) made = plainMap(node, anchors);
+  if (isMap(node)) made = plainMap(node, making);
   else if (isSeq(node)) {
-    const items = node.items.map((item) => makePlain(item, anchors));
-    made = checked(
-      items.map(({ value }) => value),
-      items.reduce((sum, { size }) => sum + size, 1),
-      node,
-    );
+    made = plainList(node, making);
   } else {
-    const value = scalarIn(node);
-    made = { value: typeof value === 'bigint' ? Number(value) : value, size: typeof value === 'string' ? value.length + 1 : 1 };
+    made = madeOf(scalarIn(node));
   }
   const anchor = (node as Node | null | undefined)?.anchor;
-  if (anchor !== undefined) anchors.set(anchor, made);
+  if (anchor !== undefined) making.anchors.set(anchor, made);
   return made;
 }
 
-function plainMap(map: YAMLMap, anchors: Anchors): Made {
+function madeOf(value: Scalar): Made {
+  return { value: typeof value === 'bigint' ? Number(value) : value, size: typeof value === 'string' ? value.length + 1 : 1 };
+}
+
+function plainList(list: YAMLSeq, making: Making): Made {
+  const value: unknown[] = [];
+  let size = 1;
+  for (const item of list.items) {
+    const made = makePlain(item, making);
+    value.push(made.value);
+    size = checked(size + made.size, item);
+  }
+  return { value, size };
+}
+
+function plainMap(map: YAMLMap, making: Making): Made {
   const value: Record<string, unknown> = {};
   // Which members the map names itself. A merge may set one again, before or after it; two members of one name are a mistake.
   const own = new Set<string>();
   let size = 1;
   for (const pair of map.items) {
     if (isMergeKey(pair.key)) {
-      size += merge(value, pair, anchors);
-      // Here, too: each of many merges may be large.
-      if (size > sizeLimit) throw new Refusal('RESOURCE_EXHAUSTION', offsetOf(pair.key));
+      size = checked(size + merge(value, pair, making), pair.key);
       continue;
     }
-    const name = memberName(pair.key, anchors);
+    const name = memberName(pair.key, making);
     if (own.has(name)) throw new Refusal('DUPLICATE_KEY', offsetOf(pair.key));
     own.add(name);
-    const made = makePlain(pair.value, anchors);
-    size += made.size + name.length + 1;
+    const made = makePlain(pair.value, making);
+    size = checked(size + made.size + name.length + 1, pair.key);
     setMember(value, name, made.value);
   }
-  return checked(value, size, map);
+  return { value, size };
 }
 
-function memberName(key: unknown, anchors: Anchors): string {
+function memberName(key: unknown, making: Making): string {
   if (isScalar(key)) {
     const value = scalarIn(key);
     const { anchor } = key;
-    if (anchor !== undefined) anchors.set(anchor, { value: typeof value === 'bigint' ? Number(value) : value, size: 1 });
+    if (anchor !== undefined) making.anchors.set(anchor, madeOf(value));
     const name = keyOf(value);
     if (name !== undefined) return name;
   } else {
-    const { value } = makePlain(key, anchors);
+    const { value } = makePlain(key, making);
     const name = typeof value === 'object' ? undefined : keyOf(value as Scalar);
     if (name !== undefined) return name;
   }
@@ -114,11 +126,12 @@ function memberName(key: unknown, anchors: Anchors): string {
 }
 
 /** `<<: *map` or `<<: [*first, *second]`, where the first wins. As in go-yaml 2 it wins over members before it, too. */
-function merge(into: Record<string, unknown>, { key, value: from }: Pair, anchors: Anchors): number {
+function merge(into: Record<string, unknown>, { key, value: from }: Pair, making: Making): number {
   const isList = isSeq(from);
-  const made = makePlain(from, anchors);
+  const made = makePlain(from, making);
   const maps: readonly unknown[] = isList ? (made.value as unknown[]) : [made.value];
   if ((isAlias(from) && Array.isArray(made.value)) || !maps.every(isRecord)) throw new Refusal('BAD_MERGE', offsetOf(key));
+  making.copied = checked(making.copied + made.size, key);
   for (const one of maps.toReversed()) for (const [name, member] of Object.entries(one)) setMember(into, name, member);
   return made.size;
 }
@@ -143,9 +156,10 @@ function setMember(into: Record<string, unknown>, name: string, value: unknown):
   else Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
-function checked(value: unknown, size: number, node: unknown): Made {
+/** Here and not only at the end: each of many parts may be large. */
+function checked(size: number, node: unknown): number {
   if (size > sizeLimit) throw new Refusal('RESOURCE_EXHAUSTION', offsetOf(node));
-  return { value, size };
+  return size;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -52,9 +52,14 @@ const aroundName = 4;
 
 /**
  * Which of these names of ASCII characters the first `limitBytes` of a regular file contain as a value: not as a part of a longer
- * name, and not as the name of a field. It is read in pieces of 64 KiB. None if it is not a regular file or cannot be read.
+ * name, and not as the name of a field. It is read in pieces of 64 KiB; `take` is asked for each, and ends the search with false. None if
+ * it is not a regular file or cannot be read.
  */
-export async function namesIn(path: string, names: readonly string[], limitBytes: number): Promise<ReadonlySet<string>> {
+export async function namesIn(
+  path: string,
+  names: readonly string[],
+  { limitBytes, take }: { readonly limitBytes: number; readonly take: (bytes: number) => boolean },
+): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
   let file: FileHandle | undefined;
   try {
@@ -65,7 +70,7 @@ export async function namesIn(path: string, names: readonly string[], limitBytes
     const overlap = Math.max(0, ...names.map(({ length }) => length)) + 2 * aroundName;
     const piece = Buffer.alloc(chunkBytes + overlap);
     let kept = 0;
-    for (let position = 0; position < limitBytes && found.size < names.length;) {
+    for (let position = 0; position < limitBytes && found.size < names.length && take(chunkBytes);) {
       const { bytesRead } = await file.read(piece, kept, chunkBytes, position);
       position += bytesRead;
       const filled = kept + bytesRead;

@@ -130,7 +130,9 @@ class Walker {
   }
 
   async #staysInside(path: string): Promise<boolean> {
-    if (isInside(await realpath(path), this.#init.root)) return true;
+    // Its path may be too long, or it may have changed: one link must not end the list.
+    const real = await realpath(path).catch(() => undefined);
+    if (real !== undefined && isInside(real, this.#init.root)) return true;
     this.#leaveOut(path, 'the link leads out of the manifests folder, and is left out');
     return false;
   }
