@@ -37,17 +37,15 @@ const address = z.string().transform((text, context): ListenAddress => {
   context.addIssue({ code: 'custom', message: 'not an address' });
   return z.NEVER;
 });
-const duration = z
-  .string()
-  .regex(new RegExp(durationPattern))
-  .refine((text) => (parseDurationMs(text) ?? 0) > 0)
-  .transform(durationMs);
+const durationWhere = (isTaken: (ms: number) => boolean) =>
+  z
+    .string()
+    .regex(new RegExp(durationPattern))
+    .refine((text) => isTaken(parseDurationMs(text) ?? Number.NaN))
+    .transform(durationMs);
+const duration = durationWhere((ms) => ms > 0);
 /** Unlike the others, it may be nothing. */
-const graceDuration = z
-  .string()
-  .regex(new RegExp(durationPattern))
-  .refine((text) => (parseDurationMs(text) ?? Infinity) <= 3_600_000)
-  .transform(durationMs);
+const graceDuration = durationWhere((ms) => ms <= 3_600_000);
 const nameList = commaList(namePattern);
 /** `none` is a name that no list needs: nothing at all is not a list of nothing. */
 const originsForm = (example: string) => `\`none\`, or origins separated by commas, such as \`${example}\``;
@@ -70,7 +68,7 @@ const namesOrNone = z.union([z.literal('none').transform((): readonly string[] =
 const variables = {
   databaseUrl: inUse(
     'KEYWRIGHT_DATABASE_URL',
-    'The PostgreSQL database. Several hosts may be given, separated by commas; the most recently promoted one that the operator writes to is used. Without `sslmode` in it the connection is not encrypted: use `sslmode=verify-full`, and `sslrootcert` for an authority of your own.',
+    'The PostgreSQL database. Several hosts may be given, separated by commas; the one with the latest heartbeat of the operator is used (see docs/architecture.md). Without `sslmode` in it the connection is not encrypted: use `sslmode=verify-full`, and `sslrootcert` for an authority of your own.',
     '`postgres://user@host[:port][,host[:port]]/database[?sslmode=verify-full]`, or `postgres://user@/database?host=/folder` for the Unix socket in that folder',
     databaseUrl,
   ),

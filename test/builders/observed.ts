@@ -398,7 +398,7 @@ function stateOf(given: ObservedCase, resource: ApiKey, versions: readonly Versi
           },
     versions,
     ...(given.predecessor === true ? { predecessor: 'an-earlier-resource' } : {}),
-    ...(given.inherited === true ? { inherited: true as const } : {}),
+    ...(given.inherited === true ? { newestInherited: true as const } : {}),
     highestEpoch,
     ...(highestEpoch === 0 ? {} : { boundOwnerUid: given.ownerReplaced === true ? 'an-earlier-uid' : 'payments-team-uid' }),
     attemptsOfHighestEpoch: given.attempts ?? versions.filter((version) => version.epoch === highestEpoch).length,

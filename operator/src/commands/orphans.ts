@@ -38,7 +38,8 @@ export async function runOrphans(context: CommandContext, options: OrphansOption
     if (confirm !== undefined) return await confirmAll(context, store, listed, confirm);
     print(tell(listed, { held, total, afterMs: config.orphanAfterMs, namespace: options.namespace }));
     const { namespaces } = config;
-    if (namespaces !== undefined) print(tellUnserved(await store.listUnserved(namespaces, mostListed)));
+    if (namespaces !== undefined && options.namespace === undefined)
+      print(tellUnserved(await store.listUnserved(namespaces, mostListed)));
     return exitCodes.stopped;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

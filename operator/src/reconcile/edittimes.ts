@@ -9,13 +9,9 @@ import type { Instant } from '../domain/time.ts';
 export class EditTimes {
   /** The uids of the ApiKeys that a pass has looked at, by name. */
   readonly #seen = new Map<string, string>();
-  #lastLedAt: Instant;
+  #lastLedAt: Instant = 0;
   /** When the store was last known to answer; absent = it does not matter. */
   #lastAliveAt: Instant | undefined;
-
-  constructor(lastLedAt: Instant = 0) {
-    this.#lastLedAt = lastLedAt;
-  }
 
   /** Begins to lead; `lastLedAt` is when an operator last did. */
   begin(lastLedAt: Instant): void {

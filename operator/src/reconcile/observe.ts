@@ -5,7 +5,7 @@ import type { DeliveredValue } from '../destinations/port.ts';
 import { composeRecord, isExactly } from '../destinations/record.ts';
 import { rulesFor } from '../domain/grants.ts';
 import { Failure, stalled } from '../domain/failure.ts';
-import { formatLocation, type ApiKeyRef, type Location } from '../domain/key.ts';
+import { formatLocation, secretDestinationUid, type ApiKeyRef, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Version } from '../domain/version.ts';
 import type { Namespace } from '../resources/port.ts';
@@ -98,6 +98,8 @@ export async function observe(
 /** The KeyDestinations that are there and where the key has rows, by name. */
 function holdersOf({ resources }: Pick<Dependencies, 'resources'>, { deliveries }: KeyState): readonly string[] {
   const uids = new Set(deliveries.map(({ location }) => location.destinationUid));
+  uids.delete(secretDestinationUid);
+  if (uids.size === 0) return [];
   return resources.list('KeyDestination').flatMap(({ uid, name }) => (uids.has(uid) ? [name] : []));
 }
 

@@ -197,7 +197,7 @@ export function isForReaders(o: Observed, version: Pick<Version, 'state'>): bool
 export function isOwnerReplaced(o: Observed): boolean {
   const bound = o.store.boundOwnerUid;
   // What was bound for an earlier ApiKey does not bind this one.
-  if (o.store.inherited === true) return false;
+  if (o.store.newestInherited === true) return false;
   return o.owner !== undefined && bound !== undefined && bound !== o.owner.metadata.uid;
 }
 

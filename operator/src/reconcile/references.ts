@@ -1,11 +1,10 @@
 import type { ApiCatalog, KeyOwner } from '../api/kinds.ts';
-import type { CatalogModel, GrantRule } from '../domain/catalog.ts';
+import type { GrantRule } from '../domain/catalog.ts';
 import type { CatalogIndex } from '../domain/catalogindex.ts';
 
 /** A catalog in force: its last valid specification, and what the store has of it. */
 export interface CatalogInForce {
   readonly catalog: ApiCatalog;
-  readonly model: CatalogModel;
   readonly index: CatalogIndex;
 }
 

@@ -90,17 +90,18 @@ export class InFlight {
   /** Those to drop so that `bytes` become free for this request; `undefined` = that many do not become free. */
   #victims(entry: Entry, bytes: number): readonly Entry[] | undefined {
     if (bytes <= 0) return [];
-    const clients = [...this.#clients.values()].map((client) => ({ bytes: client.bytes, waiting: [...client.waiting] }));
+    const clients = [...this.#clients.values()].map(({ bytes: held, waiting }) => {
+      return { held, left: waiting.size, queue: waiting.values() };
+    });
     const victims: Entry[] = [];
     for (let free = 0; free < bytes;) {
-      const waiting = clients.filter((client) => client.waiting.length > 0);
-      const fullest = waiting.reduce(
-        (most, client) => (client.bytes > most.bytes ? client : most),
-        waiting[0] ?? { bytes: 0, waiting: [] },
-      );
-      const longest = fullest.waiting.shift();
+      const [first, ...others] = clients.filter(({ left }) => left > 0);
+      if (first === undefined) return undefined;
+      const fullest = others.reduce((most, client) => (client.held > most.held ? client : most), first);
+      const { value: longest } = fullest.queue.next();
       if (longest === undefined || longest === entry) return undefined;
-      fullest.bytes -= longest.bytes;
+      fullest.left -= 1;
+      fullest.held -= longest.bytes;
       free += longest.bytes;
       victims.push(longest);
     }

@@ -149,7 +149,7 @@ export interface KeyState {
   /** The uid of an earlier ApiKey that still has this name: {@link Store.takeOver} comes first. */
   readonly predecessor?: string;
   /** The newest version was minted for an earlier ApiKey of this name, and so it is limited to that one's settings. */
-  readonly inherited?: true;
+  readonly newestInherited?: true;
   /** The owner that the newest version is bound to, ended ones included; absent before the first mint. */
   readonly boundOwnerUid?: string;
   /** 0 before the first mint. */
@@ -474,8 +474,7 @@ export interface Store {
   /**
    * Moves versions to `ended`. With `handled` the request is recorded in the same transaction, also when none of the versions
    * lives any more; with `handled.compromised` they count as compromised, see {@link KeyState.compromised}. `generation` is that of
-   * the ApiKey as it was accepted; it is kept when versions expire, see {@link KeyRow.expiredGeneration}. Without versions, it is
-   * kept if none is.
+   * the ApiKey as it was accepted; it is kept when versions expire, see {@link KeyRow.expiredGeneration}.
    */
   endVersions(
     uid: string,
@@ -504,8 +503,8 @@ export interface Store {
    */
   revokeProven(keyId: string, proof: Uint8Array, reason: string): Promise<RevocationOutcome>;
   /**
-   * Writes the settings that decide verdicts, if they differ: one row, one feed entry (no feed entry if only `accepted`, `terms` or `places` differ).
-   * `already` = they are the same.
+   * Writes the settings that decide verdicts, if they differ: one row and one feed entry. If only `accepted`, `terms` or `places`
+   * differ, there is no feed entry, and an audit row only for a place. `already` = they are the same.
    */
   saveSettings(uid: string, applied: AppliedSettings, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;
   /** Carries the acceptances of these states over into another period. Returns how many keys were in that state. */

@@ -255,10 +255,10 @@ export function acceptanceSuite(name: string, createDatabase: () => Promise<Stor
         expect(await store.readKey(old.ref.uid)).toMatchObject({ lastEnded: { keyId: old.keyId } });
         await store.takeOver(next, wider, later);
         const inherited = await store.readKey(next.uid);
-        expect(inherited).toMatchObject({ inherited: true, highestEpoch: 1 });
+        expect(inherited).toMatchObject({ newestInherited: true, highestEpoch: 1 });
         expect(inherited.lastEnded).toBeUndefined();
         const fresh = await minted(next, 2);
-        expect((await store.readKey(next.uid)).inherited).toBeUndefined();
+        expect((await store.readKey(next.uid)).newestInherited).toBeUndefined();
         await store.endVersions(next.uid, [fresh.keyId], 'expired', later);
         expect((await store.readKey(next.uid)).lastEnded).toMatchObject({ keyId: fresh.keyId });
       });

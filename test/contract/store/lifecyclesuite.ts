@@ -168,14 +168,6 @@ export function lifecycleSuite(name: string, createDatabase: () => Promise<Store
         await store.endVersions(uid, [current], 'expired', later, undefined, undefined, 3);
         expect((await read(uid)).key?.expiredGeneration).toBe(3);
       });
-
-      test('keeps the generation of an expiry that was noted without one, and no other', async () => {
-        const { uid, current } = await rotated();
-        await store.endVersions(uid, [current], 'expired', later);
-        const note = (generation: number) => store.endVersions(uid, [], 'expired', later, undefined, undefined, generation);
-        expect([await note(4), await note(5)]).toEqual(['done', 'already']);
-        expect((await read(uid)).key?.expiredGeneration).toBe(4);
-      });
     });
 
     describe('a compromise', () => {

@@ -420,9 +420,20 @@ describe('a KeyDestination that comes after the ApiKey that names it', () => {
     const lastLedAt = world.clock.now();
     await world.clock.advance(2 * hour);
     createTheirs();
-    world.edits = new EditTimes(lastLedAt);
+    world.edits = new EditTimes();
+    world.edits.begin(lastLedAt);
     world.secret.failNext({ count: 1 });
     for (let passes = 0; passes < 2; passes += 1) await world.pass({ drift: true });
+    expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
+  });
+
+  it('has its hour from when the store last answered, if it was away since it was named', async () => {
+    await open({ without: ['destination'] }, { deliverTo: [{ name: 'local', secret: { name: 'billing-api-key' } }] });
+    world.edits.alive(world.clock.now());
+    world.updateKey({ deliverTo: keySpec().deliverTo });
+    await world.clock.advance(2 * hour);
+    createTheirs();
+    await world.pass();
     expect([world.condition('Ready'), theirs.paths()]).toEqual(['False DestinationUnconfirmed', []]);
   });
 });

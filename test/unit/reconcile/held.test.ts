@@ -253,18 +253,6 @@ describe('a change that nobody accepted', () => {
     expect([world.condition('Ready'), epoch()]).toEqual(['True Available', 2]);
   });
 
-  it('that comes after an expiry whose generation nobody noted brings the key back, too', async () => {
-    const expiring = { expiry: { after: '2h' }, rotation: { ...unplanned, onExpiry: 'Expire' } };
-    await ready(expiring);
-    await realm.advance(121 * minute);
-    const { keys } = world.store.database.rows;
-    for (const [uid, { expiredGeneration: _, ...row }] of keys) keys.set(uid, row);
-    await held(edits({ ...expiring, displayName: 'Other' }));
-    expect(world.store.database.rows.versions.length).toBe(1);
-    await confirm();
-    expect([world.condition('Ready'), epoch()]).toEqual(['True Available', 2]);
-  });
-
   it('keeps a value delivered in the accepted places, except those that a held change removed', async () => {
     await ready();
     const [vault] = keySpec().deliverTo;

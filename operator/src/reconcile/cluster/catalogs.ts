@@ -19,7 +19,7 @@ export function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
       const others = claimsBeside(deps, resource.metadata.uid);
       const hosts = [resource, ...others].flatMap((one) => ('hosts' in one ? one.hosts : one.spec.requests.hosts));
       const found = inForce.catalog(resource.metadata.name);
-      const holders = await holdersOf(deps, [...hosts, ...(found?.model.requests.hosts ?? [])]);
+      const holders = await holdersOf(deps, [...hosts, ...(found?.index.model.requests.hosts ?? [])]);
       return planCatalog({ resource, inForce: found, others, holders });
     },
     save: async (catalog) => {
@@ -31,7 +31,7 @@ export function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
       const found = inForce.catalog(name);
       if (found === undefined) return;
       const { uid } = found.catalog.metadata;
-      await store.saveCatalog({ uid, name, digest: digestOf(found.model), model: found.model }, clock.now());
+      await store.saveCatalog({ uid, name, digest: digestOf(found.index.model), model: found.index.model }, clock.now());
     },
     remove: async (uid, name) => {
       const outcome = uid === undefined ? 'already' : await store.deleteCatalog(uid, clock.now());
@@ -75,7 +75,7 @@ function claimsBeside({ resources, inForce }: ClusterDependencies, uid: string):
     const spec = resources.get('ApiCatalog', metadata)?.spec;
     if (spec !== undefined && catalogFaults(spec).length === 0) return [{ metadata, hosts: spec.requests.hosts }];
     const found = inForce.catalog(metadata.name);
-    return found === undefined ? [] : [{ metadata, hosts: found.model.requests.hosts }];
+    return found === undefined ? [] : [{ metadata, hosts: found.index.model.requests.hosts }];
   });
 }
 
@@ -88,7 +88,7 @@ async function holdersOf(
   hosts: readonly string[],
 ): Promise<ReadonlyMap<string, InForceRow>> {
   const held = await store.findCatalogs({ hosts, names: [] });
-  const known = inForce.catalogs().map(({ catalog, model }) => ({ ...catalog.metadata, model }));
+  const known = inForce.catalogs().map(({ catalog, index }) => ({ ...catalog.metadata, model: index.model }));
   const holders = new Map<string, InForceRow>();
   // Verdicts take the first one of the store, too.
   for (const { uid, name, model } of [...held, ...known])

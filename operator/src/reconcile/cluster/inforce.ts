@@ -1,5 +1,5 @@
-import type { KeyOwner, KeyOwnerGroup } from '../../api/kinds.ts';
-import type { GrantRule } from '../../domain/catalog.ts';
+import type { ApiCatalog, KeyOwner, KeyOwnerGroup } from '../../api/kinds.ts';
+import type { CatalogModel, GrantRule } from '../../domain/catalog.ts';
 import { indexCatalog } from '../../domain/catalogindex.ts';
 import type { CatalogInForce, References } from '../references.ts';
 import { toGroupRow, toOwnerRow } from './model.ts';
@@ -39,8 +39,8 @@ export class InForce implements References {
     return [...this.#owners.values()].filter(({ spec }) => spec.groups.includes(group)).map(({ metadata }) => metadata.name);
   }
 
-  setCatalog(name: string, found: Omit<CatalogInForce, 'index'> | undefined): void {
-    put(this.#catalogs, name, found === undefined ? undefined : { ...found, index: indexCatalog(found.model) });
+  setCatalog(name: string, found: { readonly catalog: ApiCatalog; readonly model: CatalogModel } | undefined): void {
+    put(this.#catalogs, name, found && { catalog: found.catalog, index: indexCatalog(found.model) });
   }
 
   setOwner(name: string, found: KeyOwner | undefined): void {

@@ -269,7 +269,7 @@ function namesOf({ resources, inForce }: ClusterDependencies): Names {
   return {
     catalog: (name) => {
       const found = inForce.catalog(name);
-      if (found !== undefined) return found.model;
+      if (found !== undefined) return found.index.model;
       const declared = resources.get('ApiCatalog', { name });
       const usable = declared?.metadata.deletionTimestamp === undefined && declared !== undefined;
       return usable && catalogFaults(declared.spec).length === 0 ? toCatalogModel(declared.spec) : undefined;

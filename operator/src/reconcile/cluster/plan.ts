@@ -42,7 +42,8 @@ export function planCatalog({ resource, inForce, others, holders }: CatalogObser
   const early = beginning(resource.metadata);
   if (early !== undefined) return early;
   const { metadata } = resource;
-  const standing = inForce === undefined ? undefined : heldElsewhere({ metadata, hosts: inForce.model.requests.hosts }, holders);
+  const standing =
+    inForce === undefined ? undefined : heldElsewhere({ metadata, hosts: inForce.index.model.requests.hosts }, holders);
   const faults = catalogFaults(resource.spec);
   if (faults.length > 0) {
     const before = inForce === undefined || standing !== undefined ? '' : '; the last valid specification stays in force';

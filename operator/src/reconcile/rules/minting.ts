@@ -145,7 +145,7 @@ export function ownVersion(o: Observed): Decision | undefined {
 }
 
 export function lacksOwnVersion(o: Observed): boolean {
-  if (o.store.inherited !== true || pendingVersion(o) !== undefined || activeVersion(o) === undefined) return false;
+  if (o.store.newestInherited !== true || pendingVersion(o) !== undefined || activeVersion(o) === undefined) return false;
   return usableVersions(o).filter(({ lost }) => !lost).length < 2;
 }
 
@@ -270,7 +270,7 @@ export function nextEpoch(o: Observed): { readonly epoch: number; readonly cause
   const seen = Math.max(0, told, ...marked);
   const behind = highestEpoch > 0 && seen > highestEpoch;
   const cause: MintCause =
-    highestEpoch === 0 || o.store.inherited === true
+    highestEpoch === 0 || o.store.newestInherited === true
       ? 'Initial'
       : behind
         ? 'StoreBehind'

@@ -84,7 +84,10 @@ export function pacedUntil(o: Observed, target: OpenTarget): Instant {
   return isRefused ? 0 : last + target.pace.writeEveryMs;
 }
 
-/** Somebody, such as a webhook, who changes what we write beside a value again and again is answered ever more rarely. */
+/**
+ * The longest pause, in milliseconds, before an altered entry, mark or label is written again. If somebody changes it each time, such as
+ * a webhook, the pauses grow.
+ */
 const rarestAnswerMs = 3_600_000;
 
 /** Until when such a place is left as it is: after our last write, for half of the time since it was first seen so. */
@@ -122,7 +125,7 @@ function driftingSince(o: Observed): Instant | undefined {
   const reconciling = o.resource.status?.conditions.find(
     ({ type, reason }) => type === 'Reconciling' && reason === 'DestinationDrift',
   );
-  return reconciling?.status === 'True' ? parsePastInstant(reconciling.lastTransitionTime, o.now) : undeliveredSince(o);
+  return reconciling?.status === 'True' ? parsePastInstant(reconciling.lastTransitionTime, o.now) : undefined;
 }
 
 /** It was written a moment ago, and must not be written again yet. */

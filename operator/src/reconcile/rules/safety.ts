@@ -127,14 +127,7 @@ export function expiryEdited(o: Observed): Decision | undefined {
  * clock nothing ends, and nothing else waits for that.
  */
 export function retirementDue(o: Observed): Decision | undefined {
-  return o.clockWrong === true ? undefined : (endsDue(o) ?? unnotedExpiry(o));
-}
-
-/** The key expired under a program that did not note with which generation. Without a note, no change of the spec brings it back. */
-function unnotedExpiry({ store: { key, versions, lastEnded } }: Observed): Decision | undefined {
-  const isNoted = key === undefined || key.expiredGeneration !== undefined;
-  if (isNoted || versions.length > 0 || lastEnded?.reason !== 'expired') return undefined;
-  return act({ kind: 'endVersions', keyIds: [], reason: 'expired' });
+  return o.clockWrong === true ? undefined : endsDue(o);
 }
 
 /** What {@link retirementDue} does by a right clock. */

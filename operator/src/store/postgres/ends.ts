@@ -122,9 +122,8 @@ export async function endVersions(
     await lockKey(tx, uid);
     const ended = keyIds.length === 0 ? [] : await end(tx, uid, keyIds, reason, now);
     const requests = await recordHandled(tx, uid, handled);
-    const isExpiry = reason === 'expired' && generation !== undefined && (keyIds.length === 0 || ended.length > 0);
-    const isNoted = isExpiry && (await noteExpiry(tx, uid, generation, ended.length > 0));
-    if (ended.length === 0 && requests.length === 0 && !isNoted) throw new Abandon('already');
+    if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
+    if (reason === 'expired' && ended.length > 0 && generation !== undefined) await noteExpiry(tx, uid, generation);
     if (handled.compromised !== undefined && ended.length > 0) await noteCompromise(tx, uid, ended);
     const audit = ended.map((keyId): AuditEntry => ({ action: endActions[reason], apiKeyUid: uid, keyId }));
     return { revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests], requestedBy };
@@ -132,16 +131,9 @@ export async function endVersions(
   return plain(outcome);
 }
 
-/** Whether it was kept. `isNew`: in the place of an earlier one. */
-async function noteExpiry(tx: Tx, uid: string, generation: number, isNew: boolean): Promise<boolean> {
-  const kept = await tx
-    .withSchema('keywright')
-    .updateTable('apikey')
-    .set({ expired_generation: generation })
-    .where('uid', '=', uid)
-    .$if(!isNew, (query) => query.where('expired_generation', 'is', null))
-    .executeTakeFirst();
-  return kept.numUpdatedRows > 0n;
+async function noteExpiry(tx: Tx, uid: string, generation: number): Promise<void> {
+  const query = tx.withSchema('keywright').updateTable('apikey').set({ expired_generation: generation });
+  await query.where('uid', '=', uid).execute();
 }
 
 /** Of what was compromised and not replaced yet, the newest is remembered. */

@@ -53,7 +53,7 @@ interface KeyStateRow {
   readonly key: KeyJson | null;
   readonly versions: readonly VersionJson[] | null;
   readonly predecessor: string | null;
-  readonly inherited: boolean | null;
+  readonly newestInherited: boolean | null;
   readonly highestEpoch: number;
   readonly boundOwnerUid: string | null;
   readonly attempts: number;
@@ -77,7 +77,7 @@ export async function readKey(
       (select k.uid from keywright.apikey k
        where k.namespace = ${name?.namespace ?? null} and k.name = ${name?.name ?? null} and k.released_at is null
          and not exists (select from keywright.apikey own where own.uid = ${uid})) as predecessor,
-      (select v.ceilings <> '[]' from keywright.version v where v.apikey_uid = ${uid} order by v.seq desc limit 1) as inherited,
+      (select v.ceilings <> '[]' from keywright.version v where v.apikey_uid = ${uid} order by v.seq desc limit 1) as "newestInherited",
       coalesce(top.epoch, 0) as "highestEpoch",
       (select v.owner_uid from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch order by v.seq desc limit 1) as "boundOwnerUid",
       (select count(*)::int from keywright.version v where v.apikey_uid = ${uid} and v.epoch = top.epoch) as attempts,
@@ -98,7 +98,7 @@ export async function readKey(
     key: row.key === null ? undefined : toKeyRow(row.key),
     versions: (row.versions ?? []).map(toVersion),
     ...present({ predecessor: row.predecessor }),
-    ...(row.inherited === true ? { inherited: true as const } : {}),
+    ...(row.newestInherited === true ? { newestInherited: true as const } : {}),
     highestEpoch: row.highestEpoch,
     ...(row.boundOwnerUid === null ? {} : { boundOwnerUid: row.boundOwnerUid }),
     attemptsOfHighestEpoch: row.attempts,

@@ -72,11 +72,10 @@ export function endVersions(rows: Rows, uid: string, { keyIds, reason, now, hand
   const key = inUse(rows, uid);
   const ended = end(rows, uid, (one) => keyIds.includes(one.keyId), reason, now);
   const requests = recordHandled(rows, uid, { ...key.handled, ...handled });
-  const isExpiry = reason === 'expired' && (ended.length > 0 || (keyIds.length === 0 && key.expiredGeneration === undefined));
-  const isNoted = isExpiry && generation !== undefined;
-  if (ended.length === 0 && requests.length === 0 && !isNoted) throw new Abandon('already');
+  if (ended.length === 0 && requests.length === 0) throw new Abandon('already');
   if (handled.compromised !== undefined && ended.length > 0) noteCompromise(rows, uid, ended);
-  if (isNoted) rows.keys.set(uid, { ...existing(rows.keys, uid), expiredGeneration: generation });
+  if (reason === 'expired' && ended.length > 0 && generation !== undefined)
+    rows.keys.set(uid, { ...existing(rows.keys, uid), expiredGeneration: generation });
   const audit = ended.map((keyId) => ({ action: endActions[reason], keyId }));
   return { uid, revises: ended.length === 0 ? [] : [uid], audit: [...audit, ...requests] };
 }

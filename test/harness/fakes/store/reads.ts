@@ -28,7 +28,7 @@ export function readKey(rows: Rows, uid: string, name?: Pick<ApiKeyRef, 'namespa
   const last = own.at(-1);
   return {
     ...optional('predecessor', key === undefined ? named?.ref.uid : undefined),
-    ...(last !== undefined && inherits(last) ? { inherited: true as const } : {}),
+    ...(last !== undefined && inherits(last) ? { newestInherited: true as const } : {}),
     key: key === undefined || key.released ? undefined : publicKey(key),
     versions: own
       .filter((one) => one.state !== 'ended')
