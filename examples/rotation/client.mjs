@@ -16,10 +16,10 @@ function end(sentence) {
 
 for (;;) {
   const key = await readFile(file, 'utf8').catch(({ code }) =>
-    end(`${file} cannot be read (${code}): does npm start run on ${data}?`),
+    end(`${file} cannot be read (${code}): is npm start running on ${data}?`),
   );
   const answer = await fetch(`${address}/v1/verify`, { method: 'POST', body: JSON.stringify({ key, request }) }).catch(() =>
-    end(`nobody answers at ${address}: start npm start, or name its address`),
+    end(`nobody answers at ${address}: run npm start, or give its address`),
   );
   const { allowed, keyId = '', code = '' } = await answer.json();
   console.log(allowed ? `allowed ${keyId}` : `refused ${code}`);

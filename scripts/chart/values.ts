@@ -68,7 +68,7 @@ const pods = (options: { readonly cpu: string; readonly memory: string }) => ({
   replicas: z.int().min(1).max(50).default(2).describe('How many Pods.'),
   resources: resources(options.cpu, options.memory).describe('Of the container.'),
   extraEnv: kubernetesList().describe(
-    'More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here.',
+    'More environment variables of the container, as in a Pod. Names that begin with KEYWRIGHT_ are refused: use the values.',
   ),
   extraVolumes: kubernetesList().describe('More volumes of the Pod, such as certificates.'),
   extraVolumeMounts: kubernetesList().describe('Where they are mounted.'),

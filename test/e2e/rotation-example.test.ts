@@ -73,9 +73,9 @@ it('says in one sentence that the value or the server is missing', async () => {
     await client.ended;
     return client.lines;
   };
-  expect(await said()).toEqual([expect.stringMatching(/api-key cannot be read \(ENOENT\): does npm start run on /)]);
+  expect(await said()).toEqual([expect.stringMatching(/api-key cannot be read \(ENOENT\): is npm start running on /)]);
   const folder = join(data, 'secrets', 'default', 'rotating-api-key');
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'api-key'), 'x');
-  expect(await said()).toEqual([`nobody answers at ${nowhere}: start npm start, or name its address`]);
+  expect(await said()).toEqual([`nobody answers at ${nowhere}: run npm start, or give its address`]);
 });

@@ -325,7 +325,7 @@ describe('npm start, live', () => {
     const [path, away] = [join(place.manifests, 'newsletter-tests.yaml'), join(place.dir, 'away.yaml')];
     renameSync(path, away);
     await program.says(
-      '- newsletter-tests.yaml ApiKey default/newsletter-tests is not in the folder any more: it is deleted at ',
+      '- newsletter-tests.yaml ApiKey default/newsletter-tests is not in the folder any more: it will be deleted at ',
     );
     expect(await verify(url, value)).toMatchObject({ allowed: true });
     renameSync(away, path);

@@ -399,7 +399,7 @@ describe.runIf(openCheckout)('the embedded database as a plain user', () => {
     await mkdir(home, { mode: 0o700 });
     await chown(home, unnamed.uid, unnamed.gid);
     expect(await start({ data: join(home, 'data'), as: unnamed }).answer).toMatch(
-      /^fault StandaloneFault: PostgreSQL makes no database for the user 12345, .* add a line .* or set KEYWRIGHT_DATABASE_URL/,
+      /^fault StandaloneFault: PostgreSQL cannot create a database for the user 12345, .* add a line .* or set KEYWRIGHT_DATABASE_URL/,
     );
   });
 });

@@ -14,7 +14,7 @@ const schema = z.object({
 
 /**
  * Keeps what is remembered of the primary in the Lease, outside the database: an operator that has just started knows nothing, and
- * would take an old primary if the right one does not answer. To remove the annotation lets it take any.
+ * would take an old primary if the right one does not answer. Removing the annotation lets it take any server.
  */
 export function heartbeatNote(memory: PrimaryMemory, log: Log): LeaseNote {
   return {

@@ -15,7 +15,7 @@ export const unservedRemedy: string =
 export function tellUnserved({ keys, total }: UnservedKeys): string {
   const names = keys.slice(0, namesTold).map(({ ref }) => formatRef(ref));
   const rest = total > names.length ? ` and ${total - names.length} more` : '';
-  return `${names.join(', ')}${rest}: this operator does not serve their namespaces. Their values work on, and revocations, deletions and other changes of their ApiKeys have no effect: ${unservedRemedy}`;
+  return `${names.join(', ')}${rest}: this operator does not serve their namespaces. Their values keep working, and revocations, deletions and other changes of their ApiKeys have no effect: ${unservedRemedy}`;
 }
 
 /**

@@ -41,7 +41,7 @@ export function tellLeftBehind(deps: Told, ref: ApiKeyRef, { path }: Location): 
 /** The same of a KeyDestination that has become another place, such as that of another account. */
 export function tellLeftElsewhere(deps: Told, ref: ApiKeyRef, { destinationUid, path }: Location): void {
   const name = nameOf(deps.resources, destinationUid) ?? destinationUid;
-  const message = `KeyDestination ${name} is another place than the one that was accepted, and ${path} was not emptied at that one: a value may be left there`;
+  const message = `KeyDestination ${name} is now a different place from the accepted one, and ${path} was not emptied at the accepted one: a value may be left there`;
   tellLeft(deps, ref, path, { type: 'Warning', reason: 'DestinationUnconfirmed', message });
 }
 

@@ -45,7 +45,7 @@ export function requireName(): void {
   } catch {
     const number = String(process.getuid?.());
     throw new StandaloneFault(
-      `PostgreSQL makes no database for the user ${number}, whom this machine does not know; add a line for that number to /etc/passwd, or set KEYWRIGHT_DATABASE_URL to a database of yours`,
+      `PostgreSQL cannot create a database for the user ${number}, whom this machine does not know; add a line for that number to /etc/passwd, or set KEYWRIGHT_DATABASE_URL to a database of yours`,
     );
   }
 }

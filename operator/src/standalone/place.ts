@@ -54,8 +54,8 @@ export async function choosePlace({ data, systemFolder, log }: PlaceInput): Prom
 
 /**
  * Root's folder, as each start makes it, is root's own: whoever runs the database passes through, and can neither make
- * nor replace anything that root opens. Earlier versions gave it away: what such a user may have put there goes, except
- * folders, which the cluster is one of.
+ * nor replace anything that root opens. Earlier versions gave it to that account: what it put there is removed, except
+ * for folders, such as the cluster.
  */
 async function claim(base: string): Promise<void> {
   const folder = await openFolder(base);

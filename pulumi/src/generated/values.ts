@@ -199,7 +199,7 @@ export interface KeywrightValuesOperatorArgs {
   replicas?: pulumi.Input<number> | undefined;
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesOperatorResourcesArgs> | undefined;
-  /** More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here. */
+  /** More environment variables of the container, as in a Pod. Names that begin with KEYWRIGHT_ are refused: use the values. */
   extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
   extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
@@ -285,7 +285,7 @@ export interface KeywrightValuesAuthorizerArgs {
   replicas?: pulumi.Input<number> | undefined;
   /** Of the container. */
   resources?: pulumi.Input<KeywrightValuesAuthorizerResourcesArgs> | undefined;
-  /** More variables of the container, as in a Pod. Those that begin with KEYWRIGHT_ are refused: they have values of their own here. */
+  /** More environment variables of the container, as in a Pod. Names that begin with KEYWRIGHT_ are refused: use the values. */
   extraEnv?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;
   /** More volumes of the Pod, such as certificates. */
   extraVolumes?: pulumi.Input<pulumi.Input<{ [name: string]: pulumi.Input<any> }>[]> | undefined;

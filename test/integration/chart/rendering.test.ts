@@ -569,7 +569,7 @@ describe('what cannot be right is refused, and named', () => {
     [
       'a variable that would switch the policy off',
       { database: { url }, operator: { extraEnv: [{ name: 'KEYWRIGHT_ADMISSION', value: 'off' }] } },
-      /operator\.extraEnv: KEYWRIGHT_ADMISSION would replace what the values of the chart say/,
+      /operator\.extraEnv: KEYWRIGHT_ADMISSION would override the chart's values/,
     ],
     [
       'a variable that would replace a value of the authorizer',

@@ -267,7 +267,7 @@ describe('a KeyDestination whose role was edited to another account while a valu
     world.resources.events
       .filter(({ message: text }) => text.includes('a value may be left there'))
       .map(({ message: text }) => text);
-  const named = `KeyDestination ${name} is another place than the one that was accepted, and ${vaultPath} was not emptied at that one: a value may be left there`;
+  const named = `KeyDestination ${name} is now a different place from the accepted one, and ${vaultPath} was not emptied at the accepted one: a value may be left there`;
   const withdrawing = async () => (await world.store.listWithdrawing(10)).length;
 
   /** From now on, the other account answers under the same uid. */

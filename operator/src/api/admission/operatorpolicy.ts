@@ -30,7 +30,7 @@ const idOf = (m: string) =>
 const isOwn = (m: string) =>
   `(${m}.?manager.orValue('') == '${fieldManager}' && ${m}.?operation.orValue('') == 'Update' && ${m}.?subresource.orValue('') == '')`;
 
-/** Whether these fields are none but, among finalizers, those of which this CEL about `v` speaks. */
+/** Whether these fields are only finalizers for which this CEL about `v` is true. */
 const areOnly = (fields: string, mayOwn: string) =>
   `${fields}.all(k, k == 'f:metadata' && ${fields}[k].all(x, x == 'f:finalizers' && ${fields}[k][x].all(v, ${mayOwn})))`;
 

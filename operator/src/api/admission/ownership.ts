@@ -22,8 +22,8 @@ const partsOf = (m: string) =>
     'status': dyn(dyn(${m}.fieldsV1)[?'f:status'].orValue({}))
   }`.replaceAll(/\n */g, ' ');
 /**
- * Whether an entry is of somebody who applies, and this request does not write it: it stays, and stays where it is. An entry of the
- * manager that makes the request is beside it, too, if it is of a subresource: there may be as many of those as somebody has made up.
+ * Whether an entry belongs to a manager that applies, and this request does not write it: it keeps its place. An entry of the
+ * requesting manager counts, too, if it is for a subresource: anybody can make up any number of those.
  */
 const appliesBeside =
   "m.?operation.orValue('') == 'Apply' && (m.?manager.orValue('') != variables.manager || m.?subresource.orValue('') != '')";

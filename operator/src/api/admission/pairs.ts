@@ -7,8 +7,8 @@ const inOneExpression = 2_500;
 
 /**
  * The variable `name`: whether two lists have as many entries, and each entry has its pair in the same place. The cost grows with the
- * length; whoever looks for each entry of one list in the other pays for its square, and somebody who makes the lists long enough then
- * has every request refused. CEL has no numbers to count by, so they are made of these.
+ * length. Looking for each entry of one list in the other would cost its square, and anybody who makes the lists long enough
+ * could have every request refused. CEL has no ranges of numbers, so indexes are sums of listed numbers.
  *
  * @param isPair CEL about `n` of the first list and `o` of the second one; asked only if the two are not equal.
  */

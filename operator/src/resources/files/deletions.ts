@@ -53,7 +53,7 @@ function findMissing(present: readonly Present[], declared: Declared, { root, pr
       const message = `the file is empty, which deletes nothing: ${formatName(id)} stays; delete the file to delete it`;
       faults.push({ file, message, level: 'notice', isDeletion: true });
     } else if (stray !== undefined) {
-      const message = `is no Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
+      const message = `is not a Kubernetes resource, which deletes nothing: ${formatName(id)}, which the file declared before, stays; complete or remove this document, or delete the file`;
       faults.push({ file, line: stray, message, level: 'error', isDeletion: true });
     } else if (doubt !== undefined) keep(doubt, id);
     else if (!prune && !(source !== undefined && liesIn(source, root))) {
@@ -123,7 +123,7 @@ export class Deletions {
     const announced = told.map(({ id }): Fault => {
       const at = formatInstant(this.#shown.get(id)?.at ?? now.at);
       const message = clip(
-        `${formatName(id)} is not in the folder any more: it is deleted at ${at} unless it comes back${doubt}`,
+        `${formatName(id)} is not in the folder any more: it will be deleted at ${at} unless it comes back${doubt}`,
       );
       return { file: relative(this.#rule.root, sources.get(id) ?? id), message, level: 'notice', isDeletion: true };
     });
@@ -139,7 +139,7 @@ export class Deletions {
     const [first] = doubtful;
     return first === undefined
       ? 'the folder is not listed to its end'
-      : `${relative(this.#rule.root, first)} cannot be read, and may have it now`;
+      : `${relative(this.#rule.root, first)} cannot be read, and may contain it now`;
   }
 }
 

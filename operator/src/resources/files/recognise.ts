@@ -140,7 +140,7 @@ function readForeign(source: Source, kind: string, version: string, content: Con
     content.notice(line, `the kind ${kind} (${version}) is skipped: it is not known here`);
 }
 
-/** What says of itself no kind: `values.yaml`, `package.json`, a compose file, or a resource that is not written to its end. */
+/** A document without a kind: `values.yaml`, `package.json`, a compose file, or a resource that is not fully written yet. */
 function recogniseOther(raw: unknown, line: number, content: Content): void {
   if (findInside(raw, line, content)) return;
   content.stray ??= line;

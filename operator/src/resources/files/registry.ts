@@ -89,7 +89,7 @@ export class Registry {
     const count = (this.#events.get(key) ?? 0) + 1;
     if (this.#events.size > 1_000) this.#events.clear();
     this.#events.set(key, count);
-    // There is no place for events but the log: the first of its kind is told, repeats only to who wants to know all.
+    // Events only go to the log: the first of its kind at its own level, repeats at the level debug.
     const level = count > 1 ? 'debug' : type === 'Warning' ? 'warn' : 'info';
     this.#log[level]('event', { kind, name: formatName(formatId(kind, metadata)), reason, message, count });
   }

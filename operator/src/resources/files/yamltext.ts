@@ -125,7 +125,7 @@ function refuseControls(text: string): void {
 /** kubectl divides a file at such lines before it reads any YAML. */
 function refuseSeparators(text: string): void {
   const at = text.search(/^---[ \t]*[^\s#]/m);
-  if (at !== -1) throw new TextFault(lineIn(text, at), 'a line that begins with --- may only have a comment behind it');
+  if (at !== -1) throw new TextFault(lineIn(text, at), 'on a line that begins with ---, only a comment may follow');
 }
 
 function lineIn(text: string, at: number): number {
@@ -156,9 +156,9 @@ const yamlFaults: Readonly<Record<ErrorCode | PlainFault['code'], string>> = {
   MULTIPLE_ANCHORS: 'two anchors on one value',
   MULTIPLE_DOCS: 'more than one document',
   MULTIPLE_TAGS: 'two tags on one value',
-  NON_STRING_KEY: 'a key that is no text',
+  NON_STRING_KEY: 'a key that is not a string',
   RESOURCE_EXHAUSTION: 'it is nested too deeply, or its aliases make too much of it',
   TAB_AS_INDENT: 'a tab in the indentation: use spaces',
   TAG_RESOLVE_FAILED: 'a tag that cannot be resolved',
-  UNEXPECTED_TOKEN: 'something stands where it cannot',
+  UNEXPECTED_TOKEN: 'something is in a place where it is not allowed',
 };

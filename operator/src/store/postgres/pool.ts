@@ -101,7 +101,7 @@ export class WritablePool implements PostgresPool {
     if (only !== undefined && this.#hosts.length === 1) return this.#open(only);
     const memory = this.#memory;
     const askedMs = memory.nowMs();
-    // Who remembers nothing hears all hosts first: a slow one may be the only one that knows better.
+    // A process that remembers nothing waits for all hosts: a slow one may be the only one that knows better.
     const willDo = (views: readonly HostView[]): boolean => {
       const remembered = memory.remembered();
       return remembered !== undefined && choosePrimary(views, remembered) !== undefined;

@@ -22,7 +22,7 @@ describe('a manifest that is absent', () => {
     const running = await run({ deletionGraceMs, log: { ...silentLog, info } });
     await rm(join(folder.manifests, 'a.yaml'));
     const message =
-      'ApiKey default/one is not in the folder any more: it is deleted at 2100-01-01T00:00:05Z unless it comes back';
+      'ApiKey default/one is not in the folder any more: it will be deleted at 2100-01-01T00:00:05Z unless it comes back';
     for (let look = 0; look < 10; look += 1) {
       await running.pass(520);
       expect([namesOf(running), messagesOf(running.files)]).toEqual([['one'], [`a.yaml: ${message}`]]);
@@ -113,7 +113,7 @@ describe('a deletion that is held', () => {
     await rm(join(folder.manifests, 'a.yaml'));
     await looks(running, 1);
     expect(messagesOf(running.files)).toEqual([
-      'a.yaml: ApiKey default/one is not in the folder any more: it is deleted at 2100-01-01T00:00:10Z unless it comes back; this waits because broken.yaml cannot be read, and may have it now',
+      'a.yaml: ApiKey default/one is not in the folder any more: it will be deleted at 2100-01-01T00:00:10Z unless it comes back; this waits because broken.yaml cannot be read, and may contain it now',
       expect.stringMatching(/^broken\.yaml:1 is not valid YAML/),
     ]);
   });

@@ -37,9 +37,9 @@ describe('a document as plain data', () => {
     });
   });
 
-  it('refuses a repeated key, a key that is no text, and an alias of itself or of nothing, each with its line', () => {
+  it('refuses a repeated key, a key that is not a string, and an alias of itself or of nothing, each with its line', () => {
     expect(faultOf('a: 1\nb:\n  c: 1\n  "c": 2\n')).toBe('4 is not valid YAML: the same key twice in one map');
-    expect(faultOf('a: 1\n? [b]\n: 2\n')).toBe('2 is not valid YAML: a key that is no text');
+    expect(faultOf('a: 1\n? [b]\n: 2\n')).toBe('2 is not valid YAML: a key that is not a string');
     expect(faultOf('a: 1\nb: &b [*b]\n')).toBe('2 is not valid YAML: the alias names no anchor');
     expect(faultOf('a: 1\nb: *c\n')).toBe('2 is not valid YAML: the alias names no anchor');
   });

@@ -87,8 +87,12 @@ describe('what is not understood', () => {
     ],
     ['a list without items', 'apiVersion: v1\nkind: List\n', /items: is required in a list/],
     ['a list of texts', 'apiVersion: v1\nkind: List\nitems: [one]\n', /items\[0\]: must be a Kubernetes resource/],
-    ['values that were written over it', 'name: one\n', /is no Kubernetes resource, which deletes nothing: ApiKey default\/one/],
-    ['the beginning of a document', 'apiVer', /is no Kubernetes resource, which deletes nothing/],
+    [
+      'values that were written over it',
+      'name: one\n',
+      /is not a Kubernetes resource, which deletes nothing: ApiKey default\/one/,
+    ],
+    ['the beginning of a document', 'apiVer', /is not a Kubernetes resource, which deletes nothing/],
   ])('is no deletion, and is named: %s', async (_title, text, message) => {
     await put('a.yaml', one);
     const running = await run();
