@@ -338,7 +338,7 @@ describe('npm start, live', () => {
     const text =
       'apiVersion: v1\nkind: Secret\nmetadata: { name: x, namespace: keywright-system }\nstringData: { token: {{hvs.ABC}} }\n';
     writeFileSync(join(place.manifests, 'secret.yaml'), text);
-    await program.says('! secret.yaml:4 is not valid YAML: a key that is no text');
+    await program.says('! secret.yaml:4 is not valid YAML: a key that is not a string');
     rmSync(join(place.manifests, 'secret.yaml'));
     await program.says('settled: ! secret.yaml:4');
     expect(program.output()).not.toContain('hvs');

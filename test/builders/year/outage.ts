@@ -26,6 +26,8 @@ export class Outage {
   #isProved = false;
   /** When each of the calls that hang now is given up. */
   readonly #givenUpAt = new Map<object, Instant>();
+  /** When the last of the calls is given up that hung as Vault began to answer again. */
+  #lastGivenUpAt = Number.NEGATIVE_INFINITY;
   /** Calls that hung so far. */
   hung = 0;
 
@@ -33,12 +35,13 @@ export class Outage {
     this.#clock = clock;
   }
 
-  /** Whether Vault is anything but well. */
+  /** Whether Vault is anything but well, or a call may fail that began while it was not. */
   get isUnwell(): boolean {
-    return this.#mood !== 'well';
+    return this.#mood !== 'well' || this.#clock.now() <= this.#lastGivenUpAt;
   }
 
   set(mood: VaultMood): void {
+    this.#lastGivenUpAt = Math.max(...this.#givenUpAt.values());
     this.#mood = mood;
     this.#isProved = false;
   }
