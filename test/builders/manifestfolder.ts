@@ -8,6 +8,7 @@ import type { ResourceEvent } from '../../operator/src/resources/port.ts';
 import { silentLog, type Log } from '../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../harness/fakes/clock.ts';
 import { directParser } from '../harness/fakes/parser.ts';
+import { keySpecText } from './keytext.ts';
 
 /** Long after any file was written, so that a file counts at the first look. */
 export const later = Date.parse('2100-01-01T00:00:00Z');
@@ -117,15 +118,7 @@ kind: ApiKey
 metadata:
   name: ${name}
 spec:
-  displayName: ${name}
-  catalog: default
-  owner: ana
-  contactEmail: ana@example.com
-  accessType: Admin
-  deliverTo:
-  - name: local
-    secret: { name: ${name} }
-${more}`;
+${keySpecText({ displayName: name, secret: name })}${more}`;
 }
 
 /** Its name, for {@link FilesResources}. */

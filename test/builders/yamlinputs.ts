@@ -1,3 +1,5 @@
+import { keySpecText } from './keytext.ts';
+
 /** What a manifest means, as far as a case says it: an object of those that it declares, in order. */
 export interface Meaning {
   readonly kind?: string;
@@ -29,15 +31,7 @@ kind: ApiKey
 metadata:
 ${indented(metadata)}
 spec:
-  displayName: ${displayName}
-  catalog: default
-  owner: ana
-  contactEmail: ana@example.com
-  accessType: Admin
-  deliverTo:
-  - name: local
-    secret: { name: one }
-${indented(spec)}
+${keySpecText({ displayName, secret: 'one' })}${indented(spec)}
 `;
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApiKeyStatus } from '../../../operator/src/api/kinds.ts';
 import { annotations } from '../../../operator/src/api/meta.ts';
-import { keySpec, World } from '../../builders/world.ts';
+import { keySpec, secretPath, World } from '../../builders/world.ts';
 
 // An attacker with the operator's token can write any status. docs/threat-model.md says what each member can do then.
 
@@ -86,6 +86,31 @@ describe('a forged status', () => {
     }));
     await world.pass();
     expect(world.status()).toEqual(told);
+  });
+
+  it('keeps an entry beside the value from being restored for an hour at most, and no value', async () => {
+    const world = await readyWorld();
+    const entries = world.secret.entries(secretPath);
+    const pretend = () =>
+      forge(world, ({ conditions }) => ({
+        conditions: conditions.map((one) =>
+          one.type === 'Reconciling'
+            ? { ...one, status: 'True', reason: 'DestinationDrift', lastTransitionTime: '2000-01-01T00:00:00Z' }
+            : one,
+        ),
+      }));
+    pretend();
+    world.secret.alter(secretPath, { header: 'of somebody else' });
+    await world.pass({ drift: true });
+    expect(world.condition('Delivered')).toBe('False DestinationDrift');
+    await world.clock.advance(3_600_000);
+    pretend();
+    await world.pass({ drift: true });
+    expect(world.secret.entries(secretPath)).toEqual(entries);
+    pretend();
+    world.secret.lose(secretPath);
+    await world.pass({ drift: true });
+    expect(world.secret.entries(secretPath)).toEqual(entries);
   });
 });
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ManifestFolder } from '../../../../operator/src/resources/files/folder.ts';
+import { Mentions } from '../../../../operator/src/resources/files/mentions.ts';
 import type { ManifestParser } from '../../../../operator/src/resources/files/parser.ts';
 import type { LogFields } from '../../../../operator/src/telemetry/log.ts';
 import { silentLog } from '../../../../operator/src/telemetry/log.ts';
@@ -118,6 +119,24 @@ describe('a link to a folder', () => {
     await rename(at('..data_tmp'), at('..data'));
     for (let look = 0; look < 3; look += 1) await running.pass(520);
     expect(namesOf(running)).toEqual(['two']);
+  });
+
+  it('is left out alone if its real path is too long, and hides no file beside it', async () => {
+    const name = 'd'.repeat(250);
+    const deep = Array.from({ length: 10 }, () => name).join('/');
+    await put('a.yaml', keyText('one'));
+    await mkdir(join(folder.base, 'elsewhere'));
+    // No path of more than 4,096 bytes can be named at once, but links lead there in two steps.
+    const halves = `mkdir -p ${deep} && cd ${deep} && mkdir -p ${deep}`;
+    execFileSync('sh', ['-c', halves], { cwd: join(folder.base, 'elsewhere') });
+    await symlink(deep, join(folder.base, 'elsewhere', 'half'));
+    await symlink(`../elsewhere/half/${deep}`, at('long'));
+    await put('z.yaml', keyText('two'));
+    const running = await run();
+    expect(namesOf(running)).toEqual(['one', 'two']);
+    expect(messagesOf(running.files)).toEqual([`${at('long')}: the link leads out of the manifests folder, and is left out`]);
+    await running.stop();
+    execFileSync('rm', ['-r', join(folder.base, 'elsewhere')]);
   });
 
   it('lies at most sixteen folders deep', async () => {
@@ -298,6 +317,31 @@ describe('what a folder may cost', () => {
       console.log(`a change among 10,000 files: ${String(Math.round(performance.now() - before))} ms`);
     },
   );
+
+  it('is a first turn for every file, however many cannot be read', async () => {
+    for (let file = 0; file < 1_000; file += 1) await symlink('/proc/version', at(`a${file}.yaml`));
+    await put('z.yaml', keyText('one'));
+    const running = await run();
+    await running.pass(520);
+    expect(namesOf(running)).toEqual(['one']);
+  });
+
+  it('is two seconds and 256 MB of search for the names of what was removed', async () => {
+    const searched = (path: string) => ({ path, real: at(path), stamp: path });
+    await put('one.yaml', keyText('one'));
+    const clock = new SlowClock();
+    expect(await new Mentions(clock).search([searched('one.yaml')], ['one'])).toEqual(new Map([['one', 'one.yaml']]));
+    clock.slow = true;
+    expect(await new Mentions(clock).search([searched('one.yaml')], ['one'])).toEqual(new Map());
+    clock.slow = false;
+    const names = Array.from({ length: 60 }, (_, file) => `a${file}.yaml`);
+    for (const name of names) {
+      await writeFile(at(name), '');
+      await truncate(at(name), 16_000_000);
+    }
+    const files = [...names, 'one.yaml'].map(searched);
+    expect(await new Mentions(clock).search(files, ['one'])).toEqual(new Map());
+  });
 
   it('is twenty messages a file and a count of the rest', async () => {
     await put('a.yaml', keyText('one', Array.from({ length: 16_000 }, (_, field) => `  field${field}: 1\n`).join('')));

@@ -61,6 +61,9 @@ describe('a document as plain data', () => {
     const merges = Array.from({ length: 20_000 }, () => '<<: *a').join(', ');
     // Without a bound in the merge it would set 80,000,000 members.
     expect(faultOf(`a: &a { ${members} }\nb: { ${merges} }\n`)).toMatch(/its aliases make too much of it$/);
+    // Each map of the list is small enough alone; the list must stop them before its end, too.
+    const maps = Array.from({ length: 20_000 }, () => '{ <<: *a }').join(', ');
+    expect(faultOf(`a: &a { ${members} }\nb: [${maps}]\n`)).toMatch(/its aliases make too much of it$/);
   });
 });
 
