@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
@@ -16,6 +16,7 @@ import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { WritablePool, storeLimits } from '../../operator/src/store/postgres/pool.ts';
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
+import { racedIndexes } from '../../operator/src/store/postgres/transaction.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
@@ -221,8 +222,12 @@ test('a borrowed connection that is lost between two statements is an error of t
 });
 
 test('a heartbeat that cannot be read for a moment does not make the primary one that never had any', async () => {
+  await session((client) => client.query('create database beating'));
   const { host, port } = own.postgres;
-  const store = open({ url: url.replace(`:${port}/`, `:${port},${host}:${port}/`), limits: { ...storeLimits, lockMs: 200 } });
+  const beating = url.replace(/\/postgres$/, '/beating');
+  await migrate(beating);
+  const twice = beating.replace(`:${port}/`, `:${port},${host}:${port}/`);
+  const store = open({ url: twice, limits: { ...storeLimits, lockMs: 200 } });
   await store.takeFence();
   for (let beat = 0; beat < 5; beat += 1) await store.beat();
   expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
@@ -231,9 +236,34 @@ test('a heartbeat that cannot be read for a moment does not make the primary one
     await holder.query('lock table keywright.heartbeat in access exclusive mode');
     expect(await store.surveyPrimary()).toMatchObject({ answered: 0, superseded: false });
     await holder.query('rollback');
-  });
+  }, beating);
   expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
   await store.close();
+});
+
+test('a host that is slow with each of its answers does not hold up the question whether the one in use is the primary', async () => {
+  const { host, port } = own.postgres;
+  const sockets: Socket[] = [];
+  const slow = createServer((near) => {
+    const far = connect(port, host);
+    sockets.push(
+      near.on('error', () => {}),
+      far.on('error', () => {}),
+    );
+    near.pipe(far);
+    far.on('data', (bytes) => setTimeout(() => near.write(bytes), 1_200));
+  });
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  const slowPort = (slow.address() as AddressInfo).port;
+  const store = open({ url: url.replace(`${host}:${port}/`, `${host}:${port},127.0.0.1:${slowPort}/`) });
+  try {
+    // Each answer is within the limits of a connection and of a statement; all of them together take longer than a heartbeat may wait.
+    expect(await store.surveyPrimary()).toMatchObject({ hosts: 2, answered: 1, superseded: false });
+  } finally {
+    await store.close();
+    for (const socket of sockets) socket.destroy();
+    slow.close();
+  }
 });
 
 test('a server that an administrator, or a full disk, made read-only is read, and not written to until it is writable again', async () => {
@@ -354,8 +384,8 @@ describe('several hosts', () => {
       await store.takeFence();
       expect(await store.mint(mintRequest())).toBe('done');
       await store.close();
-      await restarted();
     } finally {
+      await restarted();
       await second.stop();
     }
   });
@@ -488,6 +518,15 @@ describe('migrations', () => {
 });
 
 describe('a change', () => {
+  test('knows a repetition by unique indexes that are there', async () => {
+    const { rows } = await session((client) =>
+      client.query<{ name: string }>(
+        "select i.relname as name from pg_index x join pg_class i on i.oid = x.indexrelid where x.indisunique and i.relnamespace = 'keywright'::regnamespace",
+      ),
+    );
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining([...racedIndexes]));
+  });
+
   test('that breaks a rule of the schema is a defect, whose message quotes no row', async () => {
     const store = open();
     await store.takeFence();

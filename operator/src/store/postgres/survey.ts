@@ -15,6 +15,8 @@ export interface HostAnswers {
 
 /** How long the other hosts have to contradict a primary that will do, in milliseconds. */
 const patienceMs = 1_000;
+/** How long one host may take for all of its answers, in milliseconds: heartbeats wait for them, and authorizers for heartbeats. */
+const hostMs = 8_000;
 
 /**
  * Asks all hosts at the same time, each over its own connection. Returns when all have answered or their time to connect is up, or
@@ -30,7 +32,7 @@ export async function askHosts(
   const found = new AbortController();
   const asked = hosts.map(async (host, index) => {
     try {
-      views[index] = await askHost(host);
+      views[index] = await askHost(host, AbortSignal.timeout(hostMs));
       if (willDo(views)) found.abort();
     } catch (error) {
       fault = classifyDriverError(error);
@@ -47,15 +49,17 @@ function isRefusal({ code }: DatabaseFault): boolean {
   return /^(?:28|53)/.test(code);
 }
 
-async function askHost(host: HostConfig): Promise<HostView> {
+async function askHost(host: HostConfig, late: AbortSignal): Promise<HostView> {
   const config = host.current;
   const client = new Client(config);
   client.on('error', () => {});
+  const hangUp = (): void => void client.connection.stream.destroy();
+  late.addEventListener('abort', hangUp);
   try {
     await client.connect();
   } catch (error) {
-    client.connection.stream.destroy();
-    if (host.learns(config, classifyDriverError(error))) return await askHost(host);
+    hangUp();
+    if (!late.aborted && host.learns(config, classifyDriverError(error))) return await askHost(host, late);
     throw error;
   }
   try {
@@ -66,8 +70,9 @@ async function askHost(host: HostConfig): Promise<HostView> {
     if (rows[0]?.standby !== false) return { kind: 'standby', ...seen };
     return { kind: 'primary', ...(await readLineage(client)), ...seen };
   } finally {
+    late.removeEventListener('abort', hangUp);
     // `end()` would wait until the server hangs up, which a server that refuses us need not do.
-    client.connection.stream.destroy();
+    hangUp();
   }
 }
 

@@ -58,7 +58,7 @@ export interface Change {
  * Unique indexes that refuse when another transaction made the row first: a name, a key id, the one pending or active version. Any
  * other, such as the feed's, has a row that should not be there: that is no repetition.
  */
-const raced: ReadonlySet<string> = new Set([
+export const racedIndexes: ReadonlySet<string> = new Set([
   ...['apikey_pkey', 'apikey_name_in_use', 'delivery_one_per_location'],
   ...['version_pkey', 'version_key_id', 'version_one_active', 'version_one_pending'],
   ...['catalog_pkey', 'catalog_name_in_force', 'owner_pkey', 'owner_name_in_force'],
@@ -130,7 +130,7 @@ export async function transition(
     } catch (error) {
       if (error instanceof Abandon) return error.outcome;
       if (!(error instanceof DatabaseFault)) throw error;
-      if (error.kind === 'unique' && raced.has(error.constraint ?? '')) return 'already';
+      if (error.kind === 'unique' && racedIndexes.has(error.constraint ?? '')) return 'already';
       // Refused by a server that answers: nothing was committed, and nothing is tried again.
       if (begun && error.kind === 'unavailable' && error.code !== noRoom) throw storeUnavailable(error);
       throw error;
