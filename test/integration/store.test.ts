@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
@@ -19,7 +19,7 @@ import { WritablePool, storeLimits } from '../../operator/src/store/postgres/poo
 import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
-import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
+import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
 import { freePort } from '../harness/ports.ts';
@@ -654,6 +654,41 @@ describe('a catalog', () => {
     await other.close();
     await store.close();
   });
+});
+
+test('the rules of an owner and its groups are read once, however many of its keys are looked up at the same time', async () => {
+  let received = 0;
+  const proxy = createServer((socket) => {
+    const server = connect(own.postgres.port, own.postgres.host);
+    for (const end of [socket, server]) end.on('error', () => {});
+    server.on('data', ({ length }) => {
+      received += length;
+    });
+    socket.pipe(server).pipe(socket);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const address = url.replace(`:${own.postgres.port}/`, `:${(proxy.address() as AddressInfo).port}/`);
+  const [writer, reader] = [open(), open({ url: address })];
+  await writer.takeFence();
+  const rules = [grantRule({ scopes: Array.from({ length: 2_000 }, () => randomUUID()) })];
+  const group = groupRow({ name: randomUUID(), rules });
+  const owner = ownerRow({ name: randomUUID(), rules, groups: [group.name] });
+  await writer.saveGroup(group, testStart);
+  await writer.saveOwner(owner, testStart);
+  const requests = Array.from({ length: 50 }, () => mintRequest({ version: { ownerUid: owner.uid } }));
+  for (const request of requests) expect(await writer.mint(request)).toBe('done');
+  const keyIds = requests.map(({ version }) => version.keyId);
+  const read = async (asked: readonly string[]): Promise<number> => {
+    received = 0;
+    const found = await reader.findByKeyIds(asked);
+    for (const keyId of asked) expect(found.get(keyId)).toMatchObject({ owner, groups: [group] });
+    return received;
+  };
+  const forOne = await read(keyIds.slice(0, 1));
+  expect(await read(keyIds)).toBeLessThan(2 * forOne);
+  await writer.close();
+  await reader.close();
+  proxy.close();
 });
 
 describe('a catalog that somebody changed in the database under its digest', () => {
