@@ -1,5 +1,6 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
+import { digestOf } from '../../operator/src/store/digest.ts';
 import type { CatalogModel, GrantRule } from '../../operator/src/domain/catalog.ts';
 import type { CatalogRow, GroupRow, OwnerRow } from '../../operator/src/store/port.ts';
 
@@ -45,8 +46,7 @@ export function catalogModel(changes: Partial<CatalogModel> = {}): CatalogModel 
 /** A catalog in force: `default` unless named. The digest follows the model. */
 export function catalogRow(changes: Partial<CatalogRow> = {}): CatalogRow {
   const model = changes.model ?? catalogModel();
-  const digest = createHash('sha256').update(JSON.stringify(model)).digest('hex');
-  return { uid: randomUUID(), name: 'default', digest, ...changes, model };
+  return { uid: randomUUID(), name: 'default', digest: digestOf(model), ...changes, model };
 }
 
 /** A rule that grants everything of the catalog `default`, admin endpoints included. */

@@ -238,7 +238,7 @@ test('a server older than PostgreSQL 17, which knows no transaction_timeout, is 
   const [one, two] = [open(urlOf(port)), open(urlOf(port).replace(`:${port}/`, `:${port},127.0.0.1:${port}/`))];
   await Promise.all(Array.from({ length: 8 }, () => one.now()));
   await expectToWork(two);
-  expect(await two.surveyPrimary()).toMatchObject({ hosts: 2, answered: 2 });
+  expect(await two.surveyPrimary()).toMatchObject({ hosts: 2, answered: 1 });
 
   // Upgraded under the running programs, it is told what it knows now.
   server.upgrade();

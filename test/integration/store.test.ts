@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { racedIndexes } from '../../operator/src/store/postgres/transaction.ts';
 import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
-import { catalogModel, catalogRow, groupRow, ownerRow } from '../builders/clusterrows.ts';
+import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
 import { ownPostgres } from '../harness/parts.ts';
 import { freePort } from '../harness/ports.ts';
@@ -230,22 +231,23 @@ test('a heartbeat that cannot be read for a moment does not make the primary one
   const store = open({ url: twice, limits: { ...storeLimits, lockMs: 200 } });
   await store.takeFence();
   for (let beat = 0; beat < 5; beat += 1) await store.beat();
-  expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
+  expect(await store.surveyPrimary()).toMatchObject({ answered: 1, superseded: false });
   await session(async (holder) => {
     await holder.query('begin');
     await holder.query('lock table keywright.heartbeat in access exclusive mode');
     expect(await store.surveyPrimary()).toMatchObject({ answered: 0, superseded: false });
     await holder.query('rollback');
   }, beating);
-  expect(await store.surveyPrimary()).toMatchObject({ answered: 2, superseded: false });
+  expect(await store.surveyPrimary()).toMatchObject({ answered: 1, superseded: false });
   await store.close();
 });
 
 test('a host that is slow with each of its answers does not hold up the question whether the one in use is the primary', async () => {
   const { host, port } = own.postgres;
+  const second = await ownPostgres();
   const sockets: Socket[] = [];
   const slow = createServer((near) => {
-    const far = connect(port, host);
+    const far = connect(second.postgres.port, host);
     sockets.push(
       near.on('error', () => {}),
       far.on('error', () => {}),
@@ -263,6 +265,7 @@ test('a host that is slow with each of its answers does not hold up the question
     await store.close();
     for (const socket of sockets) socket.destroy();
     slow.close();
+    await second.stop();
   }
 });
 
@@ -689,6 +692,69 @@ describe('a catalog', () => {
     expect(await store.findCatalog({ name: last.name })).toEqual(edited);
     await other.close();
     await store.close();
+  });
+});
+
+test('the rules of an owner and its groups are read once, however many of its keys are looked up at the same time', async () => {
+  let received = 0;
+  const proxy = createServer((socket) => {
+    const server = connect(own.postgres.port, own.postgres.host);
+    for (const end of [socket, server]) end.on('error', () => {});
+    server.on('data', ({ length }) => {
+      received += length;
+    });
+    socket.pipe(server).pipe(socket);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const address = url.replace(`:${own.postgres.port}/`, `:${(proxy.address() as AddressInfo).port}/`);
+  const [writer, reader] = [open(), open({ url: address })];
+  await writer.takeFence();
+  const rules = [grantRule({ scopes: Array.from({ length: 2_000 }, () => randomUUID()) })];
+  const group = groupRow({ name: randomUUID(), rules });
+  const owner = ownerRow({ name: randomUUID(), rules, groups: [group.name] });
+  await writer.saveGroup(group, testStart);
+  await writer.saveOwner(owner, testStart);
+  const requests = Array.from({ length: 50 }, () => mintRequest({ version: { ownerUid: owner.uid } }));
+  for (const request of requests) expect(await writer.mint(request)).toBe('done');
+  const keyIds = requests.map(({ version }) => version.keyId);
+  const read = async (asked: readonly string[]): Promise<number> => {
+    received = 0;
+    const found = await reader.findByKeyIds(asked);
+    for (const keyId of asked) expect(found.get(keyId)).toMatchObject({ owner, groups: [group] });
+    return received;
+  };
+  const forOne = await read(keyIds.slice(0, 1));
+  expect(await read(keyIds)).toBeLessThan(2 * forOne);
+  await writer.close();
+  await reader.close();
+  proxy.close();
+});
+
+describe('a catalog that somebody changed in the database under its digest', () => {
+  const [wide, narrow] = [catalogModel(), catalogModel({ scopes: [] })];
+
+  test.each([
+    ['has its model', 'model', JSON.stringify(wide)],
+    ['has its model, which is none', 'model', 'null'],
+    ['has its model, which is no object', 'model', '[5]'],
+    ['has its hosts', 'hosts', '{other.example.com}'],
+  ])('%s written again, which every reader sees', async (_title, column, value) => {
+    const [store, reader] = [open(), open()];
+    await store.takeFence();
+    const row = catalogRow({ name: `tampered-${randomUUID()}`, model: narrow });
+    await store.saveCatalog(row, testStart);
+    await session((client) => client.query(`update keywright.catalog set ${column} = $1 where uid = $2`, [value, row.uid]));
+    // It has read what is there now, if that is a model.
+    await reader.findCatalog({ name: row.name }).catch(() => {});
+    expect(await store.saveCatalog(row, testStart)).toBe('done');
+    expect(await reader.findCatalog({ name: row.name })).toEqual(row);
+    expect(
+      await session((client) => client.query('select hosts from keywright.catalog where uid = $1', [row.uid])),
+    ).toMatchObject({ rows: [{ hosts: row.model.requests.hosts }] });
+    expect(await store.saveCatalog(row, testStart)).toBe('already');
+    await store.deleteCatalog(row.uid, testStart);
+    await store.close();
+    await reader.close();
   });
 });
 

@@ -45,7 +45,9 @@ export class CatalogCache {
   get(row: CatalogRow): CompiledCatalog {
     // The name is not part of the digest; a catalog of another uid is another one, whatever it says.
     const key = `${row.uid} ${row.name} ${row.digest}`;
-    const compiled = this.#compiled.get(key) ?? compileCatalog(row);
+    const known = this.#compiled.get(key);
+    // The store gives the same object again, unless the model is not the one of the digest.
+    const compiled = known?.index.model === row.model ? known : compileCatalog(row);
     this.#compiled.delete(key);
     this.#compiled.set(key, compiled);
     const [oldest] = this.#compiled.keys();

@@ -25,7 +25,8 @@ export function groupChange(from: GroupRow | undefined, to: GroupRow | undefined
 /** See {@link ownerChange}; a new or deleted catalog is told by its digest, which stands for thousands of entries. */
 export function catalogChange(from: CatalogRow | undefined, to: CatalogRow | undefined): ChangeDetail {
   const digest = difference({ digest: from?.digest }, { digest: to?.digest });
-  const edit = from === undefined || to === undefined ? {} : difference(from.model, to.model);
+  // What is in the store may be no model any more, if somebody else wrote there.
+  const edit = from === undefined || to === undefined || !isObject(from.model) ? {} : difference(from.model, to.model);
   return { ...subject('ApiCatalog', from ?? to), ...digest, ...edit };
 }
 

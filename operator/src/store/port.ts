@@ -533,7 +533,7 @@ export interface Store {
   releaseKey(uid: string, now: Instant): Promise<Transition>;
 
   /**
-   * Writes a catalog that is valid as a whole. `already` = the same digest is there. Of a catalog, owner or group a new uid
+   * Writes a catalog that is valid as a whole. `already` = the same digest and model are there. Of a catalog, owner or group a new uid
    * under a known name deletes the old row in the same transaction, and a uid that was deleted never comes back (`already`).
    */
   saveCatalog(row: CatalogRow, now: Instant, requestedBy?: RequestedBy): Promise<Transition>;

@@ -22,14 +22,22 @@ export interface Lineage {
   readonly timeline: number;
 }
 
-/** What one host of the database's URL says about itself. No `last` = there was no heartbeat. */
+/** What a server that lets us in says. */
+interface Seen {
+  /** Absent = there was no heartbeat. */
+  readonly last?: LastBeat;
+  /** The same for all names that lead to one running server, and for no other server; absent = it does not say. */
+  readonly server?: string;
+}
+
+/** What one host of the database's URL says about itself. */
 export type HostView =
   | { readonly kind: 'silent' }
   /** It runs, and lets nobody in, or not us: no connection is left, or our password is wrong. */
   | { readonly kind: 'refusing' }
   /** In recovery: it follows a primary. */
-  | { readonly kind: 'standby'; readonly last?: LastBeat }
-  | ({ readonly kind: 'primary'; readonly last?: LastBeat } & Lineage);
+  | ({ readonly kind: 'standby' } & Seen)
+  | ({ readonly kind: 'primary' } & Seen & Lineage);
 
 type Standby = Extract<HostView, { kind: 'standby' }>;
 type Primary = Extract<HostView, { kind: 'primary' }>;
@@ -41,7 +49,7 @@ export type Remembered = Lineage & { readonly last: LastBeat };
 export interface PrimarySurvey {
   /** How many hosts the URL names. */
   readonly hosts: number;
-  /** How many of them answered, be it with a refusal. */
+  /** How many of them answered, be it with a refusal. Several names of one server count once. */
   readonly answered: number;
   /** Another host, or what is remembered, shows that the one in use is not the primary, or no longer. */
   readonly superseded: boolean;
@@ -131,13 +139,20 @@ export function surveyOf(views: readonly HostView[], inUse: number, remembered?:
   const last = own.kind === 'primary' ? own.last : undefined;
   return {
     hosts: views.length,
-    answered: views.filter((view) => view.kind !== 'silent').length,
+    answered: countServers(views),
     superseded:
       own.kind === 'standby' || (own.kind === 'primary' ? isReplaced(own, views, remembered) : isSucceeded(others, remembered)),
     contested: others.some((view) => view.kind === 'refusing' || (view.kind === 'primary' && view.timeline > timeline)),
     // By a clock that stood still for a while, a heartbeat is younger than this process knows it to be.
     ...(last === undefined || last.ageMs < -apartMs ? {} : { heartbeatAgeMs: Math.max(last.ageMs, last.stillMs ?? 0, 0) }),
   };
+}
+
+/** How many servers answered: a majority of names would be no majority, where an old primary has two of them. */
+function countServers(views: readonly HostView[]): number {
+  const answered = views.filter((view) => view.kind !== 'silent');
+  const named = answered.flatMap((view) => ('server' in view ? [view.server] : []));
+  return new Set(named).size + answered.length - named.length;
 }
 
 function isReplaced(own: Primary, views: readonly HostView[], remembered: Remembered | undefined): boolean {

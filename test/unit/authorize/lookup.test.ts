@@ -17,7 +17,7 @@ import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { createLog } from '../../../operator/src/telemetry/pino.ts';
 import { authRequest } from '../../builders/authrequest.ts';
-import { catalogRow } from '../../builders/clusterrows.ts';
+import { catalogModel, catalogRow } from '../../builders/clusterrows.ts';
 import { keyRecord, seededBytes, testPeppers } from '../../builders/keyrecord.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 
@@ -195,6 +195,9 @@ describe('the catalogs that are kept', () => {
     expect(cache.get(last)).toBe(cache.get({ ...last }));
     expect(cache.get({ ...last, digest: 'other' })).not.toBe(cache.get(last));
     expect(cache.get({ ...last, name: 'renamed' }).name).toBe('renamed');
+    // Somebody may have changed the model in the store, and somebody else changed it back.
+    expect(cache.get({ ...last, model: catalogModel({ channels: [] }) }).index.model.channels).toEqual([]);
+    expect(cache.get(last).index.model).toBe(last.model);
   });
 });
 

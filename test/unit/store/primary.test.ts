@@ -104,6 +104,17 @@ describe('the host in use', () => {
   });
 });
 
+test('several names of one server are one answer, whatever it is', () => {
+  const [old, follower] = [
+    { ...primary(1, 40), server: 'a' },
+    { ...standby(40), server: 'b' },
+  ];
+  expect(surveyOf([old, old, silent], 0)).toMatchObject({ hosts: 3, answered: 1, superseded: false });
+  expect(surveyOf([old, old, follower, follower, silent], 0)).toMatchObject({ hosts: 5, answered: 2 });
+  // One that does not say which it is, or lets nobody in, may be another.
+  expect(surveyOf([primary(1, 40), standby(40), { kind: 'refusing' }], 0)).toMatchObject({ answered: 3 });
+});
+
 /** The one in use has timeline 5, and 200 heartbeats, the last of them two minutes ago. */
 const used = primary(5, 200, 120_000);
 const [later, alike, earlier] = [2_000, 118_000, 3_600_000];

@@ -1,9 +1,10 @@
+import { digestOf } from '../../store/digest.ts';
 import type { Kinds } from '../../resources/port.ts';
 import type { InForceRow } from '../../store/port.ts';
 import { specRequester } from '../requester.ts';
 import { catalogFaults, type Claim } from './faults.ts';
 import { markOf, type ClusterDependencies, type Handling } from './handling.ts';
-import { digestOf, toCatalogRow, toCatalogSpec } from './model.ts';
+import { toCatalogRow, toCatalogSpec } from './model.ts';
 import { planCatalog } from './plan.ts';
 
 /**

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { ApiCatalog, ApiCatalogSpec, Grant, KeyOwner, KeyOwnerGroup } from '../../api/kinds.ts';
-import { canonicalJson } from '../../domain/canonical.ts';
+import { digestOf } from '../../store/digest.ts';
 import type { AccessType, ApplicationPlace, CatalogModel, GrantRule } from '../../domain/catalog.ts';
 import type { CatalogRow, GroupRow, OwnerRow } from '../../store/port.ts';
 
@@ -77,11 +76,6 @@ type SpecAccessType = ApiCatalogSpec['accessTypes'][number];
 export function toCatalogRow(catalog: ApiCatalog): CatalogRow {
   const model = toCatalogModel(catalog.spec);
   return { uid: catalog.metadata.uid, name: catalog.metadata.name, digest: digestOf(model), model };
-}
-
-/** SHA-256 in hex of the model with its members in one order: equal models have equal digests. */
-export function digestOf(model: CatalogModel): string {
-  return createHash('sha256').update(canonicalJson(model)).digest('hex');
 }
 
 /** What the store is to know of an owner. */

@@ -11,7 +11,7 @@ import type { Logins } from './logins.ts';
 import { UnlockedDialect, withMigrationLock } from './migrationlock.ts';
 import { WritablePool } from './pool.ts';
 import type { DatabaseAddress, SessionLimits } from './session.ts';
-import { grantRoles } from './roles.ts';
+import { databasesWithRoles, grantRoles } from './roles.ts';
 
 /** What a migration came to. */
 export interface MigrationOutcome {
@@ -88,7 +88,16 @@ async function migrateLocked(db: Kysely<unknown>, log: Log): Promise<MigrationOu
     }
     log.info('database schema migrated', { version: String(programSchemaVersion) });
   }
-  return { from, to: programSchemaVersion, statements: await grantRoles(db) };
+  const statements = await grantRoles(db);
+  await warnOfOthers(db, log);
+  return { from, to: programSchemaVersion, statements };
+}
+
+async function warnOfOthers(db: Kysely<unknown>, log: Log): Promise<void> {
+  const others = await databasesWithRoles(db);
+  if (others.length === 0) return;
+  const message = `each login of this database has the same rights in ${others.slice(0, 5).join(', ')}, and the other way round; see "Database logins" in docs/how-to/install.md`;
+  log.warn('other databases of the server have our roles', { count: others.length, message });
 }
 
 /** Names who holds up a migration that did not get its lock (55P03). */

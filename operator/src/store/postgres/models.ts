@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 
+import { digestOf } from '../digest.ts';
 import type { CatalogModel } from '../../domain/catalog.ts';
 import type { CatalogRow } from '../port.ts';
 import { catalogJson } from './rows.ts';
@@ -39,7 +40,8 @@ export class CatalogModels {
       learn: ({ uid, digest, model }) => {
         if (model === null) return;
         offered.set(`${uid} ${digest}`, model);
-        this.#keep(`${uid} ${digest}`, model);
+        // Whoever may write to the table may put another model under a digest: it counts as long as it is there, and no longer.
+        if (digestOf(model) === digest) this.#keep(`${uid} ${digest}`, model);
       },
       complete: ({ uid, name, digest }) => {
         const model = offered.get(`${uid} ${digest}`);

@@ -1,6 +1,6 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import { Pool } from 'pg';
-import type { ClientConfig, PoolClient } from 'pg';
+import type { ClientBase, ClientConfig, PoolClient } from 'pg';
 
 import { systemClock } from '../../domain/time.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -10,7 +10,7 @@ import { PrimaryMemory } from '../primarymemory.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
 import { hostConfigs, takeBackSettings } from './session.ts';
 import type { DatabaseAddress, HostConfig, SessionLimits } from './session.ts';
-import { askHosts } from './survey.ts';
+import { askHosts, isStandby } from './survey.ts';
 
 /** What the store's own transactions live under ("Store rules"). */
 export const storeLimits: SessionLimits = { lockMs: 2_000, statementMs: 5_000, idleInTransactionMs: 10_000, connectMs: 5_000 };
@@ -194,7 +194,7 @@ export class WritablePool implements PostgresPool {
       // An established connection may lead to another server than a new one, where the name of the host was moved.
       maxLifetimeSeconds: 10,
       verify: (client, done) => {
-        takeBackSettings(client).then(() => {
+        prepare(client).then(() => {
           done();
         }, done);
       },
@@ -267,4 +267,11 @@ export class WritablePool implements PostgresPool {
       },
     };
   }
+}
+
+/** Before anything else on a new connection. */
+async function prepare(client: ClientBase): Promise<void> {
+  await takeBackSettings(client);
+  // The name of a host may come to lead to a standby, which may be behind by any time: what was revoked would count there.
+  if (await isStandby(client)) throw new DatabaseFault('unavailable', '25006', true);
 }

@@ -40,13 +40,18 @@ import type { DeliveryJson, KeyJson, VersionJson } from './rows.ts';
 import { attempt } from './transaction.ts';
 import type { StoreContext } from './transaction.ts';
 
-interface KeyRecordRow {
+interface KeyRecordJson {
   readonly version: VersionJson;
   readonly ceilings: readonly KeySettings[];
   readonly key: KeyJson;
-  readonly owner: OwnerRow | null;
-  readonly groups: readonly GroupRow[] | null;
   readonly catalog: CatalogHeadJson | null;
+}
+
+/** Each owner and group once, however many of the keys have it. */
+interface KeyRecordsRow {
+  readonly records: readonly KeyRecordJson[] | null;
+  readonly owners: readonly OwnerRow[] | null;
+  readonly groups: readonly GroupRow[] | null;
 }
 
 interface KeyStateRow {
@@ -162,31 +167,45 @@ export async function findByKeyId(context: StoreContext, keyId: string): Promise
   return (await findByKeyIds(context, [keyId])).get(keyId);
 }
 
-/** See {@link Store.findByKeyIds}. */
+/**
+ * See {@link Store.findByKeyIds}. One statement, so one snapshot. An owner may have megabytes of rules: were they read with each
+ * key, a few hundred keys of one owner would take so long that every request of the batch fails, and more memory than there is.
+ */
 export async function findByKeyIds(context: StoreContext, keyIds: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>> {
   const catalog = context.models.reading('c');
-  const query = sql<KeyRecordRow>`
-    select ${versionJson} as version, v.ceilings as ceilings, ${keyJson} as key,
-      case when o.uid is not null then ${ownerJson('o')} end as owner,
-      (select json_agg(${groupJson('g')} order by named.position)
-       from jsonb_array_elements_text(o.groups) with ordinality named (name, position)
-       join keywright.owner_group g on g.name = named.name and g.deleted_at is null) as groups,
-      case when c.uid is not null then ${catalog.json} end as catalog
-    from keywright.version v
-    join keywright.apikey k on k.uid = v.apikey_uid
-    left join keywright.owner o on o.uid = v.owner_uid and o.deleted_at is null
-    left join keywright.catalog c on c.name = k.catalog and c.deleted_at is null
-    where v.key_id = any(${[...keyIds]}::text[]) and k.released_at is null`;
-  const { rows } = await attempt(context, 'findByKeyIds', () => query.execute(context.db));
-  for (const row of rows) if (row.catalog !== null) catalog.learn(row.catalog);
-  const records = rows.map((row): KeyRecord => ({
-    version: toVersion(row.version),
-    ...(row.ceilings.length === 0 ? {} : { ceilings: row.ceilings }),
-    key: toKeyRow(row.key),
-    owner: row.owner ?? undefined,
-    groups: row.groups ?? [],
-    catalog: row.catalog === null ? undefined : catalog.complete(row.catalog),
-  }));
+  const query = sql<KeyRecordsRow>`
+    with found as materialized (
+      select v.owner_uid, ${versionJson} as version, v.ceilings, ${keyJson} as key,
+        case when c.uid is not null then ${catalog.json} end as catalog
+      from keywright.version v
+      join keywright.apikey k on k.uid = v.apikey_uid
+      left join keywright.catalog c on c.name = k.catalog and c.deleted_at is null
+      where v.key_id = any(${[...keyIds]}::text[]) and k.released_at is null
+    ), owners as materialized (
+      select o.* from keywright.owner o where o.deleted_at is null and o.uid in (select owner_uid from found)
+    )
+    select
+      (select json_agg(json_build_object('version', version, 'ceilings', ceilings, 'key', key, 'catalog', catalog)) from found) as records,
+      (select json_agg(${ownerJson('o')}) from owners o) as owners,
+      (select json_agg(${groupJson('g')}) from keywright.owner_group g
+       where g.deleted_at is null and g.name in (select jsonb_array_elements_text(o.groups) from owners o)) as groups`;
+  const row = (await attempt(context, 'findByKeyIds', () => query.execute(context.db))).rows[0];
+  const owners = new Map((row?.owners ?? []).map((owner) => [owner.uid, owner]));
+  const groups = new Map((row?.groups ?? []).map((group) => [group.name, group]));
+  const found = row?.records ?? [];
+  for (const one of found) if (one.catalog !== null) catalog.learn(one.catalog);
+  const records = found.map((one): KeyRecord => {
+    const version = toVersion(one.version);
+    const owner = owners.get(version.ownerUid);
+    return {
+      version,
+      ...(one.ceilings.length === 0 ? {} : { ceilings: one.ceilings }),
+      key: toKeyRow(one.key),
+      owner,
+      groups: (owner?.groups ?? []).flatMap((name) => groups.get(name) ?? []),
+      catalog: one.catalog === null ? undefined : catalog.complete(one.catalog),
+    };
+  });
   return new Map(records.map((record) => [record.version.keyId, record]));
 }
 

@@ -95,6 +95,19 @@ export async function grantRoles(db: Kysely<unknown>): Promise<readonly string[]
   return refused;
 }
 
+/**
+ * Other databases of the server in which the roles have rights. Roles belong to the whole server: each of our logins has its rights
+ * there, too.
+ */
+export async function databasesWithRoles(db: Kysely<unknown>): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select distinct d.datname as name from pg_shdepend s
+    join pg_database d on d.oid = s.dbid and d.datname <> current_database() and not d.datistemplate
+    join pg_roles r on r.oid = s.refobjid and r.rolname in (${sql.join([...roles])})
+    where s.refclassid = 'pg_authid'::regclass and s.deptype = 'a' order by 1`.execute(db);
+  return rows.map(({ name }) => name);
+}
+
 async function ownsSchema(db: Kysely<unknown>): Promise<boolean> {
   const { rows } = await sql<{ owns: boolean }>`
     select pg_has_role(current_user, nspowner, 'usage') as owns from pg_namespace where nspname = 'keywright'`.execute(db);

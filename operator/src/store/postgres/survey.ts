@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 
 import { Client } from 'pg';
+import type { ClientBase } from 'pg';
 
 import type { HostView, LastBeat, Lineage } from '../primary.ts';
 import { DatabaseFault, classifyDriverError } from './fault.ts';
@@ -64,16 +65,24 @@ async function askHost(host: HostConfig, late: AbortSignal): Promise<HostView> {
   }
   try {
     await takeBackSettings(client);
-    const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+    const standby = await isStandby(client);
     const last = await readLastBeat(client);
-    const seen = last === undefined ? {} : { last };
-    if (rows[0]?.standby !== false) return { kind: 'standby', ...seen };
+    // In microseconds: no two servers have the same, except for copies of a running machine.
+    const server = await readText(client, 'select pg_postmaster_start_time()::text as text');
+    const seen = { ...(last === undefined ? {} : { last }), ...(server === '' ? {} : { server }) };
+    if (standby) return { kind: 'standby', ...seen };
     return { kind: 'primary', ...(await readLineage(client)), ...seen };
   } finally {
     late.removeEventListener('abort', hangUp);
     // `end()` would wait until the server hangs up, which a server that refuses us need not do.
     hangUp();
   }
+}
+
+/** Whether the server is in recovery, and so follows a primary, with any delay. */
+export async function isStandby(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+  return rows[0]?.standby !== false;
 }
 
 /** `undefined` = there is no heartbeat yet, or the schema is too old. */

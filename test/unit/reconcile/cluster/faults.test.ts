@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { catalogFaults, formatFault, hostConflict, unknownNames } from '../../../../operator/src/reconcile/cluster/faults.ts';
-import { digestOf, toCatalogModel, toCatalogSpec } from '../../../../operator/src/reconcile/cluster/model.ts';
+import { digestOf } from '../../../../operator/src/store/digest.ts';
+import { toCatalogModel, toCatalogSpec } from '../../../../operator/src/reconcile/cluster/model.ts';
 import { patternFault } from '../../../../operator/src/reconcile/cluster/pattern.ts';
 import { catalogSpec } from '../../../builders/world.ts';
 
