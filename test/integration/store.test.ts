@@ -245,6 +245,8 @@ test('a heartbeat that cannot be read for a moment does not make the primary one
 test('a host that is slow with each of its answers does not hold up the question whether the one in use is the primary', async () => {
   const { host, port } = own.postgres;
   const second = await ownPostgres();
+  for (const each of [url, second.postgres.url])
+    await session((client) => client.query("create role twice superuser login password 'twice'"), each);
   const sockets: Socket[] = [];
   const slow = createServer((near) => {
     const far = connect(second.postgres.port, host);
@@ -257,7 +259,7 @@ test('a host that is slow with each of its answers does not hold up the question
   });
   await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
   const slowPort = (slow.address() as AddressInfo).port;
-  const store = open({ url: url.replace(`${host}:${port}/`, `${host}:${port},127.0.0.1:${slowPort}/`) });
+  const store = open({ url: `postgres://twice:twice@${host}:${port},127.0.0.1:${slowPort}/postgres` });
   try {
     // Each answer is within the limits of a connection and of a statement; all of them together take longer than a heartbeat may wait.
     expect(await store.surveyPrimary()).toMatchObject({ hosts: 2, answered: 1, superseded: false });

@@ -41,8 +41,8 @@ async function makeLockTable(db: Kysely<unknown>): Promise<void> {
         db,
       );
     } catch (error) {
-      // 23505, 42P06, 42P07: another process created it at the same moment.
-      if (!(error instanceof DatabaseFault) || !['23505', '42P06', '42P07'].includes(error.code)) throw error;
+      // 23505, 42P06, 42P07, 42710 (the type of its rows): another process created it at the same moment.
+      if (!(error instanceof DatabaseFault) || !['23505', '42P06', '42P07', '42710'].includes(error.code)) throw error;
     }
   }
 }
