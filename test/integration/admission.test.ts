@@ -638,6 +638,9 @@ describe('what decides how an ApiKey is changed by others', () => {
     expectAllowed(await patch('stranger', 'crowded', body, '&fieldManager=keywright'));
   });
 
+  const managersOf = ({ body }: KubeAnswer) =>
+    (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
+
   it.each<{ readonly what: string; readonly fields: object; readonly named?: (at: number) => object }>([
     { what: 'the spec', fields: { 'f:spec': { 'f:displayName': {} } } },
     {
@@ -651,8 +654,6 @@ describe('what decides how an ApiKey is changed by others', () => {
   ])('thousands of owners keep no responder from a suspension: of $what', async ({ what, fields, named }) => {
     const name = `owned-${what.replaceAll(/[ ,]+/g, '-')}`;
     await present(name, { suspend: false });
-    const managersOf = ({ body }: KubeAnswer) =>
-      (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
     const managedFields = [...managersOf(await kube.request('GET', path(name))), ...appliers(fields, named)];
     expect(managersOf(await patch('admin', name, { metadata: { managedFields } })).length).toBeGreaterThan(crowd);
     expectAllowed(await patch('without-own', name, { spec: { suspend: true } }, '&fieldManager=responder'));
@@ -686,6 +687,83 @@ describe('what decides how an ApiKey is changed by others', () => {
     const answer = await patch('nobody', key, many(101));
     expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`an ApiKey has at most 100 ${what}`)]);
     expectAllowed(await patch('nobody', key, many(90), dryRun));
+  });
+
+  const labelled = (size: number) => ({ 'f:metadata': { 'f:labels': { [`f:${'x'.repeat(size)}`]: {} } } });
+
+  it.each<{ readonly what: string; readonly fields: object; readonly count?: number }>([
+    { what: 'names of labels', fields: labelled(60_000), count: 6 },
+    { what: 'many managers', fields: labelled(1), count: 1_500 },
+    {
+      what: 'many members',
+      fields: { 'f:metadata': Object.fromEntries(Array.from({ length: 30_000 }, (_, at) => [`f:${at}`, {}])) },
+    },
+    {
+      what: 'many names',
+      fields: { 'f:metadata': { 'f:labels': Object.fromEntries(Array.from({ length: 1_001 }, (_, at) => [`f:${at}`, {}])) } },
+    },
+    { what: 'something below a name', fields: { 'f:metadata': { 'f:labels': { 'f:a': { 'f:b': {} } } } } },
+    { what: 'names that JSON makes longer', fields: { 'f:metadata': { 'f:labels': { 'f:<': {} } } } },
+    { what: 'other members of the metadata', fields: { 'f:metadata': { 'f:else': { 'f:a': { 'f:b': {} } } } } },
+    { what: 'members of no object', fields: { 'f:else': {} } },
+  ])('managedFields are filled up by nobody, so that a revocation has room: $what', async ({ what, fields, count = 1 }) => {
+    const name = `filled-by-${what.replaceAll(' ', '-').toLowerCase()}`;
+    await present(name);
+    const before = managersOf(await kube.request('GET', path(name)));
+    const managedFields = [...before, ...appliers(fields, undefined, count)];
+    for (const user of ['nobody', 'admin']) {
+      const answer = await patch(user, name, { metadata: { managedFields } }, dryRun);
+      expect([answer.status, messageOf(answer)]).toEqual([
+        403,
+        expect.stringContaining('the managedFields of an ApiKey hold only what a write makes'),
+      ]);
+    }
+  });
+
+  it('annotations have a limit together, whose characters JSON may make six times as long', async () => {
+    await present('full-of-text');
+    const text = (length: number) => ({ metadata: { annotations: { 'example.com/note': '<'.repeat(length) } } });
+    const answer = await patch('nobody', 'full-of-text', text(65_536));
+    expect([answer.status, messageOf(answer)]).toEqual([
+      403,
+      expect.stringContaining('the annotations of an ApiKey have at most 65536 characters together'),
+    ]);
+    expectAllowed(await patch('nobody', 'full-of-text', text(65_000), dryRun));
+    // It is as long as the spec, and needs "own".
+    expectAllowed(await patch('all', 'full-of-text', annotated(lastApplied, '"'.repeat(100_000)), dryRun));
+  });
+
+  it.each([
+    ['finalizers', (at: number) => `example.com/f${at}`],
+    [
+      'ownerReferences',
+      (at: number) => ({ apiVersion: 'v1', kind: 'Namespace', name: `n${at}`, uid: `00000000-0000-4000-8000-${1e11 + at}` }),
+    ],
+  ] as const)('at most 100 %s are taken, from nobody', async (what, one) => {
+    const many = (count: number) => ({ [what]: Array.from({ length: count }, (_, at) => one(at)) });
+    const key = `full-of-${what.toLowerCase()}`;
+    const answer = await create('admin', manifest(key, {}, many(101)), dryRun);
+    expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`an ApiKey has at most 100 ${what}`)]);
+    expectAllowed(await create('admin', manifest(key, {}, many(100)), dryRun));
+  });
+
+  it('whatever somebody without our verbs has filled in, a responder revokes, and the key can be deleted', async () => {
+    const name = 'filled';
+    await present(name, {}, { finalizers: ['keywright.dev/finalizer'] });
+    const text = { metadata: { annotations: { 'example.com/note': '<'.repeat(65_000) } } };
+    expectAllowed(await patch('nobody', name, text, '&fieldManager=writer'));
+    const before = managersOf(await kube.request('GET', path(name)));
+    // The most that the policy takes: the next one is refused.
+    const filled = (count: number) => ({
+      metadata: { managedFields: [...before, ...appliers(labelled(60_000), undefined, count)] },
+    });
+    expectAllowed(await patch('nobody', name, filled(4)));
+    expect((await patch('nobody', name, filled(5))).status).toBe(403);
+    for (const spec of [{ suspend: true }, { revoked: { reason: 'KeyCompromise' } }])
+      expectAllowed(await patch('without-own', name, { spec }, '&fieldManager=responder'));
+    const reported = annotated(annotations.compromised, 'all');
+    expectAllowed(await patch('without-own', name, reported, '&fieldManager=responder'));
+    expectAllowed(await kube.request('DELETE', path(name)));
   });
 
   it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {

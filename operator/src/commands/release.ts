@@ -120,7 +120,7 @@ interface Task {
 async function tasksOf(resources: KubeResources, namespace: string | undefined): Promise<readonly Task[]> {
   const kinds = namespace === undefined ? [...apiKinds].reverse() : (['ApiKey'] as const);
   const tasks: Task[] = [];
-  for (const metadata of (await resources.listLive('Secret')).filter(isOwned))
+  for (const metadata of (await resources.listWhole('Secret')).filter(isOwned))
     tasks.push({ kind: 'Secret', metadata, change: (cluster, found) => cluster.disown(found) });
   for (const kind of kinds) {
     const change: Task['change'] = (cluster, found) =>
@@ -129,7 +129,7 @@ async function tasksOf(resources: KubeResources, namespace: string | undefined):
         found,
         (found.finalizers ?? []).filter((one) => one !== finalizer),
       );
-    for (const metadata of (await resources.listLive(kind)).filter(isHeld)) tasks.push({ kind, metadata, change });
+    for (const metadata of (await resources.listWhole(kind)).filter(isHeld)) tasks.push({ kind, metadata, change });
   }
   return tasks.filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace);
 }
@@ -143,7 +143,7 @@ async function settled(resources: KubeResources, { kind, metadata, change }: Tas
   let found: OwnedMeta | undefined = metadata;
   for (let attempt = 0; attempt < tries && found !== undefined; attempt += 1) {
     if ((await change(resources, found)) === 'written') return true;
-    found = (await resources.listLive(kind)).find(({ uid }) => uid === metadata.uid);
+    found = (await resources.listWhole(kind)).find(({ uid }) => uid === metadata.uid);
   }
   return found === undefined;
 }

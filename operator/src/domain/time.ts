@@ -36,9 +36,12 @@ export async function within<T>(clock: Clock, ms: number, work: Promise<T>): Pro
   }
 }
 
+/** RFC 3339 has four digits for a year, and an offset may lead out of them: 9999-12-31T23:59:59-12:00. */
+const [earliest, latest] = [Date.parse('0000-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59Z')];
+
 /** RFC 3339 in whole seconds and UTC, as Kubernetes writes a `Time`. Fractions are cut off. */
 export function formatInstant(at: Instant): string {
-  return `${new Date(at).toISOString().slice(0, 19)}Z`;
+  return `${new Date(Math.min(Math.max(at, earliest), latest)).toISOString().slice(0, 19)}Z`;
 }
 
 /** RFC 3339 → instant; `undefined` when the text is no instant. */

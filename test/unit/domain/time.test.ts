@@ -12,6 +12,11 @@ describe('an instant', () => {
     );
   });
 
+  it('is written within the years that RFC 3339 has, although an offset leads out of them', () => {
+    expect(formatInstant(Date.parse('9999-12-31T23:59:59-12:00'))).toBe('9999-12-31T23:59:59Z');
+    expect(formatInstant(Date.parse('0000-01-01T00:00:00+12:00'))).toBe('0000-01-01T00:00:00Z');
+  });
+
   it('is read with any offset, and is nothing else', () => {
     expect(parseInstant('2026-01-01T02:00:00+02:00')).toBe(Date.parse('2026-01-01T00:00:00Z'));
     expect(parseInstant('tomorrow')).toBeUndefined();

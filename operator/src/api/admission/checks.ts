@@ -1,5 +1,6 @@
 import { annotations, group } from '../meta.ts';
 import { permissions, type Permission } from './permissions.ts';
+import { sizeBans } from './size.ts';
 
 /** The most entries of `deliverTo` and `consumers`: one check each, because an expression can afford two only. */
 export const maxEntries = 8;
@@ -85,22 +86,9 @@ export const checks: readonly Check[] = [
   }),
 ];
 
-/**
- * How many annotations or labels an ApiKey may get. The API server and this policy need seconds for an object with tens of
- * thousands of them, and a revocation is a write of the same object. An object that is already over the limit may keep them, or
- * lose some.
- */
-const mostMetadata = 100;
-
 /** What the policy refuses to everybody. */
 export const bans: readonly Ban[] = [
-  ...['annotations', 'labels'].map((what): Ban => {
-    const old = `old${what.charAt(0).toUpperCase()}${what.slice(1)}`;
-    return {
-      when: `variables.${what}.size() > ${mostMetadata} && variables.${what}.size() > variables.${old}.size()`,
-      message: `an ApiKey has at most ${mostMetadata} ${what}`,
-    };
-  }),
+  ...sizeBans,
   {
     when: 'variables.unknown.size() > 0',
     message: `the only annotations under ${group}/ on an ApiKey are ${Object.values(annotations).join(', ')}; labels under it are not allowed`,

@@ -3,6 +3,7 @@ import { annotationChanged, changed, listOf, type Variable } from './cel.ts';
 import { ownership } from './ownership.ts';
 import { probeVariable } from './probe.ts';
 import { fieldsOf } from './permissions.ts';
+import { sizes } from './size.ts';
 
 /** An ApiKey may have any label, except labels under our group: none of those has a meaning. */
 const knownLabels: readonly string[] = [];
@@ -81,6 +82,7 @@ export const variables: readonly Variable[] = [
     expression: `${listOf('object', 'ownerReferences')} != (variables.isCreate ? [] : ${listOf('oldObject', 'ownerReferences')})`,
   },
   ...ownership,
+  ...sizes,
   {
     name: 'unknown',
     expression: `${unknownOf('variables.annotations', 'variables.oldAnnotations', Object.values(annotations))} + ${unknownOf('variables.labels', 'variables.oldLabels', knownLabels)}`,

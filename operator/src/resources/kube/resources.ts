@@ -31,7 +31,7 @@ import type { LeaderElectionInit, LeaseSpec } from './leader.ts';
 import { Reflector } from './reflector.ts';
 import { isOtherUid, kubeSecrets } from './secrets.ts';
 import { watchSource } from './source.ts';
-import type { Kept } from './source.ts';
+import type { Kept, Scope } from './source.ts';
 import { kubeWorkloads } from './workloads.ts';
 import { kubeLoginTokens } from './tokens.ts';
 import { withoutStrangers } from './strangers.ts';
@@ -59,14 +59,21 @@ export interface KubeResourcesInit {
 /** The metadata of an object, with its owner references. */
 export type OwnedMeta = SecretObject['metadata'];
 
+interface ListScope extends Omit<Scope, 'kind' | 'endpoint'> {
+  readonly kind: WatchedKind | 'Secret';
+}
+
 /** The port, and what only an API server has. */
 export interface KubeResources extends Resources {
   readonly workloads: Workloads;
   readonly loginTokens: LoginTokens;
   /** The uid of the kube-system namespace: what tells one cluster from another. */
   clusterUid(): Promise<string>;
-  /** As {@link Resources.listLive}; ApiKeys only of the watched namespaces, Secrets of all namespaces but only our own. */
-  listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
+  /**
+   * As {@link Resources.listLive}, with the finalizers and owner references of others; ApiKeys only of the watched namespaces,
+   * Secrets of all namespaces but only our own.
+   */
+  listWhole(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
   /** Takes the ApiKeys out of the owner references of a Secret, on the condition that uid and resourceVersion are still these. */
   disown(secret: OwnedMeta): Promise<'written' | 'lost'>;
   /** The CustomResourceDefinition of a kind as it is installed; `undefined` = there is none. */
@@ -164,15 +171,23 @@ class ApiServer implements KubeResources {
     return answer.body as Kinds[K];
   }
 
-  async listLive(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]> {
+  listLive(kind: WatchedKind): Promise<readonly ObjectMeta[]> {
+    return this.#listNow(kind, false);
+  }
+
+  listWhole(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]> {
+    return this.#listNow(kind, true);
+  }
+
+  async #listNow(kind: WatchedKind | 'Secret', isWhole: boolean): Promise<readonly OwnedMeta[]> {
     const { namespaces = [] } = this.#init;
     const places = kind === 'ApiKey' && namespaces.length > 0 ? namespaces : [undefined];
-    const found = await Promise.all(places.map((namespace) => this.#listLiveIn(kind, namespace)));
+    const found = await Promise.all(places.map((namespace) => this.#listIn({ kind, namespace, isWhole })));
     return found.flat();
   }
 
-  async #listLiveIn(kind: WatchedKind | 'Secret', namespace: string | undefined): Promise<readonly OwnedMeta[]> {
-    const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], namespace });
+  async #listIn({ kind, ...scope }: ListScope): Promise<readonly OwnedMeta[]> {
+    const source = watchSource(this.#client, { kind, endpoint: endpoints[kind], ...scope });
     const found: OwnedMeta[] = [];
     let next: string | undefined;
     try {

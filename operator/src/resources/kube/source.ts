@@ -1,8 +1,8 @@
-import { ownAnnotations, type KubeObject, type ObjectMeta } from '../../api/meta.ts';
-import type { KubeClient } from './client.ts';
+import { finalizer, ownAnnotations, type KubeObject, type ObjectMeta } from '../../api/meta.ts';
+import type { KubeAnswer, KubeClient, KubeRequest } from './client.ts';
 import { collectionPath, partialList, partialObject } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
-import { KubeFault, causesOf } from './fault.ts';
+import { KubeFault, causesOf, faultOf } from './fault.ts';
 import type { Page, WatchMessage, WatchQuery, WatchSource } from './reflector.ts';
 
 /** What the cache keeps: the object, or of a partial kind its metadata. */
@@ -10,6 +10,8 @@ export type Kept = KubeObject | { readonly metadata: ObjectMeta };
 
 /** Fewer than client-go's 500: with all the annotations that one may have, an object takes 256 KiB until it is trimmed. */
 const defaultPageSize = 100;
+/** A page that is larger is asked for with fewer objects: what one may have besides annotations is bounded only by etcd. */
+const largestPageBytes = 8 * 1024 * 1024;
 const listTimeoutMs = 60_000;
 
 interface RawObject {
@@ -18,7 +20,6 @@ interface RawObject {
 }
 interface RawMeta extends ObjectMeta {
   readonly continue?: string;
-  readonly managedFields?: unknown;
 }
 
 /** What is watched. */
@@ -30,6 +31,8 @@ export interface Scope {
   readonly namespace: string | undefined;
   /** Objects in one page of a list; 100 when absent. */
   readonly pageSize?: number;
+  /** Keeps the finalizers and owner references of others, too: for what is read once, and not for a cache. */
+  readonly isWhole?: boolean;
 }
 
 /** Lists and watches one kind through the client. */
@@ -39,20 +42,33 @@ export function watchSource(client: KubeClient, scope: Scope): WatchSource<Kept>
   const selector: Record<string, string> = endpoint.labelSelector === undefined ? {} : { labelSelector: endpoint.labelSelector };
   return {
     list: async (resourceVersion, next, signal) => {
-      const query: Record<string, string> = { ...selector, limit: String(pageSize) };
+      const query: Record<string, string> = { ...selector };
       if (next !== undefined) query['continue'] = next;
       else if (resourceVersion !== '') Object.assign(query, { resourceVersion, resourceVersionMatch: 'NotOlderThan' });
       const accept = endpoint.isPartial ? partialList : 'application/json';
-      const answer = await client.sendRaw({ verb: 'list', kind, path, query, accept, timeoutMs: listTimeoutMs }, signal);
+      const request = { verb: 'list', kind, path, query, accept, timeoutMs: listTimeoutMs } as const;
+      const answer = await sendPaged(client, request, pageSize, signal);
       if (answer.status !== 200) throw new KubeFault(answer.status);
-      return pageOf(answer.body, endpoint);
+      return pageOf(answer.body, scope);
     },
     watch: async (query, signal) => {
       const accept = endpoint.isPartial ? partialObject : 'application/json';
       const request = { verb: 'watch', kind, path, query: { ...selector, ...watchParameters(query) }, accept } as const;
-      return messagesOf(await client.watch(request, signal), endpoint);
+      return messagesOf(await client.watch(request, signal), scope);
     },
   };
+}
+
+/** One page with so many objects, or with fewer if they are large. */
+async function sendPaged(client: KubeClient, request: KubeRequest, limit: number, signal: AbortSignal): Promise<KubeAnswer> {
+  const query = { ...request.query, limit: String(limit) };
+  const isLeast = limit <= 1;
+  try {
+    return await client.sendRaw({ ...request, query, ...(isLeast ? {} : { maxBytes: largestPageBytes }) }, signal);
+  } catch (error) {
+    if (isLeast || faultOf(error).code !== 'tooLarge') throw error;
+    return await sendPaged(client, request, Math.ceil(limit / 10), signal);
+  }
 }
 
 function watchParameters(query: WatchQuery): Record<string, string> {
@@ -65,21 +81,21 @@ function watchParameters(query: WatchQuery): Record<string, string> {
   return { ...always, ...version, ...initial };
 }
 
-function pageOf(body: unknown, endpoint: Endpoint): Page<Kept> {
+function pageOf(body: unknown, scope: Scope): Page<Kept> {
   const { items: listed, metadata } = (body ?? {}) as { items?: unknown; metadata?: RawMeta };
   // An empty PartialObjectMetadataList has null here.
   const items = listed === null ? [] : listed;
   if (!Array.isArray(items) || metadata === undefined) throw new KubeFault('broken');
-  const page = { items: items.map((item: RawObject) => keep(item, endpoint)), resourceVersion: metadata.resourceVersion };
+  const page = { items: items.map((item: RawObject) => keep(item, scope)), resourceVersion: metadata.resourceVersion };
   return metadata.continue === undefined || metadata.continue === '' ? page : { ...page, next: metadata.continue };
 }
 
-async function* messagesOf(values: AsyncIterable<unknown>, endpoint: Endpoint): AsyncGenerator<WatchMessage<Kept>, void, void> {
+async function* messagesOf(values: AsyncIterable<unknown>, scope: Scope): AsyncGenerator<WatchMessage<Kept>, void, void> {
   for await (const value of values) {
     const { type, object } = (value ?? {}) as { type?: unknown; object?: RawObject };
     if (object === undefined) throw new KubeFault('broken');
     if (type === 'ERROR') yield { type, fault: faultIn(object) };
-    else if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') yield { type, object: keep(object, endpoint) };
+    else if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') yield { type, object: keep(object, scope) };
     else if (type === 'BOOKMARK' && object.metadata !== undefined) {
       const { resourceVersion, annotations } = object.metadata;
       yield { type, resourceVersion, endsInitialEvents: annotations?.['k8s.io/initial-events-end'] === 'true' };
@@ -97,19 +113,34 @@ function faultIn(status: RawObject): KubeFault {
   );
 }
 
-function keep(object: RawObject, endpoint: Endpoint): Kept {
+function keep(object: RawObject, scope: Scope): Kept {
   if (object.metadata === undefined) throw new KubeFault('broken');
-  const metadata = trimMetadata(object.metadata, endpoint);
-  return endpoint.isPartial ? { metadata } : { ...object, metadata };
+  const metadata = trimMetadata(object.metadata, scope);
+  return scope.endpoint.isPartial ? { metadata } : { ...object, metadata };
 }
 
+/** The members that the API server bounds. */
+const bounded = [
+  ...(['name', 'namespace', 'uid', 'resourceVersion', 'generation'] as const),
+  ...(['creationTimestamp', 'deletionTimestamp'] as const),
+];
+
 /** Without what nothing here reads: it is most of an object's size, and without bounds where anybody may write it. */
-function trimMetadata(metadata: RawMeta, { hasSelectedLabels }: Endpoint): ObjectMeta {
-  const { managedFields: _dropped, annotations, labels, ...rest } = metadata;
-  const kept = ownAnnotations(annotations);
+function trimMetadata(metadata: RawMeta, { kind, endpoint, isWhole = false }: Scope): ObjectMeta {
+  const { managedFields: _dropped, labels, annotations, ...all } = metadata;
+  const finalizers = metadata.finalizers?.filter((one) => one === finalizer) ?? [];
+  // Each change of a Secret counts, whatever it is.
+  const kept = kind === 'Secret' ? {} : ownAnnotations(annotations);
   return {
-    ...rest,
-    ...(hasSelectedLabels === true && labels !== undefined ? { labels } : {}),
+    ...(isWhole ? all : trimmed(metadata)),
+    ...(isWhole || finalizers.length === 0 ? {} : { finalizers }),
+    ...(endpoint.hasSelectedLabels === true && labels !== undefined ? { labels } : {}),
     ...(Object.keys(kept).length === 0 ? {} : { annotations: kept }),
   };
+}
+
+function trimmed(metadata: RawMeta): ObjectMeta {
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([name]) => bounded.some((one) => one === name)),
+  ) as unknown as ObjectMeta;
 }

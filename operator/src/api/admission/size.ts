@@ -1,0 +1,93 @@
+import { lastApplied } from '../meta.ts';
+import { listOf, type Variable } from './cel.ts';
+import type { Ban } from './checks.ts';
+
+/**
+ * How large an ApiKey may become by what needs no right of ours. etcd takes 1.5 MiB, and every revocation, report, deletion and
+ * status is a write of the same object: somebody who fills it up to that limit would stop them all. Near the limit, the API
+ * server even drops `managedFields` to make room, which this policy refuses to whoever lacks `own`. An object that is already
+ * over one of these limits may keep what it has, or lose some.
+ */
+const most = {
+  /** Entries of each map or list of the metadata. */
+  entries: 100,
+  /** Characters of all annotations together. JSON takes up to six bytes for each. */
+  annotations: 65_536,
+  /** Bytes of `managedFields`, without what they say of spec and status: changing that needs `own`. */
+  managers: 300_000,
+  /** Names that a manager owns of one map or list: the API server takes the square of it in time. */
+  names: 1_000,
+  /** Longer lists, which are older than this policy, are only counted: this costs nothing. */
+  weighed: 2_000,
+};
+
+type Version = 'object' | 'oldObject';
+
+const fieldsOf = (m: string, member: string) =>
+  `(has(${m}.fieldsV1) && '${member}' in ${m}.fieldsV1 ? dyn(${m}.fieldsV1)['${member}'] : dyn({}))`;
+/** What an entry takes besides its names, at most; the API server bounds the two texts to 128 and 256 bytes. */
+const bareWeight = (m: string) => `180 + 6 * (${m}.?manager.orValue('').size() + ${m}.?subresource.orValue('').size())`;
+/** A name costs time besides its bytes. Below it there is nothing, but for the owner references: six members. */
+const weightOf = (m: string) =>
+  `${bareWeight(m)} + [${fieldsOf(m, 'f:metadata')}].map(f, f.map(x, x.size() + 24 + f[x].map(k, k.size() + (f[x][k].size() > 0 ? 624 : 24)).sum()).sum()).sum()`;
+const total = (object: Version) => {
+  const managers = listOf(object, 'managedFields');
+  return `${managers}.size() > ${most.weighed} ? ${most.managers} + ${managers}.size() : ${managers}.map(m, ${weightOf('m')}).sum()`;
+};
+
+/** A name of a label, an annotation, a finalizer or an owner reference, as managers own them: JSON escapes nothing but quotes in it. */
+const isName = (k: string) => `${k}.matches('^([.]|[fkv]:[-A-Za-z0-9._/:,{}"]+)$')`;
+const isSmall = (fields: string) =>
+  `${fields}.size() <= 6 && ${fields}.all(y, y.size() <= 64 && ${isName('y')} && ${fields}[y].size() == 0)`;
+/** Whether an entry says something that no write makes, and that nothing else bounds. */
+const isCrooked = (m: string) =>
+  [
+    `!${m}.?apiVersion.orValue('').matches('^[-a-z0-9./]{0,64}$')`,
+    `(has(${m}.fieldsV1) && !${m}.fieldsV1.all(k, k in ['f:metadata', 'f:spec', 'f:status']))`,
+    `[${fieldsOf(m, 'f:metadata')}].exists(f, !f.all(x, x.size() <= 64 && ${isName('x')} && f[x].size() <= ${most.names} && f[x].all(k, ${isName('k')} && (f[x][k].size() == 0 || (x == 'f:ownerReferences' && ${isSmall('f[x][k]')})))))`,
+    // What this request changes, it may own, by another right than "own".
+    `[${fieldsOf(m, 'f:spec')}].exists(f, !['f:suspend', 'f:revoked'].all(x, !(x in f) || (${isSmall('f[x]')})))`,
+  ].join(' || ');
+const crooked = (object: Version) =>
+  `${listOf(object, 'managedFields')}.size() > ${most.weighed} ? [] : ${listOf(object, 'managedFields')}.filter(m, ${isCrooked('m')})`;
+
+/** But for what kubectl apply compares with: changing that needs `own`. */
+const charactersOf = (map: string) =>
+  `${map}.filter(name, name != '${lastApplied}').map(name, name.size() + ${map}[name].size()).sum()`;
+
+/** What the bans below ask for. */
+export const sizes: readonly Variable[] = [
+  { name: 'managersWeight', expression: total('object') },
+  { name: 'oldManagersWeight', expression: `variables.isCreate ? 0 : (${total('oldObject')})` },
+  { name: 'crooked', expression: crooked('object') },
+  { name: 'oldCrooked', expression: `variables.isCreate ? [] : (${crooked('oldObject')})` },
+];
+
+const grows = (now: string, before: string, limit: number) => `${now} > ${limit} && ${now} > ${before}`;
+
+/** What nobody may write, because an ApiKey would become too large for the writes that end it. */
+export const sizeBans: readonly Ban[] = [
+  ...['annotations', 'labels'].map((what): Ban => {
+    const old = `old${what.charAt(0).toUpperCase()}${what.slice(1)}`;
+    return {
+      when: grows(`variables.${what}.size()`, `variables.${old}.size()`, most.entries),
+      message: `an ApiKey has at most ${most.entries} ${what}`,
+    };
+  }),
+  ...['finalizers', 'ownerReferences'].map((what): Ban => ({
+    when: grows(
+      `${listOf('object', what)}.size()`,
+      `(variables.isCreate ? 0 : ${listOf('oldObject', what)}.size())`,
+      most.entries,
+    ),
+    message: `an ApiKey has at most ${most.entries} ${what}`,
+  })),
+  {
+    when: grows(charactersOf('variables.annotations'), charactersOf('variables.oldAnnotations'), most.annotations),
+    message: `the annotations of an ApiKey have at most ${most.annotations} characters together`,
+  },
+  {
+    when: `${grows('variables.managersWeight', 'variables.oldManagersWeight', most.managers)} || variables.crooked.exists(m, !(m in variables.oldCrooked))`,
+    message: `the managedFields of an ApiKey hold only what a write makes, and at most ${most.managers} bytes of that`,
+  },
+];
