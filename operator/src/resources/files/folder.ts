@@ -90,7 +90,9 @@ export class ManifestFolder {
     this.#reader.keep(new Set([...this.#admitted].filter((path) => !crowded.has(path))));
     const files = [...contents].map(([path, content]) => ({ path, content })).sort((a, b) => (a.path < b.path ? -1 : 1));
     const leftOut = [...admission.leftOut, ...crowded].sort();
-    const look = { files, faults, leftOut, ...(cut === undefined ? {} : { cut }) };
+    const isBare = found.size === 0 && faults.length === 0 && cut === undefined;
+    const folder = { isBare, ...(root.identity === undefined ? {} : { identity: root.identity }) };
+    const look = { files, faults, leftOut, ...folder, ...(cut === undefined ? {} : { cut }) };
     this.#last = { root, look };
     return look;
   }
