@@ -216,6 +216,7 @@ const rows: readonly (readonly [title: string, text: string, means: YamlInput['m
     JSON.stringify(json('ana')).replace('"Ana"', '"A\\/B"'),
     [{ spec: { displayName: 'A/B' } }],
   ],
+  ['half of a character in an escape', key({}).replace(/displayName: .*/, String.raw`displayName: "a\ud800b"`), 'refused'],
   ['Windows line ends', key({}).replaceAll('\n', '\r\n'), [{ metadata: { name: 'one' } }]],
   ['a byte order mark', `\ufeff${key({})}`, [{ metadata: { name: 'one' } }]],
   ['a tab as indentation', key({}).replace('  displayName', '\tdisplayName'), 'refused'],

@@ -1,6 +1,18 @@
 import * as z from 'zod';
 import { conditionList } from './conditions.ts';
-import { accessTypeName, atomicList, attributeName, catalogName, count, duration, mapOf, setOf, slug, text } from './fields.ts';
+import {
+  accessTypeName,
+  atomicList,
+  attributeName,
+  catalogName,
+  count,
+  duration,
+  freeText,
+  mapOf,
+  setOf,
+  slug,
+  text,
+} from './fields.ts';
 import { restrictedNamespaces } from './namespaces.ts';
 import { withRules } from './rule.ts';
 import { exactlyOneOf, immutable, scopesMeanListed } from './rules.ts';
@@ -13,7 +25,7 @@ const parameterName = () => text(63).regex(/^[A-Za-z][A-Za-z0-9_]*$/, { error: '
 const accessType = withRules(
   z.strictObject({
     name: accessTypeName().describe('The name that keys and grants use, at most 63 characters.'),
-    description: text(500).exactOptional().describe('What the type is for, at most 500 characters.'),
+    description: freeText(500).exactOptional().describe('What the type is for, at most 500 characters.'),
     endpoints: z
       .enum(['All', 'Listed', 'Owner', 'Selected'])
       .describe(
@@ -35,7 +47,7 @@ const accessType = withRules(
 
 const scope = z.strictObject({
   name: catalogName().describe('The name that keys and grants use, at most 63 characters.'),
-  description: text(500).exactOptional().describe('What the scope is for, at most 500 characters.'),
+  description: freeText(500).exactOptional().describe('What the scope is for, at most 500 characters.'),
   endpoints: atomicList(catalogName(), { min: 1, max: 2000 }).describe('The endpoints in the scope, 1 to 2000.'),
 });
 
@@ -86,7 +98,7 @@ const requests = z.strictObject({
     .strictObject({
       header: headerName().describe('The header that names it, at most 100 characters.'),
       pattern: text(200)
-        .regex(/^\^.*\$$/, { error: 'must be a pattern from ^ to $, so that it speaks of the whole customer id' })
+        .regex(/^\^[^\x00\n\r]*\$$/, { error: 'must be a pattern from ^ to $, so that it speaks of the whole customer id' })
         .default('^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$')
         .describe('The anchored pattern of a customer id, at most 200 characters; default ^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$.'),
     })

@@ -8,6 +8,7 @@ import {
   count,
   duration,
   email,
+  freeText,
   instant,
   locationPath,
   mapOf,
@@ -137,7 +138,7 @@ const selections = {
   channels: setOf(slug(), { min: 1 }).exactOptional().describe('Channels that the key may send to, 1 to 200; omitted = all.'),
   customerChannels: mapOf(
     z.strictObject({
-      customer: text(64).describe('The customer id, at most 64 characters.'),
+      customer: freeText(64).describe('The customer id, at most 64 characters.'),
       channels: setOf(slug(), { min: 1, max: 50 }).describe('The channels for that customer, 1 to 50.'),
     }),
     ['customer'],
@@ -151,16 +152,16 @@ const selections = {
 };
 
 const specShape = z.strictObject({
-  displayName: text(100).describe('The name that people know the key by, 1 to 100 characters.'),
-  purpose: text(500).exactOptional().describe('What the key is for, at most 500 characters.'),
+  displayName: freeText(100).describe('The name that people know the key by, 1 to 100 characters.'),
+  purpose: freeText(500).exactOptional().describe('What the key is for, at most 500 characters.'),
   catalog: objectName().describe('The ApiCatalog that the key opens, at most 63 characters; immutable.'),
   owner: objectName().describe(
     'The KeyOwner whose rights are the ceiling, at most 63 characters; immutable: another owner is another key.',
   ),
   holder: z
     .strictObject({
-      organization: text(200).exactOptional().describe('The organization of the holder, at most 200 characters.'),
-      name: text(200).exactOptional().describe('The name of the holder, at most 200 characters.'),
+      organization: freeText(200).exactOptional().describe('The organization of the holder, at most 200 characters.'),
+      name: freeText(200).exactOptional().describe('The name of the holder, at most 200 characters.'),
     })
     .exactOptional()
     .describe('The third party that holds the key, if it is not the owner.'),

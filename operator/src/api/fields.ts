@@ -11,6 +11,7 @@ const longestMs = longestHours * 3_600_000;
 export const objectNamePattern = '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$';
 /** The name of a namespace. */
 export const namespacePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
+const freeTextPattern = '^[^\\x00]*$';
 const slugPattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const catalogNamePattern = '^[a-z0-9]([a-z0-9._:-]{0,61}[a-z0-9])?$';
 const attributePattern = '^[A-Za-z][A-Za-z0-9_.-]{0,99}$';
@@ -32,9 +33,14 @@ function patterned(pattern: string, maxLength: number, says: string) {
     .regex(new RegExp(pattern), { error: `must be ${says}` });
 }
 
-/** Free text in one piece. */
+/** A text in one piece, of characters that the caller limits. */
 export function text(maxLength: number) {
   return z.string().min(1).max(maxLength);
+}
+
+/** Free text: all but NUL, which PostgreSQL stores in no text, so that one in a field would hold up every change of its object. */
+export function freeText(maxLength: number) {
+  return text(maxLength).regex(new RegExp(freeTextPattern), { error: 'must be a text without the character NUL' });
 }
 
 /** The name of a Kubernetes object that we refer to. */

@@ -150,7 +150,13 @@ const aws = z.strictObject({
       'Another URL of AWS STS for irsa and roleArn, at most 500 characters; default: that of the region. An endpoint outside AWS must be listed in destinations.awsEndpoints.',
     ),
   tags: z
-    .record(z.string(), z.string().max(256))
+    .record(
+      z.string(),
+      z
+        .string()
+        .max(256)
+        .regex(/^[^\x00]*$/),
+    )
     .refine((tags) => Object.keys(tags).length <= 20, { error: 'must not hold more than 20 tags' })
     .meta({ maxProperties: 20 })
     .exactOptional()

@@ -1,6 +1,17 @@
 import * as z from 'zod';
 import { conditionList } from './conditions.ts';
-import { accessTypeName, atomicList, attributeName, catalogName, count, email, objectName, setOf, slug, text } from './fields.ts';
+import {
+  accessTypeName,
+  atomicList,
+  attributeName,
+  catalogName,
+  count,
+  email,
+  freeText,
+  objectName,
+  setOf,
+  slug,
+} from './fields.ts';
 import { allowedNamespaces } from './namespaces.ts';
 
 const grant = z.strictObject({
@@ -36,7 +47,7 @@ export function grantList() {
 /** `spec` of a KeyOwner: whose rights are the ceiling of its keys. */
 export const keyOwnerSpecSchema = z.strictObject({
   type: z.enum(['User', 'Team', 'Service']).describe('What the owner is: User, Team or Service.'),
-  displayName: text(100).describe('The name that people know the owner by, 1 to 100 characters.'),
+  displayName: freeText(100).describe('The name that people know the owner by, 1 to 100 characters.'),
   email: email().exactOptional().describe('The e-mail address of the owner, at most 254 characters.'),
   disabled: z.boolean().default(false).describe('true = every key of the owner is refused with owner_inactive; default false.'),
   groups: setOf(objectName(), { max: 50 })

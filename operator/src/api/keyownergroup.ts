@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { conditionList } from './conditions.ts';
-import { count, text } from './fields.ts';
+import { count, freeText } from './fields.ts';
 import { grantList, keyCounts } from './keyowner.ts';
 
 /** `spec` of a KeyOwnerGroup: rules that many owners share. */
 export const keyOwnerGroupSpecSchema = z.strictObject({
-  displayName: text(100).describe('The name that people know the group by, 1 to 100 characters.'),
+  displayName: freeText(100).describe('The name that people know the group by, 1 to 100 characters.'),
   grants: grantList(),
 });
 

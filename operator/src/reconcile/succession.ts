@@ -126,6 +126,9 @@ function requestFaultOf(o: Observed): string | undefined {
   const malformed = value === undefined ? 0 : parseCompromised(value, []).malformed;
   const faults = [
     ...(rotate.kind === 'tooLong' ? [`${annotations.rotate} is too long, and no request`] : []),
+    ...(rotate.kind === 'notText'
+      ? [`${annotations.rotate} has the character NUL or half of a character, and is no request`]
+      : []),
     ...(compromised.kind === 'tooLong' ? [`${annotations.compromised} is too long, and no request`] : []),
     ...(malformed === 0 || compromised.kind === 'tooLong'
       ? []

@@ -85,17 +85,20 @@ async function takeSocket(path: string): Promise<Server> {
     });
   } catch (error) {
     if (systemCode(error) !== 'EADDRINUSE') throw error;
-    throw busy(path, await readHolder(path));
+    const holder = await readHolder(path);
+    // A name that is left from a process that has ended says nothing of who has the socket: any user of the machine may take it.
+    throw busy(path, holder !== undefined && (await isAlive(holder)) ? holder : undefined);
   }
   // The lock alone is no reason to stay.
   return server.unref();
 }
 
 function busy(path: string, holder: ProcessName | undefined): StandaloneFault {
-  const who = holder === undefined ? 'another process' : `process ${holder.pid}`;
-  return new StandaloneFault(
-    `${who} already runs on the data folder ${path}; stop it first, or choose another folder with --data`,
-  );
+  const what =
+    holder === undefined
+      ? `an unknown process holds the lock of the data folder ${path}; find it with "ss -xlp | grep keywright-up" as root, stop it`
+      : `process ${holder.pid} already runs on the data folder ${path}; stop it first`;
+  return new StandaloneFault(`${what}, or choose another folder with --data`);
 }
 
 async function readHolder(path: string): Promise<ProcessName | undefined> {

@@ -48,6 +48,9 @@ const layouts: readonly (readonly (keyof Row)[])[] = [
   ['name', 'ready', 'left'],
 ];
 
+/** How many keys the table shows; the rest is counted. It is drawn four times a second by the thread that answers verdicts. */
+const keysShown = 500;
+
 /** Whether a key is Ready for what its manifest says now: what `--once` answers for. */
 export function isReady(key: ApiKey): boolean {
   const ready = readyOf(key);
@@ -59,10 +62,13 @@ export function isReady(key: ApiKey): boolean {
  * `width` asks for; other lines are not cut: some are there to be copied.
  */
 export function renderTable(model: TableModel, width = Infinity): readonly string[] {
-  const rows = model.keys.map((key) => rowOf(key, model.now));
+  const shown = model.keys.slice(0, keysShown);
+  const rest = model.keys.length - shown.length;
+  const rows = shown.map((key) => rowOf(key, model.now));
   const table = align([headings, ...rows], width);
   const lines = [table[0] ?? ''];
-  for (const [at, key] of model.keys.entries()) lines.push(table[at + 1] ?? '', ...detailsOf(key, model.dataFolder));
+  for (const [at, key] of shown.entries()) lines.push(table[at + 1] ?? '', ...detailsOf(key, model.dataFolder));
+  if (rest > 0) lines.push(`… ${rest.toLocaleString('en-US')} more keys`);
   if (model.keys.length === 0) lines.push(`no ApiKey in ${model.manifestsFolder} yet`);
   if (model.faults.length > 0) lines.push('', ...model.faults.map(formatFault));
   if (model.authorizerUrl !== undefined) lines.push('', standingOf(model.authorizerUrl, model.dataFolder));
@@ -76,14 +82,17 @@ function standingOf(authorizerUrl: string, dataFolder: string): string {
 
 /** What is new since `before`, one line each: for logs and pipes, where nothing can be drawn over. */
 export function renderChanges(before: TableModel | undefined, after: TableModel): readonly string[] {
-  const old = new Map((before?.keys ?? []).map((key) => [nameOf(key), linesOf(key, after)]));
+  const old = new Map((before?.keys ?? []).map((key) => [nameOf(key), key]));
   const lines: string[] = [];
   if (before?.authorizerUrl !== after.authorizerUrl && after.authorizerUrl !== undefined)
     lines.push(standingOf(after.authorizerUrl, after.dataFolder));
   for (const key of after.keys) {
-    const now = linesOf(key, after);
-    if (old.get(nameOf(key))?.join('\n') !== now.join('\n')) lines.push(...now);
+    const known = old.get(nameOf(key));
     old.delete(nameOf(key));
+    // The same object has the same lines: of thousands of keys, only those that changed cost anything.
+    if (known === key) continue;
+    const now = linesOf(key, after);
+    if (known === undefined || linesOf(known, after).join('\n') !== now.join('\n')) lines.push(...now);
   }
   for (const name of old.keys()) lines.push(`${name}  gone`);
   if (before === undefined && after.keys.length === 0) lines.push(`no ApiKey in ${after.manifestsFolder} yet`);
@@ -171,9 +180,11 @@ function formatFault({ file, line, message, level }: Fault): string {
 }
 
 function align(rows: readonly Row[], width: number): readonly string[] {
-  const widthOf = (column: keyof Row): number => Math.max(...rows.map((row) => row[column].length));
-  const total = (columns: readonly (keyof Row)[]): number => columns.reduce((sum, column) => sum + widthOf(column) + 2, -2);
-  const layout = layouts.find((columns) => total(columns) <= width) ?? layouts.at(-1) ?? [];
+  const columns = Object.keys(headings) as readonly (keyof Row)[];
+  const widths = new Map(columns.map((column) => [column, Math.max(...rows.map((row) => row[column].length))]));
+  const widthOf = (column: keyof Row): number => widths.get(column) ?? 0;
+  const total = (chosen: readonly (keyof Row)[]): number => chosen.reduce((sum, column) => sum + widthOf(column) + 2, -2);
+  const layout = layouts.find((chosen) => total(chosen) <= width) ?? layouts.at(-1) ?? [];
   return rows.map((row) =>
     layout
       .map((column) => row[column].padEnd(widthOf(column)))

@@ -93,6 +93,12 @@ const other = (kind: ApiKind, title: string, edits: Edits, refuses?: string): Ca
 export const cases: readonly Case[] = [
   key('the least that a key needs', {}),
   key('[S3-2] a display name of 100 characters', { 'spec.displayName': 'x'.repeat(100) }),
+  key('a display name with a NUL', { 'spec.displayName': 'a\0b' }, 'spec.displayName'),
+  key(
+    'a customer with a NUL',
+    { 'spec.customerChannels': [{ customer: 'a\0b', channels: ['sms'] }] },
+    'spec.customerChannels[0].customer',
+  ),
   key('[S3-2] a display name of 101 characters', { 'spec.displayName': 'x'.repeat(101) }, 'spec.displayName'),
   key('[S0-6] [S1-7] [S2-8] no display name', { 'spec.displayName': undefined }, 'spec.displayName'),
   key('an empty display name', { 'spec.displayName': '' }, 'spec.displayName'),

@@ -1,12 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openFileDestination } from '../../../operator/src/destinations/file/file.ts';
 import type { Destination, Reading } from '../../../operator/src/destinations/port.ts';
 import { composeRecord } from '../../../operator/src/destinations/record.ts';
 import { Plaintext } from '../../../operator/src/domain/plaintext.ts';
-import { systemClock } from '../../../operator/src/domain/time.ts';
+import { systemClock, type Clock } from '../../../operator/src/domain/time.ts';
 
 const location = { destinationUid: 'secret', path: 'payments/billing' };
 let root: string;
@@ -112,6 +113,48 @@ it.each<[string, () => Promise<unknown>]>([
   await mkdir(join(folder, '..'), { recursive: true });
   await make();
   expect(await destination.readMark(location)).toMatchObject({ kind: 'unmarked' });
+});
+
+describe('what somebody puts in the place of a file of ours', () => {
+  const markPath = async () => join(folder, await readlink(join(folder, '..data')), '.keywright-mark.json');
+  const lockPath = () => join(folder, '..', '.billing.lock');
+  const replace = async (path: string, make: (path: string) => unknown) => {
+    await rm(path, { force: true });
+    await make(path);
+  };
+
+  it.each<[string, (path: string) => unknown]>([
+    ['a FIFO', (path) => execFileSync('mkfifo', [path])],
+    ['a link to a device that never ends', (path) => symlink('/dev/zero', path)],
+    ['a file without end', (path) => writeFile(path, '{').then(() => truncate(path, 1e12))],
+  ])('is not read when it is %s: neither the mark nor a value', async (_what, make) => {
+    await write('k1');
+    await replace(join(folder, 'api-key'), make);
+    expect((await destination.readValue(location))?.apiKey).toBeUndefined();
+    await replace(await markPath(), make);
+    expect(await destination.readMark(location)).toMatchObject({ kind: 'unmarked' });
+  });
+
+  it('is not read as a lock when it is a FIFO, of which a thread would wait for ever', async () => {
+    await mkdir(join(folder, '..'), { recursive: true });
+    execFileSync('mkfifo', [lockPath()]);
+    let ms = 0;
+    const impatient: Clock = { ...systemClock, monotonicMs: () => (ms += 6_000) };
+    const opened = openFileDestination({ folder: join(root, 'secrets'), clock: impatient });
+    const writing = opened.write(location, recordOf('k1'), markOf('k1'), { kind: 'absent', revision: 'absent' }, 'a');
+    await expect(writing).rejects.toMatchObject({ reason: 'DestinationUnavailable' });
+  });
+
+  it('removes nothing elsewhere when it is a link in the place of a generation', async () => {
+    const reading = await write('k1');
+    const generation = await readlink(join(folder, '..data'));
+    const elsewhere = join(root, 'elsewhere');
+    await rename(join(folder, generation), elsewhere);
+    await symlink(elsewhere, join(folder, generation));
+    expect(await destination.readMark(location)).toMatchObject({ kind: 'unmarked' });
+    expect(await destination.withdraw(location, reading)).toBe('lost');
+    expect(await readdir(elsewhere)).toContain('api-key');
+  });
 });
 
 it('counts the lock of a dead process for nothing', async () => {

@@ -1,4 +1,5 @@
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -47,6 +48,17 @@ describe('the data folder', () => {
     await writeFile(lock, JSON.stringify(parent));
     await expect(take()).rejects.toThrow(`process ${process.ppid} already runs`);
     await writeFile(lock, JSON.stringify({ ...parent, startTicks: '1' }));
+    await take();
+  });
+
+  it('is refused while another user holds the name of its lock, and names no process that has ended', async () => {
+    await (await take()).release();
+    const [data, stranger] = [join(base, 'data'), createServer()];
+    const { dev, ino } = await stat(data, { bigint: true });
+    await new Promise<void>((resolve) => stranger.listen(`\0keywright-up-${dev}-${ino}`, resolve));
+    await writeFile(join(data, 'up.lock'), JSON.stringify({ pid: process.pid, startTicks: '1', bootId: 'earlier' }));
+    await expect(take()).rejects.toThrow('an unknown process holds the lock of the data folder');
+    await new Promise((resolve) => stranger.close(resolve));
     await take();
   });
 

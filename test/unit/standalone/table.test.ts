@@ -138,6 +138,13 @@ describe('the table', () => {
     ]);
   });
 
+  it('shows the first 500 keys and counts the others, because it is drawn where verdicts are answered', () => {
+    const keys = Array.from({ length: 1_502 }, (_, at) => keyNamed(`key-${at}`));
+    const lines = renderTable(modelOf(keys));
+    expect(lines.filter((line) => line.startsWith('payments/key-'))).toHaveLength(500);
+    expect(lines).toContain('… 1,002 more keys');
+  });
+
   it('lets no control character through to the terminal', () => {
     const lines = renderTable(modelOf([keyNamed('billing', statusWith('False', 'InvalidSpec', 'bad \u001B[2J value'))]));
     expect(lines.join('')).not.toContain('\u001B');
@@ -145,6 +152,15 @@ describe('the table', () => {
 });
 
 describe('changes as lines', () => {
+  it('cost nothing for a key that has not changed', () => {
+    let reads = 0;
+    const { spec, ...rest } = keyNamed('billing', statusWith('True', 'Available'));
+    const key: ApiKey = Object.defineProperty({ ...rest, spec }, 'spec', { get: () => ((reads += 1), spec) });
+    const before = modelOf([key]);
+    expect(renderChanges(before, modelOf([key, keyNamed('other')]))).toHaveLength(1);
+    expect(reads).toBe(0);
+  });
+
   it('tell of a key when it changes and when it goes, and of faults when they come and go', () => {
     const pending = modelOf([keyNamed('billing')], { faults: [{ file: 'a.yaml', message: 'broken', level: 'error' }] });
     const ready = modelOf([keyNamed('billing', statusWith('True', 'Available'))]);

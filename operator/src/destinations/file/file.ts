@@ -9,7 +9,8 @@ import { parseSecretLocation } from '../location.ts';
 import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcome } from '../port.ts';
 import { entryNames, foundValue, revealEntries } from '../record.ts';
 import { inspectFolder, readEntry, removeGeneration, writeGeneration, type FolderContent } from './generation.ts';
-import { isCode, withLock } from './lock.ts';
+import { withLock } from './lock.ts';
+import { isCode } from './systemcode.ts';
 
 /** What a file destination is opened with. */
 export interface FileDestinationOptions {

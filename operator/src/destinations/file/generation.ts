@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readlink, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Instant } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { formatMark, parseMark } from '../condition.ts';
 import { entryNames, type EntryName } from '../record.ts';
-import { isCode } from './lock.ts';
+import { readSmallFile } from './smallfile.ts';
+import { isCode } from './systemcode.ts';
 
 /** The link that names the current generation, as in a Secret that kubelet has mounted. */
 const dataLink = '..data';
@@ -29,7 +30,8 @@ export async function inspectFolder(folder: string): Promise<FolderContent> {
     const strangers = await Promise.all(names.map(async (name) => !(await isLeftover(folder, name))));
     return strangers.includes(true) ? { kind: 'foreign' } : { kind: 'empty' };
   }
-  const mark = generationPattern.test(generation) ? await readMark(join(folder, generation)) : undefined;
+  const isOurs = generationPattern.test(generation) && (await isFolder(join(folder, generation)));
+  const mark = isOurs ? await readMark(join(folder, generation)) : undefined;
   if (mark === undefined) return { kind: 'foreign' };
   const intact = await Promise.all(entryNames.map((name) => isIntact(folder, generation, name)));
   return { kind: 'ours', mark, generation, intact: !intact.includes(false) };
@@ -37,12 +39,7 @@ export async function inspectFolder(folder: string): Promise<FolderContent> {
 
 /** What a reader of the folder gets under an entry's name; `undefined` = nothing. */
 export async function readEntry(folder: string, name: EntryName): Promise<string | undefined> {
-  try {
-    return await readFile(join(folder, name), 'utf8');
-  } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP')) return undefined;
-    throw error;
-  }
+  return await readSmallFile(join(folder, name));
 }
 
 /**
@@ -141,10 +138,20 @@ async function isIntact(folder: string, generation: string, name: EntryName): Pr
 
 async function readMark(place: string): Promise<Mark | undefined> {
   try {
-    const parsed: unknown = JSON.parse(await readFile(join(place, markFile), 'utf8'));
+    const parsed: unknown = JSON.parse((await readSmallFile(join(place, markFile))) ?? '');
     return typeof parsed === 'object' && parsed !== null ? parseMark(parsed as Record<string, unknown>) : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || isCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Not a link to one: a withdrawal would remove what lies elsewhere. */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { waiting } from '../../domain/failure.ts';
 import type { Clock } from '../../domain/time.ts';
+import { readSmallFile } from './smallfile.ts';
+import { isCode } from './systemcode.ts';
 
 const pollMs = 20;
 const deadlineMs = 5_000;
@@ -100,10 +102,5 @@ async function formatHolder(pid: number): Promise<string> {
 }
 
 async function readOrUndefined(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
-}
-
-/** Whether an error is the system's of that code. */
-export function isCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  return readSmallFile(path).catch(() => undefined);
 }

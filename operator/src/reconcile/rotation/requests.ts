@@ -8,8 +8,8 @@ export type Request =
   | { readonly kind: 'asked'; readonly value: string }
   /** Nothing to do, but what counts as handled changes: to `value`, or to nothing. */
   | { readonly kind: 'remember'; readonly value: string | undefined }
-  /** Too long to be remembered, so nothing is done, and the status must say so. */
-  | { readonly kind: 'tooLong' };
+  /** Cannot be remembered, so nothing is done, and the status must say so: too long, or with a character that the store does not take. */
+  | { readonly kind: 'tooLong' | 'notText' };
 
 /** What is known of one request annotation. */
 export interface RequestSeen {
@@ -31,6 +31,7 @@ export function requestOf({ present, handled, first, longest }: RequestSeen): Re
   if (present === handled) return { kind: 'none' };
   if (present === undefined) return { kind: 'remember', value: undefined };
   if (present.length > longest) return { kind: 'tooLong' };
+  if (/[\0\p{Surrogate}]/u.test(present)) return { kind: 'notText' };
   return first ? { kind: 'remember', value: present } : { kind: 'asked', value: present };
 }
 

@@ -46,10 +46,13 @@ export type ManifestText =
       readonly faults: readonly ListedFault[];
       readonly more: number;
     }
-  | { readonly ok: false; readonly fault: LineFault };
+  | { readonly ok: false; readonly fault: { readonly line?: number; readonly message: string } };
 
 /** How many messages of one file are shown; the rest is only counted. */
 export const faultsListed = 20;
+
+/** How many objects one file may name. */
+const objectsInFile = 10_000;
 
 /** The maximum length of a message, in characters: a field's name may be as long as its file. */
 const messageLimit = 300;
@@ -63,6 +66,11 @@ export function lineOf(document: Extract<ManifestDocument, { type: 'object' }>, 
   return document.line;
 }
 
+/** The file names more objects than {@link objectsInFile}. */
+export class TooManyObjects extends Error {
+  readonly fault = { message: `the file names more than ${objectsInFile.toLocaleString('en-US')} objects` };
+}
+
 /** What is collected while the documents of a text are read. */
 export class Content {
   readonly documents: ManifestDocument[] = [];
@@ -73,10 +81,16 @@ export class Content {
   stray: number | undefined;
   readonly #said = new Set<string>();
 
+  /** Records a document that names an object. */
+  add(document: ManifestDocument): void {
+    if (this.documents.length >= objectsInFile) throw new TooManyObjects();
+    this.documents.push(document);
+  }
+
   /** Records an unacceptable document; `count` = the number of its faults, `faults` = the first of them. */
   refuse(document: ManifestDocument | undefined, faults: readonly LineFault[], count = faults.length): void {
     if (document === undefined) this.unnamed = true;
-    else this.documents.push(document);
+    else this.add(document);
     for (const fault of faults) this.list({ ...fault, level: 'error' });
     this.more += count - faults.length;
   }

@@ -55,7 +55,7 @@ export interface Declared {
 }
 
 const leftOutWhy =
-  'at most 10,000 files and 64 MB are read; what these declared before stays as it was, and an object that was removed elsewhere counts as deleted, unless one of them mentions it';
+  'at most 10,000 files, 64 MB and 20,000 objects are read; what these declared before stays as it was, and an object that was removed elsewhere counts as deleted, unless one of them mentions it';
 
 /** Makes one picture of a look: the first valid document of a name by path and position counts, the others are named. */
 export function declare(root: string, { files, faults: folderFaults, leftOut, cut }: FolderLook): Declared {

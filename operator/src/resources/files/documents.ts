@@ -1,4 +1,4 @@
-import { Content } from './content.ts';
+import { Content, TooManyObjects } from './content.ts';
 import type { ManifestText } from './content.ts';
 import { recognise } from './recognise.ts';
 import { faultOf, readDocuments } from './yamltext.ts';
@@ -13,7 +13,7 @@ export function parseManifestText(text: string): ManifestText {
   try {
     for (const document of readDocuments(text)) recognise(document, content);
   } catch (error) {
-    const fault = faultOf(error);
+    const fault = error instanceof TooManyObjects ? error.fault : faultOf(error);
     if (fault === undefined) throw error;
     return { ok: false, fault };
   }

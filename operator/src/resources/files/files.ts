@@ -14,6 +14,7 @@ import { Deletions, heldBack, tellKept } from './deletions.ts';
 import type { Present } from './deletions.ts';
 import { FaultList } from './faults.ts';
 import { ManifestFolder } from './folder.ts';
+import { KnownFolder } from './knownfolder.ts';
 import { ObjectStore } from './objects.ts';
 import type { ManifestParser } from './parser.ts';
 import { Registry } from './registry.ts';
@@ -58,7 +59,15 @@ export interface FilesResources extends Resources {
 export async function openFilesResources(input: FilesInput): Promise<FilesResources> {
   const objects = await ObjectStore.load(join(input.dataFolder, 'status'));
   const skipped = await realpath(input.dataFolder);
-  return new Files(input, objects, skipped);
+  const known = await KnownFolder.load(input.dataFolder, resolve(input.manifestsFolder));
+  return new Files(input, { objects, skipped, known });
+}
+
+interface Opened {
+  readonly objects: ObjectStore;
+  /** The real path of the data folder. */
+  readonly skipped: string;
+  readonly known: KnownFolder;
 }
 
 /** Looks at the folder again and again, and takes over what it declares. */
@@ -68,18 +77,20 @@ class Files extends Registry implements FilesResources {
   readonly #root: string;
   readonly #objects: ObjectStore;
   readonly #folder: ManifestFolder;
+  readonly #known: KnownFolder;
   readonly #deletions: Deletions;
   readonly #faults: FaultList;
   readonly #applier: Applier;
   #scansCompleted = 0;
   #deletionsWaiting = 0;
 
-  constructor(input: FilesInput, objects: ObjectStore, skipped: string) {
+  constructor(input: FilesInput, { objects, skipped, known }: Opened) {
     super(objects, input);
     const { clock, parser, prune, deletionGraceMs: graceMs } = input;
     this.#input = input;
     this.#root = resolve(input.manifestsFolder);
     this.#objects = objects;
+    this.#known = known;
     this.#folder = new ManifestFolder({ root: this.#root, skipped, clock, parser });
     this.#deletions = new Deletions({ root: this.#root, prune, graceMs });
     this.#faults = new FaultList(input.log);
@@ -146,7 +157,8 @@ class Files extends Registry implements FilesResources {
     const sources = new Set(this.#present().flatMap(({ source }) => source ?? []));
     const glance = await this.#folder.glance(sources);
     if (glance !== undefined) await this.#applier.apply(declare(this.#root, glance.look), ({ path }) => glance.changed.has(path));
-    const declared = declare(this.#root, await this.#folder.look(sources));
+    const look = await this.#folder.look(sources);
+    const declared = declare(this.#root, this.#input.prune ? look : await this.#known.check(look, sources));
     // Only some of thousands are shown: those that keep an object alive come first.
     const faults: Fault[] = [...(await this.#deleteMissing(declared)), ...this.#unreadableFaults()];
     const { faults: refused, left } = await this.#applier.apply(declared, () => true);

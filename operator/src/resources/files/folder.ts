@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { Clock } from '../../domain/time.ts';
 import { admit, filesLimit, ordinaryBytes, stampOf } from './admission.ts';
 import type { Found } from './admission.ts';
+import { crowdedOut } from './crowd.ts';
 import { FileReader } from './filereader.ts';
 import type { Wanted } from './filereader.ts';
 import { broken } from './look.ts';
@@ -52,6 +53,10 @@ export class ManifestFolder {
   #stamps: ReadonlyMap<string, string> = new Map();
   /** Files within the limits at the last look. */
   #admitted: ReadonlySet<string> = new Set();
+  /** Files that named too many objects: what each of them names is forgotten until it changes, or there is room. */
+  #crowded: ReadonlyMap<string, { readonly stamp: string; readonly objects: number }> = new Map();
+  /** Files that counted at the last look. */
+  #counted: ReadonlySet<string> = new Set();
   #last: { readonly root: Root; readonly look: FolderLook } | undefined;
 
   constructor(init: ManifestFolderInit) {
@@ -79,10 +84,15 @@ export class ManifestFolder {
       state,
       stampBefore: before.stamps.get(path),
     }));
-    const contents = new Map([...admission.contents, ...(await this.#read(wanted, sources))]);
-    this.#reader.keep(this.#admitted);
+    const unread = wanted.filter((one) => !this.#isCrowded(one));
+    const contents = new Map([...admission.contents, ...(await this.#read(unread, sources))]);
+    const crowded = this.#crowd(contents, wanted, sources);
+    this.#reader.keep(new Set([...this.#admitted].filter((path) => !crowded.has(path))));
     const files = [...contents].map(([path, content]) => ({ path, content })).sort((a, b) => (a.path < b.path ? -1 : 1));
-    const look = { files, faults, leftOut: admission.leftOut, ...(cut === undefined ? {} : { cut }) };
+    const leftOut = [...admission.leftOut, ...crowded].sort();
+    const isBare = found.size === 0 && faults.length === 0 && cut === undefined;
+    const folder = { isBare, ...(root.identity === undefined ? {} : { identity: root.identity }) };
+    const look = { files, faults, leftOut, ...folder, ...(cut === undefined ? {} : { cut }) };
     this.#last = { root, look };
     return look;
   }
@@ -103,6 +113,7 @@ export class ManifestFolder {
       const real = root.toReal(path);
       const state = this.#admitted.has(path) ? await findAt(real) : undefined;
       if (state === undefined || 'type' in state || state.kind === 'irregular') return;
+      if (this.#crowded.get(path)?.stamp === state.stamp) return;
       if (state.size > glanceLimit.bytes || this.#reader.known(path)?.stamp === state.stamp) return;
       if (wanted.length < glanceLimit.files && (await liesInside(real, root)))
         wanted.push({ path, real, state, stampBefore: this.#stamps.get(path) });
@@ -121,6 +132,25 @@ export class ManifestFolder {
     const root = this.#last?.root;
     const files = paths.map((path) => ({ path, real: root?.toReal(path) ?? path, stamp: this.#stamps.get(path) }));
     return await this.#mentions.search(files, names);
+  }
+
+  #isCrowded({ path, state }: Wanted): boolean {
+    return this.#crowded.get(path)?.stamp === state.stamp;
+  }
+
+  /** Takes out the files that name too many objects. One that has room again is read at the next look. */
+  #crowd(contents: Map<string, FileContent>, wanted: readonly Wanted[], sources: ReadonlySet<string>): ReadonlySet<string> {
+    const stamps = new Map(wanted.map(({ path, state }) => [path, state.stamp]));
+    const waiting = wanted.filter((one) => this.#isCrowded(one)).map(({ path }) => path);
+    const named = new Map(waiting.map((path) => [path, this.#crowded.get(path)?.objects ?? 0]));
+    for (const [path, content] of contents) if (content.type === 'documents') named.set(path, content.documents.length);
+    const hasPlace = (path: string): boolean => this.#counted.has(path) || sources.has(path);
+    const out = crowdedOut([...named].map(([path, objects]) => ({ path, objects, hasPlace: hasPlace(path) })));
+    this.#counted = new Set([...named.keys()].filter((path) => !out.has(path)));
+    this.#crowded = new Map([...out].map((path) => [path, { stamp: stamps.get(path) ?? '', objects: named.get(path) ?? 0 }]));
+    for (const path of waiting) contents.set(path, { type: 'pending' });
+    for (const path of out) contents.delete(path);
+    return out;
   }
 
   /** What is in the folder, by the paths as given. */

@@ -32,6 +32,10 @@ export interface FolderLook {
   readonly files: readonly { readonly path: string; readonly content: FileContent }[];
   /** Folders that it could not read, or must not. */
   readonly faults: readonly { readonly path: string; readonly message: string }[];
+  /** Which folder it was; see `root.ts`. */
+  readonly identity?: string;
+  /** Nothing at all was found. */
+  readonly isBare?: boolean;
   /** Files beyond the limits of `admission.ts`: not read. */
   readonly leftOut: readonly string[];
   /** Why the folder was not listed to its end; absent = it was. */

@@ -108,7 +108,7 @@ function readOurs(source: Source, kind: unknown, content: Content): void {
     : { ...result.object, metadata: { ...metadata, namespace: metadata.namespace ?? defaultNamespace } };
   const offsets = [...offsetsInSpec(text.document, at, linesDepth)];
   const lines = new Map(offsets.map(([key, offset]) => [key, text.lineOfOffset(offset)] as const));
-  content.documents.push({ type: 'object', id: formatId(kind, object.metadata), line, object, lines });
+  content.add({ type: 'object', id: formatId(kind, object.metadata), line, object, lines });
 }
 
 function readCore(source: Source, kind: 'Namespace' | 'Secret', content: Content): void {
@@ -118,10 +118,10 @@ function readCore(source: Source, kind: 'Namespace' | 'Secret', content: Content
   const result = clustered ? parseNamespace(plain) : parseSecret(plain);
   if (!result.ok) refuse(source, guessId(kind, raw, clustered), result.errors, content);
   else if ('secret' in result)
-    content.documents.push({ type: 'secret', id: formatId('Secret', result.secret), line, secret: result.secret });
+    content.add({ type: 'secret', id: formatId('Secret', result.secret), line, secret: result.secret });
   else {
     const { object } = result;
-    content.documents.push({ type: 'object', id: formatId('Namespace', object.metadata), line, object, lines: new Map() });
+    content.add({ type: 'object', id: formatId('Namespace', object.metadata), line, object, lines: new Map() });
   }
 }
 

@@ -141,8 +141,8 @@ export class Registry {
 }
 
 function sortedByName(objects: readonly KubeObject[]): readonly KubeObject[] {
-  const nameOf = ({ metadata: { namespace = '', name } }: KubeObject): string => `${namespace}/${name}`;
-  return objects.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const named = objects.map((object) => [`${object.metadata.namespace ?? ''}/${object.metadata.name}`, object] as const);
+  return named.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }
 
 function impliedNamespace(name: string): KubeObject {

@@ -1,4 +1,4 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../../operator/src/config.ts';
@@ -46,6 +46,33 @@ describe('a manifest that is absent', () => {
       await looks(running, 1);
       expect([running.files.objects('ApiKey'), messagesOf(running.files)]).toEqual([before, []]);
     }
+  });
+
+  it('stays while an empty folder lies in the place of the one that was read, over a start too, unless it is pruned', async () => {
+    await put('a.yaml', keyText('one'));
+    const first = await run();
+    await rename(folder.manifests, `${folder.manifests}.away`);
+    await mkdir(folder.manifests);
+    const isKept = [['one'], [expect.stringMatching(/: the folder is empty, and not the one that the manifests were read from/)]];
+    await looks(first, 25);
+    expect([namesOf(first), messagesOf(first.files)]).toEqual(isKept);
+    await first.stop();
+    const second = await run();
+    await looks(second, 25);
+    expect([namesOf(second), messagesOf(second.files)]).toEqual(isKept);
+    await second.stop();
+    const third = await run({ prune: true });
+    await looks(third, 3);
+    expect([namesOf(third), messagesOf(third.files)]).toEqual([[], []]);
+  });
+
+  it('is deleted after a start when the folder is still the same, and empty', async () => {
+    await put('a.yaml', keyText('one'));
+    await (await run()).stop();
+    await rm(join(folder.manifests, 'a.yaml'));
+    const running = await run();
+    await looks(running, 3);
+    expect([namesOf(running), messagesOf(running.files)]).toEqual([[], []]);
   });
 
   it('counts from the first look that read the folder again', async () => {

@@ -343,6 +343,31 @@ describe('what a folder may cost', () => {
     expect(await new Mentions(clock).search(files, ['one'])).toEqual(new Map());
   });
 
+  it('is 20,000 objects: files that name more of them are left out, until there is room, and delay no change', async () => {
+    const names = (first: number, count: number) =>
+      Array.from({ length: count }, (_, n) => `- metadata: { name: n${first + n} }\n`).join('');
+    const listed = (first: number, count: number) => `apiVersion: x\nkind: ApiKeyList\nitems:\n${names(first, count)}`;
+    const isLeftOut = ({ files }: Running) =>
+      messagesOf(files).some((text) => /^c\.yaml: is not read, the first of 1 such/.test(text));
+    await put('a.yaml', listed(0, 9_000));
+    await put('z.yaml', keyText('one'));
+    const running = await run();
+    await put('b.yaml', listed(9_000, 9_000));
+    await running.pass(520);
+    await put('c.yaml', `${listed(18_000, 3_000)}---\n${keyText('two')}`);
+    await running.pass(520);
+    expect([isLeftOut(running), namesOf(running)]).toEqual([true, ['one']]);
+    await put('z.yaml', keyText('one', '  suspend: true\n'));
+    await running.pass(520);
+    expect([isLeftOut(running), await suspended(running, 'one')]).toEqual([true, true]);
+    await rm(at('a.yaml'));
+    for (let look = 0; look < 4; look += 1) await running.pass(520);
+    expect([isLeftOut(running), namesOf(running)]).toEqual([false, ['one', 'two']]);
+    await put('d.yaml', listed(30_000, 10_001));
+    await running.pass(520);
+    expect(messagesOf(running.files)).toContain('d.yaml: the file names more than 10,000 objects');
+  });
+
   it('is twenty messages a file and a count of the rest', async () => {
     await put('a.yaml', keyText('one', Array.from({ length: 16_000 }, (_, field) => `  field${field}: 1\n`).join('')));
     const { files } = await run();
