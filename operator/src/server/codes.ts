@@ -31,6 +31,7 @@ export const codes: Readonly<Record<DenyCode, CodeEntry>> = {
 
 const faults: Readonly<Record<RequestFault, string>> = {
   customer: 'The customer is not spelled as the API documents it.',
+  source: 'The source address of the request is not an IP address.',
   'target channels': 'The list of target channels is empty; omit it for all assigned channels.',
 };
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { normaliseScheme } from '../authorize/origin.ts';
 import type { AuthRequest } from '../authorize/request.ts';
 import { Plaintext } from '../domain/plaintext.ts';
 
@@ -37,7 +38,7 @@ const verifySchema = z
   .transform(({ key, catalog, request }): AuthRequest => ({
     credential: key,
     catalog,
-    scheme: request.scheme?.toLowerCase() ?? 'http',
+    scheme: request.scheme === undefined ? undefined : normaliseScheme(request.scheme),
     host: request.host,
     method: request.method,
     path: request.path,

@@ -114,6 +114,39 @@ describe('POST /v1/verify', () => {
     });
   });
 
+  test.each([
+    ['https', true],
+    ['WSS', true],
+    ['wss', true],
+    ['ws', false],
+    ['Http', false],
+    ['ftp', false],
+  ])('takes the scheme %s for HTTPS: %s', async (scheme, isSecure) => {
+    expect((await verify({ key: token.reveal(), request: { ...request, scheme } })).body).toMatchObject(
+      isSecure ? { allowed: true } : { code: 'https_required' },
+    );
+  });
+
+  test('takes the absolute form of a target for its path', async () => {
+    const asked = (path: string): ReturnType<typeof post> => verify({ key: token.reveal(), request: { ...request, path } });
+    expect((await asked('https://api.example.com:443/v1/subscribers?x')).body).toMatchObject({ endpoint: 'list-subscribers' });
+    expect((await asked('https://other.example.com/v1/subscribers')).body).toMatchObject({ code: 'endpoint_not_allowed' });
+  });
+
+  test('names a source that is no address, and knows one with a port', async () => {
+    stored.set(
+      record.version.keyId,
+      keyRecord({ catalog, settings: { selections: { allowedSources: ['192.0.2.0/24'] } } }).record,
+    );
+    const from = async (sourceIp: string): Promise<unknown> =>
+      (await verify({ key: token.reveal(), request: { ...request, sourceIp } })).body;
+    expect(await from('192.0.2.7:4711')).toMatchObject({ allowed: true });
+    expect(await from('localhost')).toMatchObject({
+      ...{ status: 403, code: 'source_not_allowed' },
+      detail: 'The source address of the request is not an IP address.',
+    });
+  });
+
   test('leaves out what does not apply, and says never where nothing ends the key', async () => {
     const { body } = await verify({ key: token.reveal(), request });
     expect(body).toMatchObject({ allowed: true, endpoint: 'list-subscribers', expiresAt: 'never' });
