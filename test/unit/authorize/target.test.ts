@@ -261,7 +261,7 @@ describe('a target in absolute form', () => {
     ['https+x://api.example.com/v1/users', refused('not a path'), 'a longer scheme'],
     ['constructor://api.example.com/v1/users', refused('not a path'), 'a name that every object has'],
     ['://api.example.com/v1/users', refused('not a path'), 'no scheme'],
-  ])('%j is taken as: %s (%s)', (path, expected) => {
+  ])('the absolute form %j is taken as: %s (%s)', (path, expected) => {
     expect(verdict(targetOf({ path, ...origin }))).toBe(expected);
   });
 
