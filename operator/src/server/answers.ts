@@ -4,6 +4,7 @@ import { denyCodes } from '../authorize/verdict.ts';
 import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
 import { formatInstant } from '../domain/time.ts';
 import { codes, denialStatuses, detailOf } from './codes.ts';
+import { problemStatuses } from './respond.ts';
 
 const names = z.union([z.literal('All'), z.array(z.string()).readonly()]);
 
@@ -13,7 +14,9 @@ export const allowedSchema = z
     allowed: z.literal(true).describe('The request may pass.'),
     keyId: z
       .string()
-      .describe('The public id of the key version. Log it: `keywright revoke` takes it, and it tells nothing of the value.'),
+      .describe(
+        'The public id of the key version. Log it: `keywright revoke --direct` takes it. It says nothing about the value.',
+      ),
     apiKey: z.string().describe('The ApiKey that the value belongs to, as `namespace/name`.'),
     owner: z.string().describe('The KeyOwner of the key. It is accountable for the request.'),
     clientApplication: z.string().optional().describe('The program that uses the key, if the ApiKey names one.'),
@@ -35,7 +38,7 @@ export const allowedSchema = z
       .optional()
       .describe('The application that this request is for, on an endpoint that works per application.'),
     expiresAt: z
-      .union([z.literal('never'), z.iso.datetime()])
+      .union([z.literal('never'), z.string().meta({ format: 'date-time' })])
       .describe('When the value stops working, in UTC, or `never`. A gateway can warn its clients before that.'),
   })
   .describe('The request may pass. Members that do not apply are absent.');
@@ -56,7 +59,10 @@ export const deniedSchema = z
       .string()
       .optional()
       .describe('The public id of the key version. It is there only when the whole value of the key was right.'),
-    retryAfterSeconds: z.int().optional().describe('Send it as `Retry-After`. Absent = to try again does not help.'),
+    retryAfterSeconds: z
+      .number()
+      .optional()
+      .meta({ type: 'integer', description: 'Send it as `Retry-After`. Absent = to try again does not help.' }),
   })
   .describe('The request may not pass. Send `status` to the client, and `code` and `detail` with it if you like.');
 
@@ -73,7 +79,7 @@ export const problemSchema = z
   .object({
     type: z.literal('about:blank').describe('Always `about:blank`: `status` says what it is.'),
     title: z.string().describe('The name of the HTTP status.'),
-    status: z.int().describe('The HTTP status of the answer.'),
+    status: z.literal(problemStatuses).describe('The HTTP status of the answer.'),
     detail: z.string().describe('What is wrong, in one sentence. It names members of the request and quotes no value.'),
   })
   .describe('Why there is no verdict (RFC 9457).');

@@ -32,6 +32,13 @@ export const compressed: Problem = {
   detail: 'The body must not be compressed.',
 };
 
+/** To an `Expect` that we do not know. */
+export const expectationFailed: Problem = {
+  status: 417,
+  title: 'Expectation Failed',
+  detail: 'Only 100-continue may be expected.',
+};
+
 /** To a request whose handling failed. */
 export const failed: Problem = {
   status: 500,

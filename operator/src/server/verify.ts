@@ -8,8 +8,10 @@ import type { VerdictAnswer } from './answers.ts';
 import { readJson } from './body.ts';
 import type { Exchange, InFlight } from './inflight.ts';
 import type { Handler } from './listener.ts';
+import { openApiDocument } from './openapi.ts';
 import { methodNotAllowed, noRoom, notFound, unauthorized } from './problems.ts';
 import { badRequest, respondJson, respondProblem } from './respond.ts';
+import type { Problem } from './respond.ts';
 import { batchBodyMaxLength, bodyMaxLength, parseBatch, parseVerify } from './verifyrequest.ts';
 import type { Parsed } from './verifyrequest.ts';
 
@@ -24,44 +26,66 @@ export interface VerifyApi {
 
 /** What answers at one path. */
 interface Route {
-  readonly maxLength: number;
-  readonly answer: (body: unknown, authorize: Authorize) => Promise<Parsed<object>>;
+  readonly method: 'GET' | 'POST';
+  readonly answer: (request: IncomingMessage, exchange: Exchange) => Promise<Answered>;
 }
 
-const routes: ReadonlyMap<string, Route> = new Map([
-  ['/v1/verify', { maxLength: bodyMaxLength, answer: verifyOne }],
-  ['/v1/verify/batch', { maxLength: batchBodyMaxLength, answer: verifyBatch }],
-]);
+type Answered = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'refused'; readonly problem: Problem };
 
-/** Serves `POST /v1/verify` and `POST /v1/verify/batch`. A verdict is always a 200; its own status is inside. */
+/** Serves the verify API and its description. A verdict is always a 200; its own status is inside. */
 export function verifyHandler(api: VerifyApi): Handler {
+  let description: string | undefined;
+  const routes: ReadonlyMap<string, Route> = new Map([
+    ['/v1/verify', post(bodyMaxLength, (body) => verifyOne(body, api.authorize))],
+    ['/v1/verify/batch', post(batchBodyMaxLength, (body) => verifyBatch(body, api.authorize))],
+    // Made when somebody asks for it, and once.
+    ['/openapi.json', get(() => (description ??= JSON.stringify(openApiDocument())))],
+  ]);
   return async (request, response, { admitted, client }) => {
     const route = routes.get(cutQuery(request.url ?? ''));
     if (route === undefined) respondProblem(response, notFound);
-    else if (request.method !== 'POST') respondProblem(response, methodNotAllowed('POST'));
+    else if (request.method !== route.method) respondProblem(response, methodNotAllowed(route.method));
     else if (!admitted) respondProblem(response, unauthorized);
     else await serve(route, request, response, { api, client });
   };
 }
 
+function get(text: () => string): Route {
+  return { method: 'GET', answer: () => Promise.resolve({ kind: 'text', text: text() }) };
+}
+
+function post(maxLength: number, decide: (body: unknown) => Promise<Parsed<object>>): Route {
+  return {
+    method: 'POST',
+    answer: async (request, exchange) => {
+      const body = await readJson(request, { exchange, maxLength });
+      if (body.kind === 'refused') return body;
+      exchange.working();
+      const decided = await decide(body.value);
+      return decided.kind === 'faulty'
+        ? { kind: 'refused', problem: badRequest(decided.detail) }
+        : { kind: 'text', text: JSON.stringify(decided.value) };
+    },
+  };
+}
+
 async function serve(
-  { maxLength, answer }: Route,
+  route: Route,
   request: IncomingMessage,
   response: ServerResponse,
-  { api, client }: { readonly api: VerifyApi; readonly client: string },
+  context: { readonly api: VerifyApi; readonly client: string },
 ): Promise<void> {
-  const exchange = begin(request, response, { api, client });
-  const body = await readJson(request, { exchange, maxLength });
-  if (body.kind === 'refused') {
-    // What was read of it is gone, although the answer may have to wait for earlier ones.
+  const exchange = begin(request, response, context);
+  const answered = await route.answer(request, exchange);
+  if (answered.kind === 'refused') {
+    // What was read of the body is gone, although the answer may have to wait for earlier ones.
     exchange.close();
-    respondProblem(response, body.problem);
+    respondProblem(response, answered.problem);
     return;
   }
-  exchange.working();
-  const answered = await answer(body.value, api.authorize);
-  if (answered.kind === 'faulty') respondProblem(response, badRequest(answered.detail));
-  else send(response, JSON.stringify(answered.value), exchange);
+  exchange.sending();
+  if (exchange.take(Buffer.byteLength(answered.text))) respondJson(response, 200, answered.text);
+  else respondProblem(response, noRoom);
 }
 
 /** Accounts for a request, until its answer is read. */
@@ -80,12 +104,6 @@ function begin(
     exchange.close();
   });
   return exchange;
-}
-
-function send(response: ServerResponse, text: string, exchange: Exchange): void {
-  exchange.sending();
-  if (exchange.take(Buffer.byteLength(text))) respondJson(response, 200, text);
-  else respondProblem(response, noRoom);
 }
 
 async function verifyOne(body: unknown, authorize: Authorize): Promise<Parsed<VerdictAnswer>> {

@@ -43,7 +43,8 @@ export const requestSchema = z
       examples: ['api.example.com'],
     }),
     method: text.meta({
-      description: 'The HTTP method, in upper case. `HEAD` is allowed where `GET` is. `CONNECT` and `TRACE` never are.',
+      description:
+        'The HTTP method, in upper case. `HEAD` follows `GET` unless the catalog lists it. `CONNECT` and `TRACE` are never allowed.',
       examples: ['GET'],
     }),
     path: text.meta({
@@ -62,7 +63,7 @@ export const requestSchema = z
     }),
     customer: text.optional().meta({
       description:
-        'The customer that the request is for. Keys with channels per customer are held to the channels of this customer; without it, to what all of their customers have in common.',
+        'The customer that the request is for. Keys with channels per customer are held to the channels of this customer; without it, to what all of their customers have in common. A value that does not fit the pattern of the catalog is an `invalid_request`.',
     }),
     targetChannels: texts.optional().meta({
       description:
@@ -74,7 +75,7 @@ export const requestSchema = z
     }),
     sourceIp: text.optional().meta({
       description:
-        'The address of the client, not that of a proxy. Keys with `allowedSources` need it; the other uses are the limit of refusals per network, and the network in `usedBy`. A port or an IPv6 zone is ignored (`203.0.113.7:4711`, `[2001:db8::1]:443`, `fe80::1%eth0`), and an IPv4-mapped address is the IPv4 address. Anything else that is no address is denied with a `detail` that says so where the key has `allowedSources`, and counts as absent everywhere else.',
+        'The address of the client, not that of a proxy. Pass it: keys with `allowedSources` are denied without it, it limits how often one network can guess keys, and `usedBy` in the status of the ApiKey shows its network. A port and an IPv6 zone are ignored (`203.0.113.7:4711`, `[2001:db8::1]:443`, `fe80::1%eth0`). An IPv4-mapped IPv6 address is the IPv4 address. A value that is no address is denied for keys with `allowedSources`, and `detail` says so; for other keys it counts as absent.',
       examples: ['203.0.113.7'],
     }),
     userAgent: text.optional().meta({
@@ -105,9 +106,9 @@ export const verifySchema = z
     }),
     catalog: text.optional().meta({
       description:
-        'The name of the ApiCatalog that must decide. It must have `request.host` too. Without it, the catalog that has the host decides; where several have it, name one.',
+        'The name of the ApiCatalog that must decide. It must have `request.host` too. Without it, the catalog that has the host decides.',
     }),
-    request: requestSchema,
+    request: requestSchema.meta({ description: 'The request to decide.' }),
   })
   .transform(({ key, catalog, request }): AuthRequest => ({
     credential: key,
