@@ -506,13 +506,21 @@ describe('POST /v1/verify/batch', () => {
     expect(await postChunks(chunks, '/v1/verify/batch')).toMatchObject({ status: 413, text: JSON.stringify(body) });
   });
 
-  test('names the first fault of very many', async () => {
-    const attributes = Array.from({ length: 130_000 }, () => 1);
-    expect(await batch([{ request: { ...request, attributes } }])).toMatchObject({
+  test.each(['targetChannels', 'attributes'])('names the first fault of very many in %s', async (list) => {
+    const faulty = { ...request, [list]: Array.from({ length: 130_000 }, () => 1) };
+    expect(await batch([{ request: faulty }])).toMatchObject({
       status: 400,
-      body: { detail: '"requests[0].request.attributes[0]" is missing or not a string.' },
+      body: { detail: `"requests[0].request.${list}[0]" is missing or not a string.` },
     });
+  });
+
+  test('refuses very many requests or members with one sentence', async () => {
     expect(await batch(Array.from({ length: 80_000 }, () => ({})))).toMatchObject({ status: 400 });
+    const members = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`m${at}`, 1]));
+    expect(await batch([{ request, ...members }])).toMatchObject({
+      status: 400,
+      body: { detail: '"requests[0]" has an unknown member, "m0".' },
+    });
   });
 
   test('one faulty request refuses the whole batch, and is named', async () => {
