@@ -63,7 +63,7 @@ export const limits: readonly string[] = [
 ];
 
 /** How a caller proves itself, by the name of the scheme. */
-export const proofs = {
+const proofs = {
   callerToken: {
     type: 'apiKey',
     in: 'header',
