@@ -6,11 +6,13 @@ import { toCrd } from '../operator/src/api/crd.ts';
 import { toEditorSchema } from '../operator/src/api/editor.ts';
 import { apiKinds, kindTable } from '../operator/src/api/kinds.ts';
 import { group } from '../operator/src/api/meta.ts';
+import { openApiDocument } from '../operator/src/server/openapi.ts';
 import { chartFiles, chartPage, chartTemplateFolder } from './chart/chart.ts';
 import { configurationPage, verdictsPage } from './configreference.ts';
 import { permissionsPage } from './permissions.ts';
 import { pulumiFiles, pulumiFolder } from './pulumi/kinds.ts';
 import { conditionsPage, indexPage, kindPage } from './reference.ts';
+import { verifyPage } from './verifyreference.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = 'Made by `npm run generate` from operator/src: edit there.';
@@ -26,6 +28,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   files.set('docs/reference/conditions.md', toMarkdown(conditionsPage()));
   files.set('docs/reference/configuration.md', toMarkdown(configurationPage()));
   files.set('docs/reference/verdicts.md', toMarkdown(verdictsPage()));
+  files.set('docs/reference/verify.md', toMarkdown(verifyPage()));
+  files.set('docs/reference/openapi.json', `${JSON.stringify(openApiDocument(), null, 2)}\n`);
   files.set('docs/reference/permissions.md', toMarkdown(permissionsPage()));
   files.set('docs/reference/README.md', toMarkdown(indexPage()));
   files.set('docs/reference/chart.md', toMarkdown(chartPage()));
@@ -46,6 +50,7 @@ const ownedFolders = [
   { folder: chartTemplateFolder, ending: '.yaml' },
   { folder: pulumiFolder, ending: '.ts' },
   { folder: 'docs/reference', ending: '.md' },
+  { folder: 'docs/reference', ending: '.json' },
   { folder: 'docs/reference/schemas', ending: '.json' },
 ] as const;
 

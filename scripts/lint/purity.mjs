@@ -6,7 +6,7 @@ const PURE = [
   /^reconcile\/(observed|plan|action)$/,
   /^reconcile\/(rules|rotation)\//,
   /^consumers\/(rollout|adoption)$/,
-  /^authorize\/(target|match|source|host|provenkey|decide)$/,
+  /^authorize\/(target|origin|match|source|host|provenkey|decide)$/,
 ];
 const IMPURE_MODULES =
   /^node:(crypto|fs|net|http|https|timers|child_process|perf_hooks|process)(\/|$)|^pino$|telemetry\/(log|pino)\.ts$/;

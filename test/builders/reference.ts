@@ -96,7 +96,7 @@ function decideUnder({ record, addressed, request, now }: ReferenceCase): Refere
   if (allowedSources !== undefined && !allowedSources.some((cidr) => inIpv4Network(request.sourceIp, cidr)))
     return no('source_not_allowed');
 
-  const found = findEndpoint(model, request.method, request.path);
+  const found = findEndpoint(model, request.method, readOrigin(request));
   if (found === undefined) return no('endpoint_not_allowed');
   const { endpoint, values } = found;
   if (!typeHas(type, model, endpoint) || !keySelects(record, type, model, endpoint)) return no('endpoint_not_allowed');
@@ -214,12 +214,20 @@ function isCustomer(model: CatalogModel, customer: string): boolean {
   return customer.length <= 64 && new RegExp(pattern).test(customer);
 }
 
-/** IPv4 only, mapped or not: what generated worlds use. */
+/** What follows the host that the request names: generated worlds write it in two ways. Another target stays what it is. */
+function readOrigin({ scheme, path }: AuthRequest): string {
+  for (const origin of ['api.example.com', 'API.example.com'].map((host) => `${scheme}://${host}/`))
+    if (path.startsWith(origin)) return path.slice(origin.length - 1);
+  return path;
+}
+
+/** IPv4 only, mapped or with a port or neither: what generated worlds use. */
 function inIpv4Network(address: string | undefined, cidr: string): boolean {
   if (address === undefined) return false;
   const bits = (text: string): string =>
     text
       .replace(/^::ffff:/i, '')
+      .replace(/:[0-9]+$/, '')
       .split('.')
       .map((part) => Number(part).toString(2).padStart(8, '0'))
       .join('');

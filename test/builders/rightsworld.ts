@@ -108,15 +108,16 @@ export function drawWorld(chance: Chance): RightsWorld {
 export function drawRequest(chance: Chance, { record: { catalog } }: RightsWorld): AuthRequest {
   const endpoint = catalog?.model.endpoints[Math.floor(chance.next() * catalog.model.endpoints.length)];
   const path = endpoint === undefined ? '/nowhere' : disturb(chance, fill(chance, endpoint.path));
+  const scheme = chance.is(0.95) ? 'https' : 'http';
   return authRequest({
-    scheme: chance.is(0.95) ? 'https' : 'http',
+    scheme,
     method: chance.is(0.9) ? (endpoint?.method ?? 'GET') : chance.pick(['GET', 'HEAD', 'POST', 'TRACE', 'get']),
-    path,
+    path: chance.is(0.9) ? path : chance.pick([`https://api.example.com${path}`, `${scheme}://API.example.com${path}`]),
     application: chance.is(0.35) ? chance.pick([...applications, 'other']) : undefined,
     customer: chance.is(0.4) ? chance.pick([...customers, '01', 'Acme', '']) : undefined,
     targetChannels: chance.is(0.4) ? drawNames(chance, [...channels, ...channels, 'fax']) : undefined,
     attributes: chance.is(0.3) ? drawNames(chance, [...attributes, ...attributes, 'Email']) : undefined,
-    sourceIp: chance.is(0.9) ? chance.pick(['10.0.0.1', '10.0.1.1', '::ffff:10.0.0.1', '192.0.2.1']) : undefined,
+    sourceIp: chance.is(0.9) ? chance.pick(['10.0.0.1', '10.0.1.1:443', '::ffff:10.0.0.1', '192.0.2.1']) : undefined,
   });
 }
 

@@ -7,10 +7,10 @@ import type { CompiledCatalog } from './catalog.ts';
 import type { Lookup } from './lookup.ts';
 import { findRoute } from './match.ts';
 import type { Route } from './match.ts';
+import { targetOf } from './origin.ts';
 import type { Layer, ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
-import { isWithin } from './source.ts';
-import { parseTarget } from './target.ts';
+import { isAddress, isWithin } from './source.ts';
 import { Allow } from './verdict.ts';
 import type { Denial, DenyCode, Verdict } from './verdict.ts';
 
@@ -63,13 +63,17 @@ function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdi
   if (record.key.notPermitted === true || !layers.every(({ rights }) => rights.holdsType))
     return deny('access_type_not_allowed', keyId);
   if (!layers.every(({ sources }) => sources === undefined || isWithin(sources, request.sourceIp)))
-    return deny('source_not_allowed', keyId);
+    return { ...deny('source_not_allowed', keyId), ...(isMalformed(request.sourceIp) ? { fault: 'source' } : {}) };
   const place = locate(key, request);
   if (place === undefined) return deny('endpoint_not_allowed', keyId);
   const application = applicationOf(place, request);
   const coverage = application.kind === 'contradicting' ? undefined : coverageOf(place, application.name);
   if (coverage === undefined || application.kind === 'contradicting') return deny('application_not_allowed', keyId);
   return decideContent(key, request, { place, application: application.name, coverage });
+}
+
+function isMalformed(sourceIp: string | undefined): boolean {
+  return sourceIp !== undefined && !isAddress(sourceIp);
 }
 
 /** The endpoint that a request reaches under every layer, and the segments that led there. */
@@ -82,7 +86,7 @@ interface Place {
 }
 
 function locate({ catalog, layers }: ProvenKey, request: AuthRequest): Place | undefined {
-  const target = parseTarget(request.path);
+  const target = targetOf(request);
   if (target.kind === 'refused') return undefined;
   const route = findRoute(catalog.routes, request.method, target);
   if (route === undefined) return undefined;

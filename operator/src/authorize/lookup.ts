@@ -7,7 +7,7 @@ import { isEmptyToken, parseToken } from '../keys/token.ts';
 import type { TokenParts } from '../keys/token.ts';
 import type { KeyRecord } from '../store/port.ts';
 import type { CatalogCache, CompiledCatalog } from './catalog.ts';
-import { normaliseHost } from './host.ts';
+import { parseHost } from './host.ts';
 import { proveKey } from './provenkey.ts';
 import type { ProvenKey } from './provenkey.ts';
 import type { Answer, Lane, Question, StoreReads } from './reads.ts';
@@ -111,7 +111,7 @@ const namePattern = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** How the request addresses a catalog; leaves out a name or host that no catalog can have. */
 function addressOf({ host, catalog }: Pick<AuthRequest, 'host' | 'catalog'>): Pick<Question, 'host' | 'catalog'> {
-  const normalised = normaliseHost(host);
+  const normalised = parseHost(host)?.name;
   const isPossible = normalised !== undefined && (catalog === undefined || namePattern.test(catalog));
   return isPossible ? { host: normalised, catalog } : { host: undefined, catalog: undefined };
 }

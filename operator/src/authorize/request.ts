@@ -9,17 +9,17 @@ export interface AuthRequest {
   readonly credential: Plaintext | undefined | 'malformed';
   /** The catalog that the caller named. */
   readonly catalog: string | undefined;
-  /** `http` or `https`, in lower case; absent = http. */
-  readonly scheme: string;
+  /** `http` or `https`, see `normaliseScheme`; absent = not said, which counts as http. */
+  readonly scheme: string | undefined;
   readonly host: string;
   readonly method: string;
-  /** The raw target as the client sent it, with its query. */
+  /** The raw target as the client sent it, with its query: a path, or the absolute form. */
   readonly path: string;
   readonly application: string | undefined;
   readonly customer: string | undefined;
   readonly targetChannels: readonly string[] | undefined;
   readonly attributes: readonly string[] | undefined;
-  /** The client's address; absent = unknown. */
+  /** The client's address, perhaps with a port or a zone; absent = unknown. */
   readonly sourceIp: string | undefined;
   /** The client's User-Agent, as it came: only told to people, never judged. */
   readonly userAgent?: string | undefined;

@@ -1,6 +1,7 @@
 /** What is wrong with a target: it could mean something else to the API behind the gateway than to us. */
 export type TargetFault =
   | 'not a path'
+  | 'another origin'
   | 'character'
   | 'fragment'
   | 'backslash'

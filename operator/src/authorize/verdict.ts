@@ -23,8 +23,8 @@ export const denyCodes = [
 /** Why a request is denied. */
 export type DenyCode = (typeof denyCodes)[number];
 
-/** What an `invalid_request` is about. */
-export type RequestFault = 'customer' | 'target channels';
+/** What of the request is malformed. */
+export type RequestFault = 'customer' | 'target channels' | 'source';
 
 /** A denial. `keyId` is there only when the presented key was proven: nothing of a record leaves before that. */
 export interface Denial {
@@ -35,7 +35,7 @@ export interface Denial {
   readonly expiredStatus?: 401 | 403;
   /** With `channel_not_assigned`: which of the requested channels, in the order of the request, each once. */
   readonly violatingChannels?: readonly string[];
-  /** With `invalid_request`. */
+  /** With `invalid_request`, and with `source_not_allowed` where the source is no address. */
   readonly fault?: RequestFault;
 }
 

@@ -1,9 +1,12 @@
 import type { Denial, DenyCode, RequestFault } from '../authorize/verdict.ts';
 
+/** Every HTTP status that a denial can be. */
+export const denialStatuses = [401, 403, 422, 429, 503] as const;
+
 /** What a denial is in HTTP. */
 export interface CodeEntry {
   /** 401 comes with `WWW-Authenticate`, where the protocol has a place for it. */
-  readonly status: 401 | 403 | 422 | 429 | 503;
+  readonly status: (typeof denialStatuses)[number];
   /** One sentence for the client's developer; it says what was asked for, never what the record holds. */
   readonly detail: string;
   /** After how many seconds the same request may succeed; absent = trying again does not help. */
@@ -31,6 +34,7 @@ export const codes: Readonly<Record<DenyCode, CodeEntry>> = {
 
 const faults: Readonly<Record<RequestFault, string>> = {
   customer: 'The customer is not spelled as the API documents it.',
+  source: 'The source address of the request is not an IP address.',
   'target channels': 'The list of target channels is empty; omit it for all assigned channels.',
 };
 

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import { faultOf, isChunked } from './heads.ts';
 import type { Peer, Peers } from './peers.ts';
+import { lengthRequired } from './problems.ts';
 import { endWithProblem } from './respond.ts';
 import type { Problem } from './respond.ts';
 
@@ -79,5 +80,3 @@ export class Gate {
     return false;
   }
 }
-
-const lengthRequired: Problem = { status: 411, title: 'Length Required', detail: 'A body needs a Content-Length here.' };

@@ -2,6 +2,7 @@ import { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'node:http';
 
 import { callerHeader } from './callers.ts';
+import { expectationFailed } from './problems.ts';
 import { badRequest } from './respond.ts';
 import type { Problem } from './respond.ts';
 
@@ -68,8 +69,7 @@ export function faultOf(request: IncomingMessage): Problem | undefined {
   const { host, expect } = request.headers;
   if (host === undefined && request.httpVersion === '1.1') return badRequest('The header host is missing.');
   if (host !== undefined && !hostPattern.test(host)) return badRequest('The header host names no host.');
-  if (expect !== undefined && expect.toLowerCase() !== '100-continue')
-    return { status: 417, title: 'Expectation Failed', detail: 'Only 100-continue may be expected.' };
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return expectationFailed;
   return undefined;
 }
 

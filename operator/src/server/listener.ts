@@ -15,6 +15,7 @@ import { Gate } from './gate.ts';
 import type { Sender } from './gate.ts';
 import { judgedBy } from './heads.ts';
 import { Peers } from './peers.ts';
+import { failed } from './problems.ts';
 import { respondProblem } from './respond.ts';
 import { tlsOptions, type TlsMaterial } from './tls.ts';
 
@@ -141,8 +142,7 @@ async function handle(input: ListenerInput, request: IncomingMessage, response: 
     if (!request.complete && request.destroyed) return;
     input.log.error('request failed', { failure: error instanceof Error ? error.name : 'unknown', reason: 'InternalError' });
     if (response.headersSent) response.destroy();
-    else
-      respondProblem(response, { status: 500, title: 'Internal Server Error', detail: 'The request failed; the log says more.' });
+    else respondProblem(response, failed);
   }
 }
 

@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Every HTTP status of a problem. */
+export const problemStatuses = [400, 401, 404, 405, 411, 413, 415, 417, 500, 503] as const;
+
 /** An error answer in the form of RFC 9457. `detail` is our own sentence; it quotes no value of the request. */
 export interface Problem {
-  readonly status: 400 | 401 | 404 | 405 | 411 | 413 | 415 | 417 | 500 | 503;
+  readonly status: (typeof problemStatuses)[number];
   readonly title: string;
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -16,7 +19,7 @@ export function respondJson(response: ServerResponse, status: number, text: stri
 
 /** Writes a problem as `application/problem+json`. */
 export function respondProblem(response: ServerResponse, problem: Problem): void {
-  respond(response, problem.status, problemType, problemBody(problem), problem.headers ?? {});
+  respond(response, problem.status, problemType, JSON.stringify(problemBody(problem)), problem.headers ?? {});
 }
 
 /** A 400 with this detail. */
@@ -26,7 +29,7 @@ export function badRequest(detail: string, headers?: Readonly<Record<string, str
 
 /** Writes a problem to a socket that has no response object, and ends the connection. */
 export function endWithProblem(socket: Socket, { status, title, detail }: Problem): void {
-  const body = problemBody({ status, title, detail });
+  const body = JSON.stringify(problemBody({ status, title, detail }));
   socket.write(
     `HTTP/1.1 ${String(status)} ${title}\r\ncontent-type: ${problemType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\n` +
       `cache-control: no-store\r\nconnection: close\r\n\r\n${body}`,
@@ -64,6 +67,7 @@ function respond(
 
 const problemType = 'application/problem+json';
 
-function problemBody({ status, title, detail }: Problem): string {
-  return JSON.stringify({ type: 'about:blank', title, status, detail });
+/** The JSON of a problem. */
+export function problemBody({ status, title, detail }: Problem) {
+  return { type: 'about:blank', title, status, detail };
 }

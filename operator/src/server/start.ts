@@ -26,7 +26,9 @@ export class ServerFault extends Error {
 
 /**
  * The room for bodies and answers, in bytes per connection that the listener may keep. Requests of gateways have 300 bytes; with
- * the default limit of 1,024 connections, all of them together hold 16 MiB, or 250 of the largest bodies.
+ * the default limit of 1,024 connections, all of them together hold 16 MiB: 250 of the largest single bodies, or 63 of the largest
+ * batches. With the least limit of 64 they hold 1 MiB: one largest batch takes 256 KiB of it, and 768 KiB when it comes in as many
+ * pieces as it may, so that others always have room beside it.
  */
 const bytesPerConnection = 16 * 1024;
 

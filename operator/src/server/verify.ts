@@ -1,16 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Authorize } from '../authorize/authorize.ts';
-import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
-import { formatInstant } from '../domain/time.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { noRoom, readJson } from './body.ts';
-import { codes, detailOf } from './codes.ts';
-import type { InFlight } from './inflight.ts';
+import { answerOf } from './answers.ts';
+import type { VerdictAnswer } from './answers.ts';
+import { readJson } from './body.ts';
+import type { Exchange, InFlight } from './inflight.ts';
 import type { Handler } from './listener.ts';
+import { openApiDocument } from './openapi.ts';
+import { methodNotAllowed, noRoom, notFound, unauthorized } from './problems.ts';
 import { badRequest, respondJson, respondProblem } from './respond.ts';
-import { parseBatch, parseVerify } from './verifyrequest.ts';
+import type { Problem } from './respond.ts';
+import { batchBodyMaxLength, bodyMaxLength, parseBatch, parseVerify } from './verifyrequest.ts';
 import type { Parsed } from './verifyrequest.ts';
 
 /** What the verify API needs. */
@@ -22,37 +24,48 @@ export interface VerifyApi {
   readonly inFlight: InFlight;
 }
 
-type Answer = Readonly<Record<string, unknown>>;
-type Route = (body: unknown, authorize: Authorize) => Promise<Parsed<Answer>>;
+/** What answers at one path. */
+interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly answer: (request: IncomingMessage, exchange: Exchange) => Promise<Answered>;
+}
 
-const routes: ReadonlyMap<string, Route> = new Map([
-  ['/v1/verify', verifyOne],
-  ['/v1/verify/batch', verifyBatch],
-]);
+type Answered = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'refused'; readonly problem: Problem };
 
-/** Serves `POST /v1/verify` and `POST /v1/verify/batch`. A verdict is always a 200; its own status is inside. */
+/** Serves the verify API and its description. A verdict is always a 200; its own status is inside. */
 export function verifyHandler(api: VerifyApi): Handler {
+  let description: string | undefined;
+  const routes: ReadonlyMap<string, Route> = new Map([
+    ['/v1/verify', post(bodyMaxLength, (body) => verifyOne(body, api.authorize))],
+    ['/v1/verify/batch', post(batchBodyMaxLength, (body) => verifyBatch(body, api.authorize))],
+    // Made when somebody asks for it, and once.
+    ['/openapi.json', get(() => (description ??= JSON.stringify(openApiDocument())))],
+  ]);
   return async (request, response, { admitted, client }) => {
     const route = routes.get(cutQuery(request.url ?? ''));
-    if (route === undefined) {
-      respondProblem(response, { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' });
-    } else if (request.method !== 'POST') {
-      respondProblem(response, {
-        status: 405,
-        title: 'Method Not Allowed',
-        detail: 'Only POST is served here.',
-        headers: { allow: 'POST' },
-      });
-    } else if (!admitted) {
-      respondProblem(response, {
-        status: 401,
-        title: 'Unauthorized',
-        detail: 'The caller did not prove itself with a client certificate or the Keywright-Caller header.',
-        headers: { 'www-authenticate': 'Keywright-Caller' },
-      });
-    } else {
-      await serve(route, request, response, { api, client });
-    }
+    if (route === undefined) respondProblem(response, notFound);
+    else if (request.method !== route.method) respondProblem(response, methodNotAllowed(route.method));
+    else if (!admitted) respondProblem(response, unauthorized);
+    else await serve(route, request, response, { api, client });
+  };
+}
+
+function get(text: () => string): Route {
+  return { method: 'GET', answer: () => Promise.resolve({ kind: 'text', text: text() }) };
+}
+
+function post(maxLength: number, decide: (body: unknown) => Promise<Parsed<object>>): Route {
+  return {
+    method: 'POST',
+    answer: async (request, exchange) => {
+      const body = await readJson(request, { exchange, maxLength });
+      if (body.kind === 'refused') return body;
+      exchange.working();
+      const decided = await decide(body.value);
+      return decided.kind === 'faulty'
+        ? { kind: 'refused', problem: badRequest(decided.detail) }
+        : { kind: 'text', text: JSON.stringify(decided.value) };
+    },
   };
 }
 
@@ -60,8 +73,27 @@ async function serve(
   route: Route,
   request: IncomingMessage,
   response: ServerResponse,
-  { api, client }: { readonly api: VerifyApi; readonly client: string },
+  context: { readonly api: VerifyApi; readonly client: string },
 ): Promise<void> {
+  const exchange = begin(request, response, context);
+  const answered = await route.answer(request, exchange);
+  if (answered.kind === 'refused') {
+    // What was read of the body is gone, although the answer may have to wait for earlier ones.
+    exchange.close();
+    respondProblem(response, answered.problem);
+    return;
+  }
+  exchange.sending();
+  if (exchange.take(Buffer.byteLength(answered.text))) respondJson(response, 200, answered.text);
+  else respondProblem(response, noRoom);
+}
+
+/** Accounts for a request, until its answer is read. */
+function begin(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { api, client }: { readonly api: VerifyApi; readonly client: string },
+): Exchange {
   // Node takes it away from a request whose body was not read to its end.
   const { socket } = request;
   const exchange = api.inFlight.open(client, () => {
@@ -71,58 +103,19 @@ async function serve(
   response.once('close', () => {
     exchange.close();
   });
-  const body = await readJson(request, exchange);
-  if (body.kind === 'refused') {
-    // What was read of it is gone, although the answer may have to wait for earlier ones.
-    exchange.close();
-    respondProblem(response, body.problem);
-    return;
-  }
-  exchange.working();
-  const answered = await route(body.value, api.authorize);
-  if (answered.kind === 'faulty') {
-    respondProblem(response, badRequest(answered.detail));
-    return;
-  }
-  const text = JSON.stringify(answered.value);
-  exchange.sending();
-  if (exchange.take(Buffer.byteLength(text))) respondJson(response, 200, text);
-  else respondProblem(response, noRoom);
+  return exchange;
 }
 
-async function verifyOne(body: unknown, authorize: Authorize): Promise<Parsed<Answer>> {
+async function verifyOne(body: unknown, authorize: Authorize): Promise<Parsed<VerdictAnswer>> {
   const parsed = parseVerify(body);
-  return parsed.kind === 'faulty' ? parsed : { kind: 'parsed', value: answer(await authorize(parsed.value)) };
+  return parsed.kind === 'faulty' ? parsed : { kind: 'parsed', value: answerOf(await authorize(parsed.value)) };
 }
 
-async function verifyBatch(body: unknown, authorize: Authorize): Promise<Parsed<Answer>> {
+async function verifyBatch(body: unknown, authorize: Authorize): Promise<Parsed<{ readonly results: readonly VerdictAnswer[] }>> {
   const parsed = parseBatch(body);
   if (parsed.kind === 'faulty') return parsed;
   const verdicts = await Promise.all(parsed.value.map((request) => authorize(request)));
-  return { kind: 'parsed', value: { results: verdicts.map(answer) } };
-}
-
-function answer(verdict: Verdict): Answer {
-  return verdict.allowed ? describeGrant(verdict.grant) : describeDenial(verdict);
-}
-
-/** Members that say nothing (`undefined`) are left out by the serialiser. */
-function describeGrant(grant: Grant): Answer {
-  const { keyId, apiKey, owner, clientApplication, accessType, catalog, environment, endpoint } = grant;
-  const { channels, attributes, applications, requestApplication, expiresAt } = grant;
-  return {
-    ...{ allowed: true, keyId, apiKey, owner, clientApplication, accessType, catalog, environment, endpoint },
-    ...{ channels, attributes, applications, requestApplication },
-    // The same word as in a delivered record.
-    expiresAt: expiresAt === undefined ? 'never' : formatInstant(expiresAt),
-  };
-}
-
-function describeDenial(denial: Denial): Answer {
-  const { code, expiredStatus, violatingChannels, keyId } = denial;
-  const { status, retryAfterSeconds } = codes[code];
-  const answered = { allowed: false, status: expiredStatus ?? status, code, detail: detailOf(denial) };
-  return { ...answered, violatingChannels, keyId, retryAfterSeconds };
+  return { kind: 'parsed', value: { results: verdicts.map(answerOf) } };
 }
 
 function cutQuery(target: string): string {

@@ -450,11 +450,55 @@ describe('a source', () => {
     ['010.20.0.1', '10.20.0.0/16', false],
     ['10.1310721', '10.20.0.0/16', false],
     ['0xa.20.0.1', '10.20.0.0/16', false],
-    ['10.20.0.1:80', '10.20.0.0/16', false],
+    ['10.20.0.1:80', '10.20.0.0/16', true],
     ['10.20.0.1, 10.20.0.2', '10.20.0.0/16', false],
-    ['fe80::1%eth0', 'fe80::/10', false],
+    ['fe80::1%eth0', 'fe80::/10', true],
+    ['[fe80::1%25]:443', 'fe80::/10', true],
+    ['[::ffff:10.20.0.1]:443', '10.20.0.0/16', true],
+    ['[2001:db8::1]', '2001:db8::/32', true],
+    ['[2001:db8::1]:443', '2001:db8::/32', true],
+    ['[2001:db9::1]:443', '2001:db8::/32', false],
+    // Without brackets the last part is one of the address.
+    ['2001:db8::1:443', '2001:db8::1/128', false],
   ])('%j is in %s: %s', (address, network, expected) => {
     expect(from(address, network)).toBe(expected);
+  });
+
+  test.each<[string, string]>([
+    ['10.20.0.1:', 'no port'],
+    ['10.20.0.1:http', 'a port that is no number'],
+    ['10.20.0.1:123456', 'a port of six digits'],
+    ['10.20.0.1:80:80', 'two ports'],
+    [':80', 'no address'],
+    ['10.20:80', 'a short address'],
+    ['010.20.0.1:80', 'octal'],
+    ['[10.20.0.1]:80', 'IPv4 in brackets'],
+    ['10.20.0.1%eth0', 'IPv4 with a zone'],
+    ['[::10.20.0.1]:80', 'a retired form'],
+    ['[2001:db8::1', 'an open bracket'],
+    ['2001:db8::1]:443', 'a closed one'],
+    ['[[2001:db8::1]]:443', 'two'],
+    ['[2001:db8::1]443', 'no colon'],
+    ['[2001:db8::1]:', 'no port'],
+    ['[]:443', 'nothing in brackets'],
+    ['fe80::1%', 'no zone'],
+    ['fe80::1%eth0%eth1', 'two zones'],
+    ['fe80::1%eth0/64', 'a network'],
+    ['fe80::1%eth 0', 'a space'],
+    [' 10.20.0.1', 'a space before it'],
+    ['10.20.0.1\n', 'a line break'],
+    ['https://10.20.0.1', 'a URL'],
+    ['_hidden', 'an obfuscated name (RFC 7239 section 6.3)'],
+  ])('%j is no address, and is named as such: %s', (sourceIp) => {
+    const settings = { selections: { allowedSources: ['0.0.0.0/0', '::/0'] } };
+    expect(asks(settings, { sourceIp })).toEqual({ allowed: false, code: 'source_not_allowed', keyId, fault: 'source' });
+    // Where no rule asks for it, nothing depends on it.
+    expect(ask({}, { sourceIp }).allowed).toBe(true);
+  });
+
+  test('that is an address, or not said, is not named as malformed', () => {
+    for (const sourceIp of ['192.0.2.1', '[2001:db8::1]:443', undefined])
+      expect(asks({ selections: { allowedSources: ['10.0.0.0/8'] } }, { sourceIp })).toEqual(denied('source_not_allowed'));
   });
 
   test('does not matter to a key without sources; one of several networks is enough; a broken one is none', () => {
@@ -462,6 +506,30 @@ describe('a source', () => {
     expect(from('192.0.2.1', '10.0.0.0/8', '192.0.2.0/24')).toBe(true);
     for (const broken of ['', '192.0.2.1', '192.0.2.0/', '192.0.2.0/33', 'x/0', '192.0.2.0/0x8'])
       expect(from('192.0.2.1', broken)).toBe(false);
+  });
+});
+
+describe('a target in absolute form', () => {
+  const at = (path: string, more: Partial<AuthRequest> = {}): Verdict => ask({}, { path, ...more });
+
+  test('is decided as its path', () => {
+    expect(granted(at('https://api.example.com/v1/apps/shop-eu/subscribers/7?x'))).toEqual(
+      granted(ask({}, subscriber('shop-eu'))),
+    );
+    expect(at('https://api.example.com/nowhere')).toEqual(denied('endpoint_not_allowed'));
+  });
+
+  test('of another origin leads nowhere', () => {
+    for (const path of ['https://api.example.net/v1/subscribers', 'http://api.example.com/v1/subscribers'])
+      expect(at(path)).toEqual(denied('endpoint_not_allowed'));
+  });
+
+  test('does not say the scheme in place of its member', () => {
+    const path = 'https://api.example.com/v1/subscribers';
+    expect(at(path, { scheme: undefined })).toEqual({ allowed: false, code: 'https_required' });
+    const open = catalogRow({ model: catalogModel({ policy: { expiredStatus: 403, requireHttps: false } }) });
+    expect(ask({ catalog: open }, { path, scheme: undefined }).allowed).toBe(true);
+    expect(ask({ catalog: open }, { path, scheme: 'http' })).toEqual(denied('endpoint_not_allowed'));
   });
 });
 

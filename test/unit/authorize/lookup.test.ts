@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { createAuthorize } from '../../../operator/src/authorize/authorize.ts';
 import { CatalogCache } from '../../../operator/src/authorize/catalog.ts';
-import { normaliseHost } from '../../../operator/src/authorize/host.ts';
+import { parseHost } from '../../../operator/src/authorize/host.ts';
 import { lookup, readCredential } from '../../../operator/src/authorize/lookup.ts';
 import type { Lookup, LookupSources } from '../../../operator/src/authorize/lookup.ts';
 import { StoreReads } from '../../../operator/src/authorize/reads.ts';
@@ -163,8 +163,8 @@ describe('lookup', () => {
     });
 
     test('and folds no letters beyond ASCII: a Kelvin sign is no k', () => {
-      expect(normaliseHost('\u212aey.example.com')).toBeUndefined();
-      expect(normaliseHost('\u0130.example.com')).toBeUndefined();
+      expect(parseHost('\u212aey.example.com')).toBeUndefined();
+      expect(parseHost('\u0130.example.com')).toBeUndefined();
     });
 
     test('for what is no token only when its policy matters: over plain HTTP', async () => {

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { buildRoutes, findRoute } from '../../../operator/src/authorize/match.ts';
+import { normaliseScheme, targetOf } from '../../../operator/src/authorize/origin.ts';
 import { parseTarget } from '../../../operator/src/authorize/target.ts';
-import type { TargetFault } from '../../../operator/src/authorize/target.ts';
+import type { Target, TargetFault } from '../../../operator/src/authorize/target.ts';
 import { endpointAt } from '../../builders/endpoints.ts';
 
 /** What an attacker wants to reach (`users`, admin) and what the key may reach (`item`, by a parameter that takes nearly anything). */
@@ -20,8 +21,8 @@ const routes = buildRoutes([
 const names = ['users', 'me', 'user', 'delete-user', 'item', 'any', 'file', 'root'];
 
 /** The endpoint that a request is taken for, or why it is taken for none. */
-function verdict(target: string, method = 'GET'): string {
-  const parsed = parseTarget(target);
+function verdict(target: string | Target, method = 'GET'): string {
+  const parsed = typeof target === 'string' ? parseTarget(target) : target;
   if (parsed.kind === 'refused') return `refused: ${parsed.fault}`;
   const route = findRoute(routes, method, parsed);
   return route === undefined ? 'no endpoint' : (names[route.number] ?? '');
@@ -187,6 +188,131 @@ describe('a path', () => {
     const tree = buildRoutes([endpointAt('GET', '/a/b/c', 'literal'), endpointAt('GET', '/{x}/b/{y}', 'parameter')], 'y');
     expect(findRoute(tree, 'GET', path(['a', 'b', 'c']))?.number).toBe(0);
     expect(findRoute(tree, 'GET', path(['a', 'b', 'd']))).toMatchObject({ number: 1, applicationAt: [2] });
+  });
+});
+
+describe('a target in absolute form', () => {
+  const origin = { host: 'api.example.com', scheme: 'https' };
+  const other = refused('another origin');
+
+  test.each<[target: string, expected: string, why: string]>([
+    ['https://api.example.com/v1/users', 'users', 'the path behind the host that the request names'],
+    ['https://api.example.com/v1/items/5?x=/../users', 'item', 'its query is no path'],
+    ['HTTPS://API.Example.COM/v1/users', 'users', 'scheme and host have no case'],
+    ['https://api.example.com./v1/users', 'users', 'the final dot of a full name'],
+    ['https://api.example.com:443/v1/users', 'users', 'the port of https'],
+    ['https://api.example.com:00443/v1/users', 'users', 'the same number'],
+    ['wss://api.example.com/v1/users', 'users', 'a WebSocket begins over https'],
+    ['https://api.example.com', 'root', 'no path is the root'],
+    ['https://api.example.com?x=1', 'root', 'a query without a path'],
+    ['https://api.example.com/', 'root', 'the root'],
+
+    ['https://api.example.com:80/v1/users', other, 'the port of http'],
+    ['https://api.example.com:8443/v1/users', other, 'another port'],
+    ['https://api.example.com:/v1/users', other, 'a port of no digits'],
+    ['https://api.example.com:443:443/v1/users', other, 'two ports'],
+    ['https://api.example.com:４４３/v1/users', other, 'digits of another script'],
+    ['https://evil.example.com/v1/users', other, 'another host'],
+    ['https://example.com/v1/users', other, 'a part of the host'],
+    ['https://api.example.com.evil.test/v1/users', other, 'the host as a beginning'],
+    ['https://api.example.com@evil.test/v1/users', other, 'the host as a user'],
+    ['https://user@api.example.com/v1/users', other, 'a user'],
+    ['https://user:pass@api.example.com/v1/users', other, 'a user with a password'],
+    ['https://@api.example.com/v1/users', other, 'an empty user'],
+    ['https:///v1/users', other, 'an empty host: some take v1 for it'],
+    ['https://', other, 'nothing'],
+    ['https://:443/v1/users', other, 'a port alone'],
+    ['https://[::1]/v1/users', other, 'an IPv6 host'],
+    ['https://[api.example.com]/v1/users', other, 'brackets'],
+    ['https://api%2eexample.com/v1/users', other, 'an encoded host'],
+    ['https://api.example.com%2f@evil.test/v1/users', other, 'an encoded slash in it'],
+    ['https://api.example.com%00/v1/users', other, 'a zero behind it'],
+    ['https://api.example.com /v1/users', other, 'a space behind it'],
+    ['https:// api.example.com/v1/users', other, 'a space before it'],
+    ['https://api.example.com\t/v1/users', other, 'a tab'],
+    ['https://api.example.com\r\n/v1/users', other, 'a line break'],
+    ['https://api.example.com,evil.test/v1/users', other, 'two hosts'],
+    ['https://api.example.com;/v1/users', other, 'a semicolon'],
+    ['https://\u212api.example.com/v1/users', other, 'a letter that folds into ASCII'],
+    ['http://api.example.com/v1/users', other, 'another scheme'],
+    ['http://api.example.com:443/v1/users', other, 'another scheme on the same port'],
+    ['ws://api.example.com/v1/users', other, 'another scheme in disguise'],
+
+    ['https://api.example.com\\@evil.test/v1/users', refused('backslash'), 'a backslash ends the host for some'],
+    ['https://api.example.com\\v1\\users', refused('backslash'), 'backslashes for slashes'],
+    ['https:\\\\api.example.com/v1/users', refused('not a path'), 'backslashes before the host'],
+    ['https://api.example.com#x', refused('fragment'), 'a fragment without a path'],
+    ['https://api.example.com#@evil.test/v1/users', refused('fragment'), 'a fragment that hides a host'],
+    ['https://api.example.com/v1/users#x', refused('fragment'), 'a fragment'],
+    ['https://api.example.com?x#y', refused('fragment'), 'a fragment in the query'],
+    ['https://api.example.com//v1/users', refused('empty segment'), 'two slashes'],
+    ['https://api.example.com//evil.test/v1/users', refused('empty segment'), 'a host in the place of the path'],
+    ['https://api.example.com/v1/items/../users', refused('dot segment'), 'the way up'],
+    ['https://api.example.com/v1/items/%2e%2e/users', refused('dot segment'), 'the way up, encoded'],
+    ['https://api.example.com/v1/a b', refused('character'), 'a space in the path'],
+    ['https://api.example.com/https://api.example.com/v1/users', refused('empty segment'), 'a target in a target'],
+    ['//api.example.com/v1/users', refused('empty segment'), 'a host without a scheme'],
+    ['https:/api.example.com/v1/users', refused('not a path'), 'one slash'],
+    ['https:api.example.com/v1/users', refused('not a path'), 'none'],
+    ['https//api.example.com/v1/users', refused('not a path'), 'no colon'],
+    [' https://api.example.com/v1/users', refused('not a path'), 'a space before it'],
+    ['ftp://api.example.com/v1/users', refused('not a path'), 'a scheme that is not of HTTP'],
+    ['file:///v1/users', refused('not a path'), 'a file'],
+    ['https+x://api.example.com/v1/users', refused('not a path'), 'a longer scheme'],
+    ['constructor://api.example.com/v1/users', refused('not a path'), 'a name that every object has'],
+    ['://api.example.com/v1/users', refused('not a path'), 'no scheme'],
+  ])('the absolute form %j is taken as: %s (%s)', (path, expected) => {
+    expect(verdict(targetOf({ path, ...origin }))).toBe(expected);
+  });
+
+  test.each<[host: string, scheme: string | undefined, path: string, expected: string]>([
+    ['API.example.com.:443', 'https', 'https://api.example.com/v1/users', 'users'],
+    ['api.example.com:8443', 'https', 'https://api.example.com:8443/v1/users', 'users'],
+    ['api.example.com:8443', 'https', 'https://api.example.com/v1/users', other],
+    ['api.example.com:443', 'http', 'http://api.example.com/v1/users', other],
+    ['api.example.com:80', 'http', 'http://api.example.com/v1/users', 'users'],
+    ['api.example.com', undefined, 'http://api.example.com:80/v1/users', 'users'],
+    ['api.example.com', undefined, 'https://api.example.com/v1/users', 'users'],
+    ['api.example.com', 'http', 'ws://api.example.com/v1/users', 'users'],
+    ['api.example.com', 'ftp', 'https://api.example.com/v1/users', other],
+    ['', 'https', 'https:///v1/users', other],
+    ['[::1]', 'https', 'https://[::1]/v1/users', other],
+    ['user@api.example.com', 'https', 'https://user@api.example.com/v1/users', other],
+  ])('for the host %j over %s: %j is taken as %s', (host, scheme, path, expected) => {
+    expect(verdict(targetOf({ host, scheme, path }))).toBe(expected);
+  });
+
+  test('means what its path means, and a path means what it did', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...'/v1users@me.%2eF?#;\\: x') }), (text) => {
+        const path = `/${text}`;
+        expect(targetOf({ path, ...origin })).toEqual(parseTarget(path));
+        expect(targetOf({ path: `https://api.example.com${path}`, ...origin })).toEqual(parseTarget(path));
+      }),
+    );
+  });
+
+  test('reads a text of any length in no time', () => {
+    for (const text of ['https://' + 'a.'.repeat(100_000), 'a'.repeat(100_000), 'https://' + ':'.repeat(100_000)])
+      expect(targetOf({ path: text, ...origin }).kind).toBe('refused');
+  });
+});
+
+describe('a scheme', () => {
+  test.each([
+    ['https', 'https'],
+    ['HTTPS', 'https'],
+    ['wss', 'https'],
+    ['WSS', 'https'],
+    ['ws', 'http'],
+    ['Ws', 'http'],
+    ['http', 'http'],
+    ['w\u017f\u017f', 'w\u017f\u017f'],
+    ['wsss', 'wsss'],
+    ['__proto__', '__proto__'],
+    ['', ''],
+  ])('%j counts as %j', (text, expected) => {
+    expect(normaliseScheme(text)).toBe(expected);
   });
 });
 

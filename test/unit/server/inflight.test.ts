@@ -11,6 +11,7 @@ import { InFlight } from '../../../operator/src/server/inflight.ts';
 import { startListener } from '../../../operator/src/server/listener.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
 import { verifyHandler } from '../../../operator/src/server/verify.ts';
+import { batchBodyMaxLength, bodyMaxLength } from '../../../operator/src/server/verifyrequest.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
 import { certificate } from '../../builders/certificate.ts';
@@ -77,6 +78,14 @@ describe('the bytes in flight', () => {
     let pieces = 0;
     while (one.take(1)) pieces += 1;
     expect(pieces).toBeLessThan(200);
+  });
+
+  test('have room for the largest batch and for others beside it, at the least limit and in as many pieces as may be', () => {
+    inFlight = new InFlight(64 * 16 * kib);
+    const batch = open('a');
+    for (let piece = 0; piece < 1_024; piece += 1) expect(batch.take(batchBodyMaxLength / 1_024)).toBe(true);
+    for (const name of ['b', 'c', 'd']) expect(open(name).take(bodyMaxLength)).toBe(true);
+    expect(dropped).toEqual([]);
   });
 
   test('are none again when all has ended, whatever happened meanwhile', () => {

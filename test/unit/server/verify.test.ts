@@ -114,6 +114,39 @@ describe('POST /v1/verify', () => {
     });
   });
 
+  test.each([
+    ['https', true],
+    ['WSS', true],
+    ['wss', true],
+    ['ws', false],
+    ['Http', false],
+    ['ftp', false],
+  ])('takes the scheme %s for HTTPS: %s', async (scheme, isSecure) => {
+    expect((await verify({ key: token.reveal(), request: { ...request, scheme } })).body).toMatchObject(
+      isSecure ? { allowed: true } : { code: 'https_required' },
+    );
+  });
+
+  test('takes the absolute form of a target for its path', async () => {
+    const asked = (path: string): ReturnType<typeof post> => verify({ key: token.reveal(), request: { ...request, path } });
+    expect((await asked('https://api.example.com:443/v1/subscribers?x')).body).toMatchObject({ endpoint: 'list-subscribers' });
+    expect((await asked('https://other.example.com/v1/subscribers')).body).toMatchObject({ code: 'endpoint_not_allowed' });
+  });
+
+  test('names a source that is no address, and knows one with a port', async () => {
+    stored.set(
+      record.version.keyId,
+      keyRecord({ catalog, settings: { selections: { allowedSources: ['192.0.2.0/24'] } } }).record,
+    );
+    const from = async (sourceIp: string): Promise<unknown> =>
+      (await verify({ key: token.reveal(), request: { ...request, sourceIp } })).body;
+    expect(await from('192.0.2.7:4711')).toMatchObject({ allowed: true });
+    expect(await from('localhost')).toMatchObject({
+      ...{ status: 403, code: 'source_not_allowed' },
+      detail: 'The source address of the request is not an IP address.',
+    });
+  });
+
   test('leaves out what does not apply, and says never where nothing ends the key', async () => {
     const { body } = await verify({ key: token.reveal(), request });
     expect(body).toMatchObject({ allowed: true, endpoint: 'list-subscribers', expiresAt: 'never' });
@@ -249,6 +282,16 @@ describe('POST /v1/verify', () => {
       { request: { ...request, targetChannels: [1] } },
       '"request.targetChannels[0]" is missing or not a string.',
     ],
+    [
+      'more faults than fit on a stack',
+      { request: { ...request, attributes: Array.from({ length: 30_000 }, () => 1) } },
+      '"request.attributes[0]" is missing or not a string.',
+    ],
+    [
+      'NUL in a list',
+      { request: { ...request, attributes: ['email', '\0'] } },
+      '"request.attributes[1]" contains NUL or an unpaired surrogate.',
+    ],
     ['a list', [], 'The body is missing or not an object.'],
   ])('refuses %s with a problem that names it', async (_title, body, detail) => {
     expect(await verify(body)).toMatchObject({
@@ -288,6 +331,7 @@ describe('POST /v1/verify', () => {
     ['the key', `{"key":"a","request":${JSON.stringify(request)},"key":"b"}`],
     ['the request', `{"request":{},"request":${JSON.stringify(request)}}`],
     ['a member of the request', `{"request":{"host":"a","method":"GET","path":"/","p\\u0061th":"/x"}}`],
+    ['a member deep within', `{"key":[{"a":{"b":[{"c":1,"c":1}]}}],"request":${JSON.stringify(request)}}`],
   ])('refuses a body that names %s twice', async (_what, body) => {
     expect(await post('/v1/verify', body)).toMatchObject({ status: 400, body: { detail: 'The body names a member twice.' } });
     expect(await post('/v1/verify/batch', `{"requests":[${body}]}`)).toMatchObject({ status: 400 });
@@ -296,11 +340,10 @@ describe('POST /v1/verify', () => {
   test('refuses a body over 64 KiB, announced or not, and answers the next request', async () => {
     const tooLong = JSON.stringify({ key: 'k', request: { ...request, path: `/${'a'.repeat(64 * 1024)}` } });
     const detail = 'The body is larger than 64 KiB.';
-    expect(await post('/v1/verify', tooLong)).toMatchObject({ status: 400, body: { detail } });
-    expect(await postChunks(['{"key":"', ...Array.from({ length: 70 }, () => 'a'.repeat(1_024))])).toMatchObject({
-      status: 400,
-      text: expect.stringContaining(detail) as unknown,
-    });
+    const body = { type: 'about:blank', title: 'Content Too Large', status: 413, detail };
+    expect(await post('/v1/verify', tooLong)).toMatchObject({ status: 413, type: 'application/problem+json', body });
+    const chunks = ['{"key":"', ...Array.from({ length: 70 }, () => 'a'.repeat(1_024))];
+    expect(await postChunks(chunks)).toEqual({ status: 413, type: 'application/problem+json', text: JSON.stringify(body) });
     const justFits = JSON.stringify({ key: 'k', request: { ...request, path: `/${'a'.repeat(63 * 1024)}` } });
     expect(await post('/v1/verify', justFits)).toMatchObject({ status: 200 });
   });
@@ -336,20 +379,23 @@ describe('POST /v1/verify', () => {
     expect(lines.join('') + page.body).not.toContain(token.reveal().slice(-38));
     expect(page.body).not.toContain(record.version.keyId);
   });
-
-  function postChunks(chunks: readonly string[]): Promise<{ status: number | undefined; text: string }> {
-    return new Promise((resolve, reject) => {
-      const sent = httpRequest(`${listener.url}/v1/verify`, { method: 'POST' }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => resolve({ status: response.statusCode, text }));
-      });
-      sent.on('error', reject);
-      // Never ended: the answer must come while the body is still being sent.
-      for (const chunk of chunks) sent.write(chunk);
-    });
-  }
 });
+
+function postChunks(
+  chunks: readonly string[],
+  path = '/v1/verify',
+): Promise<{ status: number | undefined; type: string | undefined; text: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(`${listener.url}${path}`, { method: 'POST' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode, type: response.headers['content-type'], text }));
+    });
+    sent.on('error', reject);
+    // Never ended: the answer must come while the body is still being sent.
+    for (const chunk of chunks) sent.write(chunk);
+  });
+}
 
 describe('a caller that must prove itself', () => {
   const callerTokens = new Map([['gateway', createHash('sha256').update('right', 'utf8').digest()]]);
@@ -431,6 +477,50 @@ describe('POST /v1/verify/batch', () => {
       body: { detail: '"requests" has more than 100 entries.' },
     });
     expect(await batch([])).toMatchObject({ status: 400, body: { detail: '"requests" is empty.' } });
+  });
+
+  /** As a gateway in front of a website sends it. */
+  const full = {
+    key: token.reveal(),
+    catalog: 'default',
+    request: {
+      ...{ host: 'api.example.com', method: 'POST', scheme: 'https', sourceIp: '2001:db8:85a3:8d3:1319:8a2e:370:7348' },
+      path: `/v1/campaigns?${'a'.repeat(106)}`,
+      userAgent:
+        'Mozilla/5.0 (Linux; Android 14; Pixel 8 Pro Build/UQ1A.240205.004; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/121.0.6167.178 Mobile Safari/537.36',
+      targetChannels: Array.from({ length: 5 }, (_, at) => `newsletter-of-the-month-for-region-${at}`),
+      attributes: Array.from({ length: 10 }, (_, at) => `billingAddressLineOfTheHousehold${at}`),
+    },
+  };
+
+  test('takes 100 full requests, and refuses more than 256 KiB, announced or not', async () => {
+    expect(full.request.path).toHaveLength(120);
+    const answer = await batch(Array.from({ length: 100 }, () => full));
+    expect(answer).toMatchObject({ status: 200, body: { results: Array.from({ length: 100 }, () => ({ allowed: false })) } });
+    const filled = (length: number): string => JSON.stringify({ requests: [{ request }] }).padEnd(length);
+    expect(await post('/v1/verify/batch', filled(256 * 1024))).toMatchObject({ status: 200 });
+    const detail = 'The body is larger than 256 KiB.';
+    const body = { type: 'about:blank', title: 'Content Too Large', status: 413, detail };
+    expect(await post('/v1/verify/batch', filled(256 * 1024 + 1))).toMatchObject({ status: 413, body });
+    const chunks = Array.from({ length: 270 }, () => ' '.repeat(1_024));
+    expect(await postChunks(chunks, '/v1/verify/batch')).toMatchObject({ status: 413, text: JSON.stringify(body) });
+  });
+
+  test.each(['targetChannels', 'attributes'])('names the first fault of very many in %s', async (list) => {
+    const faulty = { ...request, [list]: Array.from({ length: 130_000 }, () => 1) };
+    expect(await batch([{ request: faulty }])).toMatchObject({
+      status: 400,
+      body: { detail: `"requests[0].request.${list}[0]" is missing or not a string.` },
+    });
+  });
+
+  test('refuses very many requests or members with one sentence', async () => {
+    expect(await batch(Array.from({ length: 80_000 }, () => ({})))).toMatchObject({ status: 400 });
+    const members = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`m${at}`, 1]));
+    expect(await batch([{ request, ...members }])).toMatchObject({
+      status: 400,
+      body: { detail: '"requests[0]" has an unknown member, "m0".' },
+    });
   });
 
   test('one faulty request refuses the whole batch, and is named', async () => {

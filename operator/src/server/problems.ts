@@ -1,0 +1,55 @@
+import type { Problem } from './respond.ts';
+
+/** The answers to requests that get no verdict, as far as they are always the same. A detail names nothing of the request. */
+export const notFound: Problem = { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' };
+
+/** To a method that a path does not serve. */
+export function methodNotAllowed(served: 'GET' | 'POST'): Problem {
+  return { status: 405, title: 'Method Not Allowed', detail: `Only ${served} is served here.`, headers: { allow: served } };
+}
+
+/** To a caller whose proof is configured and missing. */
+export const unauthorized: Problem = {
+  status: 401,
+  title: 'Unauthorized',
+  detail: 'The caller did not prove itself with a client certificate or the Keywright-Caller header.',
+  headers: { 'www-authenticate': 'Keywright-Caller' },
+};
+
+/** To chunks from a caller who may not send them. */
+export const lengthRequired: Problem = { status: 411, title: 'Length Required', detail: 'A body needs a Content-Length here.' };
+
+/** To a body of more bytes than its path takes. The rest of it is not read. */
+export function tooLarge(maxLength: number): Problem {
+  const detail = `The body is larger than ${String(maxLength / 1024)} KiB.`;
+  return { status: 413, title: 'Content Too Large', detail, headers: { connection: 'close' } };
+}
+
+/** To a compressed body. */
+export const compressed: Problem = {
+  status: 415,
+  title: 'Unsupported Media Type',
+  detail: 'The body must not be compressed.',
+};
+
+/** To an `Expect` that we do not know. */
+export const expectationFailed: Problem = {
+  status: 417,
+  title: 'Expectation Failed',
+  detail: 'Only 100-continue may be expected.',
+};
+
+/** To a request whose handling failed. */
+export const failed: Problem = {
+  status: 500,
+  title: 'Internal Server Error',
+  detail: 'The request failed; the log says more.',
+};
+
+/** To a request when others hold all the room. */
+export const noRoom: Problem = {
+  status: 503,
+  title: 'Service Unavailable',
+  detail: 'Too much is in progress; try again.',
+  headers: { 'retry-after': '1', connection: 'close' },
+};
