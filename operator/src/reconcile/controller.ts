@@ -1,11 +1,11 @@
 import type { ApiKey } from '../api/kinds.ts';
-import { Failure } from '../domain/failure.ts';
+import { Failure, transient } from '../domain/failure.ts';
 import type { Reason } from '../domain/reason.ts';
 import type { Instant } from '../domain/time.ts';
 import { WorkQueue, type Next, type Priority } from '../queue/queue.ts';
 import type { Worker } from '../queue/workers.ts';
 import type { ResourceEvent } from '../resources/port.ts';
-import type { Store } from '../store/port.ts';
+import { FenceLost, type Store } from '../store/port.ts';
 import type { Backlog } from '../telemetry/metrics.ts';
 import { Comparisons } from './comparisons.ts';
 import { Defects } from './defects.ts';
@@ -16,7 +16,7 @@ import type { Comparison } from './observed.ts';
 import { Orphans } from './orphans.ts';
 import { Outages } from './outages.ts';
 import { Precedence, type Reading } from './precedence.ts';
-import { backOffUntil, reconcile, type Pass } from './reconciler.ts';
+import { backOffUntil, failPass, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { SafetyLane, refOf } from './safetylane.ts';
 import { signatureOf } from './signatures.ts';
@@ -56,6 +56,9 @@ const parkedForMs = 60_000;
 /** Keys that waited for one thing come back so far apart, and all of them within the longest spread. */
 const wakeApartMs = 100;
 const longestSpreadMs = 30_000;
+
+/** What the status says of an error that is no Failure: its message may quote what it stumbled over, and goes nowhere. */
+const defect = transient('InternalError', 'a defect in Keywright; the log of the operator has the details');
 
 /**
  * Turns changes into passes: every event becomes the names of the ApiKeys that it concerns, and the queue works them
@@ -373,6 +376,7 @@ export class Controller {
 
   async #pass(key: string, resource: ApiKey, { compare, worker, reading }: HowToPass): Promise<Omit<Pass, 'toldAt'>> {
     let written: string | undefined;
+    const startedMs = this.#deps.clock.monotonicMs();
     const toldBefore = this.#safety.toldOf(key);
     const visit = this.#traffic.visit(this.#deps.destinations, key, worker);
     const deps: Dependencies = {
@@ -389,6 +393,12 @@ export class Controller {
       written = toldAt;
       if (found.next.kind !== 'conflict') this.#safety.forgetTold(key, toldBefore);
       return found;
+    } catch (error) {
+      if (error instanceof Failure || error instanceof Crowded || error instanceof FenceLost) throw error;
+      this.#report(key, error);
+      const { toldAt, ...failed } = await failPass(deps, resource, defect, startedMs);
+      written = toldAt;
+      return failed;
     } finally {
       visit.end();
       if (this.#echoes.end(key, written)) this.#queue.add(key, { priority: 'low' });

@@ -83,16 +83,22 @@ export async function reconcile(
     };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'ConflictRetry') return conflict;
-    deps.metrics.reconciled({ outcome: error.kind, reason: error.reason, durationMs: deps.clock.monotonicMs() - started });
-    const waiting = error.kind === 'waiting' ? { waitsFor: error.reason } : {};
-    const failed = await fail(deps, resource, error).catch((later: unknown) => {
-      // The resource changed while this pass failed: its result is outdated.
-      if (later instanceof Failure && later.reason === 'ConflictRetry') return undefined;
-      throw later;
-    });
-    return failed === undefined ? conflict : { ...failed, compared: false, ready: false, ...waiting };
+    return await failPass(deps, resource, error, started);
   }
+}
+
+/** What comes of a pass that failed: the status says why, and when it is tried again. */
+export async function failPass(deps: Dependencies, resource: ApiKey, failure: Failure, startedMs: number): Promise<Pass> {
+  const { kind, reason } = failure;
+  if (reason === 'ConflictRetry') return conflict;
+  deps.metrics.reconciled({ outcome: kind, reason, durationMs: deps.clock.monotonicMs() - startedMs });
+  const waiting = kind === 'waiting' ? { waitsFor: reason } : {};
+  const failed = await fail(deps, resource, failure).catch((later: unknown) => {
+    // The resource changed while this pass failed: its result is outdated.
+    if (later instanceof Failure && later.reason === 'ConflictRetry') return undefined;
+    throw later;
+  });
+  return failed === undefined ? conflict : { ...failed, compared: false, ready: false, ...waiting };
 }
 
 /** Another writer was faster: the next pass reads again. */

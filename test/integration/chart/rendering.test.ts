@@ -572,19 +572,19 @@ describe('what cannot be right is refused, and named', () => {
       /operator\.extraEnv: KEYWRIGHT_ADMISSION would override the chart's values/,
     ],
     [
-      'a variable that would replace a value of the authorizer',
+      'a variable that would override a value of the authorizer',
       { database: { url }, authorizer: { extraEnv: [{ name: 'A' }, { name: 'KEYWRIGHT_MAX_STALENESS', value: '1h' }] } },
-      /authorizer\.extraEnv: KEYWRIGHT_MAX_STALENESS would replace/,
+      /authorizer\.extraEnv: KEYWRIGHT_MAX_STALENESS would override the chart/,
     ],
     [
       'the component as a label',
       { database: { url }, operator: { podLabels: { 'app.kubernetes.io/component': 'other' } } },
-      /operator\.podLabels: app\.kubernetes\.io\/component is a label of the chart/,
+      /operator\.podLabels: app\.kubernetes\.io\/component is set by the chart/,
     ],
     [
       'the name as a label',
       { database: { url }, authorizer: { podLabels: { 'app.kubernetes.io/name': 'other' } } },
-      /authorizer\.podLabels: app\.kubernetes\.io\/name is a label of the chart/,
+      /authorizer\.podLabels: app\.kubernetes\.io\/name is set by the chart/,
     ],
     [
       'a password of migrations without a URL',

@@ -445,18 +445,19 @@ describe('when something breaks', () => {
     expect(world.secret.paths()).toEqual([]);
   });
 
-  it('a defect in one key stops no other, and its message is not logged', async () => {
+  it('a defect in one key stops no other, its status says so, and its message is not logged', async () => {
     const world = await World.open();
     createOther(world, 'broken');
     world.createKey();
     const broken = world.resources.peek('ApiKey', { namespace: 'payments', name: 'broken' })?.metadata.uid;
     const { store } = world;
+    let isBroken = true;
     const defective = new Proxy(store, {
       get: (target, name): unknown => {
         const member: unknown = Reflect.get(target, name, target);
         if (typeof member !== 'function') return member;
         return async (...args: unknown[]): Promise<unknown> => {
-          if (name === 'readKey' && args[0] === broken) throw new TypeError('acme_live_what_it_stumbled_over');
+          if (isBroken && name === 'readKey' && args[0] === broken) throw new TypeError('acme_live_what_it_stumbled_over');
           return Reflect.apply(member, target, args) as Promise<unknown>;
         };
       },
@@ -467,6 +468,15 @@ describe('when something breaks', () => {
     expect(run.errors[0]).toMatchObject({ apiKey: 'payments/broken', reason: 'InternalError', failure: 'TypeError' });
     expect(JSON.stringify(run.errors)).not.toContain('stumbled');
     expect(run.fenceLost).toBe(0);
+    const readyOf = () =>
+      world.resources
+        .peek('ApiKey', { namespace: 'payments', name: 'broken' })
+        ?.status?.conditions.find(({ type }) => type === 'Ready');
+    const message = 'a defect in Keywright; the log of the operator has the details';
+    expect(readyOf()).toMatchObject({ status: 'Unknown', reason: 'InternalError', message });
+    isBroken = false;
+    await run.advance(5_000);
+    expect(readyOf()).toMatchObject({ status: 'True', reason: 'Available' });
   });
 
   it('an API server that does not answer is asked again, and the key goes on', async () => {
