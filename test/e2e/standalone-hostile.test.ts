@@ -48,7 +48,8 @@ beforeAll(async () => {
     writeFileSync(at(file), bad[name] ?? '');
   symlinkSync('/', at('all'));
   mkdirSync(at('aaa'));
-  for (let file = 0; file < 10_000; file += 1) writeFileSync(at(`aaa/${file}.yaml`), '# nothing');
+  // Fewer than the limit, so that all have their place but the last of the large ones, in whatever order they are found.
+  for (let file = 0; file < 9_900; file += 1) writeFileSync(at(`aaa/${file}.yaml`), '# nothing');
   for (let file = 0; file < 20; file += 1) {
     writeFileSync(at(`aaa/large${file}.yaml`), '');
     truncateSync(at(`aaa/large${file}.yaml`), 3_999_999);
@@ -61,7 +62,7 @@ afterAll(async () => {
   await place.remove();
 });
 
-describe('npm start, with a FIFO, a socket, devices, a link to /, 10,000 files, and the worst manifests in its folder', () => {
+describe('npm start, with a FIFO, a socket, devices, a link to /, thousands of files, and the worst manifests in its folder', () => {
   it('names each once, with twenty messages a file at most, and its status table stays small', { timeout: 180_000 }, async () => {
     for (const name of ['device.yaml', 'fifo.yaml', 'socket.yaml', 'zero.yaml'])
       await program.says(`! ${name} is not a regular file`);
