@@ -60,6 +60,9 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
   }
+  // Node takes its signal handlers down before it ends by itself. The same signal once more, to the group and from npm, would then
+  // count as an end that was not clean.
+  if (stop.signal.aborted) process.exit();
 }
 
 function program(signal: AbortSignal): Command {
