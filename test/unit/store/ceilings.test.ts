@@ -94,15 +94,15 @@ describe('a row of held changes', { timeout: 60_000 }, () => {
 
   test('is bounded: many that each narrow in their own way suspend the key, and one that comes back adds nothing', () => {
     const accepted = keySettings({ selections: {} });
-    const only = (channels: readonly string[]): KeySettings => ({ ...accepted, selections: { channels } });
+    const limitedTo = (channels: readonly string[]): KeySettings => ({ ...accepted, selections: { channels } });
     const after = (...held: readonly KeySettings[]): Proposal =>
       held.reduce<Proposal>((proposed, wanted) => narrowedBy(wanted, { settings: accepted, proposed }), accepted);
-    const toggled = after(...Array.from({ length: 100 }, (_, at) => only([at % 2 === 0 ? 'a' : 'b'])));
-    expect(toggled).toEqual({ ...only(['b']), earlier: [only(['a'])] });
-    const wider = after(...Array.from({ length: 100 }, (_, at) => only(Array.from({ length: at + 1 }, (__, i) => `c${i}`))));
+    const toggled = after(...Array.from({ length: 100 }, (_, at) => limitedTo([at % 2 === 0 ? 'a' : 'b'])));
+    expect(toggled).toEqual({ ...limitedTo(['b']), earlier: [limitedTo(['a'])] });
+    const wider = after(...Array.from({ length: 100 }, (_, at) => limitedTo(Array.from({ length: at + 1 }, (__, i) => `c${i}`))));
     expect(proposalsOf(wider).length).toBe(2);
     expect(wider.suspended).toBe(false);
-    const many = after(...Array.from({ length: 100 }, (_, at) => only([`c${at}`])));
+    const many = after(...Array.from({ length: 100 }, (_, at) => limitedTo([`c${at}`])));
     expect(proposalsOf(many).length).toBeLessThan(12);
     expect(many.suspended).toBe(true);
   });
