@@ -122,7 +122,7 @@ export function indexPage(): string {
     '- [Chart](chart.md): the values of the Helm chart.',
     '- [Configuration](configuration.md): the environment variables of a process.',
     '- [Permissions](permissions.md): who may do what, and the roles.',
-    '- [Verify API](verify.md): what gateways ask and hear; for programs: [openapi.json](openapi.json).',
+    '- [Verify API](verify.md): what gateways send and receive; as an OpenAPI document: [openapi.json](openapi.json).',
     '- [Verdicts](verdicts.md): the codes of a denial.',
     '',
     'An editor with the YAML language server completes and checks a manifest that begins with a line such as',

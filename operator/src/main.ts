@@ -60,8 +60,8 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
   }
-  // Node takes its signal handlers down before it ends by itself. The same signal once more, to the group and from npm, would then
-  // count as an end that was not clean.
+  // Node removes its signal handlers before it exits by itself. If the same signal then came again (once to the group, once from npm),
+  // the exit would not count as clean.
   if (stop.signal.aborted) process.exit();
 }
 

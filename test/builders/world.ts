@@ -13,6 +13,7 @@ import type { References } from '../../operator/src/reconcile/references.ts';
 import { EditTimes } from '../../operator/src/reconcile/edittimes.ts';
 import { reconcile } from '../../operator/src/reconcile/reconciler.ts';
 import type { Next } from '../../operator/src/queue/queue.ts';
+import { digestOf } from '../../operator/src/store/digest.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../operator/src/telemetry/metrics.ts';
 import { FakeClock } from '../harness/fakes/clock.ts';
@@ -122,7 +123,7 @@ export function declaredReferences(resources: FakeResources): References {
       const catalog = present(resources.get('ApiCatalog', { name }));
       if (catalog === undefined) return undefined;
       const model = toCatalogModel(catalog.spec);
-      return { catalog, model, index: indexCatalog(model) };
+      return { catalog, digest: digestOf(model), index: indexCatalog(model) };
     },
     owner: (name) => present(resources.get('KeyOwner', { name })),
     rules: (owner) => [

@@ -651,7 +651,7 @@ describe('what decides how an ApiKey is changed by others', () => {
     { what: 'what he changes, too', fields: { 'f:spec': { 'f:displayName': {}, 'f:suspend': {} } } },
     { what: 'labels', fields: { 'f:metadata': { 'f:labels': { 'f:x': {} } } } },
     { what: 'annotations', fields: { 'f:metadata': { 'f:annotations': { 'f:example.com/x': {} } } } },
-  ])('thousands of owners keep no responder from a suspension: of $what', async ({ what, fields, named }) => {
+  ])('as many owners as an ApiKey may have keep no responder from a suspension: of $what', async ({ what, fields, named }) => {
     const name = `owned-${what.replaceAll(/[ ,]+/g, '-')}`;
     await present(name, { suspend: false });
     const managedFields = [...managersOf(await kube.request('GET', path(name))), ...appliers(fields, named)];
@@ -706,7 +706,7 @@ describe('what decides how an ApiKey is changed by others', () => {
     { what: 'names that JSON makes longer', fields: { 'f:metadata': { 'f:labels': { 'f:<': {} } } } },
     { what: 'other members of the metadata', fields: { 'f:metadata': { 'f:else': { 'f:a': { 'f:b': {} } } } } },
     { what: 'members of no object', fields: { 'f:else': {} } },
-  ])('managedFields are filled up by nobody, so that a revocation has room: $what', async ({ what, fields, count = 1 }) => {
+  ])('nobody can fill up managedFields, so that a revocation has room: $what', async ({ what, fields, count = 1 }) => {
     const name = `filled-by-${what.replaceAll(' ', '-').toLowerCase()}`;
     await present(name);
     const before = managersOf(await kube.request('GET', path(name)));
@@ -715,18 +715,18 @@ describe('what decides how an ApiKey is changed by others', () => {
       const answer = await patch(user, name, { metadata: { managedFields } }, dryRun);
       expect([answer.status, messageOf(answer)]).toEqual([
         403,
-        expect.stringContaining('the managedFields of an ApiKey hold only what a write makes'),
+        expect.stringContaining('the managedFields of an ApiKey may hold only what a write produces'),
       ]);
     }
   });
 
-  it('annotations have a limit together, whose characters JSON may make six times as long', async () => {
+  it('all annotations together have a limit, because JSON may take six bytes for a character', async () => {
     await present('full-of-text');
     const text = (length: number) => ({ metadata: { annotations: { 'example.com/note': '<'.repeat(length) } } });
     const answer = await patch('nobody', 'full-of-text', text(65_536));
     expect([answer.status, messageOf(answer)]).toEqual([
       403,
-      expect.stringContaining('the annotations of an ApiKey have at most 65536 characters together'),
+      expect.stringContaining('all annotations of an ApiKey together have at most 65536 characters'),
     ]);
     expectAllowed(await patch('nobody', 'full-of-text', text(65_000), dryRun));
     // It is as long as the spec, and needs "own".

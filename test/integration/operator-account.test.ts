@@ -169,7 +169,7 @@ describe('the operator', () => {
     }
   });
 
-  it.each(['ApiKey', 'KeyOwner'] as const)('sets and removes its finalizer of %s among thousands of owners', async (kind) => {
+  it.each(['ApiKey', 'KeyOwner'] as const)('sets and removes its finalizer of %s among hundreds of owners', async (kind) => {
     const url = `${collection(kind)}/crowded`;
     const { metadata, ...body } = manifest(kind, {}, 'crowded', namespace) as { metadata: object };
     const labels = { team: 'payments' };

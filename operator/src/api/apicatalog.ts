@@ -98,7 +98,7 @@ const requests = z.strictObject({
     .strictObject({
       header: headerName().describe('The header that names it, at most 100 characters.'),
       pattern: text(200)
-        .regex(/^\^[^\x00\n\r]*\$$/, { error: 'must be a pattern from ^ to $, so that it speaks of the whole customer id' })
+        .regex(/^\^[^\x00\n\r]*\$$/, { error: 'must be a pattern from ^ to $, so that it matches the whole customer id' })
         .default('^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$')
         .describe('The anchored pattern of a customer id, at most 200 characters; default ^(0|[1-9][0-9]*|[a-z][a-z0-9_-]*)$.'),
     })

@@ -11,7 +11,8 @@ const longestMs = longestHours * 3_600_000;
 export const objectNamePattern = '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$';
 /** The name of a namespace. */
 export const namespacePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
-const freeTextPattern = '^[^\\x00]*$';
+/** Any text without NUL: see {@link freeText}. */
+export const freeTextPattern = '^[^\\x00]*$';
 const slugPattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const catalogNamePattern = '^[a-z0-9]([a-z0-9._:-]{0,61}[a-z0-9])?$';
 const attributePattern = '^[A-Za-z][A-Za-z0-9_.-]{0,99}$';
@@ -38,9 +39,9 @@ export function text(maxLength: number) {
   return z.string().min(1).max(maxLength);
 }
 
-/** Free text: all but NUL, which PostgreSQL stores in no text, so that one in a field would hold up every change of its object. */
+/** Free text: anything but NUL, which PostgreSQL cannot store: one NUL in a field would block every change of its object. */
 export function freeText(maxLength: number) {
-  return text(maxLength).regex(new RegExp(freeTextPattern), { error: 'must be a text without the character NUL' });
+  return text(maxLength).regex(new RegExp(freeTextPattern), { error: 'must be text without the NUL character' });
 }
 
 /** The name of a Kubernetes object that we refer to. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { addressPattern, originPattern } from '../domain/serveraddress.ts';
 import { conditionList } from './conditions.ts';
-import { count, duration, foreignPath, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
+import { count, duration, foreignPath, freeTextPattern, locationTemplate, objectName, text, writtenInstant } from './fields.ts';
 import { credentialLabel, loginServiceAccountName } from './meta.ts';
 import { allowedNamespaces } from './namespaces.ts';
 import { withRules } from './rule.ts';
@@ -152,10 +152,7 @@ const aws = z.strictObject({
   tags: z
     .record(
       z.string(),
-      z
-        .string()
-        .max(256)
-        .regex(/^[^\x00]*$/),
+      z.string().max(256).regex(new RegExp(freeTextPattern), { error: 'must be text without the NUL character' }),
     )
     .refine((tags) => Object.keys(tags).length <= 20, { error: 'must not hold more than 20 tags' })
     .meta({ maxProperties: 20 })

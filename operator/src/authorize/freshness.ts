@@ -54,7 +54,7 @@ export class Freshness {
   blocked(): Failure | undefined {
     if (this.#leftMs() > 0) return undefined;
     const { clock } = this.#init;
-    // Each look connects to every host: requests must not make more of them than a host that recovers can bear.
+    // Each look connects to every host: requests must not cause more of them than a recovering host can handle.
     if (this.#isOther() && clock.monotonicMs() - this.#lookedMs >= minPauseMs)
       this.#looking ??= this.look().finally(() => {
         this.#looking = undefined;

@@ -3,13 +3,19 @@ import type { AuthRequest } from './request.ts';
 import { parseTarget } from './target.ts';
 import type { Target } from './target.ts';
 
-const secured: Readonly<Record<string, string>> = { ws: 'http', wss: 'https' };
-const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443 };
+const schemeOfSocket: ReadonlyMap<string, string> = new Map([
+  ['ws', 'http'],
+  ['wss', 'https'],
+]);
+const defaultPorts: ReadonlyMap<string, number> = new Map([
+  ['http', 80],
+  ['https', 443],
+]);
 
-/** A scheme as the rules compare it: in lower case, and that of the request with which a WebSocket begins (RFC 6455 section 3). */
+/** A scheme as the rules compare it: in lower case; for a WebSocket, the scheme of its opening request (RFC 6455 section 3). */
 export function normaliseScheme(text: string): string {
   const scheme = text.toLowerCase();
-  return Object.hasOwn(secured, scheme) ? (secured[scheme] ?? scheme) : scheme;
+  return schemeOfSocket.get(scheme) ?? scheme;
 }
 
 /**
@@ -20,7 +26,7 @@ export function targetOf({ path, host, scheme }: Pick<AuthRequest, 'path' | 'hos
   const [, start, authority = '', rest = ''] = /^([A-Za-z]{2,5}):\/\/([^/?#\\]*)(.*)$/s.exec(path) ?? [];
   if (start === undefined) return parseTarget(path);
   const named = normaliseScheme(start);
-  const port = Object.hasOwn(defaultPorts, named) ? defaultPorts[named] : undefined;
+  const port = defaultPorts.get(named);
   if (port === undefined) return { kind: 'refused', fault: 'not a path' };
   const [ours, theirs] = [parseHost(host), parseHost(authority)];
   const isSame = theirs !== undefined && theirs.name === ours?.name && (theirs.port ?? port) === (ours.port ?? port);

@@ -35,7 +35,7 @@ export interface Denial {
   readonly expiredStatus?: 401 | 403;
   /** With `channel_not_assigned`: which of the requested channels, in the order of the request, each once. */
   readonly violatingChannels?: readonly string[];
-  /** With `invalid_request`, and with `source_not_allowed` where the source is no address. */
+  /** With `invalid_request`, and with `source_not_allowed` if the source is not an address. */
   readonly fault?: RequestFault;
 }
 

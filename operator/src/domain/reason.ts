@@ -65,7 +65,7 @@ export const reasons = {
   Withdrawn: 'A value was removed from a location.',
   Retired: 'An old version has ended.',
   ConflictRetry: 'Another writer was faster; will retry.',
-  InternalError: 'A defect in Keywright; the log has the details.',
+  InternalError: 'A defect in Keywright, or the API server or a quota refuses what the operator needs; the log has the details.',
 } as const satisfies Record<string, string>;
 
 /** One word of the vocabulary. */

@@ -57,7 +57,7 @@ const parkedForMs = 60_000;
 const wakeApartMs = 100;
 const longestSpreadMs = 30_000;
 
-/** What the status says of an error that is no Failure: its message may quote what it stumbled over, and goes nowhere. */
+/** What the status says about an error that is not a Failure. The error's own message may quote values, so it is never shown. */
 const defect = transient('InternalError', 'a defect in Keywright; the log of the operator has the details');
 
 /**

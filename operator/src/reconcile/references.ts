@@ -5,6 +5,8 @@ import type { CatalogIndex } from '../domain/catalogindex.ts';
 /** A catalog in force: its last valid specification, and what the store has of it. */
 export interface CatalogInForce {
   readonly catalog: ApiCatalog;
+  /** Of the model in `index`. */
+  readonly digest: string;
   readonly index: CatalogIndex;
 }
 

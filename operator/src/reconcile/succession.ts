@@ -10,7 +10,7 @@ import { evidenceOf, readableOutlook } from './evidence.ts';
 import { activeVersion, liveVersions, pendingVersion, type Observed } from './observed.ts';
 import { nextRotationAt } from './rotation/begin.ts';
 import { requestsOf, retirementsOf, type Outlook, type Retiring } from './rotation/outlook.ts';
-import { parseCompromised } from './rotation/requests.ts';
+import { parseCompromised, type Request } from './rotation/requests.ts';
 import type { Retirement } from './rotation/retire.ts';
 import {
   adoptedOf,
@@ -125,16 +125,23 @@ function requestFaultOf(o: Observed): string | undefined {
   const value = o.resource.metadata.annotations?.[annotations.compromised];
   const malformed = value === undefined ? 0 : parseCompromised(value, []).malformed;
   const faults = [
-    ...(rotate.kind === 'tooLong' ? [`${annotations.rotate} is too long, and no request`] : []),
-    ...(rotate.kind === 'notText'
-      ? [`${annotations.rotate} has the character NUL or half of a character, and is no request`]
-      : []),
-    ...(compromised.kind === 'tooLong' ? [`${annotations.compromised} is too long, and no request`] : []),
+    ...faultOf(annotations.rotate, rotate),
+    ...faultOf(annotations.compromised, compromised),
     ...(malformed === 0 || compromised.kind === 'tooLong'
       ? []
       : [`${annotations.compromised} has entries that are no key id (${String(malformed)}), and nothing ended by them`]),
   ];
   return faults.length === 0 ? undefined : `${faults.join('; ')}.`;
+}
+
+const requestFaults: Readonly<Partial<Record<Request['kind'], string>>> = {
+  tooLong: 'is too long',
+  notStorable: 'contains NUL or an unpaired surrogate',
+};
+
+function faultOf(annotation: string, { kind }: Request): readonly string[] {
+  const fault = requestFaults[kind];
+  return fault === undefined ? [] : [`${annotation} ${fault}, and does not count as a request`];
 }
 
 /** Expired: nothing lives because of the expiry. While a key comes back it is not, so that a failed mint is not its end. */

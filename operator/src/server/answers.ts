@@ -48,8 +48,8 @@ export const deniedSchema = z
   .object({
     allowed: z.literal(false).describe('The request may not pass.'),
     status: z.literal(denialStatuses).describe('The HTTP status to send to the client.'),
-    code: z.enum(denyCodes).describe('Why. Programs decide by it; it never changes its meaning.'),
-    detail: z.string().describe('A sentence for the developer of the client. It never says what the key has.'),
+    code: z.enum(denyCodes).describe('The reason. Programs can rely on it: its meaning never changes.'),
+    detail: z.string().describe('A sentence for the developer of the client. It never says which rights the key has.'),
     violatingChannels: z
       .array(z.string())
       .readonly()
@@ -58,16 +58,18 @@ export const deniedSchema = z
     keyId: z
       .string()
       .optional()
-      .describe('The public id of the key version. It is there only when the whole value of the key was right.'),
+      .describe('The public id of the key version. Present only if the complete value of the key was correct.'),
     retryAfterSeconds: z
       .number()
       .optional()
-      .meta({ type: 'integer', description: 'Send it as `Retry-After`. Absent = to try again does not help.' }),
+      .meta({ type: 'integer', description: 'Send it as `Retry-After`. Absent = trying again does not help.' }),
   })
   .describe('The request may not pass. Send `status` to the client, and `code` and `detail` with it if you like.');
 
 /** What one request came to. */
-export const verdictSchema = z.discriminatedUnion('allowed', [allowedSchema, deniedSchema]).describe('What one request came to.');
+export const verdictSchema = z
+  .discriminatedUnion('allowed', [allowedSchema, deniedSchema])
+  .describe('The verdict on one request.');
 
 /** The answer to a batch. */
 export const batchVerdictsSchema = z
@@ -80,7 +82,7 @@ export const problemSchema = z
     type: z.literal('about:blank').describe('Always `about:blank`: `status` says what it is.'),
     title: z.string().describe('The name of the HTTP status.'),
     status: z.literal(problemStatuses).describe('The HTTP status of the answer.'),
-    detail: z.string().describe('What is wrong, in one sentence. It names members of the request and quotes no value.'),
+    detail: z.string().describe('What is wrong, in one sentence. It may name members of the request, and never quotes a value.'),
   })
   .describe('Why there is no verdict (RFC 9457).');
 

@@ -28,7 +28,7 @@ export const problems: Readonly<Record<string, { readonly problem: Problem; read
   BadRequest: {
     problem: badRequest('"request.host" is missing or not a string.'),
     meaning:
-      'The body is not as documented, is no JSON in UTF-8, names a member twice, or comes in more than 1,024 pieces; or a header comes twice that may come once. `detail` says which. Correct the caller.',
+      'The body is not as documented, is not JSON in UTF-8, names a member twice, or comes in more than 1,024 pieces; or a header that may occur only once occurs twice. `detail` says which. Fix the caller.',
   },
   Unauthorized: {
     problem: unauthorized,
@@ -38,15 +38,15 @@ export const problems: Readonly<Record<string, { readonly problem: Problem; read
   MethodNotAllowed: { problem: methodNotAllowed('POST'), meaning: 'The path serves another method; `Allow` names it.' },
   LengthRequired: {
     problem: lengthRequired,
-    meaning: 'You sent a body in chunks and did not prove who you are. Send a `Content-Length`, or your proof.',
+    meaning: 'You sent a chunked body without proving who you are. Send a `Content-Length`, or prove who you are.',
   },
   ContentTooLarge: {
     problem: tooLarge(bodyMaxLength),
-    meaning: `The body has more than ${kib(bodyMaxLength)}, or that of a batch more than ${kib(batchBodyMaxLength)}. The connection closes.`,
+    meaning: `The body is larger than ${kib(bodyMaxLength)}, or than ${kib(batchBodyMaxLength)} for a batch. The connection is closed.`,
   },
   UnsupportedMediaType: { problem: compressed, meaning: 'The body is compressed. Send it as it is.' },
-  ExpectationFailed: { problem: expectationFailed, meaning: '`Expect` asks for something else than `100-continue`.' },
-  InternalServerError: { problem: failed, meaning: 'A defect of Keywright. Its log says more.' },
+  ExpectationFailed: { problem: expectationFailed, meaning: '`Expect` asks for something other than `100-continue`.' },
+  InternalServerError: { problem: failed, meaning: 'A defect in Keywright. Its log has the details.' },
   ServiceUnavailable: {
     problem: noRoom,
     meaning: 'Other requests hold all the memory for bodies and answers. Try again after `Retry-After` seconds.',
@@ -58,7 +58,7 @@ export const limits: readonly string[] = [
   `The body of \`/v1/verify\` has at most ${kib(bodyMaxLength)}.`,
   `The body of \`/v1/verify/batch\` has at most ${kib(batchBodyMaxLength)}, with 1 to ${String(batchMaxLength)} requests: room for ${String(batchMaxLength)} full ones.`,
   'A body is JSON in UTF-8, not compressed, and names no member twice. Unknown members are refused.',
-  'No text contains NUL or an unpaired surrogate.',
+  'Strings must not contain NUL or unpaired surrogates.',
   'A head has at most 8 KiB and 100 lines. One connection has at most 4 unanswered requests.',
 ];
 
@@ -72,7 +72,7 @@ const proofs = {
   },
   clientCertificate: {
     type: 'mutualTLS',
-    description: 'A client certificate of an authority in `KEYWRIGHT_CLIENT_CA_FILE`.',
+    description: 'A client certificate issued by an authority in `KEYWRIGHT_CLIENT_CA_FILE`.',
   },
 } as const;
 
@@ -147,7 +147,7 @@ function bodies(asked: keyof typeof schemas, answered: keyof typeof schemas, sho
   return {
     requestBody: { required: true, content: content(asked, 'body') },
     responses: {
-      200: { description: 'The verdict, also where it is a no.', content: content(answered, 'answer') },
+      200: { description: 'The verdict, whether or not the request may pass.', content: content(answered, 'answer') },
       ...responses(Object.keys(problems)),
     },
   };

@@ -1,6 +1,6 @@
 import type { Problem } from './respond.ts';
 
-/** The answers to requests that get no verdict, as far as they are always the same. A detail names nothing of the request. */
+/** The fixed answers to requests that get no verdict. No detail repeats anything from the request. */
 export const notFound: Problem = { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' };
 
 /** To a method that a path does not serve. */
@@ -16,7 +16,7 @@ export const unauthorized: Problem = {
   headers: { 'www-authenticate': 'Keywright-Caller' },
 };
 
-/** To chunks from a caller who may not send them. */
+/** To a chunked body from a caller that did not prove itself. */
 export const lengthRequired: Problem = { status: 411, title: 'Length Required', detail: 'A body needs a Content-Length here.' };
 
 /** To a body of more bytes than its path takes. The rest of it is not read. */

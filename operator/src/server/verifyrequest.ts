@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { normaliseScheme } from '../authorize/origin.ts';
 import type { AuthRequest } from '../authorize/request.ts';
 import { Plaintext } from '../domain/plaintext.ts';
+import { isStorable } from '../domain/text.ts';
 
 /** The most bytes that the body of one verify may have: a gateway sends a few hundred. */
 export const bodyMaxLength = 64 * 1024;
@@ -13,13 +14,9 @@ export const batchMaxLength = 100;
 /** The most bytes that the body of a batch may have: 2.5 KiB for each request, where a full one of a browser has 1 KiB. */
 export const batchBodyMaxLength = 256 * 1024;
 
-/**
- * Text that every later part can store and compare: PostgreSQL refuses NUL, and an unpaired surrogate has no UTF-8 form, so two
- * parts would see different texts.
- */
 const text = z.string().refine(isStorable);
 
-/** A list of texts. Only its first fault is noted: zod notes all, a body has room for 100,000, and they overflow its stack. */
+/** A list of texts. Only the first fault is recorded: zod records all, a body has room for 100,000, and that many overflow its stack. */
 const texts = z
   .array(z.unknown())
   .meta({ items: { type: 'string' } })
@@ -49,7 +46,7 @@ export const requestSchema = z
     }),
     path: text.meta({
       description:
-        'The target of the request exactly as the client sent it, with its query: `/v1/x?y`. Do not decode or tidy it: a path that two programs could read differently is denied. The absolute form `https://api.example.com/v1/x?y` is decided as its path, if it names the host and port of `host` and, where `scheme` is given, that scheme; a missing port is the usual one of its scheme.',
+        'The target of the request exactly as the client sent it, with its query: `/v1/x?y`. Do not decode or normalize it: a path that two programs could read differently is denied. The absolute form `https://api.example.com/v1/x?y` is decided as its path, if it names the host and port of `host` and, where `scheme` is given, that scheme; a missing port means the default port of the scheme.',
       examples: ['/v1/subscribers?limit=10'],
     }),
     scheme: text.optional().meta({
@@ -75,7 +72,7 @@ export const requestSchema = z
     }),
     sourceIp: text.optional().meta({
       description:
-        'The address of the client, not that of a proxy. Pass it: keys with `allowedSources` are denied without it, it limits how often one network can guess keys, and `usedBy` in the status of the ApiKey shows its network. A port and an IPv6 zone are ignored (`203.0.113.7:4711`, `[2001:db8::1]:443`, `fe80::1%eth0`). An IPv4-mapped IPv6 address is the IPv4 address. A value that is no address is denied for keys with `allowedSources`, and `detail` says so; for other keys it counts as absent.',
+        'The address of the client, not that of a proxy. Pass it: keys with `allowedSources` are denied without it, it limits how often one network can guess keys, and `usedBy` in the status of the ApiKey shows its network. A port and an IPv6 zone are ignored (`203.0.113.7:4711`, `[2001:db8::1]:443`, `fe80::1%eth0`). An IPv4-mapped IPv6 address is the IPv4 address. For keys with `allowedSources`, a value that is not an address is denied, and `detail` says so; for other keys it counts as absent.',
       examples: ['203.0.113.7'],
     }),
     userAgent: text.optional().meta({
@@ -102,7 +99,7 @@ export const verifySchema = z
     key: credentialSchema.optional().meta({
       type: 'string',
       description:
-        'The API key as the client sent it, without `Bearer` or the like. Leave it out if the client sent none: the verdict is then `key_missing`. What is no text is `key_invalid`.',
+        'The API key as the client sent it, without `Bearer` or the like. Leave it out if the client sent none: the verdict is then `key_missing`. A value that is not a string is `key_invalid`.',
     }),
     catalog: text.optional().meta({
       description:
@@ -150,10 +147,6 @@ export function parseVerify(body: unknown): Parsed<AuthRequest> {
 export function parseBatch(body: unknown): Parsed<readonly AuthRequest[]> {
   const batch = read(batchSchema.safeParse(body));
   return batch.kind === 'faulty' ? batch : { kind: 'parsed', value: batch.value.requests };
-}
-
-function isStorable(value: string): boolean {
-  return !/[\0\p{Surrogate}]/u.test(value);
 }
 
 function read<T>(result: z.ZodSafeParseResult<T>): Parsed<T> {

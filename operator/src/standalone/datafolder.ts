@@ -86,7 +86,7 @@ async function takeSocket(path: string): Promise<Server> {
   } catch (error) {
     if (systemCode(error) !== 'EADDRINUSE') throw error;
     const holder = await readHolder(path);
-    // A name that is left from a process that has ended says nothing of who has the socket: any user of the machine may take it.
+    // A name left over from a process that has ended does not say who holds the socket: any user of the machine can take it.
     throw busy(path, holder !== undefined && (await isAlive(holder)) ? holder : undefined);
   }
   // The lock alone is no reason to stay.
@@ -96,7 +96,7 @@ async function takeSocket(path: string): Promise<Server> {
 function busy(path: string, holder: ProcessName | undefined): StandaloneFault {
   const what =
     holder === undefined
-      ? `an unknown process holds the lock of the data folder ${path}; find it with "ss -xlp | grep keywright-up" as root, stop it`
+      ? `an unknown process holds the lock of the data folder ${path}; as root, find it with "ss -xlp | grep keywright-up" and stop it`
       : `process ${holder.pid} already runs on the data folder ${path}; stop it first`;
   return new StandaloneFault(`${what}, or choose another folder with --data`);
 }

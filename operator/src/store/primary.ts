@@ -148,7 +148,7 @@ export function surveyOf(views: readonly HostView[], inUse: number, remembered?:
   };
 }
 
-/** How many servers answered: a majority of names would be no majority, where an old primary has two of them. */
+/** How many servers answered. Names must not count: an old primary with two of them would look like a majority. */
 function countServers(views: readonly HostView[]): number {
   const answered = views.filter((view) => view.kind !== 'silent');
   const named = answered.flatMap((view) => ('server' in view ? [view.server] : []));

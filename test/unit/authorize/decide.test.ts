@@ -489,7 +489,7 @@ describe('a source', () => {
     ['10.20.0.1\n', 'a line break'],
     ['https://10.20.0.1', 'a URL'],
     ['_hidden', 'an obfuscated name (RFC 7239 section 6.3)'],
-  ])('%j is no address, and is named as such: %s', (sourceIp) => {
+  ])('%j is not an address, and the denial says so: %s', (sourceIp) => {
     const settings = { selections: { allowedSources: ['0.0.0.0/0', '::/0'] } };
     expect(asks(settings, { sourceIp })).toEqual({ allowed: false, code: 'source_not_allowed', keyId, fault: 'source' });
     // Where no rule asks for it, nothing depends on it.

@@ -116,7 +116,7 @@ test('a proof of one server is none of the next one that the store reads: it loo
   stop.abort();
 });
 
-test('looks no more often than once a second because of requests, while no server can be chosen', async () => {
+test('looks no more often than twice a second because of requests, while no server can be chosen', async () => {
   const { clock, answers, freshness, stop } = await watched();
   answers.selection = 2;
   const { selection: _, ...none } = alone;

@@ -32,7 +32,7 @@ describe('the address of a client', () => {
     );
   });
 
-  test('is none where something else stands, and then belongs to no network', () => {
+  test('is not one with anything else beside it, and then belongs to no network', () => {
     fc.assert(
       fc.property(fc.ipV4(), fc.constantFrom('x', '[', ']', ':', '%', ' ', '/24', ', 10.0.0.1'), (address, more) => {
         for (const text of [`${address}${more}`, `${more}${address}`])

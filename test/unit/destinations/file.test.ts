@@ -135,7 +135,7 @@ describe('what somebody puts in the place of a file of ours', () => {
     expect(await destination.readMark(location)).toMatchObject({ kind: 'unmarked' });
   });
 
-  it('is not read as a lock when it is a FIFO, of which a thread would wait for ever', async () => {
+  it('is not read as a lock when it is a FIFO, for which a thread would wait for ever', async () => {
     await mkdir(join(folder, '..'), { recursive: true });
     execFileSync('mkfifo', [lockPath()]);
     let ms = 0;

@@ -88,7 +88,7 @@ describe('a forged status', () => {
     expect(world.status()).toEqual(told);
   });
 
-  it('keeps an entry beside the value from being restored for an hour at most, and no value', async () => {
+  it('delays the repair of an entry beside the value by an hour at most, and never that of a value', async () => {
     const world = await readyWorld();
     const entries = world.secret.entries(secretPath);
     const pretend = () =>

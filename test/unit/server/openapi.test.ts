@@ -146,7 +146,7 @@ describe('the document', () => {
     expect(Object.values(problems).map(({ problem }) => problem.status)).toEqual(problemStatuses);
   });
 
-  test('gives types from which a client compiles, and which refuse a wrong one', async () => {
+  test('gives types that a client compiles against, and that refuse a wrong client', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'keywright-openapi-'));
     try {
       await writeFile(join(folder, 'api.ts'), astToString(await openapiTypes(JSON.stringify(document))));

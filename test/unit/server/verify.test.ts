@@ -133,7 +133,7 @@ describe('POST /v1/verify', () => {
     expect((await asked('https://other.example.com/v1/subscribers')).body).toMatchObject({ code: 'endpoint_not_allowed' });
   });
 
-  test('names a source that is no address, and knows one with a port', async () => {
+  test('names a source that is not an address, and takes one with a port', async () => {
     stored.set(
       record.version.keyId,
       keyRecord({ catalog, settings: { selections: { allowedSources: ['192.0.2.0/24'] } } }).record,

@@ -58,11 +58,11 @@ test('remembers the primary that was used last, which grows older', async () => 
 test('takes over what another process remembered, and forgets; both ask for another choice', async () => {
   const { clock, memory, primary } = remembering();
   memory.use(primary(7), clock.monotonicMs());
-  const mark = memory.note();
+  const note = memory.note();
   await clock.advance(60_000);
   const next = new PrimaryMemory(clock);
   expect(next.restores).toBe(0);
-  next.restore(mark);
+  next.restore(note);
   expect(next.remembered()).toMatchObject({ last: { beats: 7, ageMs: 60_000 } });
   next.restore(undefined);
   expect([next.remembered(), next.note(), next.restores]).toEqual([undefined, undefined, 2]);

@@ -3,7 +3,7 @@ import { listOf, type Variable } from './cel.ts';
 import type { Ban } from './checks.ts';
 
 /**
- * How large an ApiKey may become by what needs no right of ours. etcd takes 1.5 MiB, and every revocation, report, deletion and
+ * How large an ApiKey may become through writes that need none of our verbs. etcd takes 1.5 MiB, and every revocation, report, deletion and
  * status is a write of the same object: somebody who fills it up to that limit would stop them all. Near the limit, the API
  * server even drops `managedFields` to make room, which this policy refuses to whoever lacks `own`. An object that is already
  * over one of these limits may keep what it has, or lose some.
@@ -17,7 +17,7 @@ const most = {
   managers: 300_000,
   /** Names that a manager owns of one map or list: the API server takes the square of it in time. */
   names: 1_000,
-  /** Longer lists, which are older than this policy, are only counted: this costs nothing. */
+  /** Longer lists, which must be older than this policy, are only counted, which costs nothing. */
   weighed: 2_000,
 };
 
@@ -39,13 +39,13 @@ const total = (object: Version) => {
 const isName = (k: string) => `${k}.matches('^([.]|[fkv]:[-A-Za-z0-9._/:,{}"]+)$')`;
 const isSmall = (fields: string) =>
   `${fields}.size() <= 6 && ${fields}.all(y, y.size() <= 64 && ${isName('y')} && ${fields}[y].size() == 0)`;
-/** Whether an entry says something that no write makes, and that nothing else bounds. */
+/** Whether an entry holds something that no write produces, and whose size nothing else limits. */
 const isCrooked = (m: string) =>
   [
     `!${m}.?apiVersion.orValue('').matches('^[-a-z0-9./]{0,64}$')`,
     `(has(${m}.fieldsV1) && !${m}.fieldsV1.all(k, k in ['f:metadata', 'f:spec', 'f:status']))`,
     `[${fieldsOf(m, 'f:metadata')}].exists(f, !f.all(x, x.size() <= 64 && ${isName('x')} && f[x].size() <= ${most.names} && f[x].all(k, ${isName('k')} && (f[x][k].size() == 0 || (x == 'f:ownerReferences' && ${isSmall('f[x][k]')})))))`,
-    // What this request changes, it may own, by another right than "own".
+    // A request may own what it changes, with another verb than "own".
     `[${fieldsOf(m, 'f:spec')}].exists(f, !['f:suspend', 'f:revoked'].all(x, !(x in f) || (${isSmall('f[x]')})))`,
   ].join(' || ');
 const crooked = (object: Version) =>
@@ -84,10 +84,10 @@ export const sizeBans: readonly Ban[] = [
   })),
   {
     when: grows(charactersOf('variables.annotations'), charactersOf('variables.oldAnnotations'), most.annotations),
-    message: `the annotations of an ApiKey have at most ${most.annotations} characters together`,
+    message: `all annotations of an ApiKey together have at most ${most.annotations} characters`,
   },
   {
     when: `${grows('variables.managersWeight', 'variables.oldManagersWeight', most.managers)} || variables.crooked.exists(m, !(m in variables.oldCrooked))`,
-    message: `the managedFields of an ApiKey hold only what a write makes, and at most ${most.managers} bytes of that`,
+    message: `the managedFields of an ApiKey may hold only what a write produces, and at most ${most.managers} bytes`,
   },
 ];

@@ -9,7 +9,7 @@ const limitBytes = 65_536;
 const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * The text of a regular file of ordinary size; `undefined` = there is none. Whoever may write in the folder can put anything in
+ * The text of a regular file of ordinary size; `undefined` = there is none. Anybody who can write to the folder can put anything in
  * its place: reading a FIFO blocks one of the few threads that read files, and a device may never end.
  */
 export async function readSmallFile(path: string): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-/** Whether an error is the system's of that code. */
+/** Whether it is a system error with one of these codes. */
 export function isCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }

@@ -26,13 +26,13 @@ export function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
     save: async (catalog) => {
       const row = toCatalogRow(catalog);
       await store.saveCatalog(row, clock.now(), specRequester(catalog.metadata));
-      inForce.setCatalog(row.name, { catalog, model: row.model });
+      inForce.setCatalog(row.name, { ...row, catalog });
     },
     keep: async (name) => {
       const found = inForce.catalog(name);
       if (found === undefined) return;
       const { uid } = found.catalog.metadata;
-      await store.saveCatalog({ uid, name, digest: digestOf(found.index.model), model: found.index.model }, clock.now());
+      await store.saveCatalog({ uid, name, digest: found.digest, model: found.index.model }, clock.now());
     },
     remove: async (uid, name) => {
       const outcome = uid === undefined ? 'already' : await store.deleteCatalog(uid, clock.now());
@@ -43,7 +43,7 @@ export function catalogs(deps: ClusterDependencies): Handling<'ApiCatalog'> {
     status: async ({ metadata }) => {
       const found = inForce.catalog(metadata.name);
       const keys = (await counts.current()).byCatalog.get(metadata.name) ?? 0;
-      return { keys, ...(found === undefined ? {} : { digest: toCatalogRow(found.catalog).digest }) };
+      return { keys, ...(found === undefined ? {} : { digest: found.digest }) };
     },
     next: () => ({ kind: 'awaitChange' }),
   };
@@ -66,7 +66,8 @@ async function recall(deps: ClusterDependencies, resource: Kinds['ApiCatalog']):
     return;
   }
   const spec = toCatalogSpec(row.model);
-  if (spec !== undefined) inForce.setCatalog(name, { catalog: { ...resource, spec }, model: row.model });
+  if (spec !== undefined)
+    inForce.setCatalog(name, { catalog: { ...resource, spec }, model: row.model, digest: digestOf(row.model) });
 }
 
 /** What the other catalogs declare. An invalid edit claims nothing; what is in force still does. */

@@ -39,8 +39,11 @@ export class InForce implements References {
     return [...this.#owners.values()].filter(({ spec }) => spec.groups.includes(group)).map(({ metadata }) => metadata.name);
   }
 
-  setCatalog(name: string, found: { readonly catalog: ApiCatalog; readonly model: CatalogModel } | undefined): void {
-    put(this.#catalogs, name, found && { catalog: found.catalog, index: indexCatalog(found.model) });
+  setCatalog(
+    name: string,
+    found: { readonly catalog: ApiCatalog; readonly digest: string; readonly model: CatalogModel } | undefined,
+  ): void {
+    put(this.#catalogs, name, found && { catalog: found.catalog, digest: found.digest, index: indexCatalog(found.model) });
   }
 
   setOwner(name: string, found: KeyOwner | undefined): void {

@@ -1,3 +1,5 @@
+import { isStorable } from '../../domain/text.ts';
+
 /** Longer values of the request annotations are no request: the store keeps what it handled. In characters. */
 export const longestRotateRequest = 253;
 export const longestCompromisedRequest = 1024;
@@ -8,8 +10,8 @@ export type Request =
   | { readonly kind: 'asked'; readonly value: string }
   /** Nothing to do, but what counts as handled changes: to `value`, or to nothing. */
   | { readonly kind: 'remember'; readonly value: string | undefined }
-  /** Cannot be remembered, so nothing is done, and the status must say so: too long, or with a character that the store does not take. */
-  | { readonly kind: 'tooLong' | 'notText' };
+  /** Cannot be remembered, so nothing is done, and the status must say so: see {@link longestRotateRequest} and {@link isStorable}. */
+  | { readonly kind: 'tooLong' | 'notStorable' };
 
 /** What is known of one request annotation. */
 export interface RequestSeen {
@@ -31,7 +33,7 @@ export function requestOf({ present, handled, first, longest }: RequestSeen): Re
   if (present === handled) return { kind: 'none' };
   if (present === undefined) return { kind: 'remember', value: undefined };
   if (present.length > longest) return { kind: 'tooLong' };
-  if (/[\0\p{Surrogate}]/u.test(present)) return { kind: 'notText' };
+  if (!isStorable(present)) return { kind: 'notStorable' };
   return first ? { kind: 'remember', value: present } : { kind: 'asked', value: present };
 }
 

@@ -12,7 +12,7 @@ export interface Naming {
   readonly hasPlace: boolean;
 }
 
-/** The files that name too many objects: those that have their place stay before new ones, and then the smallest. */
+/** The files beyond the limit: files that have their place are kept before new ones, and then the smallest first. */
 export function crowdedOut(files: readonly Naming[]): ReadonlySet<string> {
   const inTurn = files.toSorted(
     (a, b) => Number(b.hasPlace) - Number(a.hasPlace) || a.objects - b.objects || (a.path < b.path ? -1 : 1),

@@ -12,7 +12,7 @@ const knownSchema = z.object({ path: z.string(), identity: z.string() });
 export type Known = z.infer<typeof knownSchema>;
 
 const message =
-  'the folder is empty, and not the one that the manifests were read from before (is something not mounted?): nothing is deleted until it has a manifest; --prune deletes what it lacks';
+  'the folder is empty, and is not the one that the manifests were read from before (is a file system not mounted?): nothing is deleted until it contains a manifest; --prune deletes what is missing from it';
 
 /**
  * Whether nothing was found in a folder that is not the one where something was found before: a file system that is not mounted, say.
@@ -22,7 +22,7 @@ export function isReplacedByNothing(known: Known | undefined, path: string, { id
   return isBare === true && identity !== undefined && !(known?.path === path && known.identity === identity);
 }
 
-/** Remembers, over starts too, in which folder manifests were found. */
+/** Remembers, across restarts, in which folder manifests were found. */
 export class KnownFolder {
   readonly #file: string;
   readonly #path: string;

@@ -3,7 +3,7 @@ import { eachOf } from './pool.ts';
 import { namesIn } from './reading.ts';
 
 /**
- * How much is searched for names: bytes of one file, bytes of all files, files, and time. What waits for the search waits for no more:
+ * How much is searched for names: bytes of one file, bytes of all files, files, and time. Nothing waits longer than that for the search:
  * a name that was not found by then counts as not mentioned.
  */
 const searchLimit = { fileBytes: 16_000_000, bytes: 256_000_000, files: 20_000, ms: 2_000 } as const;

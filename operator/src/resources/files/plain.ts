@@ -144,8 +144,8 @@ function isMergeKey(key: unknown): boolean {
 function scalarIn(node: unknown): Scalar {
   if (!isScalar(node)) return null;
   const { tag, type, source } = node;
-  // An escape may name half of a character, which is in no text that can be stored. Nor does kubectl read it.
-  if (source?.isWellFormed() === false) throw new Refusal('BAD_DQ_ESCAPE', offsetOf(node));
+  // An escape may name an unpaired surrogate, which cannot be stored. kubectl does not read it either.
+  if (source !== undefined && !source.isWellFormed()) throw new Refusal('BAD_DQ_ESCAPE', offsetOf(node));
   const isPlain = type === 'PLAIN' || type === undefined;
   const value = resolveScalar({ text: source ?? '', isPlain, tag });
   if (value === undefined) throw new Refusal('BAD_SCALAR', offsetOf(node));

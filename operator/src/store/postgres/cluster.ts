@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 
-import { canonicalJson } from '../../domain/canonical.ts';
 import type { Instant } from '../../domain/time.ts';
 import { catalogChange, groupChange, ownerChange } from '../changes.ts';
 import type { ChangeDetail } from '../changes.ts';
@@ -27,11 +26,11 @@ interface ClusterTable<T extends { readonly uid: string; readonly name: string }
 const catalogs: ClusterTable<CatalogRow> = {
   kind: 'ApiCatalog',
   table: 'keywright.catalog',
+  // Without a model if the hosts, by which it is found, are not those of its model: then it is written again.
   json: sql`jsonb_set(${catalogJson('r')}::jsonb, '{model}',
     case when to_jsonb(r.hosts) = r.model #> '{requests,hosts}' then r.model else 'null' end)`,
-  // Not only the digest: somebody who had our login may have changed the model that it stands for.
-  isSame: (known, row) =>
-    known.digest === row.digest && known.name === row.name && canonicalJson(known.model) === canonicalJson(row.model),
+  // Not only the digest: somebody with our login may have changed the model and not the digest.
+  isSame: isDeepStrictEqual,
   write: ({ uid, name, digest, model }, now) => sql`
     insert into keywright.catalog (uid, name, digest, hosts, model, created_at)
     values (${uid}, ${name}, ${digest}, ${[...model.requests.hosts]}::text[], ${JSON.stringify(model)}::jsonb, ${at(now)})

@@ -96,7 +96,7 @@ async function migrateLocked(db: Kysely<unknown>, log: Log): Promise<MigrationOu
 async function warnOfOthers(db: Kysely<unknown>, log: Log): Promise<void> {
   const others = await databasesWithRoles(db);
   if (others.length === 0) return;
-  const message = `each login of this database has the same rights in ${others.slice(0, 5).join(', ')}, and the other way round; see "Database logins" in docs/how-to/install.md`;
+  const message = `each login of this database has the same rights in ${others.slice(0, 5).join(', ')}, and vice versa; see "Database logins" in docs/how-to/install.md`;
   log.warn('other databases of the server have our roles', { count: others.length, message });
 }
 

@@ -40,7 +40,7 @@ export class CatalogModels {
       learn: ({ uid, digest, model }) => {
         if (model === null) return;
         offered.set(`${uid} ${digest}`, model);
-        // Whoever may write to the table may put another model under a digest: it counts as long as it is there, and no longer.
+        // Anybody who can write to the table can put another model under a digest: it counts only while it is there, so it is not kept.
         if (digestOf(model) === digest) this.#keep(`${uid} ${digest}`, model);
       },
       complete: ({ uid, name, digest }) => {

@@ -272,6 +272,6 @@ export class WritablePool implements PostgresPool {
 /** Before anything else on a new connection. */
 async function prepare(client: ClientBase): Promise<void> {
   await takeBackSettings(client);
-  // The name of a host may come to lead to a standby, which may be behind by any time: what was revoked would count there.
+  // A host name may come to point to a standby, which may lag by any amount: keys revoked meanwhile would still be valid there.
   if (await isStandby(client)) throw new DatabaseFault('unavailable', '25006', true);
 }

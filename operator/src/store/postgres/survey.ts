@@ -45,7 +45,7 @@ export async function askHosts(
   return { views: [...views], fault };
 }
 
-/** No resources (no connection is left), or no authorization: a thief of a login can cause both. */
+/** No resources (no connection is left), or no authorization: anybody with a stolen login can cause both. */
 function isRefusal({ code }: DatabaseFault): boolean {
   return /^(?:28|53)/.test(code);
 }

@@ -21,8 +21,8 @@ describe('a request annotation', () => {
     ['that was taken away is forgotten', { handled: 'a' }, { kind: 'remember', value: undefined }],
     ['that is there at the first mint counts as handled', { present: 'a', first: true }, { kind: 'remember', value: 'a' }],
     ['that is too long to be remembered is refused', { present: 'a'.repeat(254) }, { kind: 'tooLong' }],
-    ['with a NUL is refused: the store takes none', { present: 'a\0' }, { kind: 'notText' }],
-    ['with half of a character is refused', { present: '\ud800' }, { kind: 'notText' }],
+    ['with a NUL is refused: the store takes none', { present: 'a\0' }, { kind: 'notStorable' }],
+    ['with half of a character is refused', { present: '\ud800' }, { kind: 'notStorable' }],
     ['with a whole one asks', { present: '\ud83d\ude00' }, { kind: 'asked', value: '\ud83d\ude00' }],
     ['that is just short enough asks', { present: 'a'.repeat(253) }, { kind: 'asked', value: 'a'.repeat(253) }],
   ] as const)('%s', (_what, given, found) => {

@@ -48,12 +48,15 @@ describe('a manifest that is absent', () => {
     }
   });
 
-  it('stays while an empty folder lies in the place of the one that was read, over a start too, unless it is pruned', async () => {
+  it('stays while an empty folder is in the place of the one that was read, across a restart too, unless --prune is given', async () => {
     await put('a.yaml', keyText('one'));
     const first = await run();
     await rename(folder.manifests, `${folder.manifests}.away`);
     await mkdir(folder.manifests);
-    const isKept = [['one'], [expect.stringMatching(/: the folder is empty, and not the one that the manifests were read from/)]];
+    const isKept = [
+      ['one'],
+      [expect.stringMatching(/: the folder is empty, and is not the one that the manifests were read from/)],
+    ];
     await looks(first, 25);
     expect([namesOf(first), messagesOf(first.files)]).toEqual(isKept);
     await first.stop();

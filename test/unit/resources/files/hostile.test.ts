@@ -318,7 +318,7 @@ describe('what a folder may cost', () => {
     },
   );
 
-  it('is a first turn for every file, however many cannot be read', async () => {
+  it('never costs a file its first turn, however many others cannot be read', async () => {
     for (let file = 0; file < 1_000; file += 1) await symlink('/proc/version', at(`a${file}.yaml`));
     await put('z.yaml', keyText('one'));
     const running = await run();
