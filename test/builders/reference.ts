@@ -216,8 +216,11 @@ function isCustomer(model: CatalogModel, customer: string): boolean {
 
 /** What follows the host that the request names: generated worlds write it in two ways. Another target stays what it is. */
 function readOrigin({ scheme, path }: AuthRequest): string {
-  for (const origin of ['api.example.com', 'API.example.com'].map((host) => `${scheme}://${host}/`))
-    if (path.startsWith(origin)) return path.slice(origin.length - 1);
+  for (const origin of ['api.example.com', 'API.example.com'].map((host) => `${scheme}://${host}`)) {
+    // RFC 9112 section 3.2.1: an empty path means `/`.
+    if (path === origin || path.startsWith(`${origin}?`)) return '/';
+    if (path.startsWith(`${origin}/`)) return path.slice(origin.length);
+  }
   return path;
 }
 

@@ -105,6 +105,14 @@ function expectRefused(answer: KubeAnswer, ...says: readonly string[]): void {
 beforeAll(async () => {
   namespace = await kube.createNamespace('admission');
   await present('older', {}, { annotations: { 'keywright.dev/older': 'x' }, labels: { 'keywright.dev/older': 'x' } });
+  await present('overfull', {}, { finalizers: ['keywright.dev/finalizer'] });
+  const owned = { 'f:finalizers': { 'v:"keywright.dev/finalizer"': {} }, 'f:labels': { 'f:a': { 'f:b': {} } } };
+  const managedFields = [
+    ...managersOf(await kube.request('GET', path('overfull'))),
+    ...appliers(labelled(60_000), undefined, 6),
+    ...appliers({ 'f:metadata': owned }, () => ({ manager: 'crooked' }), 1),
+  ];
+  expectAllowed(await patch('admin', 'overfull', { metadata: { managedFields } }));
   await applyPermissions(kube);
   const others = (right?: Right) => allRights.filter((one) => one !== right).map((one) => rights[one]);
   await bind(kube, namespace, { kind: 'User', name: 'nobody' }, [writing]);
@@ -118,6 +126,9 @@ afterAll(async () => {
   await kube.close();
   await plane.stop();
 });
+
+const managersOf = ({ body }: KubeAnswer) => (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
+const labelled = (size: number) => ({ 'f:metadata': { 'f:labels': { [`f:${'x'.repeat(size)}`]: {} } } });
 
 interface Change {
   readonly title: string;
@@ -638,9 +649,6 @@ describe('what decides how an ApiKey is changed by others', () => {
     expectAllowed(await patch('stranger', 'crowded', body, '&fieldManager=keywright'));
   });
 
-  const managersOf = ({ body }: KubeAnswer) =>
-    (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
-
   it.each<{ readonly what: string; readonly fields: object; readonly named?: (at: number) => object }>([
     { what: 'the spec', fields: { 'f:spec': { 'f:displayName': {} } } },
     {
@@ -689,8 +697,6 @@ describe('what decides how an ApiKey is changed by others', () => {
     expectAllowed(await patch('nobody', key, many(90), dryRun));
   });
 
-  const labelled = (size: number) => ({ 'f:metadata': { 'f:labels': { [`f:${'x'.repeat(size)}`]: {} } } });
-
   it.each<{ readonly what: string; readonly fields: object; readonly count?: number }>([
     { what: 'names of labels', fields: labelled(60_000), count: 6 },
     { what: 'many managers', fields: labelled(1), count: 1_500 },
@@ -720,13 +726,13 @@ describe('what decides how an ApiKey is changed by others', () => {
     }
   });
 
-  it('all annotations together have a limit, because JSON may take six bytes for a character', async () => {
+  it('all annotations together have a limit, because JSON may take six bytes for one', async () => {
     await present('full-of-text');
     const text = (length: number) => ({ metadata: { annotations: { 'example.com/note': '<'.repeat(length) } } });
     const answer = await patch('nobody', 'full-of-text', text(65_536));
     expect([answer.status, messageOf(answer)]).toEqual([
       403,
-      expect.stringContaining('all annotations of an ApiKey together have at most 65536 characters'),
+      expect.stringContaining('all annotations of an ApiKey together have at most 65536 bytes'),
     ]);
     expectAllowed(await patch('nobody', 'full-of-text', text(65_000), dryRun));
     // It is as long as the spec, and needs "own".
@@ -753,17 +759,61 @@ describe('what decides how an ApiKey is changed by others', () => {
     const text = { metadata: { annotations: { 'example.com/note': '<'.repeat(65_000) } } };
     expectAllowed(await patch('nobody', name, text, '&fieldManager=writer'));
     const before = managersOf(await kube.request('GET', path(name)));
-    // The most that the policy takes: the next one is refused.
-    const filled = (count: number) => ({
-      metadata: { managedFields: [...before, ...appliers(labelled(60_000), undefined, count)] },
+    // As much as the policy takes, to the byte.
+    const filled = (rest: number) => ({
+      metadata: {
+        managedFields: [
+          ...[...before, ...appliers(labelled(58_000), undefined, 5)],
+          ...appliers(labelled(rest), () => ({ manager: 'rest' }), 1),
+        ],
+      },
     });
-    expectAllowed(await patch('nobody', name, filled(4)));
-    expect((await patch('nobody', name, filled(5))).status).toBe(403);
+    let [least, most] = [1, 20_000];
+    while (least < most) {
+      const rest = Math.ceil((least + most) / 2);
+      if ((await patch('nobody', name, filled(rest), dryRun)).status === 403) most = rest - 1;
+      else least = rest;
+    }
+    expectAllowed(await patch('nobody', name, filled(least)));
+    expect((await patch('nobody', name, { metadata: { labels: { a: '' } } }, '&fieldManager=writer')).status).toBe(403);
+    expectAllowed(await patch('without-own', name, annotated(annotations.rotate, 'now'), '&fieldManager=rotator'));
     for (const spec of [{ suspend: true }, { revoked: { reason: 'KeyCompromise' } }])
       expectAllowed(await patch('without-own', name, { spec }, '&fieldManager=responder'));
     const reported = annotated(annotations.compromised, 'all');
-    expectAllowed(await patch('without-own', name, reported, '&fieldManager=responder'));
+    expectAllowed(await patch('without-own', name, reported, '&fieldManager=reporter'));
     expectAllowed(await kube.request('DELETE', path(name)));
+    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
+    expect((await kube.request('GET', path(name))).status).toBe(404);
+  });
+
+  it.each([
+    ['names', Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`a${at}`, '']))],
+    ['bytes', { a: 'x'.repeat(65_535) }],
+    ['characters of four bytes', { a: '\u{1F600}'.repeat(16_383) }],
+  ])('annotations of others, as many %s as there may be, keep no annotation of ours away', async (what, given) => {
+    const name = `annotated-in-${what.replaceAll(' ', '-')}`;
+    await present(name);
+    expectAllowed(await patch('nobody', name, { metadata: { annotations: given } }));
+    expect((await patch('nobody', name, annotated('b', 'xxxx'))).status).toBe(403);
+    expectAllowed(await patch('without-own', name, annotated(annotations.rotate, 'now')));
+    expectAllowed(await patch('without-own', name, annotated(annotations.compromised, 'all')));
+  });
+
+  it('what was too large before the policy is suspended, revoked and finalized all the same, and filled no further', async () => {
+    const name = 'overfull';
+    for (const user of ['nobody', 'without-revoke'])
+      expect((await patch(user, name, { metadata: { labels: { a: '' } } }, '&fieldManager=writer')).status).toBe(403);
+    for (const spec of [{ suspend: true }, { revoked: { reason: 'KeyCompromise' } }])
+      expectAllowed(await patch('without-own', name, { spec }, `&fieldManager=responder-${Object.keys(spec).join()}`));
+    const managedFields = [
+      ...managersOf(await kube.request('GET', path(name))),
+      ...appliers({ 'f:metadata': { 'f:labels': { 'f:a': { 'f:c': {} } } } }, undefined, 1),
+    ];
+    const more = { metadata: { managedFields, annotations: { [annotations.compromised]: 'all' } } };
+    expect((await patch('without-own', name, more)).status).toBe(403);
+    expectAllowed(await kube.request('DELETE', path(name)));
+    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
+    expect((await kube.request('GET', path(name))).status).toBe(404);
   });
 
   it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {

@@ -6,15 +6,17 @@ import type { Ban } from './checks.ts';
  * How large an ApiKey may become through writes that need none of our verbs. etcd takes 1.5 MiB, and every revocation, report, deletion and
  * status is a write of the same object: somebody who fills it up to that limit would stop them all. Near the limit, the API
  * server even drops `managedFields` to make room, which this policy refuses to whoever lacks `own`. An object that is already
- * over one of these limits may keep what it has, or lose some.
+ * over one of these limits may keep what it has, or lose some. Each write adds a little itself, if only its manager: so that nobody
+ * stops others by filling an object exactly up to a limit, a write that uses a right of ours has some room beyond it (`isRightUsed`),
+ * and one that ends the key has room whatever is there (`ends`).
  */
 const most = {
-  /** Entries of each map or list of the metadata. */
-  entries: 100,
-  /** Characters of all annotations together. JSON takes up to six bytes for each. */
-  annotations: 65_536,
+  /** Entries of each map or list of the metadata; the room is for our annotations. */
+  entries: { limit: 100, room: 4 },
+  /** Bytes of all annotations together. JSON takes up to six for each; the API server takes 256 KiB, before JSON. */
+  annotations: { limit: 65_536, room: 4_096 },
   /** Bytes of `managedFields`, without what they say of spec and status: changing that needs `own`. */
-  managers: 300_000,
+  managers: { limit: 300_000, room: 10_000 },
   /** Names that a manager owns of one map or list: the API server takes the square of it in time. */
   names: 1_000,
   /** Longer lists, which must be older than this policy, are only counted, which costs nothing. */
@@ -32,7 +34,7 @@ const weightOf = (m: string) =>
   `${bareWeight(m)} + [${fieldsOf(m, 'f:metadata')}].map(f, f.map(x, x.size() + 24 + f[x].map(k, k.size() + (f[x][k].size() > 0 ? 624 : 24)).sum()).sum()).sum()`;
 const total = (object: Version) => {
   const managers = listOf(object, 'managedFields');
-  return `${managers}.size() > ${most.weighed} ? ${most.managers} + ${managers}.size() : ${managers}.map(m, ${weightOf('m')}).sum()`;
+  return `${managers}.size() > ${most.weighed} ? ${most.managers.limit} + ${managers}.size() : ${managers}.map(m, ${weightOf('m')}).sum()`;
 };
 
 /** A name of a label, an annotation, a finalizer or an owner reference, as managers own them: JSON escapes nothing but quotes in it. */
@@ -52,8 +54,8 @@ const crooked = (object: Version) =>
   `${listOf(object, 'managedFields')}.size() > ${most.weighed} ? [] : ${listOf(object, 'managedFields')}.filter(m, ${isCrooked('m')})`;
 
 /** But for what kubectl apply compares with: changing that needs `own`. */
-const charactersOf = (map: string) =>
-  `${map}.filter(name, name != '${lastApplied}').map(name, name.size() + ${map}[name].size()).sum()`;
+const bytesOf = (map: string) =>
+  `${map}.filter(name, name != '${lastApplied}').map(name, name.size() + bytes(${map}[name]).size()).sum()`;
 
 /** What the bans below ask for. */
 export const sizes: readonly Variable[] = [
@@ -61,9 +63,12 @@ export const sizes: readonly Variable[] = [
   { name: 'oldManagersWeight', expression: `variables.isCreate ? 0 : (${total('oldObject')})` },
   { name: 'crooked', expression: crooked('object') },
   { name: 'oldCrooked', expression: `variables.isCreate ? [] : (${crooked('oldObject')})` },
+  { name: 'ends', expression: '!variables.isCreate && (variables.revokes || variables.finalizers)' },
+  { name: 'isRightUsed', expression: 'variables.ends || (!variables.isCreate && (variables.contents || variables.rotates))' },
 ];
 
-const grows = (now: string, before: string, limit: number) => `${now} > ${limit} && ${now} > ${before}`;
+const grows = (now: string, before: string, { limit, room }: { readonly limit: number; readonly room: number }) =>
+  `${now} > (variables.isRightUsed ? ${limit + room} : ${limit}) && ${now} > ${before} + (variables.ends ? ${room} : 0)`;
 
 /** What nobody may write, because an ApiKey would become too large for the writes that end it. */
 export const sizeBans: readonly Ban[] = [
@@ -71,7 +76,7 @@ export const sizeBans: readonly Ban[] = [
     const old = `old${what.charAt(0).toUpperCase()}${what.slice(1)}`;
     return {
       when: grows(`variables.${what}.size()`, `variables.${old}.size()`, most.entries),
-      message: `an ApiKey has at most ${most.entries} ${what}`,
+      message: `an ApiKey has at most ${most.entries.limit} ${what}`,
     };
   }),
   ...['finalizers', 'ownerReferences'].map((what): Ban => ({
@@ -80,14 +85,15 @@ export const sizeBans: readonly Ban[] = [
       `(variables.isCreate ? 0 : ${listOf('oldObject', what)}.size())`,
       most.entries,
     ),
-    message: `an ApiKey has at most ${most.entries} ${what}`,
+    message: `an ApiKey has at most ${most.entries.limit} ${what}`,
   })),
   {
-    when: grows(charactersOf('variables.annotations'), charactersOf('variables.oldAnnotations'), most.annotations),
-    message: `all annotations of an ApiKey together have at most ${most.annotations} characters`,
+    when: grows(bytesOf('variables.annotations'), bytesOf('variables.oldAnnotations'), most.annotations),
+    message: `all annotations of an ApiKey together have at most ${most.annotations.limit} bytes`,
   },
   {
-    when: `${grows('variables.managersWeight', 'variables.oldManagersWeight', most.managers)} || variables.crooked.exists(m, !(m in variables.oldCrooked))`,
-    message: `the managedFields of an ApiKey may hold only what a write produces, and at most ${most.managers} bytes`,
+    // The API server itself changes what was there before this policy, when it merges managers or takes a finalizer from all.
+    when: `${grows('variables.managersWeight', 'variables.oldManagersWeight', most.managers)} || (variables.ends ? variables.crooked.size() > variables.oldCrooked.size() : variables.crooked.exists(m, !(m in variables.oldCrooked)))`,
+    message: `the managedFields of an ApiKey may hold only what a write produces, and at most ${most.managers.limit} bytes`,
   },
 ];
