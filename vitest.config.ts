@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { suitesReporter } from './test/harness/reporter.ts';
+import { patience } from './test/harness/until.ts';
 
 /** One project per layer, each a folder under test/. Only `unit` runs without real parts. */
 function layer(name: string, options: { real: boolean; timeoutMs: number; workers?: number }): object {
@@ -7,8 +8,8 @@ function layer(name: string, options: { real: boolean; timeoutMs: number; worker
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      testTimeout: options.timeoutMs,
-      hookTimeout: options.real ? 120_000 : 10_000,
+      testTimeout: options.timeoutMs * patience,
+      hookTimeout: (options.real ? 120_000 : 10_000) * patience,
       // One process per file; two at a time is what a small machine carries beside an API server. Stories of e2e mostly wait.
       pool: 'forks',
       setupFiles: ['test/harness/setup.ts'],

@@ -360,7 +360,7 @@ describe.concurrent('what storms costs little', () => {
           await scene.deleteSecret('storm', 'sibling');
           return false;
         },
-        { what: 'the loop', deadlineMs: 5_000, everyMs: 10 },
+        { what: 'the loop', deadlineMs: 5_000, isExact: true, everyMs: 10 },
       ).catch(() => undefined);
       expect(made.size).toBeLessThanOrEqual(1 + 6 + 1);
       await isThere();
@@ -410,7 +410,7 @@ describe.concurrent('what storms costs little', () => {
       await flapping.become(round % 2 === 0 ? { kind: 'status', code: 503 } : { kind: 'well' });
       const seen = flapping.calls;
       // Until it was asked something in this mood, or left in peace for a while.
-      await until(() => flapping.calls > seen, { what: 'a call', deadlineMs: 2_000 }).catch(() => undefined);
+      await until(() => flapping.calls > seen, { what: 'a call', deadlineMs: 2_000, isExact: true }).catch(() => undefined);
     }
     await flapping.become({ kind: 'well' });
     for (const name of names) await ready('flapping', name, heals);

@@ -144,6 +144,7 @@ describe('the value of an ApiKey whose finalizer was taken away and which was de
     await until(async () => (await codeOf(name)) !== 'endpoint_not_allowed', {
       what: 'the refusal',
       deadlineMs: 5_000,
+      isExact: true,
       everyMs: 50,
     });
     expect(['key_invalid', 'key_suspended', 'key_not_permitted']).toContain(await codeOf(name));

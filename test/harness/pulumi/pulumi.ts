@@ -66,10 +66,14 @@ export class Pulumi {
     // Else Automation makes a folder that stays when we are gone.
     const workDir = join(this.#dir, 'stacks', name);
     mkdirSync(workDir, { recursive: true });
-    return await LocalWorkspace.createOrSelectStack(
+    const stack = await LocalWorkspace.createOrSelectStack(
       { stackName: name, projectName: 'keywright-test', program },
       { workDir, envVars: { ...this.env }, pulumiHome: join(this.#dir, 'home'), pulumiCommand: this.#command },
     );
+    const [up, preview] = [stack.up.bind(stack), stack.preview.bind(stack)];
+    stack.up = (options) => whileUnconnected(() => up(options));
+    stack.preview = (options) => whileUnconnected(() => preview(options));
+    return stack;
   }
 
   /** A command of the CLI in a folder; throws what it said unless failure is allowed. Ends after three minutes at most. */
@@ -108,5 +112,24 @@ export class Pulumi {
     const modules = dirname(dirname(dirname(createRequire(import.meta.url).resolve('@pulumi/pulumi/package.json'))));
     symlinkSync(modules, join(folder, 'node_modules'));
     return folder;
+  }
+}
+
+/** How often a command is repeated that had no connection. */
+const mostRepeats = 3;
+
+/**
+ * Repeats a command that ended because its program could not reach the engine: the gRPC client of the SDK gives up a connection
+ * to this machine when the machine is busy, before the program has registered a resource.
+ */
+async function whileUnconnected<T>(command: () => Promise<T>): Promise<T> {
+  for (let repeats = 0; ; repeats += 1) {
+    try {
+      return await command();
+    } catch (error) {
+      const isUnconnected = error instanceof Error && error.message.includes('14 UNAVAILABLE: No connection established');
+      if (!isUnconnected || repeats === mostRepeats) throw error;
+      console.warn(`pulumi: no connection to the engine, tried again: ${error.message}`);
+    }
   }
 }

@@ -56,7 +56,7 @@ test('a server that does not start shows the end of its log', async () => {
 });
 
 test('until tells what it saw last', async () => {
-  await expect(until(() => Promise.reject(new Error('refused')), { deadlineMs: 100, what: 'the answer' })).rejects.toThrow(
-    /the answer did not come within 100 ms; last seen: Error: refused/,
-  );
+  await expect(
+    until(() => Promise.reject(new Error('refused')), { deadlineMs: 100, isExact: true, what: 'the answer' }),
+  ).rejects.toThrow(/the answer did not come within 100 ms; last seen: Error: refused/);
 });
