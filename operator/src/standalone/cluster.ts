@@ -6,13 +6,14 @@ import { lstat, open, readFile, readdir, rename, rm, rmdir, stat, unlink } from 
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { systemCode } from '../domain/systemcode.ts';
 import type { Clock } from '../domain/time.ts';
 import { syncFolder } from '../resources/files/durable.ts';
 import type { Log } from '../telemetry/log.ts';
 import { makeCredentials, readCredentials, saveCredentials } from './credentials.ts';
 import type { Credentials } from './credentials.ts';
 import type { DataFolder } from './datafolder.ts';
-import { StandaloneFault, systemCode } from './fault.ts';
+import { StandaloneFault } from './fault.ts';
 import { makeFolder, writeFileFor } from './folders.ts';
 import type { Guard } from './guard.ts';
 import { requireName, succeeds } from './identity.ts';

@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 
+import { systemCode } from '../domain/systemcode.ts';
 import { writeDurably } from '../resources/files/durable.ts';
 import type { DataFolder } from './datafolder.ts';
-import { StandaloneFault, systemCode } from './fault.ts';
+import { StandaloneFault } from './fault.ts';
 import { requireOwnFile } from './ownership.ts';
 
 /** `database.json`: what the embedded database asks of whoever may enter the folder of its socket. */

@@ -3,8 +3,9 @@ import type { Server } from 'node:net';
 import { mkdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
+import { systemCode } from '../domain/systemcode.ts';
 import { writeDurably } from '../resources/files/durable.ts';
-import { StandaloneFault, systemCode } from './fault.ts';
+import { StandaloneFault } from './fault.ts';
 import { isRoot } from './identity.ts';
 import { requireOwnFolder } from './ownership.ts';
 import { isAlive, nameProcess } from './process.ts';

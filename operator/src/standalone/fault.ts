@@ -8,8 +8,3 @@ export class StandaloneFault extends Error {
     this.name = 'StandaloneFault';
   }
 }
-
-/** The `code` of a system error (`ENOENT`), or undefined. */
-export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}

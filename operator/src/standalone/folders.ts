@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
-import { StandaloneFault, systemCode } from './fault.ts';
+import { systemCode } from '../domain/systemcode.ts';
+import { StandaloneFault } from './fault.ts';
 import type { Identity } from './identity.ts';
 
 /** Opens the folder itself, never what a link in its place leads to. `undefined`: nothing is there. */

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 
-import { StandaloneFault, systemCode } from './fault.ts';
+import { systemCode } from '../domain/systemcode.ts';
+import { StandaloneFault } from './fault.ts';
 
 /** A user to run as. */
 export interface Identity {

@@ -1,7 +1,8 @@
 import { lstat, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { StandaloneFault, systemCode } from './fault.ts';
+import { systemCode } from '../domain/systemcode.ts';
+import { StandaloneFault } from './fault.ts';
 import { nameUser } from './identity.ts';
 
 const groupAndOthers = 0o022;

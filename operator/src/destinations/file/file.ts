@@ -2,6 +2,7 @@ import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, waiting } from '../../domain/failure.ts';
 import type { Location } from '../../domain/key.ts';
+import { isCode } from '../../domain/systemcode.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { refuseForeign } from '../condition.ts';
@@ -10,7 +11,6 @@ import type { DeliveredRecord, DeliveredValue, Destination, Reading, WriteOutcom
 import { entryNames, foundValue, revealEntries } from '../record.ts';
 import { inspectFolder, readEntry, removeGeneration, writeGeneration, type FolderContent } from './generation.ts';
 import { withLock } from './lock.ts';
-import { isCode } from './systemcode.ts';
 
 /** What a file destination is opened with. */
 export interface FileDestinationOptions {

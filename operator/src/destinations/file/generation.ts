@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readlink, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isCode } from '../../domain/systemcode.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Mark } from '../../domain/version.ts';
 import { formatMark, parseMark } from '../condition.ts';
 import { entryNames, type EntryName } from '../record.ts';
 import { readSmallFile } from './smallfile.ts';
-import { isCode } from './systemcode.ts';
 
 /** The link that names the current generation, as in a Secret that kubelet has mounted. */
 const dataLink = '..data';

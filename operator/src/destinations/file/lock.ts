@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { link, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { waiting } from '../../domain/failure.ts';
+import { isCode } from '../../domain/systemcode.ts';
 import type { Clock } from '../../domain/time.ts';
 import { readSmallFile } from './smallfile.ts';
-import { isCode } from './systemcode.ts';
 
 const pollMs = 20;
 const deadlineMs = 5_000;

@@ -1,8 +1,9 @@
+import { isCode } from '../../domain/systemcode.ts';
 import type { Clock } from '../../domain/time.ts';
 import { broken, contentOf } from './look.ts';
 import type { FileContent } from './look.ts';
 import type { ManifestParser, ParsedFile } from './parser.ts';
-import { isCode, readRegular } from './reading.ts';
+import { readRegular } from './reading.ts';
 import type { FileState } from './reading.ts';
 
 /** A file younger than this is read at the next look: its writer may not be done. */

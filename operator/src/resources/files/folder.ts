@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { isCode } from '../../domain/systemcode.ts';
 import type { Clock } from '../../domain/time.ts';
 import { admit, filesLimit, ordinaryBytes, stampOf } from './admission.ts';
 import type { Found } from './admission.ts';
@@ -12,7 +13,7 @@ import type { FileContent, FolderLook } from './look.ts';
 import { Mentions } from './mentions.ts';
 import type { ManifestParser } from './parser.ts';
 import { eachOf } from './pool.ts';
-import { isCode, statPath } from './reading.ts';
+import { statPath } from './reading.ts';
 import { followRoot, liesIn } from './root.ts';
 import type { Root } from './root.ts';
 import { isInside, walk } from './walk.ts';

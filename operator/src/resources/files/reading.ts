@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { openRegular, readInto } from '../../regularfile.ts';
 
 /** A regular file as it was at one moment. */
 export interface FileState {
@@ -18,11 +18,6 @@ export interface FileState {
  */
 export type PathState = ({ readonly kind: 'regular' } & FileState) | { readonly kind: 'irregular'; readonly stamp: string };
 
-/**
- * O_NONBLOCK: if the file is replaced by a FIFO between the look and the open, the open returns at once. O_NOCTTY: a terminal
- * does not become our controlling terminal (open(2)).
- */
-const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 const chunkBytes = 65_536;
 
 /** Looks at a path without opening it. Throws the system's error (ENOENT, ELOOP, EACCES …). */
@@ -36,7 +31,8 @@ export async function statPath(path: string): Promise<PathState> {
  * changed.
  */
 export async function readRegular(path: string, expected: FileState): Promise<Uint8Array | undefined> {
-  const file = await open(path, openFlags);
+  const file = await openRegular(path);
+  if (file === undefined) return undefined;
   try {
     if (!(await isUnchanged(file, expected))) return undefined;
     const bytes = new Uint8Array(expected.size + 1);
@@ -63,9 +59,8 @@ export async function namesIn(
   const found = new Set<string>();
   let file: FileHandle | undefined;
   try {
-    if ((await statPath(path)).kind !== 'regular') return found;
-    file = await open(path, openFlags);
-    if (!(await file.stat()).isFile()) return found;
+    file = await openRegular(path);
+    if (file === undefined) return found;
     const wanted = new Set(names);
     const overlap = Math.max(0, ...names.map(({ length }) => length)) + 2 * aroundName;
     const piece = Buffer.alloc(chunkBytes + overlap);
@@ -103,16 +98,6 @@ async function isUnchanged(file: FileHandle, { stamp }: FileState): Promise<bool
   return now.kind === 'regular' && now.stamp === stamp;
 }
 
-async function readInto(file: FileHandle, bytes: Uint8Array): Promise<number> {
-  let length = 0;
-  while (length < bytes.length) {
-    const { bytesRead } = await file.read(bytes, length, Math.min(bytes.length - length, 1_048_576), null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return length;
-}
-
 interface Stats {
   isFile(): boolean;
   readonly dev: bigint;
@@ -128,9 +113,4 @@ function stateOf(stats: Stats): PathState {
   if (!stats.isFile()) return { kind: 'irregular', stamp: [dev, ino].join(':') };
   const stamp = [dev, ino, size, mtimeNs, ctimeNs].join(':');
   return { kind: 'regular', stamp, size: Number(size), modifiedAt: Number(mtimeMs) };
-}
-
-/** Whether it is this error of the system. */
-export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -1,7 +1,7 @@
 import type { Dir } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-
+import { isCode } from '../../domain/systemcode.ts';
 import type { Clock } from '../../domain/time.ts';
 
 /** Bounds of one walk: entries of all kinds, folders below the first one, and time. */
@@ -132,8 +132,9 @@ class Walker {
   async #staysInside(path: string): Promise<boolean> {
     // Its path may be too long, or it may have changed: one link must not end the list.
     const real = await realpath(path).catch(() => undefined);
-    if (real !== undefined && isInside(real, this.#init.root)) return true;
-    this.#leaveOut(path, 'the link leads out of the manifests folder, and is left out');
+    if (real === undefined) this.#leaveOut(path, 'the link cannot be followed, and is left out');
+    else if (isInside(real, this.#init.root)) return true;
+    else this.#leaveOut(path, 'the link leads out of the manifests folder, and is left out');
     return false;
   }
 
@@ -142,8 +143,7 @@ class Walker {
   }
 
   #noteUnreadable(folder: string, error: unknown): void {
-    const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    this.#leaveOut(folder, isGone ? 'the folder is not there' : 'the folder cannot be read');
+    this.#leaveOut(folder, isCode(error, 'ENOENT') ? 'the folder is not there' : 'the folder cannot be read');
   }
 }
 

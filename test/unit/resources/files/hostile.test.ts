@@ -134,7 +134,7 @@ describe('a link to a folder', () => {
     await put('z.yaml', keyText('two'));
     const running = await run();
     expect(namesOf(running)).toEqual(['one', 'two']);
-    expect(messagesOf(running.files)).toEqual([`${at('long')}: the link leads out of the manifests folder, and is left out`]);
+    expect(messagesOf(running.files)).toEqual([`${at('long')}: the link cannot be followed, and is left out`]);
     await running.stop();
     execFileSync('rm', ['-r', join(folder.base, 'elsewhere')]);
   });
