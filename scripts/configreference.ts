@@ -1,6 +1,7 @@
 import { describeConfig } from '../operator/src/config.ts';
 import type { ConfigEntry } from '../operator/src/config.ts';
 import { codes } from '../operator/src/server/codes.ts';
+import { table } from './markdown.ts';
 
 /** `docs/reference/configuration.md`: every environment variable, from the table that the program itself reads. */
 export function configurationPage(): string {
@@ -49,10 +50,4 @@ export function verdictsPage(): string {
 
 function rowOf(entry: ConfigEntry): readonly string[] {
   return [`\`${entry.name}\``, entry.description, entry.form, entry.default === undefined ? '' : `\`${entry.default}\``];
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  return [head, head.map(() => '---'), ...rows].map(
-    (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
-  );
 }

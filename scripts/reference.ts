@@ -8,8 +8,7 @@ import type { Schema } from '../operator/src/api/structural.ts';
 import { toStructural } from '../operator/src/api/structural.ts';
 import { reasons } from '../operator/src/domain/reason.ts';
 import { longestCompromisedRequest, longestRotateRequest } from '../operator/src/reconcile/rotation/requests.ts';
-
-const cell = (text: string) => text.replaceAll('|', '\\|');
+import { cell } from './markdown.ts';
 
 /** The reference page of a kind, in Markdown. */
 export function kindPage(kind: ApiKind): string {

@@ -1,5 +1,6 @@
 import { examples } from '../operator/src/server/examples.ts';
-import { limits, openApiDocument, problems } from '../operator/src/server/openapi.ts';
+import { limits, openApiDocument, problemTable, purpose } from '../operator/src/server/openapi.ts';
+import { jsonBlock, table } from './markdown.ts';
 
 /** A member of a JSON Schema, as far as a table shows it. */
 interface Member {
@@ -22,12 +23,13 @@ interface ObjectSchema {
 export function verifyPage(): string {
   const document = openApiDocument();
   const schemaOf = (name: string): ObjectSchema => document.components.schemas[name] ?? {};
+  const batch = document.paths['/v1/verify/batch'].post;
   const asked = (name: string): readonly string[] => memberTable(schemaOf(name), 'Required');
   const answered = (name: string): readonly string[] => memberTable(schemaOf(name), 'Always there');
   return [
     '# Verify API',
     '',
-    'A gateway or a service asks the authorizer what an API key may do with one request. A verdict is always a 200: send its own `status` to your client. Every other answer is a [problem](#problems), and there is no verdict: do not let the request pass.',
+    purpose,
     '',
     'The same in machine-readable form: [openapi.json](openapi.json) (OpenAPI 3.1). The authorizer serves it at `GET /openapi.json`. Generate your client from it.',
     '',
@@ -40,7 +42,7 @@ export function verifyPage(): string {
     '',
     '## POST /v1/verify',
     '',
-    'Decides one request.',
+    `${document.paths['/v1/verify'].post.summary}.`,
     '',
     ...asked('VerifyRequest'),
     '',
@@ -62,7 +64,7 @@ export function verifyPage(): string {
     '',
     '## POST /v1/verify/batch',
     '',
-    'Decides several requests at once. One malformed request makes the whole batch a 400.',
+    `${batch.summary}. ${batch.description}`,
     '',
     ...asked('BatchRequest'),
     '',
@@ -80,10 +82,9 @@ export function verifyPage(): string {
     '',
     ...answered('Problem'),
     '',
-    '| status | title | what it means |',
-    '|---|---|---|',
-    ...Object.values(problems).map(
-      ({ problem, meaning }) => `| ${String(problem.status)} | ${problem.title} | ${cell(meaning)} |`,
+    ...table(
+      ['Status', 'Title', 'Meaning'],
+      Object.values(problemTable).map(({ problem, meaning }) => [String(problem.status), problem.title, meaning]),
     ),
     '',
     '## Examples',
@@ -95,11 +96,11 @@ export function verifyPage(): string {
       '',
       `\`POST ${path}\``,
       '',
-      ...json(body),
+      ...jsonBlock(body),
       '',
       'The answer:',
       '',
-      ...json(answer),
+      ...jsonBlock(answer),
       '',
     ]),
   ].join('\n');
@@ -108,9 +109,9 @@ export function verifyPage(): string {
 function memberTable({ properties = {}, required = [] }: ObjectSchema, presence: string): readonly string[] {
   const rows = Object.entries(properties).map(([name, member]) => {
     const isRequired = required.includes(name) ? `**${presence}.** ` : '';
-    return `| \`${name}\` | ${typeOf(member)} | ${isRequired}${cell(member.description ?? '')} |`;
+    return [`\`${name}\``, typeOf(member), `${isRequired}${member.description ?? ''}`];
   });
-  return ['| member | type | |', '|---|---|---|', ...rows];
+  return table(['Field', 'Type', 'Meaning'], rows);
 }
 
 function typeOf(member: Member): string {
@@ -130,9 +131,4 @@ const referenced: Readonly<Record<string, string>> = {
   Verdict: 'verdicts',
 };
 
-function json(value: object): readonly string[] {
-  return ['```json', JSON.stringify(value, null, 2), '```'];
-}
-
-const cell = (text: string) => text.replaceAll('|', '\\|');
 const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);

@@ -16,7 +16,7 @@ import type { Comparison } from './observed.ts';
 import { Orphans } from './orphans.ts';
 import { Outages } from './outages.ts';
 import { Precedence, type Reading } from './precedence.ts';
-import { backOffUntil, failPass, reconcile, type Pass } from './reconciler.ts';
+import { backOffUntil, passOfFailure, reconcile, type Pass } from './reconciler.ts';
 import { retryAt } from './retry.ts';
 import { SafetyLane, refOf } from './safetylane.ts';
 import { signatureOf } from './signatures.ts';
@@ -396,7 +396,7 @@ export class Controller {
     } catch (error) {
       if (error instanceof Failure || error instanceof Crowded || error instanceof FenceLost) throw error;
       this.#report(key, error);
-      const { toldAt, ...failed } = await failPass(deps, resource, defect, startedMs);
+      const { toldAt, ...failed } = await passOfFailure(deps, resource, defect, startedMs);
       written = toldAt;
       return failed;
     } finally {

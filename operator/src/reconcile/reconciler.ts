@@ -83,12 +83,12 @@ export async function reconcile(
     };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return await failPass(deps, resource, error, started);
+    return await passOfFailure(deps, resource, error, started);
   }
 }
 
 /** What comes of a pass that failed: the status says why, and when it is tried again. */
-export async function failPass(deps: Dependencies, resource: ApiKey, failure: Failure, startedMs: number): Promise<Pass> {
+export async function passOfFailure(deps: Dependencies, resource: ApiKey, failure: Failure, startedMs: number): Promise<Pass> {
   const { kind, reason } = failure;
   if (reason === 'ConflictRetry') return conflict;
   deps.metrics.reconciled({ outcome: kind, reason, durationMs: deps.clock.monotonicMs() - startedMs });

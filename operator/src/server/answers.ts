@@ -4,7 +4,7 @@ import { denyCodes } from '../authorize/verdict.ts';
 import type { Denial, Grant, Verdict } from '../authorize/verdict.ts';
 import { formatInstant } from '../domain/time.ts';
 import { codes, denialStatuses, detailOf } from './codes.ts';
-import { problemStatuses } from './respond.ts';
+import { problemStatuses } from './problems.ts';
 
 const names = z.union([z.literal('All'), z.array(z.string()).readonly()]);
 

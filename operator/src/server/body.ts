@@ -2,12 +2,11 @@ import type { IncomingMessage } from 'node:http';
 
 import { JsonFault, parseJson } from '../domain/json.ts';
 import type { Exchange } from './inflight.ts';
-import { compressed, noRoom, tooLarge } from './problems.ts';
-import { badRequest } from './respond.ts';
-import type { Problem } from './respond.ts';
+import { badRequest, compressed, noRoom, tooLarge } from './problems.ts';
+import type { Problem } from './problems.ts';
 
 /** The most pieces that a body may come in: each costs the parser time and memory, however small it is. */
-const mostPieces = 1024;
+export const mostPieces = 1024;
 
 /** A request's body as JSON, or what to answer instead. */
 export type JsonBody =

@@ -20,17 +20,20 @@ export interface ConnectionLimits {
   readonly pipelined: number;
 }
 
+/** See {@link ConnectionLimits.pipelined}. */
+export const mostPipelined = 4;
+
 /**
  * The limits of a listener with callers: half of `total` is for connections that have proven nothing yet, because every
  * connection begins like that and a gateway opens many at once; a quarter of `total` is for those of one source.
  */
 export function limitsOf(total: number): ConnectionLimits {
   const unproven = Math.ceil(total / 2);
-  return { proven: total - unproven, unproven, unprovenPerSource: Math.ceil(total / 4), pipelined: 4 };
+  return { proven: total - unproven, unproven, unprovenPerSource: Math.ceil(total / 4), pipelined: mostPipelined };
 }
 
 /** The limits of a listener without callers: room for probes and scrapers. */
-export const healthLimits: ConnectionLimits = { proven: 0, unproven: 128, unprovenPerSource: 32, pipelined: 4 };
+export const healthLimits: ConnectionLimits = { proven: 0, unproven: 128, unprovenPerSource: 32, pipelined: mostPipelined };
 
 /** One connection, as the accounting sees it. */
 export interface Connection {

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { faultOf, isChunked } from './heads.ts';
 import type { Peer, Peers } from './peers.ts';
 import { lengthRequired } from './problems.ts';
+import type { Problem } from './problems.ts';
 import { endWithProblem } from './respond.ts';
-import type { Problem } from './respond.ts';
 
 /** Who sent a request that goes on to the handler. */
 export interface Sender {

@@ -2,9 +2,11 @@ import { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'node:http';
 
 import { callerHeader } from './callers.ts';
-import { expectationFailed } from './problems.ts';
-import { badRequest } from './respond.ts';
-import type { Problem } from './respond.ts';
+import { badRequest, expectationFailed } from './problems.ts';
+import type { Problem } from './problems.ts';
+
+/** How long the head of a request may be; the parser refuses the rest. */
+export const headLimits = { bytes: 8 * 1024, lines: 100 } as const;
 
 /** Decides on a request at its head. False = the parser must stop: before its body, and before what follows. */
 export type Judge = (request: IncomingMessage) => boolean;

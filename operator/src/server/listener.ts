@@ -13,7 +13,7 @@ import type { ListenAddress } from './address.ts';
 import type { ConnectionLimits } from './connections.ts';
 import { Gate } from './gate.ts';
 import type { Sender } from './gate.ts';
-import { judgedBy } from './heads.ts';
+import { headLimits, judgedBy } from './heads.ts';
 import { Peers } from './peers.ts';
 import { failed } from './problems.ts';
 import { respondProblem } from './respond.ts';
@@ -74,8 +74,10 @@ const timeouts = {
 };
 
 /** The maximum size of a request's head, in bytes, and of its header lines: a caller sends a few hundred bytes. */
-const options: ServerOptions = { connectionsCheckingInterval: 1_000, maxHeaderSize: 8 * 1024, requireHostHeader: false };
-const headersMaxCount = 100;
+const options: ServerOptions = {
+  ...{ connectionsCheckingInterval: 1_000, requireHostHeader: false },
+  maxHeaderSize: headLimits.bytes,
+};
 
 /** Starts one HTTP or HTTPS server. Rejects when the address cannot be had. */
 export async function startListener(input: ListenerInput): Promise<Listener> {
@@ -127,7 +129,7 @@ function createHttpServer(input: ListenerInput, gate: Gate): Server {
   const all = { ...options, ...timeouts, ...input.timeouts, ...judgedBy((request) => gate.judge(request)) };
   const server = input.tls === undefined ? createServer(all) : createTlsServer({ ...all, ...tlsOptions(input.tls) });
   server.timeout = all.timeout;
-  server.maxHeadersCount = headersMaxCount;
+  server.maxHeadersCount = headLimits.lines;
   // The connection limits act long before this; it bounds what arrives in one turn of the event loop.
   server.maxConnections = 2 * (input.limits.proven + input.limits.unproven);
   return server;

@@ -2,13 +2,15 @@ import { z } from 'zod';
 
 import { denyCodes } from '../authorize/verdict.ts';
 import { allowedSchema, batchVerdictsSchema, deniedSchema, problemSchema, verdictSchema } from './answers.ts';
+import { mostPieces } from './body.ts';
 import { codes } from './codes.ts';
+import { mostPipelined } from './connections.ts';
 import { examples } from './examples.ts';
 import type { Example } from './examples.ts';
-import { compressed, expectationFailed, failed, lengthRequired, methodNotAllowed } from './problems.ts';
-import { noRoom, notFound, tooLarge, unauthorized } from './problems.ts';
-import { badRequest, problemBody } from './respond.ts';
-import type { Problem } from './respond.ts';
+import { headLimits } from './heads.ts';
+import * as answers from './problems.ts';
+import type { Problem } from './problems.ts';
+import { problemBody } from './respond.ts';
 import { batchBodyMaxLength, batchMaxLength, batchSchema, bodyMaxLength, requestSchema, verifySchema } from './verifyrequest.ts';
 
 /** The schemas of the verify API by their names in the document. */
@@ -23,35 +25,49 @@ const schemas = {
   Problem: problemSchema,
 } as const;
 
-/** Every answer without a verdict, and what it means for the caller. */
-export const problems: Readonly<Record<string, { readonly problem: Problem; readonly meaning: string }>> = {
+interface DescribedProblem {
+  readonly problem: Problem;
+  /** What it means for the caller. */
+  readonly meaning: string;
+  /** Only a request with a body can get it. */
+  readonly needsBody?: boolean;
+}
+
+/** Every answer without a verdict, by its name in the document. */
+export const problemTable: Readonly<Record<string, DescribedProblem>> = {
   BadRequest: {
-    problem: badRequest('"request.host" is missing or not a string.'),
-    meaning:
-      'The body is not as documented, is not JSON in UTF-8, names a member twice, or comes in more than 1,024 pieces; or a header that may occur only once occurs twice. `detail` says which. Fix the caller.',
+    problem: answers.badRequest('"request.host" is missing or not a string.'),
+    meaning: `The body is not as documented, is not JSON in UTF-8, names a member twice, or comes in more than ${mostPieces.toLocaleString('en-US')} pieces; or a header that may occur only once occurs twice. \`detail\` says which. Fix the caller.`,
   },
   Unauthorized: {
-    problem: unauthorized,
+    problem: answers.unauthorized,
     meaning: 'You did not prove who you are. Send `Keywright-Caller`, or use your client certificate.',
   },
-  NotFound: { problem: notFound, meaning: 'There is nothing at this path. Check the base URL.' },
-  MethodNotAllowed: { problem: methodNotAllowed('POST'), meaning: 'The path serves another method; `Allow` names it.' },
+  NotFound: { problem: answers.notFound, meaning: 'There is nothing at this path. Check the base URL.' },
+  MethodNotAllowed: { problem: answers.methodNotAllowed('POST'), meaning: 'The path serves another method; `Allow` names it.' },
   LengthRequired: {
-    problem: lengthRequired,
+    problem: answers.lengthRequired,
     meaning: 'You sent a chunked body without proving who you are. Send a `Content-Length`, or prove who you are.',
+    needsBody: true,
   },
   ContentTooLarge: {
-    problem: tooLarge(bodyMaxLength),
+    problem: answers.tooLarge(bodyMaxLength),
     meaning: `The body is larger than ${kib(bodyMaxLength)}, or than ${kib(batchBodyMaxLength)} for a batch. The connection is closed.`,
+    needsBody: true,
   },
-  UnsupportedMediaType: { problem: compressed, meaning: 'The body is compressed. Send it as it is.' },
-  ExpectationFailed: { problem: expectationFailed, meaning: '`Expect` asks for something other than `100-continue`.' },
-  InternalServerError: { problem: failed, meaning: 'A defect in Keywright. Its log has the details.' },
+  UnsupportedMediaType: { problem: answers.compressed, meaning: 'The body is compressed. Send it as it is.', needsBody: true },
+  ExpectationFailed: { problem: answers.expectationFailed, meaning: '`Expect` asks for something other than `100-continue`.' },
+  InternalServerError: { problem: answers.failed, meaning: 'A defect in Keywright. Its log has the details.' },
   ServiceUnavailable: {
-    problem: noRoom,
+    problem: answers.noRoom,
     meaning: 'Other requests hold all the memory for bodies and answers. Try again after `Retry-After` seconds.',
   },
 };
+
+/** What the API is for, and the one rule for its callers. */
+export const purpose =
+  'Ask what an API key may do with one request. A verdict is always a 200: send its own `status` to your client. ' +
+  'Every other answer is a problem (RFC 9457), and there is no verdict: do not let the request pass.';
 
 /** What a body may be, as sentences. */
 export const limits: readonly string[] = [
@@ -59,7 +75,7 @@ export const limits: readonly string[] = [
   `The body of \`/v1/verify/batch\` has at most ${kib(batchBodyMaxLength)}, with 1 to ${String(batchMaxLength)} requests: room for ${String(batchMaxLength)} full ones.`,
   'A body is JSON in UTF-8, not compressed, and names no member twice. Unknown members are refused.',
   'Strings must not contain NUL or unpaired surrogates.',
-  'A head has at most 8 KiB and 100 lines. One connection has at most 4 unanswered requests.',
+  `A head has at most ${kib(headLimits.bytes)} and ${String(headLimits.lines)} lines. One connection has at most ${String(mostPipelined)} unanswered requests.`,
 ];
 
 /** How a caller proves itself, by the name of the scheme. */
@@ -76,10 +92,6 @@ const proofs = {
   },
 } as const;
 
-const withoutBody: readonly string[] = Object.keys(problems).filter(
-  (name) => !['LengthRequired', 'ContentTooLarge', 'UnsupportedMediaType'].includes(name),
-);
-
 /** The verify API in OpenAPI 3.1, made from the schemas that the server itself reads and writes. */
 export function openApiDocument() {
   return {
@@ -87,10 +99,7 @@ export function openApiDocument() {
     info: {
       title: 'Keywright verify API',
       version: 'v1',
-      description:
-        'Ask what an API key may do with one request. A verdict is always a 200: send its own `status` to your client. ' +
-        'Every other answer is a problem (RFC 9457), and there is no verdict: do not let the request pass.\n\n' +
-        limits.map((limit) => `- ${limit}`).join('\n'),
+      description: `${purpose}\n\n${limits.map((limit) => `- ${limit}`).join('\n')}`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/', description: 'The authorizer that served this document.' }],
@@ -116,7 +125,7 @@ export function openApiDocument() {
           ...{ operationId: 'openApi', summary: 'Read this document' },
           responses: {
             200: { description: 'This document.', content: { 'application/json': { schema: { type: 'object' } } } },
-            ...responses(withoutBody),
+            ...responses(({ needsBody = false }) => !needsBody),
           },
         },
       },
@@ -148,21 +157,21 @@ function bodies(asked: keyof typeof schemas, answered: keyof typeof schemas, sho
     requestBody: { required: true, content: content(asked, 'body') },
     responses: {
       200: { description: 'The verdict, whether or not the request may pass.', content: content(answered, 'answer') },
-      ...responses(Object.keys(problems)),
+      ...responses(() => true),
     },
   };
 }
 
-function responses(names: readonly string[]): object {
-  const entries = Object.entries(problems)
-    .filter(([name]) => names.includes(name))
+function responses(isWanted: (described: DescribedProblem) => boolean): object {
+  const entries = Object.entries(problemTable)
+    .filter(([, described]) => isWanted(described))
     .map(([name, { problem }]): [string, object] => [String(problem.status), { $ref: `#/components/responses/${name}` }]);
   return Object.fromEntries(entries);
 }
 
 function problemResponses(): object {
   return Object.fromEntries(
-    Object.entries(problems).map(([name, { problem, meaning }]) => [
+    Object.entries(problemTable).map(([name, { problem, meaning }]) => [
       name,
       {
         description: meaning,

@@ -1,6 +1,20 @@
-import type { Problem } from './respond.ts';
+/** Every HTTP status of a problem. */
+export const problemStatuses = [400, 401, 404, 405, 411, 413, 415, 417, 500, 503] as const;
 
-/** The fixed answers to requests that get no verdict. No detail repeats anything from the request. */
+/** An error answer in the form of RFC 9457. `detail` is our own sentence; it quotes no value of the request. */
+export interface Problem {
+  readonly status: (typeof problemStatuses)[number];
+  readonly title: string;
+  readonly detail: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A 400 with this detail. */
+export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
+  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
+}
+
+/** To a path that serves nothing. */
 export const notFound: Problem = { status: 404, title: 'Not Found', detail: 'There is nothing at this path.' };
 
 /** To a method that a path does not serve. */

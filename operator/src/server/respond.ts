@@ -1,16 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Every HTTP status of a problem. */
-export const problemStatuses = [400, 401, 404, 405, 411, 413, 415, 417, 500, 503] as const;
-
-/** An error answer in the form of RFC 9457. `detail` is our own sentence; it quotes no value of the request. */
-export interface Problem {
-  readonly status: (typeof problemStatuses)[number];
-  readonly title: string;
-  readonly detail: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+import type { Problem } from './problems.ts';
 
 /** Writes a JSON answer that no cache may keep. */
 export function respondJson(response: ServerResponse, status: number, text: string): void {
@@ -20,11 +11,6 @@ export function respondJson(response: ServerResponse, status: number, text: stri
 /** Writes a problem as `application/problem+json`. */
 export function respondProblem(response: ServerResponse, problem: Problem): void {
   respond(response, problem.status, problemType, JSON.stringify(problemBody(problem)), problem.headers ?? {});
-}
-
-/** A 400 with this detail. */
-export function badRequest(detail: string, headers?: Readonly<Record<string, string>>): Problem {
-  return { status: 400, title: 'Bad Request', detail, ...(headers === undefined ? {} : { headers }) };
 }
 
 /** Writes a problem to a socket that has no response object, and ends the connection. */

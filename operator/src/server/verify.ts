@@ -9,9 +9,9 @@ import { readJson } from './body.ts';
 import type { Exchange, InFlight } from './inflight.ts';
 import type { Handler } from './listener.ts';
 import { openApiDocument } from './openapi.ts';
-import { methodNotAllowed, noRoom, notFound, unauthorized } from './problems.ts';
-import { badRequest, respondJson, respondProblem } from './respond.ts';
-import type { Problem } from './respond.ts';
+import { badRequest, methodNotAllowed, noRoom, notFound, unauthorized } from './problems.ts';
+import type { Problem } from './problems.ts';
+import { respondJson, respondProblem } from './respond.ts';
 import { batchBodyMaxLength, bodyMaxLength, parseBatch, parseVerify } from './verifyrequest.ts';
 import type { Parsed } from './verifyrequest.ts';
 

@@ -16,8 +16,8 @@ import { allowedSchema, deniedSchema, problemSchema } from '../../../operator/sr
 import { codes } from '../../../operator/src/server/codes.ts';
 import { examples } from '../../../operator/src/server/examples.ts';
 import type { Listener } from '../../../operator/src/server/listener.ts';
-import { openApiDocument, problems } from '../../../operator/src/server/openapi.ts';
-import { problemStatuses } from '../../../operator/src/server/respond.ts';
+import { openApiDocument, problemTable } from '../../../operator/src/server/openapi.ts';
+import { problemStatuses } from '../../../operator/src/server/problems.ts';
 import { startVerifyServer } from '../../../operator/src/server/start.ts';
 import { silentLog } from '../../../operator/src/telemetry/log.ts';
 import { silentMetrics } from '../../../operator/src/telemetry/metrics.ts';
@@ -143,7 +143,7 @@ describe('the document', () => {
     expect(Object.keys(codes)).toEqual([...denyCodes]);
     expect(document.components.schemas['Denied']).toMatchObject({ properties: { code: { enum: denyCodes } } });
     for (const code of denyCodes) expect(document.paths['/v1/verify'].post.description).toContain(`- \`${code}\` (`);
-    expect(Object.values(problems).map(({ problem }) => problem.status)).toEqual(problemStatuses);
+    expect(Object.values(problemTable).map(({ problem }) => problem.status)).toEqual(problemStatuses);
   });
 
   test('gives types that a client compiles against, and that refuse a wrong client', async () => {
@@ -227,7 +227,7 @@ describe('real answers', () => {
       ExpectationFailed: await askWith({ expect: 'more', 'content-length': '0' }),
     };
     for (const [name, { status, type, body }] of Object.entries(answers)) {
-      const { problem } = problems[name] ?? {};
+      const { problem } = problemTable[name] ?? {};
       expect(problemSchema.strict().parse(body)).toEqual(body);
       expect([status, type, body]).toEqual([
         problem?.status,
