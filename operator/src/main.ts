@@ -61,7 +61,8 @@ async function main(args: readonly string[]): Promise<void> {
     process.exitCode = report(error);
   }
   // Node removes its signal handlers before it exits by itself. If the same signal then came again (once to the group, once from npm),
-  // the exit would not count as clean.
+  // the exit would not count as clean. Nothing is cut off: standard output
+  // is written synchronously to files, pipes and terminals (Node's documentation of process I/O), and the log with it.
   if (stop.signal.aborted) process.exit();
 }
 

@@ -273,4 +273,10 @@ describe('the process', () => {
     expect(operator.log()).toContain('"drained"');
     operator = await startOperator(options);
   });
+
+  it('stops with exit code 0 when the signal comes twice, as from a terminal through npm', async () => {
+    operator.signal('SIGTERM');
+    await operator.stop();
+    operator = await startOperator(options);
+  });
 });

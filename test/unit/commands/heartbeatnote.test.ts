@@ -2,12 +2,14 @@ import { expect, test } from 'vitest';
 
 import { heartbeatNote } from '../../../operator/src/commands/heartbeatnote.ts';
 import { PrimaryMemory } from '../../../operator/src/store/primarymemory.ts';
-import { silentLog } from '../../../operator/src/telemetry/log.ts';
+import { silentLog, type Log } from '../../../operator/src/telemetry/log.ts';
 import { FakeClock } from '../../harness/fakes/clock.ts';
 
 function operator(clock: FakeClock) {
   const memory = new PrimaryMemory(clock);
-  return { memory, note: heartbeatNote(memory, silentLog) };
+  const told: string[] = [];
+  const log: Log = { ...silentLog, error: (event) => told.push(event), warn: (event) => told.push(event) };
+  return { memory, told, note: heartbeatNote(memory, log) };
 }
 
 test('the next operator knows what the last one wrote, until somebody removes the annotation', async () => {
@@ -26,10 +28,11 @@ test('the next operator knows what the last one wrote, until somebody removes th
   expect(next.memory.remembered()).toBeUndefined();
 });
 
-test('what is no note of ours says nothing', () => {
-  const { memory, note } = operator(new FakeClock());
+test('a note that is not ours says nothing about the primary, and the log names it', () => {
+  const { memory, note, told } = operator(new FakeClock());
   for (const text of [undefined, '', 'null', '{"beats":1}']) {
     note.taken(text);
     expect(memory.remembered()).toBeUndefined();
   }
+  expect(told).toEqual(Array.from({ length: 3 }, () => 'annotation of the Lease not readable'));
 });
