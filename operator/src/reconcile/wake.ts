@@ -32,9 +32,8 @@ export function comparisonDue(uid: string, intervalMs: number, last: Instant, no
 
 /**
  * How long to wait for each location that failed or must not be written yet, in milliseconds: as long as it asked for, and a
- * minute if it asked for nothing. No event reports that a stranger's value is gone.
- * If a location is known to be down, its recovery wakes
- * the key.
+ * minute if it asked for nothing. No event reports that a stranger's value is gone. If a location is known to be down, its recovery
+ * wakes the key.
  */
 function patienceOf(o: Observed): readonly number[] {
   return openTargets(o).flatMap((target) => {
