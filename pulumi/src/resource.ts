@@ -8,10 +8,10 @@ import * as pulumi from '@pulumi/pulumi';
 import { apiVersion } from '../../operator/src/api/meta.ts';
 import type { KeywrightKind, Subject } from './kind.ts';
 import { isLater } from './later.ts';
+import { completeMetadata } from './metadata.ts';
 import { Replacement } from './replace.ts';
 import { replacementOptions, withImmutableDefaults } from './replacement.ts';
 import { checkedSpec, metadataFaults, refusal, throwIfAny, type Fault } from './validation.ts';
-import { withWaiting } from './waiting.ts';
 
 /** The arguments that all kinds share. */
 export interface KeywrightResourceArgs {
@@ -32,7 +32,11 @@ export abstract class KeywrightResource extends CustomResource {
   ) {
     const subject: Subject = { kind, name };
     const isLookup = opts.id !== undefined || opts.urn !== undefined;
-    super(name, isLookup ? outputsOf(kind) : inputsOf(subject, args), isLookup ? opts : optionsOf(subject, args, opts));
+    super(
+      name,
+      isLookup ? outputsOf(kind) : inputsOf(subject, args, opts.parent),
+      isLookup ? opts : optionsOf(subject, args, opts),
+    );
   }
 
   /** The options by which the constructor looks an object up in place of making one. */
@@ -56,7 +60,11 @@ function outputsOf(kind: KeywrightKind): CustomResourceArgs {
   return { apiVersion, kind, metadata: undefined, spec: undefined, status: undefined } as unknown as CustomResourceArgs;
 }
 
-function inputsOf(subject: Subject, args: KeywrightResourceArgs | undefined): CustomResourceArgs {
+function inputsOf(
+  subject: Subject,
+  args: KeywrightResourceArgs | undefined,
+  parent: pulumi.Resource | undefined,
+): CustomResourceArgs {
   if (args === undefined) throw refusal(subject, [{ path: 'args', message: 'is required' }]);
   const unknown = Object.keys(args).filter((name) => !knownArgs.includes(name));
   throwIfAny(
@@ -64,7 +72,7 @@ function inputsOf(subject: Subject, args: KeywrightResourceArgs | undefined): Cu
     unknown.map((path) => ({ path, message: 'is no known argument' })),
   );
   if (!isLater(args.metadata)) throwIfAny(subject, namedFaults(subject, args.metadata ?? {}));
-  const metadata = withWaiting(subject.kind, subject.name, args.metadata, args.spec);
+  const metadata = completeMetadata(subject, args.metadata, args.spec, parent);
   const spec = withImmutableDefaults(subject.kind, checkedSpec(subject, args.spec));
   return { ...outputsOf(subject.kind), metadata, spec };
 }

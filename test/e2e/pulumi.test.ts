@@ -245,6 +245,60 @@ describe('a stack', () => {
     await stack.destroy();
   });
 
+  it('ends no key of another stack, nor its own when its resource has another name', { timeout: 240_000 }, async () => {
+    const namespace = await kube.createNamespace('team');
+    const state: { name: string; aliases: { name: string }[]; annotations: Record<string, string> } = {
+      ...{ name: 'billing', aliases: [], annotations: {} },
+    };
+    const declare = async () => {
+      const options = { aliases: state.aliases, customTimeouts: { create: '40s', update: '40s', delete: '40s' } };
+      const { annotations } = state;
+      new ApiKey(state.name, { metadata: { namespace, name: 'billing', annotations }, spec }, options);
+    };
+    const stack = await pulumi.stack('declared', declare);
+    await stack.up();
+    const uid = await uidOf(namespace);
+    const conflict = '.metadata.annotations.pulumi.keywright.dev/declared-by';
+
+    const second = await pulumi.stack('declared-again', declare);
+    expect(await failure(second.up())).toContain(conflict);
+    await second.destroy();
+    state.name = 'billing-renamed';
+    expect(await failure(stack.up())).toContain(conflict);
+    expect(await scene.readKey(namespace, 'billing')).toMatchObject({ metadata: { uid } });
+    expect(await scene.isReady(namespace, 'billing')).toBe(true);
+
+    state.aliases = [{ name: 'billing' }];
+    expect((await stack.up()).summary.resourceChanges).toEqual({ same: 1, update: 1 });
+    expect(await scene.readKey(namespace, 'billing')).toMatchObject({
+      metadata: {
+        uid,
+        annotations: {
+          'pulumi.keywright.dev/declared-by': expect.stringMatching(
+            /^urn:pulumi:declared::.*:ApiKey::billing-renamed$/,
+          ) as string,
+        },
+      },
+    });
+
+    // Moved, as the README says.
+    await pulumi.run(stack.workspace.workDir, [
+      'state',
+      'delete',
+      '--yes',
+      '--stack',
+      'declared',
+      'urn:pulumi:declared::keywright-test::kubernetes:keywright.dev/v1alpha1:ApiKey::billing-renamed',
+    ]);
+    state.annotations = { 'pulumi.com/patchForce': 'true' };
+    await second.up();
+    expect(await uidOf(namespace)).toBe(uid);
+    await stack.destroy();
+    expect(await scene.isReady(namespace, 'billing')).toBe(true);
+    await second.destroy();
+    expect(await uidOf(namespace)).toBeUndefined();
+  });
+
   it('waits for a suspended key until its value is delivered', async () => {
     const { namespace, stack } = await teamStack('suspended', { spec: { ...spec, suspend: true } });
     await stack.up();

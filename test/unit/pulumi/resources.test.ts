@@ -5,8 +5,14 @@ import { apiKeySpec as spec } from '../../builders/pulumispec.ts';
 import { runMocked, settled } from '../../harness/pulumi/mocks.ts';
 
 const waitFor = 'pulumi.com/waitFor';
-const annotationsOf = (inputs: Readonly<Record<string, unknown>> | undefined) =>
-  (inputs?.['metadata'] as { annotations?: Readonly<Record<string, string>> } | undefined)?.annotations;
+const declaredBy = 'pulumi.keywright.dev/declared-by';
+/** But for who declares it, which each object has. */
+function annotationsOf(inputs: Readonly<Record<string, unknown>> | undefined) {
+  const { annotations = {} } = (inputs?.['metadata'] ?? {}) as { annotations?: Readonly<Record<string, string>> };
+  const { [declaredBy]: urn, ...others } = annotations;
+  expect(urn).toMatch(/^urn:pulumi:/);
+  return others;
+}
 
 describe('a resource', () => {
   it('has the token of the Kubernetes provider, so that a plain CustomResource becomes one without a replacement', async () => {
@@ -37,10 +43,25 @@ describe('a resource', () => {
     expect(find('billing').inputs).toEqual({
       apiVersion: 'keywright.dev/v1alpha1',
       kind: 'ApiKey',
-      metadata: { name: 'billing', namespace: 'payments', labels: { a: 'b' }, annotations: { [waitFor]: 'condition=Ready' } },
+      metadata: {
+        ...{ name: 'billing', namespace: 'payments', labels: { a: 'b' } },
+        annotations: { [waitFor]: 'condition=Ready', [declaredBy]: expect.stringMatching(/ApiKey::billing$/) as string },
+      },
       spec,
     });
     expect(find('Second One').inputs).toMatchObject({ metadata: { name: 'second' } });
+  });
+
+  it('says in the object which resource declares it, with its parents', async () => {
+    const { find } = await runMocked(() => {
+      const parent = new pulumi.ComponentResource('test:index:Parent', 'parent');
+      new ApiKey('billing', { spec }, { parent });
+    });
+    expect(find('billing').inputs['metadata']).toMatchObject({
+      annotations: {
+        [declaredBy]: 'urn:pulumi:stack::project::test:index:Parent$kubernetes:keywright.dev/v1alpha1:ApiKey::billing',
+      },
+    });
   });
 
   it('gives back specification and status, none of which is secret', async () => {
