@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { delimiter } from 'node:path';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '../../domain/time.ts';
+import { KubeconfigFault, currentContextOf, readKubeconfigs } from './kubeconfigfile.ts';
 
 /** TLS options of a connection, as node:tls takes them. */
 export interface TlsOptions {
@@ -41,7 +41,7 @@ const authenticationTimeoutMs = 30_000;
 
 /**
  * Reads `kubeconfig` (a path, or several as in `$KUBECONFIG`), or the Pod's ServiceAccount when it is absent.
- * client-node is loaded on first use: it is large, and the authorizer has no use for it. Rejects with a plain error
+ * client-node is loaded on first use: it is large, and the authorizer has no use for it. Rejects with a {@link KubeconfigFault}
  * that says what is wrong with the file.
  */
 export async function loadAccess(kubeconfig: string | undefined, clock: Clock): Promise<AccessSource> {
@@ -84,18 +84,22 @@ async function readConfig(kubeconfig: string | undefined): Promise<KubeConfig> {
   if (kubeconfig === undefined) {
     config.loadFromCluster();
   } else {
-    const [first = '', ...others] = kubeconfig.split(delimiter).filter((path) => path !== '');
-    config.loadFromFile(first);
-    for (const path of others) {
-      const other = new KubeConfig();
-      other.loadFromFile(path);
-      config.mergeConfig(other, true);
-    }
+    const { cluster, user } = currentContextOf(await readKubeconfigs(kubeconfig));
+    const name = 'current';
+    config.loadFromString(
+      JSON.stringify({
+        ...{
+          clusters: [{ name, cluster }],
+          users: [{ name, user }],
+          contexts: [{ name, context: { cluster: name, user: name } }],
+        },
+        'current-context': name,
+      }),
+    );
   }
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error('the kubeconfig names no cluster in its current context');
   // Outside of a Pod client-node makes up a server `https://undefined:undefined`, which would be waited for.
-  if (!URL.canParse(cluster.server)) throw new Error('the address of the cluster is no URL');
+  if (!URL.canParse(config.getCurrentCluster()?.server ?? ''))
+    throw new KubeconfigFault('the server of the cluster in the current context is no URL');
   return config;
 }
 
@@ -118,7 +122,7 @@ async function accessOf(config: KubeConfig): Promise<Access> {
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
   const { proxyUrl } = cluster;
-  if (proxyUrl?.startsWith('socks') === true) throw new Error('a SOCKS proxy in the kubeconfig is not supported');
+  if (proxyUrl?.startsWith('socks') === true) throw new KubeconfigFault('proxy-url: a SOCKS proxy is not supported');
   const connectionKey = createHash('sha256')
     .update(JSON.stringify([server.href, proxyUrl, tls]))
     .digest('hex');
