@@ -174,3 +174,28 @@ describe('what is only away is waited for', () => {
     expect([await operator.exited, await authorizer.exited]).toEqual([0, 0]);
   });
 });
+
+describe('a CRD that is deleted under a running operator', () => {
+  it('makes the operator not ready, which names the kind, until the CRD is there again', async () => {
+    const operator = await startOperator({ databaseUrl: url, peppersFile, kubeconfig: plane.kube.kubeconfig() });
+    const readiness = async (): Promise<string> => (await fetch(`${operator.healthUrl}/readyz`)).text();
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const path = `${crds}/keyownergroups.keywright.dev`;
+    const { apiVersion, kind, metadata, spec } = (await plane.kube.request('GET', path)).body as Readonly<Record<string, object>>;
+    try {
+      await until(async () => !(await readiness()).includes('[-]'), { what: 'ready', deadlineMs: 30_000 });
+      await plane.kube.request('DELETE', path);
+      await until(async () => (await readiness()).includes('[-] crds'), { what: 'not ready', deadlineMs: 60_000 });
+      expect(operator.log()).toMatch(/"kind":"KeyOwnerGroup".*"failure":"404"|"failure":"404".*"kind":"KeyOwnerGroup"/);
+    } finally {
+      const { name } = metadata as { readonly name: string };
+      await until(async () => (await plane.kube.request('GET', path)).status === 404, {
+        what: 'the end of the CRD',
+        deadlineMs: 30_000,
+      });
+      await plane.kube.request('POST', crds, { body: { apiVersion, kind, metadata: { name }, spec } });
+    }
+    await until(async () => (await readiness()).includes('[+] crds'), { what: 'ready again', deadlineMs: 90_000 });
+    await operator.stop();
+  });
+});

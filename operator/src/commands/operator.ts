@@ -58,7 +58,7 @@ export async function runOperator(context: CommandContext): Promise<ExitCode> {
   const database = { url, passwordFile: config.databasePasswordFile, metrics: metrics.recorder };
   const { store, apart: safetyStore, memory } = openStores(inner, database);
   const resources = await openResources(inner, metrics);
-  const health = await serveHealth(inner, store, metrics, readiness).catch(async (error: unknown) => {
+  const health = await serveHealth(inner, { store, resources, metrics, readiness }).catch(async (error: unknown) => {
     await resources.close();
     throw error;
   });
@@ -232,9 +232,7 @@ async function hasSettled({ isSettling, syncedAtMs }: Readiness, store: Store, c
 
 async function serveHealth(
   context: CommandContext,
-  store: Store,
-  metrics: MetricsRegistry,
-  readiness: Readiness,
+  { store, resources, metrics, readiness }: Pick<WorkInput, 'store' | 'resources' | 'metrics' | 'readiness'>,
 ): Promise<Listener> {
   const { config, clock, log } = context;
   return startHealthServer({
@@ -245,7 +243,7 @@ async function serveHealth(
     live: [],
     ready: [
       { name: 'store', isWell: async () => (await store.now()) > 0 },
-      { name: 'crds', isWell: () => readiness.crdsFit },
+      { name: 'crds', isWell: () => readiness.crdsFit && resources.missingKinds().length === 0 },
       { name: 'sync', isWell: () => readiness.synced },
       { name: 'admission', isWell: () => hasSettled(readiness, store, clock) },
       { name: 'clock', isWell: () => readiness.time?.isRight() === true },

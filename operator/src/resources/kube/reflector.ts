@@ -78,6 +78,7 @@ export class Reflector<T extends Cached> {
   #position: Position = startPosition;
   /** For the log. */
   #lastFault = '';
+  #isServed = true;
   /** Until this server has shown that it does not know WatchList. */
   #useWatchList = true;
 
@@ -89,6 +90,11 @@ export class Reflector<T extends Cached> {
     this.#markSynced = () => {
       resolve(undefined);
     };
+  }
+
+  /** False while the server says that it does not have the kind: its CRD was deleted. */
+  get isServed(): boolean {
+    return this.#isServed;
   }
 
   /** Runs until `signal` is aborted; never rejects. */
@@ -123,6 +129,7 @@ export class Reflector<T extends Cached> {
     } catch (error) {
       const fault = faultOf(error);
       this.#lastFault = String(fault.code);
+      if (fault.code === 404) this.#isServed = false;
       return endingOf(fault);
     } finally {
       step.abort();
@@ -147,7 +154,9 @@ export class Reflector<T extends Cached> {
     const patience = this.#patience(watchIdleMs, timeoutSeconds * 1000 + watchIdleMs);
     void this.#guard(patience, step);
     const query = { resourceVersion: this.#position.resourceVersion, sendInitialEvents: false, timeoutSeconds };
-    for await (const message of await this.#init.source.watch(query, signal)) {
+    const stream = await this.#init.source.watch(query, signal);
+    this.#isServed = true;
+    for await (const message of stream) {
       patience.silentSinceMs = this.#init.clock.monotonicMs();
       this.#follow(message);
     }
@@ -206,6 +215,7 @@ export class Reflector<T extends Cached> {
     const changes = replaceAll(this.cache, objects);
     this.#position = { kind: 'watch', resourceVersion };
     for (const change of changes) this.#init.onChange(change, true);
+    this.#isServed = true;
     this.#markSynced();
   }
 

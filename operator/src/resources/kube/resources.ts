@@ -76,6 +76,8 @@ export interface KubeResources extends Resources {
   listWhole(kind: WatchedKind | 'Secret'): Promise<readonly OwnedMeta[]>;
   /** Takes the ApiKeys out of the owner references of a Secret, on the condition that uid and resourceVersion are still these. */
   disown(secret: OwnedMeta): Promise<'written' | 'lost'>;
+  /** The watched kinds that the API server does not have any more, because somebody deleted their CRDs. */
+  missingKinds(): readonly string[];
   /** The CustomResourceDefinition of a kind as it is installed; `undefined` = there is none. */
   readCrd(kind: ApiKind): Promise<unknown>;
   /** The admission policy and its binding as they are now (`undefined` = absent), and the API server's clock. Throws Failure. */
@@ -144,6 +146,10 @@ class ApiServer implements KubeResources {
     } finally {
       either.removeEventListener('abort', onAbort);
     }
+  }
+
+  missingKinds(): readonly string[] {
+    return [...this.#reflectors].flatMap(([kind, all]) => (all.every(({ isServed }) => isServed) ? [] : [kind]));
   }
 
   subscribe(listener: (event: ResourceEvent) => void): () => void {

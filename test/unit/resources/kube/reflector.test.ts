@@ -203,6 +203,25 @@ describe('the reflector', () => {
     await running;
   });
 
+  it.each(['by a watch', 'by pages'])(
+    'knows that the server does not have the kind any more, until it has it again, when it lists %s',
+    async (how) => {
+      const { clock, server, abort, reflector, run } = setUp();
+      server.knowsWatchList = how === 'by a watch';
+      const running = run();
+      await clock.advance(20_000);
+      expect(reflector.isServed).toBe(true);
+      server.failures.push(...Array.from({ length: 3 }, () => new KubeFault(404)));
+      server.fault('close');
+      await clock.advance(2_000);
+      expect(reflector.isServed).toBe(false);
+      await clock.advance(60_000);
+      expect(reflector.isServed).toBe(true);
+      abort.abort();
+      await running;
+    },
+  );
+
   it.each(['reset', 'throttled', 'silence'] as const)('goes on from its version after %s, without a list', async (fault) => {
     const { clock, server, abort, reflector, run } = setUp();
     server.put('a');
