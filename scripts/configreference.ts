@@ -43,6 +43,8 @@ export function verdictsPage(): string {
     '',
     'A `sourceIp` that is not an IP address is a `source_not_allowed` for keys with `allowedSources`, and `detail` says so. For other keys it changes no verdict: refusals are not limited then, and `usedBy` names no network.',
     '',
+    'A path that two programs could read differently (`//`, `..`, `;`, `%2f`) is an `endpoint_not_allowed`, and `detail` says what is wrong with it.',
+    '',
     'A member that contains NUL or an unpaired surrogate is a 400 that names the member; in `key` it is `key_invalid`.',
     '',
   ].join('\n');

@@ -12,6 +12,7 @@ import type { Layer, ProvenKey } from './provenkey.ts';
 import type { AuthRequest } from './request.ts';
 import { isAddress, isWithin } from './source.ts';
 import { Allow } from './verdict.ts';
+import type { PathTarget } from './target.ts';
 import type { Denial, DenyCode, Verdict } from './verdict.ts';
 
 /**
@@ -64,7 +65,9 @@ function decideProven(key: ProvenKey, request: AuthRequest, now: Instant): Verdi
     return deny('access_type_not_allowed', keyId);
   if (!layers.every(({ sources }) => sources === undefined || isWithin(sources, request.sourceIp)))
     return { ...deny('source_not_allowed', keyId), ...(isMalformed(request.sourceIp) ? { fault: 'source' } : {}) };
-  const place = locate(key, request);
+  const target = targetOf(request);
+  if (target.kind === 'refused') return { ...deny('endpoint_not_allowed', keyId), fault: target.fault };
+  const place = locate(key, request, target);
   if (place === undefined) return deny('endpoint_not_allowed', keyId);
   const application = applicationOf(place, request);
   const coverage = application.kind === 'contradicting' ? undefined : coverageOf(place, application.name);
@@ -85,9 +88,7 @@ interface Place {
   readonly segments: readonly string[];
 }
 
-function locate({ catalog, layers }: ProvenKey, request: AuthRequest): Place | undefined {
-  const target = targetOf(request);
-  if (target.kind === 'refused') return undefined;
+function locate({ catalog, layers }: ProvenKey, request: AuthRequest, target: PathTarget): Place | undefined {
   const route = findRoute(catalog.routes, request.method, target);
   if (route === undefined) return undefined;
   const reaches = layers.flatMap(({ rights }) => rights.reach(route.number) ?? []);

@@ -13,15 +13,16 @@ export type TargetFault =
   | 'empty segment'
   | 'dot segment';
 
-/** A target cut into its segments, or why it is refused. `/` has none. */
-export type Target =
-  | {
-      readonly kind: 'path';
-      readonly segments: readonly string[];
-      /** Whether a segment still holds an escape. */
-      readonly escaped: boolean;
-    }
-  | { readonly kind: 'refused'; readonly fault: TargetFault };
+/** A target cut into its segments. `/` has none. */
+export interface PathTarget {
+  readonly kind: 'path';
+  readonly segments: readonly string[];
+  /** Whether a segment still holds an escape. */
+  readonly escaped: boolean;
+}
+
+/** A target, or why it is refused. */
+export type Target = PathTarget | { readonly kind: 'refused'; readonly fault: TargetFault };
 
 const slash = 0x2f;
 const percent = 0x25;

@@ -1,5 +1,6 @@
 import type { Names } from '../domain/grants.ts';
 import type { Instant } from '../domain/time.ts';
+import type { TargetFault } from './target.ts';
 
 /** Every word that a denial can say. What each is in HTTP stands in the server's one table. */
 export const denyCodes = [
@@ -24,7 +25,7 @@ export const denyCodes = [
 export type DenyCode = (typeof denyCodes)[number];
 
 /** What of the request is malformed. */
-export type RequestFault = 'customer' | 'target channels' | 'source';
+export type RequestFault = 'customer' | 'target channels' | 'source' | TargetFault;
 
 /** A denial. `keyId` is there only when the presented key was proven: nothing of a record leaves before that. */
 export interface Denial {
@@ -35,7 +36,7 @@ export interface Denial {
   readonly expiredStatus?: 401 | 403;
   /** With `channel_not_assigned`: which of the requested channels, in the order of the request, each once. */
   readonly violatingChannels?: readonly string[];
-  /** With `invalid_request`, and with `source_not_allowed` if the source is not an address. */
+  /** With `invalid_request`; with `source_not_allowed` if the source is not an address, and `endpoint_not_allowed` if the target is refused. */
   readonly fault?: RequestFault;
 }
 

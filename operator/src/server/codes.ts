@@ -36,7 +36,24 @@ const faults: Readonly<Record<RequestFault, string>> = {
   customer: 'The customer is not spelled as the API documents it.',
   source: 'The source address of the request is not an IP address.',
   'target channels': 'The list of target channels is empty; omit it for all assigned channels.',
+  'not a path': 'The target of the request is not a path.',
+  'another origin': 'The target of the request names another host, port or scheme than the request itself.',
+  character: refusedPath('has a character that must be percent-encoded'),
+  fragment: refusedPath('contains "#"'),
+  backslash: refusedPath('contains a backslash'),
+  semicolon: refusedPath('contains ";"'),
+  'incomplete escape': refusedPath('has a "%" without two hexadecimal digits'),
+  'encoded control': refusedPath('has a percent-encoded control character'),
+  'encoded delimiter': refusedPath('has a percent-encoded "/", "\\", ";", "?", "#" or "%"'),
+  'not UTF-8': refusedPath('has percent-encoded bytes that are not UTF-8'),
+  'empty segment': refusedPath('has an empty segment, such as "//" or a "/" at its end'),
+  'dot segment': refusedPath('has a segment "." or ".."'),
 };
+
+/** Two programs could read such a path differently, so it leads nowhere. */
+function refusedPath(why: string): string {
+  return `The path of the request ${why}, so it gives access to no endpoint.`;
+}
 
 /** How many channels a sentence names; all of them are in the answer's own list. */
 const namedMaxCount = 5;

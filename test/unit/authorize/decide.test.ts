@@ -521,7 +521,7 @@ describe('a target in absolute form', () => {
 
   test('of another origin leads nowhere', () => {
     for (const path of ['https://api.example.net/v1/subscribers', 'http://api.example.com/v1/subscribers'])
-      expect(at(path)).toEqual(denied('endpoint_not_allowed'));
+      expect(at(path)).toEqual({ ...(denied('endpoint_not_allowed') as object), fault: 'another origin' });
   });
 
   test('does not say the scheme in place of its member', () => {
@@ -529,7 +529,22 @@ describe('a target in absolute form', () => {
     expect(at(path, { scheme: undefined })).toEqual({ allowed: false, code: 'https_required' });
     const open = catalogRow({ model: catalogModel({ policy: { expiredStatus: 403, requireHttps: false } }) });
     expect(ask({ catalog: open }, { path, scheme: undefined }).allowed).toBe(true);
-    expect(ask({ catalog: open }, { path, scheme: 'http' })).toEqual(denied('endpoint_not_allowed'));
+    expect(ask({ catalog: open }, { path, scheme: 'http' })).toMatchObject({
+      code: 'endpoint_not_allowed',
+      fault: 'another origin',
+    });
+  });
+});
+
+describe('a target that two programs could read differently', () => {
+  test('leads nowhere, and a caller with the whole key hears why', () => {
+    for (const [path, fault] of [
+      ['/v1/subscribers/', 'empty segment'],
+      ['/v1/../v1/subscribers', 'dot segment'],
+      ['/v1/subscribers;v=1', 'semicolon'],
+      ['/v1/subscribers%2f7', 'encoded delimiter'],
+    ] as const)
+      expect(ask({}, { path })).toEqual({ ...(denied('endpoint_not_allowed') as object), fault });
   });
 });
 

@@ -169,7 +169,11 @@ describe('POST /v1/verify', () => {
       {},
       'The API key may not be used from this address.',
     ],
-    ['endpoint_not_allowed', 403, {}, { path: '/v1/subscribers/' }, 'The API key does not give access to this endpoint.'],
+    ['endpoint_not_allowed', 403, {}, { path: '/v1/nowhere' }, 'The API key does not give access to this endpoint.'],
+    [
+      ...(['endpoint_not_allowed', 403, {}, { path: '/v1/subscribers/' }] as const),
+      'The path of the request has an empty segment, such as "//" or a "/" at its end, so it gives access to no endpoint.',
+    ],
     ['endpoint_not_allowed', 403, {}, { upgrade: true }, 'The API key does not give access to this endpoint.'],
     [
       'application_not_allowed',
