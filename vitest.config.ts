@@ -9,7 +9,7 @@ function layer(name: string, options: { real: boolean; timeoutMs: number; worker
       name,
       include: [`test/${name}/**/*.test.ts`],
       testTimeout: options.timeoutMs * patience,
-      hookTimeout: (options.real ? 120_000 : 10_000) * patience,
+      hookTimeout: (options.real ? 240_000 : 10_000) * patience,
       // One process per file; two at a time is what a small machine carries beside an API server. Stories of e2e mostly wait.
       pool: 'forks',
       setupFiles: ['test/harness/setup.ts'],
@@ -26,8 +26,8 @@ export default defineConfig({
     projects: [
       layer('unit', { real: false, timeoutMs: 30_000 }),
       layer('contract', { real: true, timeoutMs: 30_000 }),
-      layer('integration', { real: true, timeoutMs: 60_000 }),
-      layer('e2e', { real: true, timeoutMs: 120_000, workers: 4 }),
+      layer('integration', { real: true, timeoutMs: 180_000 }),
+      layer('e2e', { real: true, timeoutMs: 300_000, workers: 4 }),
     ],
   },
 });

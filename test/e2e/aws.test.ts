@@ -64,14 +64,14 @@ beforeAll(async () => {
   await scene.declareAws('strict', fake, fake.identities.createUser());
   operator = await startOperator(options);
   authorizer = await startAuthorizer(options);
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all([operator.stop(), authorizer.stop()]);
   await fake.close();
   await plane.kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 describe('keys in AWS Secrets Manager', () => {
   it(
@@ -142,7 +142,7 @@ describe('keys in AWS Secrets Manager', () => {
     },
   );
 
-  it('goes on with a new access key as soon as its Secret has it', { timeout: 120_000 }, async () => {
+  it('goes on with a new access key as soon as its Secret has it', async () => {
     const old = fake.identities.createUser();
     await scene.declareAws('renewed', fake, old);
     await scene.createKey('renewed', 'before', [{ name: 'aws', destination: 'renewed' }]);
@@ -159,7 +159,7 @@ describe('keys in AWS Secrets Manager', () => {
     expect(await inAws(inFake, 'renewed/renewed/after')).toBeDefined();
   });
 
-  it('leaves a secret of somebody else alone, and says whose place it is', { timeout: 120_000 }, async () => {
+  it('leaves a secret of somebody else alone, and says whose place it is', async () => {
     await inFake.put('keywright/strict/hand/hand', 'theirs');
     await scene.createKey('hand', 'hand', [
       { name: 'aws', destination: 'strict' },

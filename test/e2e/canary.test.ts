@@ -90,7 +90,7 @@ beforeAll(async () => {
   running.push(authorizer);
   await live(options);
   await liveStandalone();
-}, 180_000);
+});
 
 afterAll(async () => {
   for (const started of running) await started.stop();

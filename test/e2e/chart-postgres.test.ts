@@ -32,7 +32,7 @@ afterAll(async () => {
   await here.close();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 /** Who somebody is who logs in with this URL, and what he may do with the audit. */
 async function databaseRole(url: URL): Promise<object | undefined> {

@@ -33,7 +33,7 @@ afterAll(async () => {
   await here.close();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 const valueOf = async () => (await scene.readSecret('payments', 'billing'))?.['api-key'] ?? '';
 

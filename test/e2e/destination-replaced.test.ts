@@ -106,7 +106,7 @@ beforeAll(async () => {
     kubeconfig: kube.kubeconfig(),
     env: { KEYWRIGHT_ADMISSION: 'required', KEYWRIGHT_LEADER_ELECTION: 'off' },
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();

@@ -46,7 +46,7 @@ describe.each(exampleNames)('the example %s, standalone', (name) => {
       ready: async () => (await request(url)).statusCode === 404,
       deadlineMs: 60_000,
     });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await up.stop();
@@ -75,7 +75,7 @@ describe('the examples in a cluster', () => {
     for (const name of exampleNames) await kube.kubectl(['apply', '-f', manifestsOf(name)]);
     await kube.kubectl(['wait', '--for=condition=Ready', 'apikeys', '--all', '-n', 'default', '--timeout=60s']);
     await kube.kubectl(['wait', '--for=condition=Ready', 'apicatalogs,keyowners,keyownergroups', '--all', '--timeout=30s']);
-  }, 180_000);
+  });
 
   afterAll(async () => {
     await operator.stop();

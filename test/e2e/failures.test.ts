@@ -73,7 +73,7 @@ async function versionsOf(url: string, namespace: string, name: string): Promise
 
 beforeAll(async () => {
   await scene.prepare();
-}, 120_000);
+});
 
 afterAll(async () => {
   signalAll('SIGCONT');
@@ -81,10 +81,10 @@ afterAll(async () => {
   await own.stop();
   await plane.kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 describe.concurrent('what fails is named in our words, costs few calls and no version, and heals alone', () => {
-  it('a Vault that denies, fails, talks nonsense, is silent, or is not there', { timeout: 180_000 }, async () => {
+  it('a Vault that denies, fails, talks nonsense, is silent, or is not there', async () => {
     const body = (quote: string) => JSON.stringify({ errors: [quote] });
     const untrusted = 'no trustworthy answer from the Vault server; the log of the operator has the cause';
     const moods: Readonly<Record<string, readonly [Mood, string]>> = {
@@ -150,7 +150,7 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
     for (const proxy of proxies.values()) await proxy.stop();
   });
 
-  it('a database that dies in a transaction, is stopped, frozen, and comes back', { timeout: 180_000 }, async () => {
+  it('a database that dies in a transaction, is stopped, frozen, and comes back', async () => {
     const namespace = await plane.kube.createNamespace('database');
     const { url } = own.postgres;
     const peppersFile = makePeppersFile();
@@ -206,59 +206,55 @@ describe.concurrent('what fails is named in our words, costs few calls and no ve
     for (const program of [operator, authorizer]) expect(await isReady(program)).toBe(true);
   });
 
-  it(
-    'an admission policy that is required and not there: nothing is minted until it is, and somebody confirms',
-    { timeout: 180_000 },
-    async () => {
-      const namespace = await plane.kube.createNamespace('admission');
-      const { url } = await shared.createDatabase();
-      const operator = await startFor([namespace], url, { KEYWRIGHT_ADMISSION: 'required' });
-      await scene.createKey(namespace, 'guarded', [{ name: 'local', secret: { name: 'guarded' } }]);
-      await until(async () => (await scene.verdict(namespace, 'guarded')) === 'False AdmissionPolicyMissing', {
-        what: 'AdmissionPolicyMissing',
-      });
-      expect(operator.log()).toContain('"event":"admission policy not in force"');
-      const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic';
-      const rule = { apiGroups: ['keywright.dev'], apiVersions: ['*'], operations: ['CREATE'], resources: ['apikeys'] };
-      await plane.kube.request('POST', `${policies}ies`, {
-        body: {
-          apiVersion: 'admissionregistration.k8s.io/v1',
-          kind: 'ValidatingAdmissionPolicy',
-          metadata: { name: 'keywright' },
-          spec: { matchConstraints: { resourceRules: [rule] }, validations: [{ expression: 'true' }] },
-        },
-      });
-      await plane.kube.request('POST', `${policies}ybindings`, {
-        body: {
-          apiVersion: 'admissionregistration.k8s.io/v1',
-          kind: 'ValidatingAdmissionPolicyBinding',
-          metadata: { name: 'keywright' },
-          spec: { policyName: 'keywright', validationActions: ['Deny'] },
-        },
-      });
-      // A policy of that name with another text guards nothing.
-      await scene.touch(namespace, 'guarded');
-      expect(await versionsOf(url, namespace, 'guarded')).toBeLessThanOrEqual(0);
-      for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
-      await applyPolicy(plane.kube);
-      const said = await until(
-        async () => /confirm=([0-9a-f]{16})/.exec((await scene.condition(namespace, 'guarded', 'Ready'))?.message ?? '')?.[1],
-        {
-          what: 'the value that confirms',
-          deadlineMs: wokenWithinMs,
-          everyMs: 250,
-        },
-      );
-      await plane.kube.kubectl(['annotate', 'ak', 'guarded', '-n', namespace, `keywright.dev/confirm=${said}`]);
-      await until(() => scene.isReady(namespace, 'guarded'), { what: 'guarded Ready', deadlineMs: wokenWithinMs, everyMs: 250 });
-      expect(await versionsOf(url, namespace, 'guarded')).toBe(1);
-      for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
-    },
-  );
+  it('an admission policy that is required and not there: nothing is minted until it is, and somebody confirms', async () => {
+    const namespace = await plane.kube.createNamespace('admission');
+    const { url } = await shared.createDatabase();
+    const operator = await startFor([namespace], url, { KEYWRIGHT_ADMISSION: 'required' });
+    await scene.createKey(namespace, 'guarded', [{ name: 'local', secret: { name: 'guarded' } }]);
+    await until(async () => (await scene.verdict(namespace, 'guarded')) === 'False AdmissionPolicyMissing', {
+      what: 'AdmissionPolicyMissing',
+    });
+    expect(operator.log()).toContain('"event":"admission policy not in force"');
+    const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic';
+    const rule = { apiGroups: ['keywright.dev'], apiVersions: ['*'], operations: ['CREATE'], resources: ['apikeys'] };
+    await plane.kube.request('POST', `${policies}ies`, {
+      body: {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'ValidatingAdmissionPolicy',
+        metadata: { name: 'keywright' },
+        spec: { matchConstraints: { resourceRules: [rule] }, validations: [{ expression: 'true' }] },
+      },
+    });
+    await plane.kube.request('POST', `${policies}ybindings`, {
+      body: {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'ValidatingAdmissionPolicyBinding',
+        metadata: { name: 'keywright' },
+        spec: { policyName: 'keywright', validationActions: ['Deny'] },
+      },
+    });
+    // A policy of that name with another text guards nothing.
+    await scene.touch(namespace, 'guarded');
+    expect(await versionsOf(url, namespace, 'guarded')).toBeLessThanOrEqual(0);
+    for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
+    await applyPolicy(plane.kube);
+    const said = await until(
+      async () => /confirm=([0-9a-f]{16})/.exec((await scene.condition(namespace, 'guarded', 'Ready'))?.message ?? '')?.[1],
+      {
+        what: 'the value that confirms',
+        deadlineMs: wokenWithinMs,
+        everyMs: 250,
+      },
+    );
+    await plane.kube.kubectl(['annotate', 'ak', 'guarded', '-n', namespace, `keywright.dev/confirm=${said}`]);
+    await until(() => scene.isReady(namespace, 'guarded'), { what: 'guarded Ready', deadlineMs: wokenWithinMs, everyMs: 250 });
+    expect(await versionsOf(url, namespace, 'guarded')).toBe(1);
+    for (const kind of ['ybindings', 'ies']) await plane.kube.request('DELETE', `${policies}${kind}/keywright`);
+  });
 });
 
 describe('the API server', () => {
-  it('that is restarted and frozen is waited for, and what was declared meanwhile comes', { timeout: 120_000 }, async () => {
+  it('that is restarted and frozen is waited for, and what was declared meanwhile comes', async () => {
     const namespace = await plane.kube.createNamespace('server');
     const { url } = await shared.createDatabase();
     const peppersFile = makePeppersFile();

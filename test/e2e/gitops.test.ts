@@ -52,7 +52,7 @@ beforeAll(async () => {
     KEYWRIGHT_NAMESPACES: [...namespaces, 'payments'].join(','),
   };
   started.push(await startOperator({ databaseUrl, peppersFile: makePeppersFile(), kubeconfig: kube.kubeconfig(), env }));
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all(started.map((one) => one.stop()));
@@ -60,7 +60,7 @@ afterAll(async () => {
   await recorder.stop();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 /** Runs commands of the guide where its examples lie. */
 async function shell(commands: string): Promise<void> {
@@ -143,7 +143,7 @@ async function declareLife(name: string) {
 }
 
 describe.concurrent('what a GitOps tool sees', () => {
-  it('is never a failure while parts are missing, in whatever order they come', { timeout: 180_000 }, async () => {
+  it('is never a failure while parts are missing, in whatever order they come', async () => {
     const targets = [
       { name: 'vault', destination: 'order' },
       { name: 'local', secret: { name: 'order' } },
@@ -247,7 +247,7 @@ describe.concurrent('what a GitOps tool sees', () => {
     },
   );
 
-  it('is work under way, and no failure, while a destination is down', { timeout: 180_000 }, async () => {
+  it('is work under way, and no failure, while a destination is down', async () => {
     await scene.declareVault('outage', outage.address, openbao.rootToken);
     await scene.createKey('outage', 'outage', [{ name: 'vault', destination: 'outage' }]);
     const key = new Watched(recorder, 'ApiKey', { namespace: 'outage', name: 'outage' });
@@ -269,7 +269,7 @@ describe.concurrent('what a GitOps tool sees', () => {
     await expectSound(key, destination);
   });
 
-  it('is no change where a manifest leaves defaults out, applied in the old way', { timeout: 120_000 }, async () => {
+  it('is no change where a manifest leaves defaults out, applied in the old way', async () => {
     const old = ['--field-manager=argocd-controller', '-f', '-'];
     const lists: string[] = [];
     for (const kind of ['ApiCatalog', 'KeyOwner', 'KeyOwnerGroup', 'ApiKey']) {

@@ -30,7 +30,7 @@ afterAll(async () => {
   await here.close();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 /** Runs a block of the guide in the checkout, as it stands but for what is the reader's own. */
 async function follow(block: string, own: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -50,51 +50,47 @@ async function follow(block: string, own: Readonly<Record<string, string>> = {})
 
 const valueOf = async (name: string) => (await scene.readSecret('payments', name))?.['api-key'] ?? '';
 
-it(
-  'goes from an empty cluster to a key by YAML, a stack by Pulumi, and back, with the commands of the guide',
-  { timeout: 300_000 },
-  async () => {
-    await follow('namespaces');
-    await follow('database', { 'postgres://keywright:password@postgres.example.com:5432/keywright': url });
-    expect(await follow('install')).toContain('STATUS: deployed');
-    await follow('backup', { 'keywright-peppers.yaml': join(home, 'keywright-peppers.yaml') });
-    expect(readFileSync(join(home, 'keywright-peppers.yaml'), 'utf8')).toContain('peppers.json');
+it('goes from an empty cluster to a key by YAML, a stack by Pulumi, and back, with the commands of the guide', async () => {
+  await follow('namespaces');
+  await follow('database', { 'postgres://keywright:password@postgres.example.com:5432/keywright': url });
+  expect(await follow('install')).toContain('STATUS: deployed');
+  await follow('backup', { 'keywright-peppers.yaml': join(home, 'keywright-peppers.yaml') });
+  expect(readFileSync(join(home, 'keywright-peppers.yaml'), 'utf8')).toContain('peppers.json');
 
-    const listed = await follow('first-key');
-    expect(listed).toContain('condition met');
-    expect(listed).toMatch(/billing +True +Available +payments-team +Service +shop_live_/);
-    const address = here.running('authorizer')[0]?.url('http') ?? '';
-    const answers = await follow('ask', { 'http://127.0.0.1:8080': address });
-    expect(answers).toMatch(/"allowed":true.*"code":"endpoint_not_allowed"/s);
+  const listed = await follow('first-key');
+  expect(listed).toContain('condition met');
+  expect(listed).toMatch(/billing +True +Available +payments-team +Service +shop_live_/);
+  const address = here.running('authorizer')[0]?.url('http') ?? '';
+  const answers = await follow('ask', { 'http://127.0.0.1:8080': address });
+  expect(answers).toMatch(/"allowed":true.*"code":"endpoint_not_allowed"/s);
 
-    // The nodes of the workloads' namespace: what is scheduled there runs.
-    workloads = await Kubelet.start({ kube, namespace: 'payments', imageOf: () => undefined });
-    // A stack writes its configuration beside the program: here beside a copy.
-    const project = pulumi.project('quickstart');
-    cpSync(join(checkout, 'examples', 'pulumi-quickstart'), project, { recursive: true });
-    const own = { 'examples/pulumi-quickstart': project };
-    expect(await follow('pulumi-up', own)).toMatch(/secretName *: "reports-api-key"/);
-    expect(await scene.verdict('payments', 'reports-api-key')).toBe('True Available');
-    const value = await valueOf('reports-api-key');
-    expect(value).toMatch(/^shop_live_/);
-    const uid = (await scene.readKey('payments', 'reports-api-key'))?.metadata.uid;
-    await follow('pulumi-change', own);
-    expect((await scene.readKey('payments', 'reports-api-key'))?.metadata.uid).toBe(uid);
-    const post = { host: 'shop.example.com', method: 'POST', path: '/v1/orders' };
-    expect(await here.verify(value, post)).toMatchObject({ allowed: true });
-    expect(pulumi.stored()).not.toContain(value);
-    await follow('pulumi-destroy', own);
-    expect(await here.verify(value, post)).toMatchObject({ allowed: false, code: 'key_invalid' });
+  // The nodes of the workloads' namespace: what is scheduled there runs.
+  workloads = await Kubelet.start({ kube, namespace: 'payments', imageOf: () => undefined });
+  // A stack writes its configuration beside the program: here beside a copy.
+  const project = pulumi.project('quickstart');
+  cpSync(join(checkout, 'examples', 'pulumi-quickstart'), project, { recursive: true });
+  const own = { 'examples/pulumi-quickstart': project };
+  expect(await follow('pulumi-up', own)).toMatch(/secretName *: "reports-api-key"/);
+  expect(await scene.verdict('payments', 'reports-api-key')).toBe('True Available');
+  const value = await valueOf('reports-api-key');
+  expect(value).toMatch(/^shop_live_/);
+  const uid = (await scene.readKey('payments', 'reports-api-key'))?.metadata.uid;
+  await follow('pulumi-change', own);
+  expect((await scene.readKey('payments', 'reports-api-key'))?.metadata.uid).toBe(uid);
+  const post = { host: 'shop.example.com', method: 'POST', path: '/v1/orders' };
+  expect(await here.verify(value, post)).toMatchObject({ allowed: true });
+  expect(pulumi.stored()).not.toContain(value);
+  await follow('pulumi-destroy', own);
+  expect(await here.verify(value, post)).toMatchObject({ allowed: false, code: 'key_invalid' });
 
-    const first = await valueOf('billing-api-key');
-    await follow('end-keys');
-    expect(await here.verify(first, { ...post, method: 'GET' })).toMatchObject({ allowed: false, code: 'key_invalid' });
-    await follow('uninstall');
-    await follow('remove-crds');
-    const { stdout } = await kube.kubectl(['api-resources', '--api-group=keywright.dev', '-o', 'name']);
-    expect(stdout.trim()).toBe('');
-  },
-);
+  const first = await valueOf('billing-api-key');
+  await follow('end-keys');
+  expect(await here.verify(first, { ...post, method: 'GET' })).toMatchObject({ allowed: false, code: 'key_invalid' });
+  await follow('uninstall');
+  await follow('remove-crds');
+  const { stdout } = await kube.kubectl(['api-resources', '--api-group=keywright.dev', '-o', 'name']);
+  expect(stdout.trim()).toBe('');
+});
 
 it('is rendered the same each time for GitOps, once its Secrets are made as the guide says', async () => {
   await kube.kubectl(['create', 'namespace', 'keywright-system'], { allowFailure: true });

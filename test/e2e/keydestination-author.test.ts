@@ -151,7 +151,7 @@ beforeAll(async () => {
       AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile,
     },
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();

@@ -91,7 +91,7 @@ beforeAll(async () => {
   await scene.declareVault('leader-vault', proxy.address, openbao.rootToken);
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-}, 120_000);
+});
 
 afterAll(async () => {
   for (const program of running) {

@@ -49,13 +49,13 @@ beforeAll(async () => {
   await letVaultAskWhoLogsIn();
   await here.apply('install', values);
   await scene.prepare({ namespace: false });
-}, 120_000);
+});
 
 afterAll(async () => {
   await here.close();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 /** As docs/destinations/vault.md has it, with Vault's own interface. */
 async function letVaultAskWhoLogsIn(): Promise<void> {

@@ -106,7 +106,7 @@ beforeAll(async () => {
   };
   await kube.kubectl(['apply', '-f', '-'], { input: everybody });
   await kube.kubectl(['apply', '-f', join(samples, 'apicatalog.yaml')]);
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();

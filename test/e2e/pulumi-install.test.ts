@@ -22,7 +22,7 @@ afterAll(async () => {
   await here.close();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 describe('the component Keywright', () => {
   it('brings a cluster from nothing to a Ready key in one update, with the database URL in no state, and goes again', async () => {
@@ -45,5 +45,5 @@ describe('the component Keywright', () => {
     expect((await stack.preview()).changeSummary).toEqual({ same: 6 });
     expect((await stack.refresh()).summary.resourceChanges).toEqual({ same: 6 });
     expect((await stack.destroy()).summary.resourceChanges).toEqual({ delete: 6 });
-  }, 180_000);
+  });
 });

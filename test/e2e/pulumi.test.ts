@@ -114,7 +114,7 @@ beforeAll(async () => {
     env: { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_WITHDRAW_DEADLINE: '3s' },
   });
   await (await pulumi.stack('platform', async () => platform())).up();
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();
@@ -245,7 +245,7 @@ describe('a stack', () => {
     await stack.destroy();
   });
 
-  it('ends no key of another stack, nor its own when its resource has another name', { timeout: 240_000 }, async () => {
+  it('ends no key of another stack, nor its own when its resource has another name', async () => {
     const namespace = await kube.createNamespace('team');
     const state: { name: string; aliases: { name: string }[]; annotations: Record<string, string> } = {
       ...{ name: 'billing', aliases: [], annotations: {} },

@@ -87,13 +87,13 @@ beforeAll(async () => {
   for (const name of ['velero', 'behind', 'rebuilt'])
     await plane.kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
   await scene.declareVault('vault', openbao.address, openbao.rootToken);
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all(started.map((one) => one.stop()));
   await plane.kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 describe.concurrent('after a restore', () => {
   it(

@@ -50,7 +50,7 @@ beforeAll(async () => {
   operator = await start();
   authorizer = await startAuthorizer({ databaseUrl, peppersFile });
   programs.push(authorizer);
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all(programs.map((one) => one.stop()));
@@ -58,7 +58,7 @@ afterAll(async () => {
   await aws.close();
   await plane.kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 /** A key in Vault, in AWS and in a Secret, once it is Ready; gives its value. */
 async function issued(namespace: (typeof namespaces)[number], name: string): Promise<string> {
@@ -127,57 +127,53 @@ async function backAgain(): Promise<void> {
 }
 
 describe('with every destination out of reach', () => {
-  it(
-    'refuses what is revoked, suspended, compromised or deleted, and empties the places later [S2-16] [S2-17] [S4-10]',
-    { timeout: 240_000 },
-    async () => {
-      const names = ['revoked', 'suspended', 'leaked', 'deleted'];
-      const [revoked = '', suspended = '', leaked = '', deleted = ''] = await Promise.all(
-        names.map((name) => issued('alive', name)),
-      );
-      await outOfReach();
-      await scene.changeKey('alive', 'revoked', { revoked: { reason: 'KeyCompromise' } });
-      await scene.changeKey('alive', 'suspended', { suspend: true });
-      await scene.annotate('alive', 'leaked', { 'keywright.dev/compromised': 'all' });
-      await scene.deleteKey('alive', 'deleted');
-      await says(revoked, 'key_invalid');
-      await says(suspended, 'key_suspended');
-      await says(leaked, 'key_invalid');
-      await says(deleted, 'key_invalid');
-      for (const name of ['revoked', 'deleted']) expect(await placesOf('alive', name)).toEqual(['vault', 'aws']);
+  it('refuses what is revoked, suspended, compromised or deleted, and empties the places later [S2-16] [S2-17] [S4-10]', async () => {
+    const names = ['revoked', 'suspended', 'leaked', 'deleted'];
+    const [revoked = '', suspended = '', leaked = '', deleted = ''] = await Promise.all(
+      names.map((name) => issued('alive', name)),
+    );
+    await outOfReach();
+    await scene.changeKey('alive', 'revoked', { revoked: { reason: 'KeyCompromise' } });
+    await scene.changeKey('alive', 'suspended', { suspend: true });
+    await scene.annotate('alive', 'leaked', { 'keywright.dev/compromised': 'all' });
+    await scene.deleteKey('alive', 'deleted');
+    await says(revoked, 'key_invalid');
+    await says(suspended, 'key_suspended');
+    await says(leaked, 'key_invalid');
+    await says(deleted, 'key_invalid');
+    for (const name of ['revoked', 'deleted']) expect(await placesOf('alive', name)).toEqual(['vault', 'aws']);
 
-      // A suspension can be taken back, a revocation cannot.
-      await scene.changeKey('alive', 'suspended', { suspend: false });
-      await says(suspended, 'endpoint_not_allowed');
-      await expect(scene.changeKey('alive', 'revoked', { revoked: null })).rejects.toThrow('a revocation is final');
-      await until(async () => (await scene.verdict('alive', 'revoked')) === 'False Revoked', { what: 'Revoked', ...comes });
+    // A suspension can be taken back, a revocation cannot.
+    await scene.changeKey('alive', 'suspended', { suspend: false });
+    await says(suspended, 'endpoint_not_allowed');
+    await expect(scene.changeKey('alive', 'revoked', { revoked: null })).rejects.toThrow('a revocation is final');
+    await until(async () => (await scene.verdict('alive', 'revoked')) === 'False Revoked', { what: 'Revoked', ...comes });
 
-      // Who waits for its destinations waits for the deadline only, and what is left there is counted.
-      await until(async () => (await scene.readKey('alive', 'deleted')) === undefined, {
-        what: 'the deleted one away',
-        ...comes,
-      });
-      await until(async () => (await leftovers()) === 'aws 2, vault 2', { what: 'the leftovers', ...heals });
+    // Who waits for its destinations waits for the deadline only, and what is left there is counted.
+    await until(async () => (await scene.readKey('alive', 'deleted')) === undefined, {
+      what: 'the deleted one away',
+      ...comes,
+    });
+    await until(async () => (await leftovers()) === 'aws 2, vault 2', { what: 'the leftovers', ...heals });
 
-      // The compromised one goes on where it can be delivered.
-      const next = await until(
-        async () => {
-          const found = (await scene.readSecret('alive', 'leaked'))?.['api-key'];
-          return found === leaked ? undefined : found;
-        },
-        { what: 'another value', ...comes },
-      );
-      await says(next, 'endpoint_not_allowed');
+    // The compromised one goes on where it can be delivered.
+    const next = await until(
+      async () => {
+        const found = (await scene.readSecret('alive', 'leaked'))?.['api-key'];
+        return found === leaked ? undefined : found;
+      },
+      { what: 'another value', ...comes },
+    );
+    await says(next, 'endpoint_not_allowed');
 
-      await backAgain();
-      for (const name of ['revoked', 'deleted']) await empty('alive', name);
-      await until(() => scene.isReady('alive', 'leaked'), { what: 'the compromised one Ready', ...heals });
-      expect(await scene.verdict('alive', 'revoked', 'Stalled')).toBe('True Revoked');
-      for (const value of [revoked, leaked, deleted]) expect(await codeOf(value)).toBe('key_invalid');
-    },
-  );
+    await backAgain();
+    for (const name of ['revoked', 'deleted']) await empty('alive', name);
+    await until(() => scene.isReady('alive', 'leaked'), { what: 'the compromised one Ready', ...heals });
+    expect(await scene.verdict('alive', 'revoked', 'Stalled')).toBe('True Revoked');
+    for (const value of [revoked, leaked, deleted]) expect(await codeOf(value)).toBe('key_invalid');
+  });
 
-  it('a namespace ends, its values are dead, and what it left is emptied later [S2-17]', { timeout: 240_000 }, async () => {
+  it('a namespace ends, its values are dead, and what it left is emptied later [S2-17]', async () => {
     const values = await Promise.all(['a', 'b'].map((name) => issued('ending', name)));
     await outOfReach();
     await plane.kube.request('DELETE', '/api/v1/namespaces/ending');
@@ -195,34 +191,30 @@ describe('with every destination out of reach', () => {
 });
 
 describe('with the operator and the API server down', () => {
-  it(
-    'a direct revocation is refused at once; the operator follows, and never mints again [S2-17] [S4-10]',
-    { timeout: 240_000 },
-    async () => {
-      const value = await issued('direct', 'key');
-      const keyId = (await scene.readKey('direct', 'key'))?.status?.currentKey?.id ?? '';
-      const minted = await countVersions('direct');
-      await operator.stop();
-      await plane.apiServer.kill();
+  it('a direct revocation is refused at once; the operator follows, and never mints again [S2-17] [S4-10]', async () => {
+    const value = await issued('direct', 'key');
+    const keyId = (await scene.readKey('direct', 'key'))?.status?.currentKey?.id ?? '';
+    const minted = await countVersions('direct');
+    await operator.stop();
+    await plane.apiServer.kill();
 
-      const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: databaseUrl });
-      expect(ended).toMatchObject({ code: 0, stderr: '' });
-      expect(await codeOf(value)).toBe('key_invalid');
-      expect(await placesOf('direct', 'key')).toEqual(['vault', 'aws']);
+    const ended = await runProgram(['revoke', '--direct', keyId], { KEYWRIGHT_DATABASE_URL: databaseUrl });
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(await codeOf(value)).toBe('key_invalid');
+    expect(await placesOf('direct', 'key')).toEqual(['vault', 'aws']);
 
-      await plane.restartApiServer();
-      operator = await start();
-      await until(async () => (await scene.verdict('direct', 'key')) === 'False Revoked', { what: 'Revoked', ...heals });
-      await empty('direct', 'key');
-      await until(async () => (await scene.readSecret('direct', 'key')) === undefined, { what: 'the Secret away', ...comes });
-      await scene.touch('direct', 'key');
-      await scene.annotate('direct', 'key', { 'keywright.dev/rotate': 'please' });
-      await until(async () => (await scene.verdict('direct', 'key', 'Stalled')) === 'True Revoked', {
-        what: 'Stalled',
-        ...comes,
-      });
-      expect(await countVersions('direct')).toBe(minted);
-      expect(await codeOf(value)).toBe('key_invalid');
-    },
-  );
+    await plane.restartApiServer();
+    operator = await start();
+    await until(async () => (await scene.verdict('direct', 'key')) === 'False Revoked', { what: 'Revoked', ...heals });
+    await empty('direct', 'key');
+    await until(async () => (await scene.readSecret('direct', 'key')) === undefined, { what: 'the Secret away', ...comes });
+    await scene.touch('direct', 'key');
+    await scene.annotate('direct', 'key', { 'keywright.dev/rotate': 'please' });
+    await until(async () => (await scene.verdict('direct', 'key', 'Stalled')) === 'True Revoked', {
+      what: 'Stalled',
+      ...comes,
+    });
+    expect(await countVersions('direct')).toBe(minted);
+    expect(await codeOf(value)).toBe('key_invalid');
+  });
 });

@@ -63,7 +63,7 @@ afterAll(async () => {
 });
 
 describe('npm start, with a FIFO, a socket, devices, a link to /, thousands of files, and the worst manifests in its folder', () => {
-  it('names each once, with twenty messages a file at most, and its status table stays small', { timeout: 360_000 }, async () => {
+  it('names each once, with twenty messages a file at most, and its status table stays small', async () => {
     for (const name of ['device.yaml', 'fifo.yaml', 'socket.yaml', 'zero.yaml'])
       await program.says(`! ${name} is not a regular file`);
     await until(() => /^! bad1\.yaml and [0-9,]+ more$/m.test(program.output()), {

@@ -48,14 +48,14 @@ beforeAll(async () => {
   started.push(authorizer);
   const env = { KEYWRIGHT_LEADER_ELECTION: 'off', KEYWRIGHT_NAMESPACES: 'payments' };
   started.push(await startOperator({ databaseUrl, peppersFile, kubeconfig: kube.kubeconfig(), env }));
-}, 120_000);
+});
 
 afterAll(async () => {
   await Promise.all(started.map((one) => one.stop()));
   await recorder.stop();
   await kube.close();
   await plane.stop();
-}, 60_000);
+});
 
 async function says(type: string, wanted: string): Promise<void> {
   await until(async () => (await scene.condition('payments', 'billing', type))?.status === wanted, {
@@ -131,5 +131,5 @@ describe('a key that is rotated on request', () => {
       'InProgress',
       'Current',
     ]);
-  }, 240_000);
+  });
 });

@@ -189,7 +189,7 @@ beforeAll(async () => {
   await applyAll(kube, [...cluster, owner('team', [namespace])]);
   await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
   await start();
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();

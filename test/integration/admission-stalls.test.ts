@@ -69,7 +69,7 @@ beforeAll(async () => {
     // A leader that cannot renew its Lease stops; this one must go on.
     env: { KEYWRIGHT_ADMISSION: 'required', KEYWRIGHT_LEADER_ELECTION: 'off' },
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   for (const part of [plane.etcd, plane.apiServer]) part.signal('SIGCONT');
@@ -145,7 +145,7 @@ async function expectHeld(names: readonly string[]): Promise<void> {
 }
 
 describe('an author without our verbs who creates keys while', () => {
-  it('the policy is written and etcd stands still gets none of them', { timeout: 120_000 }, async () => {
+  it('the policy is written and etcd stands still gets none of them', async () => {
     const make = await withoutPolicy();
     plane.etcd.signal('SIGSTOP');
     // Its creation time is from before the stall, and those of the keys are from its end.
@@ -163,7 +163,7 @@ describe('an author without our verbs who creates keys while', () => {
     await expectHeld(names);
   });
 
-  it('the API server stands still right after it took the policy gets none of them', { timeout: 120_000 }, async () => {
+  it('the API server stands still right after it took the policy gets none of them', async () => {
     const make = await withoutPolicy();
     expect(await make()).toBe(201);
     plane.apiServer.signal('SIGSTOP');

@@ -111,7 +111,7 @@ beforeAll(async () => {
   operator = await startOperator(options);
   authorizer = await startAuthorizer(options);
   await apply('ApiCatalog', 'default', catalogSpec);
-}, 120_000);
+});
 
 afterAll(async () => {
   await operator.stop();

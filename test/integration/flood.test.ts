@@ -150,7 +150,7 @@ async function askUnknown(pool: Pool): Promise<void> {
   expect(await answer.body.json()).toMatchObject({ allowed: false });
 }
 
-describe('a flood of well-formed unknown keys from one source', { timeout: 180_000 }, () => {
+describe('a flood of well-formed unknown keys from one source', () => {
   test('takes no verdict from good keys of another, not even from one that was never seen, nor the replica out of service; and asks the store at most 50 times a second', async () => {
     const fresh = await Promise.all(Array.from({ length: 10 }, () => issuer.issue()));
     const { calls } = authorizer;
@@ -193,7 +193,7 @@ describe('a flood of well-formed unknown keys from one source', { timeout: 180_0
   });
 });
 
-describe('probes', { timeout: 180_000 }, () => {
+describe('probes', () => {
   test('400 loops on /readyz ask the store once at a time and no more than once a second, and verdicts go on', async () => {
     const { schemaVersion } = authorizer.calls;
     const before = schemaVersion.made;

@@ -39,7 +39,6 @@ async function earlierDatabase(): Promise<string> {
 
 test.each(['version', 'apikey', 'audit'])(
   'authorizers read on while a migration waits for a long reader of "%s", and it succeeds after that',
-  { timeout: 60_000 },
   async (table) => {
     const url = await earlierDatabase();
     const dump = await connect(url, 'pg_dump');

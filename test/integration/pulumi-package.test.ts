@@ -30,7 +30,7 @@ beforeAll(async () => {
   const [{ filename } = { filename: '' }] = JSON.parse(stdout) as { filename: string }[];
   await run('tar', ['-xzf', join(project, filename), '--strip-components=1', '-C', installed]);
   for (const name of ['@pulumi', '@types']) symlinkSync(join(modules, name), join(project, 'node_modules', name));
-}, 60_000);
+});
 
 /** Type-checks files of the project as a strict program would. */
 async function typesOf(files: Readonly<Record<string, string>>, options: object): Promise<string> {

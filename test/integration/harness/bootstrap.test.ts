@@ -11,7 +11,7 @@ const npm = `
   setTimeout(() => {
     if (process.env.BREAK_NPM) process.exit(1);
     mkdirSync('node_modules', { recursive: true });
-  }, 300);
+  });
 `;
 const program = `
   if (process.argv.includes('--wait')) {
