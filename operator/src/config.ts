@@ -279,7 +279,7 @@ const variables = {
   ),
   maxConnections: defaulted(
     'KEYWRIGHT_MAX_CONNECTIONS',
-    'The most connections that the verify listener keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number.',
+    'The most connections that the verify listener keeps open. Half of them are for callers that have proven themselves. All others may take half of the total, or with TLS a quarter, because an unfinished handshake takes much memory; one address gets at most half of those. All bodies and answers in progress together may take 16 KiB times this number.',
     'a whole number, 64 to 65536',
     '1024',
     wholeNumber(64, 65_536),

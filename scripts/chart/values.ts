@@ -138,7 +138,7 @@ const authorizer = z
       .max(65_536)
       .default(1_024)
       .describe(
-        'The most connections that one Pod keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above.',
+        'The most connections that one Pod keeps open. Half of them are for callers that have proven themselves. All others may take half of the total, or with TLS a quarter, because an unfinished handshake takes much memory; one address gets at most half of those. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above.',
       ),
     refusalsPerSecond: z
       .int()

@@ -247,17 +247,19 @@ function findEndpoint(
   const segments = readPath(raw);
   if (segments === undefined || method === 'CONNECT' || method === 'TRACE') return undefined;
   const best = bestFit(model, method, segments);
-  // What a server that decodes everything would take it for.
-  const decoded = bestFit(
-    model,
-    method,
-    segments.map((segment) => decodeURIComponent(segment)),
-  );
-  if (best === undefined || best.endpoint !== decoded?.endpoint) return undefined;
+  // What a server that decodes everything would take it for, and one that ignores case.
+  const decoded = segments.map((segment) => decodeURIComponent(segment));
+  const others = [bestFit(model, method, decoded), bestFit(model, method, decoded, (text) => text.toLowerCase())];
+  if (best === undefined || others.some((other) => other?.endpoint !== best.endpoint)) return undefined;
   return best;
 }
 
-function bestFit(model: CatalogModel, method: string, segments: readonly string[]): ReturnType<typeof findEndpoint> {
+function bestFit(
+  model: CatalogModel,
+  method: string,
+  segments: readonly string[],
+  spell: (text: string) => string = (text) => text,
+): ReturnType<typeof findEndpoint> {
   const fits: { rank: string; endpoint: Endpoint; values: Map<string, string[]> }[] = [];
   for (const endpoint of model.endpoints) {
     const exact = endpoint.method === method;
@@ -271,7 +273,7 @@ function bestFit(model: CatalogModel, method: string, segments: readonly string[
     template.forEach((part, at) => {
       const segment = segments[at] ?? '';
       if (part.startsWith('{')) values.set(part.slice(1, -1), [...(values.get(part.slice(1, -1)) ?? []), segment]);
-      else if (part !== segment) fitting = false;
+      else if (spell(part) !== spell(segment)) fitting = false;
       rank += part.startsWith('{') ? '1' : '0';
     });
     if (fitting) fits.push({ rank: rank + (exact ? '0' : '1'), endpoint, values });

@@ -219,7 +219,7 @@ function drawNames<T>(chance: Chance, from: readonly T[]): T[] {
 function fill(chance: Chance, template: string): string {
   return template
     .replaceAll('{app}', () => chance.pick(['shop-eu', 'shop-us', 'shop-jp', 'other', 'shop%2Deu']))
-    .replaceAll(/\{[a-z]+\}/g, () => chance.pick(['5', 'items', 'new', '@me', '%40me', 'caf%c3%a9', 'apps']));
+    .replaceAll(/\{[a-z]+\}/g, () => chance.pick(['5', 'items', 'new', 'New', '@me', '@ME', '%40me', 'caf%c3%a9', 'apps']));
 }
 
 function disturb(chance: Chance, path: string): string {

@@ -157,6 +157,41 @@ test.each([
   expect(authorizer.log()).toContain('connections dropped: too many at once');
 });
 
+/** As much of a ClientHello as OpenSSL takes before it says that there is more to come: RFC 8446 sections 4 and 5.1. */
+function unfinishedHello(): Buffer {
+  const hello = Buffer.concat([Buffer.from([1, 1, 255, 184]), Buffer.alloc(130_000)]);
+  const records: Buffer[] = [];
+  for (let at = 0; at < hello.length; at += 16_384) {
+    const part = hello.subarray(at, at + 16_384);
+    records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
+  }
+  return Buffer.concat(records);
+}
+
+test('1,000 connections with the longest unfinished handshake take an authorizer neither its memory nor its answers', async () => {
+  const folder = privateDir('tls');
+  const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+  writeFileSync(cert, server.cert);
+  writeFileSync(key, server.key);
+  const authorizer = await start({ KEYWRIGHT_TLS_CERT_FILE: cert, KEYWRIGHT_TLS_KEY_FILE: key });
+  const url = authorizer.url.replace('http:', 'https:');
+  expect(await ask(url)).toBe('200 server');
+  const beforeMib = memoryOf(authorizer.pid, 'VmRSS');
+  const hello = unfinishedHello();
+  let cut = 0;
+  for (let count = 0; count < 1_000; count += 1) {
+    const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress: `127.0.0.${3 + (count % 4)}` });
+    held.push(socket.on('error', () => {}).resume());
+    socket.once('close', () => (cut += 1));
+    socket.once('connect', () => void socket.write(hello));
+    if (count % 20 === 0) await turn();
+  }
+  await until(() => Promise.resolve(cut >= 740), { deadlineMs: 40_000, what: 'all but a quarter of the limit to be cut' });
+  expect(await ask(url, { localAddress: '127.0.0.2' })).toBe('200 server');
+  // With half of the limit, as without TLS, it grows by 140 to 180.
+  expect(memoryOf(authorizer.pid, 'VmHWM') - beforeMib).toBeLessThan(110);
+});
+
 test.each(['the verify API', 'health and metrics'])(
   '100 loops of packets with 2,000 requests at %s take an authorizer neither its memory nor its answers',
   async (where) => {

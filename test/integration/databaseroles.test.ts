@@ -296,6 +296,49 @@ describe("what somebody wrote with a stolen operator's login stops no revocation
     await operator.close();
   });
 
+  test('no row of one key keeps others from being read: it has the form that a look-up of many relies on, and no endless instants', async () => {
+    await store.takeFence();
+    const [spoilt, other] = [await issued(), await issued()];
+    const id = `where key_id = '${spoilt.keyId}'`;
+    for (const statement of [
+      `update keywright.version set ceilings = 'null' ${id}`,
+      `insert into keywright.owner (uid, name, disabled, groups, rules, created_at) values ('x', 'x', false, '1', '[]', now())`,
+      ...['null', '{}', '{"requests": {"hosts": "x"}}'].map(
+        (model) =>
+          `insert into keywright.catalog (uid, name, digest, hosts, model, created_at) values ('x', 'x', 'x', '{}', '${model}', now())`,
+      ),
+    ])
+      await expect(as(urlOf('operator'), statement), statement).rejects.toMatchObject({ code: '23514' });
+    for (const [instant, year] of [
+      ['-infinity', 0],
+      ['4713-01-01 BC', 0],
+      ['infinity', 9999],
+      ['294276-01-01', 9999],
+    ] as const) {
+      await as(urlOf('operator'), `update keywright.version set expires_at = '${instant}', not_after = '${instant}' ${id}`);
+      const found = await store.findByKeyIds([spoilt.keyId, other.keyId]);
+      expect(found.get(other.keyId)?.version.keyId).toBe(other.keyId);
+      expect(new Date(found.get(spoilt.keyId)?.version.expiresAt ?? Number.NaN).getUTCFullYear()).toBe(year);
+    }
+    await as(urlOf('operator'), `insert into keywright.missing_key (apikey_uid, since) values ('${spoilt.uid}', '-infinity')`);
+    expect((await store.listMissing()).map(({ ref }) => ref.uid)).toEqual([spoilt.uid]);
+    expect(await store.revokeAll(spoilt.uid, cause, systemClock.now())).toBe('done');
+    await as(urlOf('operator'), 'delete from keywright.missing_key');
+  });
+
+  test('keywright orphans shows no control characters of names', async () => {
+    await store.takeFence();
+    const { uid } = await issued();
+    const name = `'x' || chr(27) || ']0;y' || chr(7) || chr(10) || 'z'`;
+    await as(urlOf('operator'), `update keywright.apikey set name = ${name} where uid = '${uid}'`);
+    await as(urlOf('operator'), `insert into keywright.missing_key values ('${uid}', now(), chr(27) || '[2J')`);
+    const { stdout } = await runProgram(['orphans'], { KEYWRIGHT_DATABASE_URL: url, KEYWRIGHT_NAMESPACES: 'other' });
+    expect(stdout.match(/x\?\]0;y\?\?z /g)).toHaveLength(2);
+    expect(stdout).toContain('confirmed by ?[2J');
+    expect(stdout.replaceAll('\n', '')).toMatch(/^\P{C}+$/u);
+    await as(urlOf('operator'), 'delete from keywright.missing_key');
+  });
+
   test('a row of the feed that should not be there, which only the owner can write, is named and is no repetition', async () => {
     await store.takeFence();
     const { uid, keyId } = await issued();

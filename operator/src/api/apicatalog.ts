@@ -65,7 +65,9 @@ const endpoint = z.strictObject({
   method: z
     .enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
     .describe('The HTTP method; HEAD follows GET unless it has an entry of its own.'),
-  path: pathTemplate().describe('The path template, at most 500 characters; a {parameter} takes one whole segment.'),
+  path: pathTemplate().describe(
+    'The path template, at most 500 characters; a {parameter} takes one whole segment. Case counts, but a path that leads to another endpoint without regard to case is denied.',
+  ),
   perApplication: z.boolean().default(false).describe('Whether it works with one application; default false.'),
   transactional: z.boolean().default(false).describe('Whether only transactional access types reach it; default false.'),
   admin: z

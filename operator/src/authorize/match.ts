@@ -15,6 +15,8 @@ export interface Route {
 /** One segment's depth in the tree of all templates of a catalog. */
 export interface RouteNode {
   readonly literals: ReadonlyMap<string, RouteNode> | undefined;
+  /** The same literals by their {@link fold}; of those that differ only in case, the first. */
+  readonly folded: ReadonlyMap<string, RouteNode> | undefined;
   readonly parameter: RouteNode | undefined;
   readonly route: Route | undefined;
 }
@@ -47,26 +49,51 @@ export function buildRoutes(endpoints: readonly Endpoint[], applicationParameter
  * Finds the endpoint of a request by its canonical segments: a literal beats a parameter segment by segment, and where the
  * literal leads nowhere, also for want of the method, the parameter is tried. HEAD follows GET unless it has its own entry.
  *
- * `%40me` is no `@me` to us, but it may be to the API: a target that would lead elsewhere if its remaining escapes were
- * decoded is refused, or it would be let in by the wrong entry.
+ * `%40me` is no `@me` to us, and `ME` no `me`, but they may be to the API: many frameworks ignore the case of a path. A target that
+ * would lead elsewhere if its remaining escapes were decoded, or without regard to case, is refused, or it would be let in by the
+ * wrong entry.
  */
 export function findRoute(
   root: RouteNode,
   method: string,
   { segments, escaped }: { readonly segments: readonly string[]; readonly escaped: boolean },
 ): Route | undefined {
-  const route = descend(root, method, segments, 0);
-  if (route === undefined || !escaped) return route;
-  return descend(root, method, segments.map(decodeSegment), 0) === route ? route : undefined;
+  const asked: Asked = { method, segments, folds: false, hasAlike: false };
+  const route = descend(root, asked, 0);
+  if (route === undefined || !(escaped || asked.hasAlike)) return route;
+  const decoded: Asked = escaped ? { ...asked, segments: segments.map(decodeSegment) } : asked;
+  if (escaped && descend(root, decoded, 0) !== route) return undefined;
+  return !decoded.hasAlike || descend(root, { ...decoded, folds: true }, 0) === route ? route : undefined;
 }
 
-function descend(node: RouteNode, method: string, segments: readonly string[], depth: number): Route | undefined {
+interface Asked {
+  readonly method: string;
+  readonly segments: readonly string[];
+  /** Whether a literal in another case comes before the parameter. */
+  readonly folds: boolean;
+  /** Set where there is such a literal: only then, `folds` makes a difference. */
+  hasAlike: boolean;
+}
+
+function descend(node: RouteNode, asked: Asked, depth: number): Route | undefined {
+  const { method, segments } = asked;
   const segment = segments[depth];
   if (segment === undefined) return routeOf(node, method) ?? (method === 'HEAD' ? routeOf(node, 'GET') : undefined);
   const literal = node.literals?.get(segment);
-  const found = literal === undefined ? undefined : descend(literal, method, segments, depth + 1);
-  if (found !== undefined || node.parameter === undefined) return found;
-  return descend(node.parameter, method, segments, depth + 1);
+  const found = literal && descend(literal, asked, depth + 1);
+  if (found !== undefined) return found;
+  const alike = node.folded?.get(fold(segment));
+  if (alike !== undefined && alike !== literal) {
+    asked.hasAlike = true;
+    const other = asked.folds ? descend(alike, asked, depth + 1) : undefined;
+    if (other !== undefined) return other;
+  }
+  return node.parameter && descend(node.parameter, asked, depth + 1);
+}
+
+/** The same for texts that differ only in case, also for `K` (U+212A) and `ſ` (U+017F), which some programs take for `k` and `s`. */
+function fold(text: string): string {
+  return text.toUpperCase().toLowerCase();
 }
 
 function routeOf(node: RouteNode, method: string): Route | undefined {
@@ -81,13 +108,16 @@ function parameterName(segment: string): string | undefined {
 
 class GrowingNode implements RouteNode {
   literals: Map<string, GrowingNode> | undefined = undefined;
+  folded: Map<string, GrowingNode> | undefined = undefined;
   parameter: GrowingNode | undefined = undefined;
   route: Route | undefined = undefined;
 
   literal(text: string): GrowingNode {
     this.literals ??= new Map();
+    this.folded ??= new Map();
     const node = this.literals.get(text) ?? new GrowingNode();
     this.literals.set(text, node);
+    this.folded.set(fold(text), this.folded.get(fold(text)) ?? node);
     return node;
   }
 

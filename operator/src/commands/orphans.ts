@@ -1,5 +1,6 @@
 import { Failure } from '../domain/failure.ts';
 import { formatRef } from '../domain/key.ts';
+import { printable } from '../domain/text.ts';
 import { formatInstant } from '../domain/time.ts';
 import { digestOf, heldBack } from '../reconcile/orphans.ts';
 import { unservedRemedy } from '../reconcile/unserved.ts';
@@ -82,7 +83,7 @@ function tell(listed: readonly MissingKey[], { held, total, afterMs, namespace }
     const scope = namespace === undefined ? '' : ` --namespace ${namespace}`;
     lines.push('', 'To have exactly these revoked and withdrawn now:', `  keywright orphans${scope} --confirm ${digestOf(open)}`);
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(printable).join('\n')}\n`;
 }
 
 function tellUnserved({ keys, total }: UnservedKeys): string {
@@ -90,7 +91,8 @@ function tellUnserved({ keys, total }: UnservedKeys): string {
   const lines = keys.map(({ ref, keyIds }) => `${formatRef(ref)}  not served  ${keyIds.join(' ')}`);
   const more = total > keys.length ? [`and ${total - keys.length} more`] : [];
   const what = `The operator does not serve the namespaces of ${total} keys: revocations and deletions there have no effect.`;
-  return `\n${[...lines, ...more, '', `${what} To end that, ${unservedRemedy} and the key ids above.`].join('\n')}\n`;
+  const shown = [...lines, ...more, '', `${what} To end that, ${unservedRemedy} and the key ids above.`];
+  return `\n${shown.map(printable).join('\n')}\n`;
 }
 
 async function confirmAll(

@@ -25,11 +25,12 @@ export const mostPipelined = 4;
 
 /**
  * The limits of a listener with callers: half of `total` is for connections that have proven nothing yet, because every
- * connection begins like that and a gateway opens many at once; a quarter of `total` is for those of one source.
+ * connection begins like that and a gateway opens many at once. With TLS it is a quarter: OpenSSL takes a ClientHello of 128 KiB,
+ * and an unfinished one of that length takes some 350 KiB of memory. One source gets half of that.
  */
-export function limitsOf(total: number): ConnectionLimits {
-  const unproven = Math.ceil(total / 2);
-  return { proven: total - unproven, unproven, unprovenPerSource: Math.ceil(total / 4), pipelined: mostPipelined };
+export function limitsOf(total: number, { tls }: { readonly tls: boolean }): ConnectionLimits {
+  const unproven = Math.ceil(total / (tls ? 4 : 2));
+  return { proven: Math.floor(total / 2), unproven, unprovenPerSource: Math.ceil(unproven / 2), pipelined: mostPipelined };
 }
 
 /** The limits of a listener without callers: room for probes and scrapers. */

@@ -66,7 +66,7 @@ export async function startVerifyServer(input: VerifyServerInput): Promise<Liste
     ...(clientCa === undefined ? {} : { clientCa: clientCa.value.text, clientRequired: callerTokens === undefined }),
   });
   const listener = await startListener({
-    ...{ name: 'verify', address, clock, log, metrics, limits: limitsOf(maxConnections) },
+    ...{ name: 'verify', address, clock, log, metrics, limits: limitsOf(maxConnections, { tls: keyPair !== undefined }) },
     ...(keyPair === undefined ? {} : { tls: tlsOf(keyPair.value) }),
     isAdmitted: (request, certified) =>
       !hasProof || certified || (callerTokens !== undefined && hasCallerToken(request, callerTokens.value)),

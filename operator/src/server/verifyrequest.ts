@@ -46,7 +46,7 @@ export const requestSchema = z
     }),
     path: text.meta({
       description:
-        'The target of the request exactly as the client sent it, with its query: `/v1/x?y`. Do not decode or normalize it: a path that two programs could read differently is denied. The absolute form `https://api.example.com/v1/x?y` is decided as its path, if it names the host and port of `host` and, where `scheme` is given, that scheme; a missing port means the default port of the scheme.',
+        'The target of the request exactly as the client sent it, with its query: `/v1/x?y`. Do not decode or normalize it: a path that two programs could read differently is denied, also one that leads to another endpoint if case does not count. The absolute form `https://api.example.com/v1/x?y` is decided as its path, if it names the host and port of `host` and, where `scheme` is given, that scheme; a missing port means the default port of the scheme.',
       examples: ['/v1/subscribers?limit=10'],
     }),
     scheme: text.optional().meta({

@@ -1,4 +1,5 @@
 import type { ApiCatalog, ApiKey } from '../api/kinds.ts';
+import { printable } from '../domain/text.ts';
 import { parseInstant } from '../domain/time.ts';
 import type { Instant } from '../domain/time.ts';
 import type { Fault } from '../resources/files/declared.ts';
@@ -191,9 +192,4 @@ function align(rows: readonly Row[], width: number): readonly string[] {
       .join('  ')
       .trimEnd(),
   );
-}
-
-/** Texts come from manifests and destinations: no control character of theirs may reach the terminal. */
-function printable(line: string): string {
-  return line.replace(/\p{C}/gu, '?');
 }

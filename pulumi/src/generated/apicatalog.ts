@@ -119,7 +119,7 @@ export interface ApiCatalogEndpointsArgs {
   name: pulumi.Input<string>;
   /** The HTTP method; HEAD follows GET unless it has an entry of its own. */
   method: pulumi.Input<ApiCatalogEndpointsMethod>;
-  /** The path template, at most 500 characters; a {parameter} takes one whole segment. */
+  /** The path template, at most 500 characters; a {parameter} takes one whole segment. Case counts, but a path that leads to another endpoint without regard to case is denied. */
   path: pulumi.Input<string>;
   /** Whether it works with one application; default false. */
   perApplication?: pulumi.Input<boolean> | undefined;
@@ -298,7 +298,7 @@ export interface ApiCatalogEndpoints {
   readonly name: string;
   /** The HTTP method; HEAD follows GET unless it has an entry of its own. */
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
-  /** The path template, at most 500 characters; a {parameter} takes one whole segment. */
+  /** The path template, at most 500 characters; a {parameter} takes one whole segment. Case counts, but a path that leads to another endpoint without regard to case is denied. */
   readonly path: string;
   /** Whether it works with one application; default false. */
   readonly perApplication: boolean;

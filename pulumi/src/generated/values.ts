@@ -309,7 +309,7 @@ export interface KeywrightValuesAuthorizerArgs {
   serviceAccount?: pulumi.Input<KeywrightValuesAuthorizerServiceAccountArgs> | undefined;
   /** How often it writes which keys were used, 1s to 30s. */
   usageFlush?: pulumi.Input<string> | undefined;
-  /** The most connections that one Pod keeps open. Half of them are for unproven callers; one address gets at most a quarter of the total. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above. */
+  /** The most connections that one Pod keeps open. Half of them are for callers that have proven themselves. All others may take half of the total, or with TLS a quarter, because an unfinished handshake takes much memory; one address gets at most half of those. All bodies and answers in progress together may take 16 KiB times this number. 1024 of the most expensive connections fit into the memory above. */
   maxConnections?: pulumi.Input<number> | undefined;
   /** How many refusals (key_invalid) a second one client network (/24, /64) gets in the long run, with a burst of ten times that; then rate_limited. */
   refusalsPerSecond?: pulumi.Input<number> | undefined;

@@ -147,6 +147,11 @@ describe('a path', () => {
     ['/v1', 'no endpoint', 'a prefix is no path'],
     ['/v1/users/%40me', 'no endpoint', 'who decodes it takes it for another endpoint'],
     ['/files/%D9%A0', 'file', 'other digits are other text'],
+    ['/v1/users/@ME', 'no endpoint', 'who ignores case takes it for another endpoint'],
+    ['/v1/users/%40Me', 'no endpoint', 'the same behind an escape'],
+    ['/v1/Items/5', 'no endpoint', 'the same where a parameter takes what is a literal in another case'],
+    ['/v1/item%C5%BF/5', 'no endpoint', 'a long s is an s in upper case'],
+    ['/v1/users/Meg', 'user', 'a name in upper case is a name'],
   ])('%j is taken as: %s (%s)', (target, expected) => {
     expect(verdict(target)).toBe(expected);
   });
@@ -155,6 +160,20 @@ describe('a path', () => {
     const tree = buildRoutes([endpointAt('GET', '/a/@me', 'me'), endpointAt('GET', '/{x}/{y}', 'any')]);
     expect(findRoute(tree, 'GET', path(['a', '%40me']))).toBeUndefined();
     expect(findRoute(tree, 'GET', path(['b', '%40me']))?.number).toBe(1);
+  });
+
+  test('another case is refused only where it leads elsewhere', () => {
+    const tree = buildRoutes([
+      endpointAt('GET', '/a/{id}', 'any'),
+      endpointAt('POST', '/a/export', 'export'),
+      endpointAt('GET', '/b/{id}', 'lower'),
+      endpointAt('GET', '/b/Export', 'first'),
+      endpointAt('GET', '/b/export', 'second'),
+    ]);
+    expect(findRoute(tree, 'GET', path(['a', 'EXPORT']))?.number).toBe(0);
+    expect(findRoute(tree, 'GET', path(['b', 'Export']))?.number).toBe(3);
+    expect(findRoute(tree, 'GET', path(['b', 'export']))?.number).toBe(4);
+    expect(findRoute(tree, 'GET', path(['b', 'EXPORT']))).toBeUndefined();
   });
 
   test.each<[method: string, target: string, expected: string]>([

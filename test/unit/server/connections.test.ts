@@ -121,8 +121,13 @@ describe('the accounting', () => {
   });
 });
 
-test('the limits of a listener sum up to what was configured', () => {
-  for (const total of [64, 65, 2_048]) expect(limitsOf(total).proven + limitsOf(total).unproven).toBe(total);
+test('the limits of a listener sum up to what was configured, and leave less to unfinished handshakes', () => {
+  for (const total of [64, 65, 2_048]) {
+    const [plain, tls] = [limitsOf(total, { tls: false }), limitsOf(total, { tls: true })];
+    expect(plain.proven + plain.unproven).toBe(total);
+    expect(tls.proven).toBe(plain.proven);
+    expect([tls.unproven, tls.unprovenPerSource]).toEqual([Math.ceil(total / 4), Math.ceil(total / 8)]);
+  }
 });
 
 test.each([

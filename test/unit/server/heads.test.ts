@@ -37,7 +37,7 @@ afterEach(async () => {
 /** Admits senders of `keywright-caller: good`; answers 200 or 401, with the length of the body. */
 async function startVerify(tls?: { readonly cert: string; readonly key: string }): Promise<Listener> {
   const listener = await startListener({
-    ...{ name: 'verify', address, limits: limitsOf(64), clock: systemClock, log: silentLog },
+    ...{ name: 'verify', address, limits: limitsOf(64, { tls: false }), clock: systemClock, log: silentLog },
     ...(tls === undefined ? {} : { tls }),
     metrics: createMetrics().recorder,
     isAdmitted: (request) => request.headers['keywright-caller'] === 'good',

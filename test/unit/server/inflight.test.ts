@@ -127,7 +127,7 @@ describe('bodies that are not finished', () => {
       return { allowed: false, code: 'key_missing' };
     };
     listener = await startListener({
-      ...{ name: 'verify', address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, limits: limitsOf(64) },
+      ...{ name: 'verify', address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, limits: limitsOf(64, { tls: false }) },
       ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
       tls: { cert: server.cert, key: server.key, clientCa: authority.cert },
       isAdmitted: (_request, certified) => certified,
@@ -193,7 +193,7 @@ describe('bodies that are not finished', () => {
 
 test('an answer for which there is no room is a 503', async () => {
   const listener = await startListener({
-    ...{ name: 'verify', address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, limits: limitsOf(64) },
+    ...{ name: 'verify', address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, limits: limitsOf(64, { tls: false }) },
     ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
     handler: verifyHandler({
       authorize: () =>

@@ -30,7 +30,13 @@ const hello: Handler = (_request, response) => {
   response.end('hello');
 };
 
-const plain = { name: 'verify', limits: limitsOf(64), clock: systemClock, log: silentLog, metrics: silentMetrics } as const;
+const plain = {
+  name: 'verify',
+  limits: limitsOf(64, { tls: false }),
+  clock: systemClock,
+  log: silentLog,
+  metrics: silentMetrics,
+} as const;
 
 let folder: string;
 let open: Listener[];

@@ -409,7 +409,7 @@ describe('a caller that must prove itself', () => {
     guarded = await startListener({
       name: 'verify',
       address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-      limits: limitsOf(64),
+      limits: limitsOf(64, { tls: false }),
       isAdmitted: (request) => hasCallerToken(request, callerTokens),
       handler: verifyHandler({ authorize, log: silentLog, metrics: silentMetrics, inFlight: new InFlight(1024 * 1024) }),
       clock: systemClock,

@@ -14,7 +14,7 @@ import { Deletions, heldBack, tellKept } from './deletions.ts';
 import type { Present } from './deletions.ts';
 import { FaultList } from './faults.ts';
 import { ManifestFolder } from './folder.ts';
-import { KnownFolder } from './knownfolder.ts';
+import { KnownFolders } from './knownfolders.ts';
 import { ObjectStore } from './objects.ts';
 import type { ManifestParser } from './parser.ts';
 import { Registry } from './registry.ts';
@@ -59,7 +59,7 @@ export interface FilesResources extends Resources {
 export async function openFilesResources(input: FilesInput): Promise<FilesResources> {
   const objects = await ObjectStore.load(join(input.dataFolder, 'status'));
   const skipped = await realpath(input.dataFolder);
-  const known = await KnownFolder.load(input.dataFolder, resolve(input.manifestsFolder));
+  const known = await KnownFolders.load(input.dataFolder, resolve(input.manifestsFolder));
   return new Files(input, { objects, skipped, known });
 }
 
@@ -67,7 +67,7 @@ interface Opened {
   readonly objects: ObjectStore;
   /** The real path of the data folder. */
   readonly skipped: string;
-  readonly known: KnownFolder;
+  readonly known: KnownFolders;
 }
 
 /** Looks at the folder again and again, and takes over what it declares. */
@@ -77,7 +77,7 @@ class Files extends Registry implements FilesResources {
   readonly #root: string;
   readonly #objects: ObjectStore;
   readonly #folder: ManifestFolder;
-  readonly #known: KnownFolder;
+  readonly #known: KnownFolders;
   readonly #deletions: Deletions;
   readonly #faults: FaultList;
   readonly #applier: Applier;
@@ -158,7 +158,8 @@ class Files extends Registry implements FilesResources {
     const glance = await this.#folder.glance(sources);
     if (glance !== undefined) await this.#applier.apply(declare(this.#root, glance.look), ({ path }) => glance.changed.has(path));
     const look = await this.#folder.look(sources);
-    const declared = declare(this.#root, this.#input.prune ? look : await this.#known.check(look, sources));
+    const checked = await this.#known.check(look, sources);
+    const declared = declare(this.#root, this.#input.prune ? look : checked);
     // Only some of thousands are shown: those that keep an object alive come first.
     const faults: Fault[] = [...(await this.#deleteMissing(declared)), ...this.#unreadableFaults()];
     const { faults: refused, left } = await this.#applier.apply(declared, () => true);

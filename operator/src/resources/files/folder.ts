@@ -74,7 +74,7 @@ export class ManifestFolder {
   /** Looks at everything once. Never rejects. `sources`: files that objects came from. */
   async look(sources: ReadonlySet<string> = new Set()): Promise<FolderLook> {
     const root = await followRoot(this.#init.root);
-    const { found, faults, cut } = await this.#list(root, sources);
+    const { found, folders, faults, cut } = await this.#list(root, sources);
     const before = { stamps: this.#stamps, admitted: this.#admitted, sources };
     this.#stamps = new Map([...found].map(([path, state]) => [path, stampOf(state)] as const));
     const admission = admit(found, { ...before, knownStamp: (path) => this.#reader.known(path)?.stamp });
@@ -91,9 +91,7 @@ export class ManifestFolder {
     this.#reader.keep(new Set([...this.#admitted].filter((path) => !crowded.has(path))));
     const files = [...contents].map(([path, content]) => ({ path, content })).sort((a, b) => (a.path < b.path ? -1 : 1));
     const leftOut = [...admission.leftOut, ...crowded].sort();
-    const isBare = found.size === 0 && faults.length === 0 && cut === undefined;
-    const folder = { isBare, ...(root.identity === undefined ? {} : { identity: root.identity }) };
-    const look = { files, faults, leftOut, ...folder, ...(cut === undefined ? {} : { cut }) };
+    const look = { files, folders, faults, leftOut, ...(cut === undefined ? {} : { cut }) };
     this.#last = { root, look };
     return look;
   }
@@ -160,6 +158,7 @@ export class ManifestFolder {
     sources: ReadonlySet<string>,
   ): Promise<{
     readonly found: ReadonlyMap<string, Found>;
+    readonly folders: FolderLook['folders'];
     readonly faults: FolderLook['faults'];
     readonly cut: string | undefined;
   }> {
@@ -172,7 +171,8 @@ export class ManifestFolder {
     });
     for (const path of unlisted) if (found.get(path) === undefined) found.delete(path);
     const faults = listed.faults.map(({ path, message }) => ({ path: root.toGiven(path), message }));
-    return { found, faults, cut: listed.cut };
+    const folders = new Map([...listed.folders].map(([path, identity]) => [root.toGiven(path), identity]));
+    return { found, folders, faults, cut: listed.cut };
   }
 
   /** Files that the list lacks because it was cut, and that were read before or that an object came from. */

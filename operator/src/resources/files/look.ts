@@ -32,10 +32,8 @@ export interface FolderLook {
   readonly files: readonly { readonly path: string; readonly content: FileContent }[];
   /** Folders that it could not read, or must not. */
   readonly faults: readonly { readonly path: string; readonly message: string }[];
-  /** Which folder it was; see `root.ts`. */
-  readonly identity?: string;
-  /** Nothing at all was found. */
-  readonly isBare?: boolean;
+  /** The folders that were found, by the path as given, and which folder each is: its device and inode. */
+  readonly folders: ReadonlyMap<string, string>;
   /** Files beyond the limits of `admission.ts`: not read. */
   readonly leftOut: readonly string[];
   /** Why the folder was not listed to its end; absent = it was. */

@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 
 /**
@@ -8,8 +8,6 @@ import { sep } from 'node:path';
 export interface Root {
   readonly given: string;
   readonly real: string;
-  /** Which folder it is, whatever its path; absent = there is none. */
-  readonly identity?: string;
   /** Where to read a file of the folder. */
   toReal(path: string): string;
   /** By which path a file of the folder is known. */
@@ -19,9 +17,7 @@ export interface Root {
 /** Follows the path as given. One that leads nowhere is its own real path: reading it fails. */
 export async function followRoot(given: string): Promise<Root> {
   const real = await realpath(given).catch(() => given);
-  const found = await stat(real, { bigint: true }).catch(() => undefined);
-  const identity = found === undefined ? {} : { identity: `${found.dev}:${found.ino}` };
-  return { given, real, ...identity, toReal: (path) => moved(path, given, real), toGiven: (path) => moved(path, real, given) };
+  return { given, real, toReal: (path) => moved(path, given, real), toGiven: (path) => moved(path, real, given) };
 }
 
 /** Whether a path lies in a folder, as text. */

@@ -13,6 +13,8 @@ const entriesInTurn = 1_000;
 export interface Walk {
   /** Sorted. */
   readonly paths: readonly string[];
+  /** The folders that were entered, and the device and inode of each. */
+  readonly folders: ReadonlyMap<string, string>;
   /** Folders that were left out, and why. */
   readonly faults: readonly { readonly path: string; readonly message: string }[];
   /** Why it ended early; absent = it has listed everything. */
@@ -49,6 +51,7 @@ class Walker {
   readonly #paths: string[] = [];
   readonly #faults: { path: string; message: string }[] = [];
   readonly #visited = new Set<string>();
+  readonly #folders = new Map<string, string>();
   readonly #open: Open[] = [];
   #entries = 0;
 
@@ -73,7 +76,7 @@ class Walker {
       await next.dir?.close().catch(() => {});
     }
     const faults = this.#faults.sort((a, b) => (a.path < b.path ? -1 : 1));
-    return { paths: this.#paths.sort(), faults, ...(cut === undefined ? {} : { cut }) };
+    return { paths: this.#paths.sort(), folders: this.#folders, faults, ...(cut === undefined ? {} : { cut }) };
   }
 
   async #enter(folder: string, depth: number): Promise<void> {
@@ -84,7 +87,10 @@ class Walker {
       this.#visited.add(identity);
       if (depth > walkLimits.depth)
         this.#leaveOut(folder, `the folder lies deeper than ${walkLimits.depth} folders, and is left out`);
-      else this.#open.push({ folder, depth });
+      else {
+        this.#folders.set(folder, identity);
+        this.#open.push({ folder, depth });
+      }
     } catch (error) {
       this.#noteUnreadable(folder, error);
     }

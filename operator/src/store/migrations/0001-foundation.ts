@@ -7,9 +7,11 @@ const statements = [
   // The one reader of the database's clock; tests replace it. Everything else takes its instants as parameters.
   `create function keywright.keywright_now() returns timestamptz language sql volatile as 'select clock_timestamp()'`,
   // Instants leave the database as milliseconds since 1970, independent of the session's time zone and format.
-  // `stable`, because `extract` is: declared stricter than its body, a function is not inlined.
-  `create function keywright.ms(at timestamptz) returns bigint language sql stable parallel safe
-     as 'select (extract(epoch from at) * 1000)::bigint'`,
+  // `stable`, because `extract` is: declared stricter than its body, a function is not inlined. No instant is beyond the years that
+  // RFC 3339 has: otherwise, one row with `infinity` would make every query fail that reads it, also for all other rows.
+  `create function keywright.ms(at timestamptz) returns bigint language sql stable parallel safe as $$
+     select case when at is not null
+       then least(greatest(extract(epoch from at) * 1000, -62167219200000), 253402300799999)::bigint end $$`,
 
   // One database = one cluster.
   `create table keywright.installation (

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 const statements = [
+  // What many verdicts read together must have the form that they rely on, or one row would make all of them fail.
   // Rows stay when their resource is deleted: a uid that is dead is known to be dead.
   `create table keywright.catalog (
      uid text primary key,
@@ -10,7 +11,7 @@ const statements = [
      name text not null,
      digest text not null,
      hosts text[] not null,
-     model jsonb not null,
+     model jsonb not null check (coalesce(jsonb_typeof(model #> '{requests,hosts}'), '') = 'array'),
      created_at timestamptz not null,
      deleted_at timestamptz
    )`,
@@ -21,7 +22,7 @@ const statements = [
      seq bigint generated always as identity,
      name text not null,
      disabled boolean not null,
-     groups jsonb not null,
+     groups jsonb not null check (jsonb_typeof(groups) = 'array'),
      rules jsonb not null,
      created_at timestamptz not null,
      deleted_at timestamptz

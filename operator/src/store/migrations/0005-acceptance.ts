@@ -26,7 +26,8 @@ const statements = [
      add constraint apikey_accepted_requests_check check (length(accepted_requests) <= 2048) not valid`,
 
   // Settings of earlier ApiKeys of the same name; each must allow a request.
-  `alter table keywright.version add column ceilings jsonb not null default '[]'`,
+  `alter table keywright.version add column ceilings jsonb not null default '[]',
+     add constraint version_ceilings_check check (jsonb_typeof(ceilings) = 'array') not valid`,
 ];
 
 /** The accepted and the proposed state of each ApiKey, and the settings that still limit versions after a take-over. */

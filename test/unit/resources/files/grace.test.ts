@@ -1,4 +1,5 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../../operator/src/config.ts';
@@ -13,6 +14,8 @@ const namesOf = ({ files }: Running) => files.list('ApiKey').map(({ name }) => n
 const looks = async ({ pass }: Running, count: number): Promise<void> => {
   for (let look = 0; look < count; look += 1) await pass(520);
 };
+
+const isReplaced = /: the folder contains no manifest, and is not the one that manifests were read from before/;
 
 describe('a manifest that is absent', () => {
   it('is deleted when it was absent for the grace, which is told meanwhile: which, and when', async () => {
@@ -53,10 +56,7 @@ describe('a manifest that is absent', () => {
     const first = await run();
     await rename(folder.manifests, `${folder.manifests}.away`);
     await mkdir(folder.manifests);
-    const isKept = [
-      ['one'],
-      [expect.stringMatching(/: the folder is empty, and is not the one that the manifests were read from/)],
-    ];
+    const isKept = [['one'], [expect.stringMatching(isReplaced)]];
     await looks(first, 25);
     expect([namesOf(first), messagesOf(first.files)]).toEqual(isKept);
     await first.stop();
@@ -67,6 +67,54 @@ describe('a manifest that is absent', () => {
     const third = await run({ prune: true });
     await looks(third, 3);
     expect([namesOf(third), messagesOf(third.files)]).toEqual([[], []]);
+  });
+
+  it.each<[what: string, put: (folder: string) => Promise<unknown>]>([
+    ['a link that leads out of it', (at) => symlink('/', join(at, 'lost+found'))],
+    ['a folder that lies too deep', (at) => mkdir(join(at, ...Array.from({ length: 17 }, () => 'deep')), { recursive: true })],
+    ['files that are no manifests', (at) => writeFile(join(at, 'values.yaml'), 'a: 1')],
+    ['a broken file', (at) => writeFile(join(at, 'x.yaml'), '{')],
+    ['a FIFO', (at) => Promise.resolve(execFileSync('mkfifo', [join(at, 'x.yaml')]))],
+  ])('stays while a folder with nothing but %s is in the place of the one that was read', async (_what, make) => {
+    await put('a.yaml', keyText('one'));
+    await put('b.yaml', keyText('two'));
+    const running = await run();
+    await rename(folder.manifests, `${folder.manifests}.away`);
+    await mkdir(folder.manifests);
+    await make(folder.manifests);
+    await looks(running, 25);
+    expect(namesOf(running)).toEqual(['one', 'two']);
+    expect(messagesOf(running.files)).toContainEqual(expect.stringMatching(isReplaced));
+    await put('b.yaml', keyText('two'));
+    await looks(running, 25);
+    expect(namesOf(running)).toEqual(['two']);
+  });
+
+  it('stays while an empty folder is in the place of one in the manifests folder, across a restart too', async () => {
+    await put('team/a/one.yaml', keyText('one'));
+    await put('two.yaml', keyText('two'));
+    const first = await run();
+    await rename(join(folder.manifests, 'team'), `${folder.manifests}.away`);
+    await mkdir(join(folder.manifests, 'team'));
+    await rm(join(folder.manifests, 'two.yaml'));
+    await looks(first, 25);
+    const isKept = [['one'], [expect.stringMatching(/^.*\/team: the folder contains no manifest.*ApiKey default\/one stays/)]];
+    expect([namesOf(first), messagesOf(first.files)]).toEqual(isKept);
+    await first.stop();
+    const second = await run();
+    await looks(second, 25);
+    expect([namesOf(second), messagesOf(second.files)]).toEqual(isKept);
+    await rm(join(folder.manifests, 'team'), { recursive: true });
+    await looks(second, 3);
+    expect([namesOf(second), messagesOf(second.files)]).toEqual([[], []]);
+  });
+
+  it('is deleted when its folder is still the same, and empty', async () => {
+    await put('team/one.yaml', keyText('one'));
+    const running = await run();
+    await rm(join(folder.manifests, 'team/one.yaml'));
+    await looks(running, 3);
+    expect([namesOf(running), messagesOf(running.files)]).toEqual([[], []]);
   });
 
   it('is deleted after a start when the folder is still the same, and empty', async () => {
