@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noteUse, usePostgres } from '../harness/parts.ts';
+import { freePort } from '../harness/ports.ts';
 import { fingerprint, verify } from '../harness/program.ts';
 import {
   checkout,
@@ -142,6 +143,31 @@ describe('npm start -- --once on another database, and other folders', () => {
     expect(output()).toContain('default/billing-sync  READY=True  Available');
     expect(existsSync(join(place.data, 'postgres'))).toBe(false);
     expect(readFileSync(join(place.data, 'keywright.log'), 'utf8')).not.toContain(env.KEYWRIGHT_DATABASE_URL);
+  });
+
+  it('refuses the database of another data folder, whose keys it would revoke', async () => {
+    const before = fingerprints(place.data);
+    const other = { ...place, data: join(place.dir, 'other-data') };
+    const { code, errors } = await runStandalone({ args: argsOf(other, '--once'), env });
+    expect({ code, errors: errors() }).toEqual({
+      code: 2,
+      errors:
+        'keywright: this database belongs to another cluster or data folder; `keywright migrate --adopt-cluster` hands it over\n',
+    });
+    const again = await runStandalone({ args: argsOf(place, '--once'), env });
+    expect({ code: again.code, output: again.output() }).toMatchObject({ code: 0 });
+    expect(fingerprints(place.data)).toEqual(before);
+  });
+
+  it('says why it waits for a database that does not answer', async () => {
+    const port = await freePort();
+    const nobody = { KEYWRIGHT_DATABASE_URL: `postgres://keywright@127.0.0.1:${port}/keywright` };
+    const waiting = startStandalone({ args: argsOf({ ...place, data: join(place.dir, 'third') }), env: nobody, cwd: place.dir });
+    try {
+      await waiting.says('waiting: the database');
+    } finally {
+      await waiting.killAll();
+    }
   });
 
   it('ends with 1 where there is no manifest to read', async () => {

@@ -34,13 +34,13 @@ export interface DatabaseInput {
 export async function migrateWhenReachable(
   context: CommandContext,
   input: DatabaseInput,
-  options: { readonly adoptCluster?: boolean; readonly giveUpAfterMs?: number; readonly logins?: Logins } = {},
+  options: { readonly adoptCluster?: boolean; readonly logins?: Logins } & WaitOptions = {},
 ): Promise<void> {
   const { log } = context;
   const { url, passwordFile } = input;
-  const { adoptCluster = false, giveUpAfterMs, logins = {} } = options;
+  const { adoptCluster = false, logins = {} } = options;
   const more = passwordFile === undefined ? {} : { passwordFile };
-  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, logins, ...more }), giveUpAfterMs);
+  const outcome = await whenReachable(context, () => migrate(url, { log, adoptCluster, logins, ...more }), options);
   for (const statement of outcome.statements) {
     log.warn('an administrator of the database must run this', { message: statement });
   }
@@ -120,11 +120,20 @@ export async function openPeppers(context: CommandContext, store: Store, path: s
   return peppers;
 }
 
-/**
- * Repeats a call until the database, or the API server, answers: each second, or as rarely as the failure asks; for ever, or for
- * `giveUpAfterMs`, after which the last failure is thrown.
- */
-export async function whenReachable<T>(context: CommandContext, call: () => Promise<T>, giveUpAfterMs?: number): Promise<T> {
+/** How {@link whenReachable} waits. */
+export interface WaitOptions {
+  /** After this time, in milliseconds, the last failure is thrown. Absent = never. */
+  readonly giveUpAfterMs?: number;
+  /** Told of each failure, besides the log. */
+  readonly onWaiting?: (failure: Failure) => void;
+}
+
+/** Repeats a call until the database, or the API server, answers: each second, or as rarely as the failure asks. */
+export async function whenReachable<T>(
+  context: CommandContext,
+  call: () => Promise<T>,
+  { giveUpAfterMs, onWaiting = () => {} }: WaitOptions = {},
+): Promise<T> {
   const { clock, log, signal } = context;
   const startedMs = clock.monotonicMs();
   for (;;) {
@@ -134,15 +143,18 @@ export async function whenReachable<T>(context: CommandContext, call: () => Prom
       if (!(error instanceof Failure) || error.kind === 'stalled') throw error;
       if (giveUpAfterMs !== undefined && clock.monotonicMs() - startedMs >= giveUpAfterMs) throw error;
       const retryInMs = Math.max(retryMs, error.retryAfterMs ?? 0);
+      onWaiting(error);
       log.warn('waiting', { reason: error.reason, message: error.message, retryInMs });
       await clock.sleep(retryInMs, signal);
     }
   }
 }
 
-/** A database belongs to one cluster: two operators of two clusters would revoke each other's keys. */
+/** A database belongs to one cluster, or to one data folder: two operators would revoke each other's keys. */
 export async function claimCluster(context: CommandContext, store: Store, clusterUid: string): Promise<void> {
   const claim = await whenReachable(context, () => store.claimCluster(clusterUid));
   if (claim === 'ours') return;
-  throw new CommandFault('this database belongs to another cluster; see `keywright migrate --adopt-cluster`');
+  throw new CommandFault(
+    'this database belongs to another cluster or data folder; `keywright migrate --adopt-cluster` hands it over',
+  );
 }

@@ -14,6 +14,7 @@ import { startVerifyServer, type VerifyServerInput } from '../server/start.ts';
 import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
 import { showTable, type Screen } from '../standalone/display.ts';
 import { startEmbeddedPostgres } from '../standalone/embedded.ts';
+import { ensureFolderId } from '../standalone/folderid.ts';
 import { ensurePepperFile } from '../standalone/pepper.ts';
 import { decideOnce, onceLimitMs } from '../standalone/quiescence.ts';
 import { isReady, type TableModel } from '../standalone/table.ts';
@@ -48,8 +49,8 @@ const example = join(checkout, 'examples/quickstart');
 const drainMs = 10_000;
 const lookMs = 50;
 const farewell = 'stopped; the next start goes on from here\n';
-/** What stands for the cluster in a database of this mode, so that no cluster's operator takes it for its own. */
-const standaloneCluster = 'standalone';
+/** What stands for the cluster in the database of a data folder, so that no cluster's operator takes it for its own. */
+const ownCluster = 'standalone';
 
 /**
  * `keywright up`: the operator's reconciler and the verify API over a folder of manifests, with a database of its own.
@@ -95,13 +96,15 @@ async function withDatabase(context: CommandContext, data: DataFolder, places: P
   const peppersFile = config.peppersFile ?? (await ensurePepperFile(data));
   if (config.databaseUrl !== undefined) {
     context.print('connecting to the database of KEYWRIGHT_DATABASE_URL …\n');
-    return serve(context, data, places, { url: config.databaseUrl, passwordFile: config.databasePasswordFile, peppersFile });
+    const cluster = `${ownCluster}/${await ensureFolderId(data)}`;
+    const { databaseUrl: url, databasePasswordFile: passwordFile } = config;
+    return serve(context, data, places, { url, passwordFile, peppersFile, cluster });
   }
   context.print('starting the database …\n');
   const database = await startEmbeddedPostgres({ data, clock, log, signal });
   if (!database.folder.startsWith(data.path + sep)) context.print(`the database lies in ${database.folder}\n`);
   try {
-    return await serve(context, data, places, { url: database.url, passwordFile: undefined, peppersFile });
+    return await serve(context, data, places, { url: database.url, passwordFile: undefined, peppersFile, cluster: ownCluster });
   } finally {
     await database.stop();
   }
@@ -111,6 +114,8 @@ interface Backing {
   readonly url: string;
   readonly passwordFile: string | undefined;
   readonly peppersFile: string;
+  /** Whom the database belongs to. */
+  readonly cluster: string;
 }
 
 async function serve(context: CommandContext, data: DataFolder, places: Places, backing: Backing): Promise<ExitCode> {
@@ -118,7 +123,14 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   const metrics = createMetrics();
   const database = { url: backing.url, passwordFile: backing.passwordFile, metrics: metrics.recorder };
   // With --once somebody waits for the end: a database that does not answer is one.
-  await migrateWhenReachable(context, database, places.once ? { giveUpAfterMs: onceLimitMs } : {});
+  const told = new Set<string>();
+  await migrateWhenReachable(context, database, {
+    ...(places.once ? { giveUpAfterMs: onceLimitMs } : {}),
+    onWaiting: ({ message }) => {
+      if (!told.has(message)) context.print(`waiting: ${message}\n`);
+      told.add(message);
+    },
+  });
   const { store, apart: safetyStore } = openStores(context, database);
   const { manifestsFolder, prune, protection } = places;
   const parser = openWorkerParser({ clock });
@@ -138,8 +150,8 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
   let fenceLost = false;
   const running: CommandContext = { ...context, signal: AbortSignal.any([signal, ended.signal]) };
   try {
+    await claimCluster(running, store, backing.cluster);
     const peppers = await openPeppers(running, store, backing.peppersFile, metrics.recorder);
-    await claimCluster(running, store, standaloneCluster);
     const time = await openSharedClock(running, store, metrics.recorder);
     const installationId = await whenReachable(running, () => store.installationId());
     await whenReachable(running, () => store.takeFence());
@@ -180,7 +192,9 @@ async function serve(context: CommandContext, data: DataFolder, places: Places, 
       const model = (): TableModel => modelOf(context, resources, data, shown);
       const parts = { controller, resources, model };
       const code = places.once ? await runOnce(running, parts) : await runUntilStopped(running, parts);
-      return fenceLost ? exitCodes.leadershipLost : code;
+      if (!fenceLost) return code;
+      context.print('another process has taken over the database\n');
+      return exitCodes.leadershipLost;
     } finally {
       await listener?.close(drainMs);
       await usage.close();

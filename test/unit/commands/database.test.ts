@@ -54,7 +54,7 @@ describe('waiting for the database', () => {
         calls += 1;
         return Promise.reject(silent);
       },
-      60_000,
+      { giveUpAfterMs: 60_000 },
     );
     const ended = expect(call).rejects.toBe(silent);
     await clock.advance(59_000);
