@@ -37,6 +37,8 @@ export function verdictsPage(): string {
     '',
     ...table(['Code', 'Status', 'Detail', 'Try again after'], rows),
     '',
+    'A catalog may choose 401 for `key_expired` (`policy.expiredStatus`).',
+    '',
     'A gateway sends the last column, `retryAfterSeconds` in the answer, as `Retry-After`.',
     '',
     'Every refusal of a well-formed key (`key_invalid`) has the same bytes and comes at a multiple of 50 ms after the request, whether the key id is unknown, the secret is wrong, or the key was revoked or retired. While look-ups are slow, refusals are held back to the multiple that the slowest recent one needed, for up to 300 ms. A client network (/24 of IPv4, /64 of IPv6, from `request.sourceIp`) with too many of them gets `rate_limited` instead (`KEYWRIGHT_REFUSALS_PER_SECOND`). Only refusals of that network count, and its good keys go on. Pass the address of the client as `sourceIp`, not that of a proxy: without it nothing is limited, because the gateway would pay for all of its clients.',

@@ -46,7 +46,9 @@ const rotation = z.strictObject({
   onExpiry: z
     .enum(['Rotate', 'Expire'])
     .default('Rotate')
-    .describe('What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate.'),
+    .describe(
+      'What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate.',
+    ),
   overlap: duration()
     .default('24h')
     .describe('How long the old and the new version are both valid at least, as a duration from 0s to 876000h; default 24h.'),

@@ -129,13 +129,15 @@ export function locationTemplate() {
   );
 }
 
+const instantForm = 'must be an instant such as 2027-01-31T00:00:00Z';
+
 /** An RFC 3339 instant. */
 export function instant() {
   return z
     .string()
-    .min(20)
+    .min(20, { error: instantForm })
     .max(40)
-    .regex(new RegExp(instantPattern), { error: 'must be an instant such as 2027-01-31T00:00:00Z' })
+    .regex(new RegExp(instantPattern), { error: instantForm })
     .refine(isCalendarInstant, { error: 'must be an instant that exists in the calendar' })
     .meta({ format: 'date-time' });
 }

@@ -39,7 +39,10 @@ function unknownName(spec: ApiKeySpec, index: CatalogIndex): string | undefined 
 /** What the access type does not reach would be selected in vain. */
 function unreachable(spec: ApiKeySpec, type: AccessType, index: CatalogIndex): string | undefined {
   const isReached = (number: number | undefined): boolean => number !== undefined && typeReaches(type, index, number);
-  return firstWithout(spec, index, isReached, `access type ${type.name} reaches`);
+  return firstWithout(spec, index, isReached, {
+    scope: (name) => `access type ${type.name} reaches no endpoint of scope ${name}`,
+    endpoint: (name) => `access type ${type.name} does not reach endpoint ${name}`,
+  });
 }
 
 /** With applications selected, only endpoints that work with one application remain. */
@@ -47,7 +50,10 @@ function notPerApplication(spec: ApiKeySpec, index: CatalogIndex): string | unde
   if (spec.applications === undefined) return undefined;
   const works = (number: number | undefined): boolean =>
     number !== undefined && index.model.endpoints[number]?.perApplication === true;
-  return firstWithout(spec, index, works, 'with spec.applications set, a key reaches only endpoints that work per application:');
+  return firstWithout(spec, index, works, {
+    scope: (name) => `spec.applications is set, and no endpoint of scope ${name} works per application`,
+    endpoint: (name) => `spec.applications is set, and endpoint ${name} does not work per application`,
+  });
 }
 
 /** The first endpoint that does not fit, or the first scope of which nothing fits. */
@@ -55,11 +61,11 @@ function firstWithout(
   spec: ApiKeySpec,
   index: CatalogIndex,
   fits: (number: number | undefined) => boolean,
-  rule: string,
+  message: Readonly<Record<'scope' | 'endpoint', (name: string) => string>>,
 ): string | undefined {
   const membersOf = new Map(index.model.scopes.map(({ name, endpoints }) => [name, endpoints]));
   const scopeAt = spec.scopes?.findIndex((scope) => !membersOf.get(scope)?.some((name) => fits(index.numbers.get(name)))) ?? -1;
-  if (scopeAt >= 0) return `spec.scopes[${scopeAt}]: ${rule} no endpoint of scope ${spec.scopes?.[scopeAt] ?? ''}`;
+  if (scopeAt >= 0) return `spec.scopes[${scopeAt}]: ${message.scope(spec.scopes?.[scopeAt] ?? '')}`;
   const at = spec.endpoints?.findIndex((name) => !fits(index.numbers.get(name))) ?? -1;
-  return at < 0 ? undefined : `spec.endpoints[${at}]: ${rule} not ${spec.endpoints?.[at] ?? ''}`;
+  return at < 0 ? undefined : `spec.endpoints[${at}]: ${message.endpoint(spec.endpoints?.[at] ?? '')}`;
 }

@@ -155,7 +155,8 @@ function nameOf({ metadata: { namespace = 'default', name } }: ApiKey): string {
   return `${namespace}/${name}`;
 }
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 /** The day and how far off it is; and the latter alone. */
 function expiryOf(key: ApiKey, now: Instant): Pick<Row, 'expires' | 'left'> {
@@ -167,13 +168,14 @@ function expiryOf(key: ApiKey, now: Instant): Pick<Row, 'expires' | 'left'> {
   if (at === undefined) return alone(current.expiresAt);
   const remainingMs = at - now;
   // A key of 90 days has 90 days when it was just made, although its end was rounded up to a whole second.
-  const left =
-    remainingMs <= 0
-      ? 'over'
-      : remainingMs > 48 * hourMs
-        ? `in ${Math.round(remainingMs / (24 * hourMs))} d`
-        : `in ${Math.ceil(remainingMs / hourMs)} h`;
+  const left = remainingMs <= 0 ? 'over' : `in ${remaining(remainingMs)}`;
   return { expires: `${current.expiresAt.slice(0, 10)} (${left})`, left };
+}
+
+function remaining(ms: number): string {
+  if (ms > 48 * hourMs) return `${Math.round(ms / (24 * hourMs))} d`;
+  if (ms >= hourMs) return `${Math.floor(ms / hourMs)} h`;
+  return ms >= minuteMs ? `${Math.floor(ms / minuteMs)} min` : `${Math.floor(ms / 1_000)} s`;
 }
 
 function formatFault({ file, line, message, level }: Fault): string {

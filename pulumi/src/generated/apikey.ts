@@ -6,12 +6,12 @@ import type * as pulumi from '@pulumi/pulumi';
 import type { Replacement } from '../replace.ts';
 import { KeywrightResource } from '../resource.ts';
 
-/** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
+/** What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate. */
 export const ApiKeyRotationOnExpiry = {
   Rotate: 'Rotate',
   Expire: 'Expire',
 } as const;
-/** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
+/** What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate. */
 export type ApiKeyRotationOnExpiry = (typeof ApiKeyRotationOnExpiry)[keyof typeof ApiKeyRotationOnExpiry];
 
 /** When the old version ends: WhenUnused waits until it is no longer seen, AfterOverlap does not; default WhenUnused. */
@@ -82,7 +82,7 @@ export interface ApiKeyRotationArgs {
   every?: pulumi.Input<string> | undefined;
   /** How long before its expiry a version is replaced, as a duration from 1s to 876000h; with every, the earlier one counts. */
   beforeExpiry?: pulumi.Input<string> | undefined;
-  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
+  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate. */
   onExpiry?: pulumi.Input<ApiKeyRotationOnExpiry> | undefined;
   /** How long the old and the new version are both valid at least, as a duration from 0s to 876000h; default 24h. */
   overlap?: pulumi.Input<string> | undefined;
@@ -226,7 +226,7 @@ export interface ApiKeyRotation {
   readonly every?: string | undefined;
   /** How long before its expiry a version is replaced, as a duration from 1s to 876000h; with every, the earlier one counts. */
   readonly beforeExpiry?: string | undefined;
-  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
+  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate. */
   readonly onExpiry: "Rotate" | "Expire";
   /** How long the old and the new version are both valid at least, as a duration from 0s to 876000h; default 24h. */
   readonly overlap: string;

@@ -41,7 +41,7 @@ export interface WorkloadKeyRotationArgs {
   every?: pulumi.Input<string> | undefined;
   /** How long before its expiry a version is replaced, as a duration from 1s to 876000h; with every, the earlier one counts. */
   beforeExpiry?: pulumi.Input<string> | undefined;
-  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire is final; default Rotate. */
+  /** What follows when nothing lives because of expiry: Rotate mints anew, Expire mints nothing more until the spec changes or a rotation is asked for; default Rotate. */
   onExpiry?: pulumi.Input<string> | undefined;
   /** How long the old and the new version are both valid at least, as a duration from 0s to 876000h; default 24h. */
   overlap?: pulumi.Input<string> | undefined;

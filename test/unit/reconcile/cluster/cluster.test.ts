@@ -511,17 +511,17 @@ describe('the rights of a key', () => {
     [
       'an endpoint that does not work per application beside applications [S2-11]',
       { applications: ['shop-eu'], endpoints: ['app', 'list'] },
-      'spec.endpoints[1]: with spec.applications set, a key reaches only endpoints that work per application: not list',
+      'spec.endpoints[1]: spec.applications is set, and endpoint list does not work per application',
     ],
     [
       'a scope of which nothing works per application [S2-11]',
       { applications: ['shop-eu'], scopes: ['write'] },
-      'spec.scopes[0]: with spec.applications set, a key reaches only endpoints that work per application: no endpoint of scope write',
+      'spec.scopes[0]: spec.applications is set, and no endpoint of scope write works per application',
     ],
     [
       'an endpoint beyond the access type [S0-12]',
       { accessType: 'Reading', endpoints: ['send'] },
-      'spec.endpoints[0]: access type Reading reaches not send',
+      'spec.endpoints[0]: access type Reading does not reach endpoint send',
     ],
   ])('are InvalidSpec with field and value for %s, and nothing new is minted', async (_name, changes, message) => {
     const realm = await Realm.open({ without: ['catalog'] });
