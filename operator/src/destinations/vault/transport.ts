@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
-import { boundBy } from '../deadline.ts';
+import { boundBy, orAborted } from '../deadline.ts';
 
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
@@ -69,13 +69,14 @@ export function openTransport(options: TransportOptions): Transport {
       const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
-        const answer = await request(uri, {
+        const sent = request(uri, {
           method,
           dispatcher: agent,
           signal,
           headers: { 'content-type': 'application/json', ...headers },
           ...(hasBody ? { body: JSON.stringify(json) } : {}),
         });
+        const answer = await orAborted(signal, sent);
         const body = await readAnswerBody(answer.body);
         if (body === undefined) throw new TransportFault('tooLarge');
         // Handled here, because node-vault drops the headers.
