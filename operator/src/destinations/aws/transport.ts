@@ -1,5 +1,6 @@
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { Agent, request, type Dispatcher } from 'undici';
+import { boundConnections } from '../allowance.ts';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
 import { boundBy, orAborted } from '../deadline.ts';
@@ -53,10 +54,12 @@ export interface TransportOptions {
  * has both, follows no redirect, and knows no proxy of the environment.
  */
 export function openTransport({ timeoutMs, mayLoopback }: TransportOptions): Transport {
-  const agent = new Agent({ connect: { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) } });
+  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback) });
+  const agent = new Agent({ connect });
   const send = async (url: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>) => {
     const signal = boundBy(timeoutMs);
     try {
+      expectAnswer();
       const answer = await orAborted(signal, request(url, { ...options, dispatcher: agent, signal }));
       const body = await readAnswerBody(answer.body);
       if (body === undefined) throw new TransportFault('tooLarge');

@@ -1,4 +1,5 @@
 import { Agent, request } from 'undici';
+import { boundConnections } from '../allowance.ts';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
 import { boundBy, orAborted } from '../deadline.ts';
@@ -62,13 +63,15 @@ export interface TransportOptions {
  */
 export function openTransport(options: TransportOptions): Transport {
   const { caBundle, timeoutMs, mayLoopback } = options;
-  const connect = { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) };
-  const agent = new Agent({ connect: { ...connect, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
+  const ca = caBundle === undefined ? {} : { ca: caBundle };
+  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback), ...ca });
+  const agent = new Agent({ connect });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
       const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
+        expectAnswer();
         const sent = request(uri, {
           method,
           dispatcher: agent,
