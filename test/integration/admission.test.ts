@@ -736,7 +736,47 @@ describe('what decides how an ApiKey is changed by others', () => {
     ]);
     expectAllowed(await patch('nobody', 'full-of-text', text(65_000), dryRun));
     // It is as long as the spec, and needs "own".
-    expectAllowed(await patch('all', 'full-of-text', annotated(lastApplied, '"'.repeat(100_000)), dryRun));
+    expectAllowed(await patch('all', 'full-of-text', annotated(lastApplied, '"'.repeat(250_000)), dryRun));
+  });
+
+  it.each([
+    ['alone', '<'.repeat(150_001), 0],
+    ['with the spec', '"'.repeat(100_000), 200],
+  ])('what kubectl apply compares with has a limit, %s, so that a revocation has room', async (what, text, customers) => {
+    const name = `applied-${what.replaceAll(' ', '-')}`;
+    const names = (count: number) => Array.from({ length: count }, (_, at) => `x${String(at).padStart(62, '0')}`);
+    const customerChannels = names(customers).map((customer) => ({ customer, channels: names(50) }));
+    await present(name, customers === 0 ? {} : { customerChannels });
+    const answer = await patch('admin', name, annotated(lastApplied, text), dryRun);
+    expect([answer.status, messageOf(answer)]).toEqual([
+      403,
+      expect.stringContaining(
+        `the annotation ${lastApplied} and customerChannels of an ApiKey together take at most 900000 bytes`,
+      ),
+    ]);
+    expectAllowed(await patch('admin', name, annotated(lastApplied, text.slice(0, 75_000)), dryRun));
+  });
+
+  it('what somebody with "own" has filled up to what etcd takes is revoked by a responder all the same, and then deleted', async () => {
+    const name = 'filled-with-own';
+    await present(name, {}, { finalizers: ['keywright.dev/finalizer'] });
+    const before = managersOf(await kube.request('GET', path(name)));
+    const fill = async (bytes: number) => {
+      const owned = { 'f:spec': Object.fromEntries([[`f:${'x'.repeat(bytes)}`, {}]]) };
+      const managedFields = [...before, ...appliers(owned, () => ({ manager: 'filler' }), 1)];
+      expectAllowed(await patch('without-revoke', name, { metadata: { managedFields } }));
+      return JSON.stringify((await kube.request('GET', path(name))).body).length;
+    };
+    const left = 1.5 * 1024 * 1024 - 250;
+    await fill(1 + left - (await fill(1)));
+    // Nothing fits any more, and only a revocation may do without the managers.
+    expect((await kube.request('DELETE', path(name))).status).toBe(500);
+    expectRefused(await patch('without-own', name, { spec: { suspend: true } }, '&fieldManager=responder'), refusals.own);
+    const revoked = { spec: { revoked: { reason: 'KeyCompromise' } } };
+    expectAllowed(await patch('without-own', name, revoked, '&fieldManager=responder'));
+    expectAllowed(await kube.request('DELETE', path(name)));
+    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
+    expect((await kube.request('GET', path(name))).status).toBe(404);
   });
 
   it.each([

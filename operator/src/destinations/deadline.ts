@@ -26,3 +26,20 @@ export function boundBy(timeoutMs: number): AbortSignal {
   const call = overall.getStore();
   return call === undefined ? own : AbortSignal.any([own, call]);
 }
+
+/**
+ * What a request came to, or a rejection when its signal aborts. undici notices that only with a connection, and where none comes
+ * about it tries for one waiting request after the other. It never sends a request whose signal has aborted.
+ */
+export function orAborted<T>(signal: AbortSignal, made: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    void made.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', giveUp);
+    });
+  });
+}

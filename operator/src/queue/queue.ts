@@ -1,5 +1,6 @@
 import type { Clock, Instant } from '../domain/time.ts';
 import { Schedule } from './schedule.ts';
+import { Turns } from './turns.ts';
 import { Workers, type Worker } from './workers.ts';
 
 /** `low` is for what nobody waits for: first lists and resyncs. It is never starved, see {@link promotedAfterMs}. */
@@ -23,9 +24,11 @@ export interface WorkQueueInit<K> {
   /** Must not throw; if it does, `onError` is told and the key comes again as after a conflict. */
   readonly handle: (key: K, worker: Worker) => Promise<Next>;
   readonly onError: (key: K, error: unknown) => void;
+  /** The group of a key that becomes ready: the groups take turns. Absent = all keys in the order in which they come. */
+  readonly groupOf?: (key: K) => string;
 }
 
-/** A ready key of low priority counts as one of high priority after this time. */
+/** A ready key of low priority takes turns with those of high priority that came so much later. */
 export const promotedAfterMs = 30_000;
 /** client-go's per-item back-off. */
 const conflictBaseMs = 5;
@@ -40,11 +43,12 @@ const longestSleepMs = 60_000;
  */
 export class WorkQueue<K> {
   readonly #init: WorkQueueInit<K>;
-  /** Ready keys in the order they came, with the monotonic time of that. */
-  readonly #ready: Readonly<Record<Priority, Map<K, number>>> = { high: new Map(), low: new Map() };
+  /** Ready keys, with the monotonic time when they became that. */
+  readonly #ready: Readonly<Record<Priority, Turns<K>>> = { high: new Turns(), low: new Turns() };
   /** As {@link WorkQueue.resume} says. */
   readonly #resumed = new Map<K, number>();
   #tookResumed = false;
+  #tookPromoted = false;
   readonly #instants = new Schedule<K>();
   readonly #backOffs = new Schedule<K>();
   /** Keys whose instants were all asked for at low priority. */
@@ -167,10 +171,10 @@ export class WorkQueue<K> {
       return;
     }
     if (this.#ready.high.has(key) || this.#resumed.has(key)) return;
-    const since = this.#ready.low.get(key);
-    if (since !== undefined && priority === 'low') return;
+    if (this.#ready.low.has(key) && priority === 'low') return;
     this.#ready.low.delete(key);
-    this.#ready[priority].set(key, this.#init.clock.monotonicMs());
+    const { clock, groupOf } = this.#init;
+    this.#ready[priority].add(key, groupOf?.(key) ?? '', clock.monotonicMs());
   }
 
   /** Moves what is due to the ready ones, starts what may start, and sleeps until the next instant. */
@@ -193,24 +197,21 @@ export class WorkQueue<K> {
 
   #takeReady(): K | undefined {
     if (!this.#workers.isFree()) return undefined;
-    const others = this.#longestWaiting();
-    const resumed = this.#resumed.entries().next().value;
-    const isResumed = resumed !== undefined && (others === undefined || !this.#tookResumed);
-    this.#tookResumed = isResumed;
-    const [from, head] = isResumed ? [this.#resumed, resumed] : [others?.from, others?.head];
-    if (head === undefined) return undefined;
-    const [key] = head;
-    from?.delete(key);
-    return key;
+    const [resumed] = this.#resumed.keys();
+    const others = this.#ready.high.size + this.#ready.low.size;
+    this.#tookResumed = resumed !== undefined && (others === 0 || !this.#tookResumed);
+    if (!this.#tookResumed || resumed === undefined) return this.#takeNew();
+    this.#resumed.delete(resumed);
+    return resumed;
   }
 
-  /** The key that has waited longest; a low-priority key counts as if it had arrived {@link promotedAfterMs} later. */
-  #longestWaiting(): { readonly from: Map<K, number>; readonly head: readonly [K, number] } | undefined {
-    const high = this.#ready.high.entries().next().value;
-    const low = this.#ready.low.entries().next().value;
-    if (high === undefined || (low !== undefined && low[1] + promotedAfterMs <= high[1]))
-      return low === undefined ? undefined : { from: this.#ready.low, head: low };
-    return { from: this.#ready.high, head: high };
+  /** A key that has not begun. Those of low priority take turns with newer ones of high priority. */
+  #takeNew(): K | undefined {
+    const { high, low } = this.#ready;
+    const [[, highSince] = [], [, lowSince] = []] = [high.head(), low.head()];
+    if (highSince === undefined || lowSince === undefined) return (highSince === undefined ? low : high).take();
+    this.#tookPromoted = lowSince + promotedAfterMs <= highSince && !this.#tookPromoted;
+    return (this.#tookPromoted ? low : high).take();
   }
 
   async #run(key: K): Promise<void> {

@@ -25,13 +25,16 @@ const concurrency = 4;
 const retryMs = 1_000;
 /** No rule of a safety pass asks for it, and reading it would wait for the connections of others. */
 const usageHorizon: Dependencies['usageHorizon'] = () => Promise.resolve({ kind: 'unknown', why: 'lagging' });
+/** An ApiKey whose last pass is not longer ago changes again and again: others of its namespace do not wait for it. In milliseconds. */
+const againWithinMs = 600_000;
 /** How far back from its start a lane looks, in milliseconds: longer than a change of leaders takes. */
 const backlogMs = 60_000;
 
 /**
  * The queue of ApiKeys that somebody has just changed. Each gets a safety pass ({@link reconcileSafety}) before anything else,
  * even while a full pass over it hangs in a call to a destination, with workers and database connections that deliveries do not
- * use.
+ * use. Namespaces take turns, and in each those that have just had a pass with the others: so nobody delays a revocation elsewhere by
+ * changing many ApiKeys, nor one in the same namespace by changing them again and again.
  */
 export class SafetyLane {
   readonly #init: SafetyLaneInit;
@@ -43,6 +46,8 @@ export class SafetyLane {
   #started = false;
   /** Since when changes wait for a safety pass to succeed, by the monotonic clock. */
   readonly #waiting = new Map<string, number>();
+  /** When an ApiKey last had a pass, by the monotonic clock. */
+  readonly #passed = new Map<string, number>();
   /** Events recorded since the last status write. */
   readonly #told = new Map<string, Story>();
 
@@ -52,6 +57,7 @@ export class SafetyLane {
     this.#queue = new WorkQueue<string>({
       ...{ clock: init.dependencies.clock, concurrency, onError },
       handle: (key) => this.#handle(key),
+      groupOf: (key) => this.#groupOf(key),
     });
   }
 
@@ -95,6 +101,13 @@ export class SafetyLane {
     this.#backlog.clear();
     this.#started = true;
     this.#queue.start();
+  }
+
+  #groupOf(key: string): string {
+    const { namespace = '' } = refOf(key);
+    const passedMs = this.#passed.get(key) ?? Number.NEGATIVE_INFINITY;
+    const isAgain = this.#init.dependencies.clock.monotonicMs() - passedMs < againWithinMs;
+    return `${namespace}/${isAgain ? 'again' : ''}`;
   }
 
   #waits(key: string, sinceMs: number): void {
@@ -143,6 +156,7 @@ export class SafetyLane {
     this.#backlog.delete(key);
     this.#waiting.delete(key);
     this.#told.delete(key);
+    this.#passed.delete(key);
   }
 
   async #handle(key: string): Promise<Next> {
@@ -160,6 +174,7 @@ export class SafetyLane {
         // Unless the ApiKey is gone meanwhile: nothing would ever forget it.
         if (told.length > 0 && this.#heard.has(key)) this.#told.set(key, [...this.toldOf(key), ...told]);
       }
+      if (this.#heard.has(key)) this.#passed.set(key, clock.monotonicMs());
       if (sinceMs !== undefined) metrics.safetyPassed(clock.monotonicMs() - sinceMs);
       return { kind: 'awaitChange' };
     } catch (error) {

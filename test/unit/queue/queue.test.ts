@@ -10,13 +10,14 @@ interface Run {
 }
 
 /** A queue whose handler waits until the test says what came of it. */
-function manualQueue(concurrency = 1) {
+function manualQueue(concurrency = 1, groupOf?: (key: string) => string) {
   const clock = new FakeClock();
   const runs: Run[] = [];
   const errors: unknown[] = [];
   const queue = new WorkQueue<string>({
     clock,
     concurrency,
+    ...(groupOf === undefined ? {} : { groupOf }),
     onError: (_key, error) => errors.push(error),
     handle: (key) => {
       const { promise, resolve } = Promise.withResolvers<Next>();
@@ -65,6 +66,27 @@ describe('the work queue', () => {
     queue.add('newer');
     for (const at of [0, 1, 2, 3]) await runs[at]?.finish();
     expect(keys()).toEqual(['busy', 'high', 'low', 'newer']);
+  });
+
+  it('lets groups take turns, each in its own order', async () => {
+    const { queue, runs, keys } = manualQueue(1, (key) => key.slice(0, 1));
+    queue.start();
+    for (const key of ['a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'c1']) queue.add(key);
+    for (let at = 0; at < 4; at += 1) await runs[at]?.finish();
+    queue.add('d1');
+    for (let at = 4; at < 8; at += 1) await runs[at]?.finish();
+    expect(keys()).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4', 'd1']);
+  });
+
+  it('lets no number of low keys delay a high one by more than one of them, however long they have waited', async () => {
+    const { queue, clock, runs, keys } = manualQueue();
+    queue.start();
+    queue.add('busy');
+    for (const key of ['low1', 'low2', 'low3', 'low4']) queue.add(key, { priority: 'low' });
+    await clock.advance(2 * promotedAfterMs);
+    for (const key of ['high1', 'high2']) queue.add(key);
+    for (let at = 0; at < 6; at += 1) await runs[at]?.finish();
+    expect(keys()).toEqual(['busy', 'low1', 'high1', 'low2', 'high2', 'low3', 'low4']);
   });
 
   it('handles other keys with the worker of one that is away, and lets that one go on before keys that have not begun', async () => {
@@ -315,6 +337,7 @@ describe('the work queue', () => {
         const queue = new WorkQueue<string>({
           clock,
           concurrency,
+          groupOf: (key) => (key < 'c' ? 'one' : key),
           onError: (_key, error) => violations.push(error),
           handle: (key) => {
             expect(open.map((run) => run.key)).not.toContain(key);

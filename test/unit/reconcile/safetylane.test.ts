@@ -25,11 +25,11 @@ async function laneOver(world: World) {
       throw error;
     },
   });
-  const metadata = (name: string, generation: number): ObjectMeta => {
-    return { namespace: 'payments', name, uid: name, resourceVersion: String(generation), generation };
+  const metadata = (namespace: string, name: string, generation: number): ObjectMeta => {
+    return { namespace, name, uid: name, resourceVersion: String(generation), generation };
   };
-  const edit = (name: string, generation = 2): boolean =>
-    lane.hear(`payments/${name}`, metadata(name, generation), generation === 1);
+  const edit = (name: string, generation = 2, namespace = 'payments'): boolean =>
+    lane.hear(`${namespace}/${name}`, metadata(namespace, name, generation), generation === 1);
   const change = (name: string): void => {
     edit(name, 1);
     expect(edit(name)).toBe(true);
@@ -116,6 +116,33 @@ test('a standby that begins to lead puts no fresh change behind those it has hea
   expect(read.filter((name) => name !== 'fresh')).toEqual(named('recent').toReversed());
   // A full pass finds what is older.
   expect(new Set(passed)).toEqual(new Set([...named('old'), ...named('recent'), 'fresh']));
+  await lane.drain(1_000);
+});
+
+test('a change waits for no more than one ApiKey of each other namespace, however many have changed there', async () => {
+  const world = await World.open();
+  const { lane, read, edit, change } = await laneOver(world);
+  lane.start();
+  edit('fresh', 1, 'theirs');
+  for (const name of named('flood')) change(name);
+  edit('fresh', 2, 'theirs');
+  await world.clock.advance(0);
+  expect(read.indexOf('fresh')).toBe(concurrency + 1);
+  await lane.drain(1_000);
+});
+
+test('a change waits for no more than one ApiKey of its namespace that changes again and again, however many there are', async () => {
+  const world = await World.open();
+  const { lane, read, edit, change } = await laneOver(world);
+  lane.start();
+  edit('fresh', 1);
+  for (const name of named('flood')) change(name);
+  await world.clock.advance(1_000);
+  read.length = 0;
+  for (const name of named('flood')) edit(name, 3);
+  edit('fresh');
+  await world.clock.advance(0);
+  expect(read.indexOf('fresh')).toBe(concurrency + 1);
   await lane.drain(1_000);
 });
 

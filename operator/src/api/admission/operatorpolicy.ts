@@ -61,6 +61,7 @@ const ownershipInputs: readonly Variable[] = [
   { name: 'oldAnnotations', expression: 'has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}' },
   { name: 'contents', expression: 'false' },
   { name: 'changedFields', expression: "['']" },
+  { name: 'isEmptied', expression: 'false' },
   { name: 'isUsed', expression: 'true' },
 ];
 

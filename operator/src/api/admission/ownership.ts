@@ -90,6 +90,11 @@ export const ownership: readonly Variable[] = [
       `${list(Object.values(annotations))}.filter(name, variables.annotations[?name] != variables.oldAnnotations[?name]).map(name, 'f:' + name)`,
     ].join(' + '),
   },
+  {
+    // The API server does so when the object would be too large otherwise. A revoked key has no right that anybody could keep.
+    name: 'isEmptied',
+    expression: `has(object.spec.revoked) && !has(oldObject.spec.revoked) && ${listOf('object', 'managedFields')}.size() == 0`,
+  },
   { name: 'isUsed', expression: 'variables.revokes || variables.rotates || variables.finalizers || variables.owners' },
   { name: 'manager', expression: "request.?options.?fieldManager.orValue('')" },
   { name: 'appliers', expression: appliersOf('object') },
@@ -113,8 +118,8 @@ export const ownership: readonly Variable[] = [
     // author with only `rotate` could apply the whole spec in the same write. When a right is used, the API server's own merging
     // of the oldest managers is allowed: otherwise ten labels would keep a responder from a revocation.
     expression:
-      `!variables.contents && (${annotationChanged(lastApplied)} || !variables.areAppliersSame` +
+      `!variables.contents && (${annotationChanged(lastApplied)} || !variables.isEmptied && (!variables.areAppliersSame` +
       ` || variables.fieldOwners.exists(n, !${isBare('n')} && !variables.oldFieldOwners.exists(o, ${isSame('n', 'o')}) && !(${isMerged('n')}))` +
-      ` || variables.oldFieldOwners.exists(o, !${isBare('o')} && !variables.fieldOwners.exists(n, ${isSame('o', 'n')}) && !(${isMergedAway('o')})))`,
+      ` || variables.oldFieldOwners.exists(o, !${isBare('o')} && !variables.fieldOwners.exists(n, ${isSame('o', 'n')}) && !(${isMergedAway('o')}))))`,
   },
 ];

@@ -8,7 +8,8 @@ import type { Ban } from './checks.ts';
  * server even drops `managedFields` to make room, which this policy refuses to whoever lacks `own`. An object that is already
  * over one of these limits may keep what it has, or lose some. Each write adds a little itself, if only its manager: so that nobody
  * stops others by filling an object exactly up to a limit, a write that uses a right of ours has some room beyond it (`isRightUsed`),
- * and one that ends the key has room whatever is there (`ends`).
+ * and one that ends the key has room whatever is there (`ends`). What `managedFields` say of spec and status has no limit: it needs `own`,
+ * and the API server drops `managedFields` of an object that is too large, which a revocation may (`isEmptied` in `ownership.ts`).
  */
 const most = {
   /** Entries of each map or list of the metadata; the room is for our annotations. */
@@ -17,6 +18,11 @@ const most = {
   annotations: { limit: 65_536, room: 4_096 },
   /** Bytes of `managedFields`, without what they say of spec and status: changing that needs `own`. */
   managers: { limit: 300_000, room: 10_000 },
+  /**
+   * Bytes that JSON takes for what `kubectl apply` compares with and for `customerChannels`, by far the largest of the spec. Every write of
+   * them needs `own`, and what is below `fewest` always fits.
+   */
+  own: { limit: 900_000, fewest: 150_000 },
   /** Names that a manager owns of one map or list: the API server takes the square of it in time. */
   names: 1_000,
   /** Longer lists, which must be older than this policy, are only counted, which costs nothing. */
@@ -53,6 +59,13 @@ const isCrooked = (m: string) =>
 const crooked = (object: Version) =>
   `${listOf(object, 'managedFields')}.size() > ${most.weighed} ? [] : ${listOf(object, 'managedFields')}.filter(m, ${isCrooked('m')})`;
 
+/** JSON takes six bytes for each of these, and for others two at most. */
+const isEscaped = (text: string) => `${text}.matches('[<>&\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f]')`;
+const lastAppliedWeight = (map: string) =>
+  `[${map}[?'${lastApplied}'].orValue('')].map(a, bytes(a).size() * (${isEscaped('a')} ? 6 : 2)).sum()`;
+const channelsWeight = (object: Version) =>
+  `${object}.spec.?customerChannels.orValue([]).map(c, 40 + 6 * c.customer.size() + c.channels.map(x, x.size() + 3).sum()).sum()`;
+
 /** But for what kubectl apply compares with: changing that needs `own`. */
 const bytesOf = (map: string) =>
   `${map}.filter(name, name != '${lastApplied}').map(name, name.size() + bytes(${map}[name]).size()).sum()`;
@@ -63,6 +76,12 @@ export const sizes: readonly Variable[] = [
   { name: 'oldManagersWeight', expression: `variables.isCreate ? 0 : (${total('oldObject')})` },
   { name: 'crooked', expression: crooked('object') },
   { name: 'oldCrooked', expression: `variables.isCreate ? [] : (${crooked('oldObject')})` },
+  { name: 'lastAppliedWeight', expression: lastAppliedWeight('variables.annotations') },
+  { name: 'ownWeight', expression: `variables.lastAppliedWeight + ${channelsWeight('object')}` },
+  {
+    name: 'oldOwnWeight',
+    expression: `variables.isCreate ? 0 : ${lastAppliedWeight('variables.oldAnnotations')} + ${channelsWeight('oldObject')}`,
+  },
   { name: 'ends', expression: '!variables.isCreate && (variables.revokes || variables.finalizers)' },
   { name: 'isRightUsed', expression: 'variables.ends || (!variables.isCreate && (variables.contents || variables.rotates))' },
 ];
@@ -90,6 +109,10 @@ export const sizeBans: readonly Ban[] = [
   {
     when: grows(bytesOf('variables.annotations'), bytesOf('variables.oldAnnotations'), most.annotations),
     message: `all annotations of an ApiKey together have at most ${most.annotations.limit} bytes`,
+  },
+  {
+    when: `variables.lastAppliedWeight > ${most.own.fewest} && variables.ownWeight > ${most.own.limit} && variables.ownWeight > variables.oldOwnWeight`,
+    message: `the annotation ${lastApplied} and customerChannels of an ApiKey together take at most ${most.own.limit} bytes as JSON`,
   },
   {
     // The API server itself changes what was there before this policy, when it merges managers or takes a finalizer from all.

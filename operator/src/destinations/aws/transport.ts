@@ -1,8 +1,9 @@
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { Agent, request, type Dispatcher } from 'undici';
+import { boundConnections } from '../allowance.ts';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
-import { boundBy } from '../deadline.ts';
+import { boundBy, orAborted } from '../deadline.ts';
 
 /** Why there is no answer. It names no address, header or body: all of those may hold a secret. */
 export class TransportFault extends Error {
@@ -53,11 +54,13 @@ export interface TransportOptions {
  * has both, follows no redirect, and knows no proxy of the environment.
  */
 export function openTransport({ timeoutMs, mayLoopback }: TransportOptions): Transport {
-  const agent = new Agent({ connect: { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) } });
+  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback) });
+  const agent = new Agent({ connect });
   const send = async (url: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>) => {
     const signal = boundBy(timeoutMs);
     try {
-      const answer = await request(url, { ...options, dispatcher: agent, signal });
+      expectAnswer();
+      const answer = await orAborted(signal, request(url, { ...options, dispatcher: agent, signal }));
       const body = await readAnswerBody(answer.body);
       if (body === undefined) throw new TransportFault('tooLarge');
       return { statusCode: answer.statusCode, headers: flatten(answer.headers), body };

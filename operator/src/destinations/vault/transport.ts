@@ -1,7 +1,8 @@
 import { Agent, request } from 'undici';
+import { boundConnections } from '../allowance.ts';
 import { readAnswerBody } from '../answerbody.ts';
 import { guardedLookup } from '../connect.ts';
-import { boundBy } from '../deadline.ts';
+import { boundBy, orAborted } from '../deadline.ts';
 
 /** Whatever a server asks for, it is tried again after this. */
 const longestRetryAfterMs = 600_000;
@@ -62,20 +63,23 @@ export interface TransportOptions {
  */
 export function openTransport(options: TransportOptions): Transport {
   const { caBundle, timeoutMs, mayLoopback } = options;
-  const connect = { timeout: timeoutMs, lookup: guardedLookup(mayLoopback) };
-  const agent = new Agent({ connect: { ...connect, ...(caBundle === undefined ? {} : { ca: caBundle }) } });
+  const ca = caBundle === undefined ? {} : { ca: caBundle };
+  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback), ...ca });
+  const agent = new Agent({ connect });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
       const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
-        const answer = await request(uri, {
+        expectAnswer();
+        const sent = request(uri, {
           method,
           dispatcher: agent,
           signal,
           headers: { 'content-type': 'application/json', ...headers },
           ...(hasBody ? { body: JSON.stringify(json) } : {}),
         });
+        const answer = await orAborted(signal, sent);
         const body = await readAnswerBody(answer.body);
         if (body === undefined) throw new TransportFault('tooLarge');
         // Handled here, because node-vault drops the headers.
