@@ -1,7 +1,7 @@
 import { buildConnector } from 'undici';
 
 /** The bytes that a server may send for each request, however it dresses them: an answer that is read has half of that at most. */
-const bytesOfRequest = 2 * 1024 * 1024;
+const bytesOfRequest = 512 * 1024;
 
 /** Connections of one server, which end when it sends more than it was asked for. */
 export interface BoundConnections {
