@@ -212,6 +212,11 @@ describe('npm start that cannot start', () => {
       ['--manifests', process.execPath, '--data', 'data'],
       /is not a folder; --manifests takes/,
     ],
+    [
+      'a data folder that is the manifests folder',
+      ['--manifests', '.', '--data', '.', '--port', '0'],
+      /cannot be the data folder, too; choose another one with --data/,
+    ],
     ['an unknown variable', ['--data', 'data', '--port', '0'], /KEYWRIGHT_COLOUR/, { KEYWRIGHT_COLOUR: 'red' }],
   ];
   for (const [title, args, message, env] of cases) {
@@ -346,6 +351,17 @@ describe('npm start, live', () => {
     edit('newsletter-tests.yaml', /^ {2}suspended: false$/m, '  suspend: false');
     await program.says(`settled: ! newsletter-tests.yaml:${line} spec`);
     expect(fingerprint(key('billing-api-key'))).toBe(fingerprint(value));
+  });
+
+  it('names what keys depend on when it is not valid, until it is repaired', async () => {
+    edit('catalog.yaml', 'endpoints: [list-campaigns]', 'endpoints: [list-campaign]');
+    await program.says('! ApiCatalog/default InvalidSpec: spec.scopes[1].endpoints[0]:');
+    edit('catalog.yaml', 'endpoints: [list-campaign]', 'endpoints: [list-campaigns]');
+    await program.says('settled: ! ApiCatalog/default');
+    edit('owner.yaml', 'accessTypes: [Integrations', 'accessTypes: [Robot, Integrations');
+    await program.says('! KeyOwner/payments-team ');
+    edit('owner.yaml', 'accessTypes: [Robot, ', 'accessTypes: [');
+    await program.says('settled: ! KeyOwner/payments-team ');
   });
 
   it('loses nothing to a checkout of another branch and back, and shows the grace while it runs', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAuthorize } from '../authorize/authorize.ts';
@@ -15,6 +15,7 @@ import { openDataFolder, type DataFolder } from '../standalone/datafolder.ts';
 import { showTable, type Screen } from '../standalone/display.ts';
 import { startEmbeddedPostgres } from '../standalone/embedded.ts';
 import { ensureFolderId } from '../standalone/folderid.ts';
+import { notReady } from '../standalone/notready.ts';
 import { ensurePepperFile } from '../standalone/pepper.ts';
 import { decideOnce, onceLimitMs } from '../standalone/quiescence.ts';
 import { isReady, type TableModel } from '../standalone/table.ts';
@@ -51,6 +52,8 @@ const lookMs = 50;
 const farewell = 'stopped; the next start goes on from here\n';
 /** What stands for the cluster in the database of a data folder, so that no cluster's operator takes it for its own. */
 const ownCluster = 'standalone';
+/** What keys depend on; the table has no rows for them. */
+const sharedKinds = ['ApiCatalog', 'KeyOwner', 'KeyOwnerGroup', 'KeyDestination'] as const;
 
 /**
  * `keywright up`: the operator's reconciler and the verify API over a folder of manifests, with a database of its own.
@@ -66,7 +69,10 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   if (existsSync(manifestsFolder) && !statSync(manifestsFolder).isDirectory())
     throw new CommandFault(`${manifestsFolder} is not a folder; --manifests takes the folder that the manifests lie in`);
   const dataPath = resolve(isCheckout ? checkout : callerFolder, '.keywright');
-  const data = await openDataFolder(options.data === undefined ? dataPath : resolve(callerFolder, options.data));
+  const dataFolder = options.data === undefined ? dataPath : resolve(callerFolder, options.data);
+  if (isSame(dataFolder, manifestsFolder))
+    throw new CommandFault(`${manifestsFolder} cannot be the data folder, too; choose another one with --data`);
+  const data = await openDataFolder(dataFolder);
   try {
     const log = createFileLog({ level: context.config.logLevel, path: join(data.path, 'keywright.log') });
     const { tlsCertFile, tlsKeyFile, clientCaFile, callerTokensFile } = context.config;
@@ -83,6 +89,10 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   } finally {
     await data.release();
   }
+}
+
+function isSame(one: string, other: string): boolean {
+  return existsSync(one) && existsSync(other) && realpathSync(one) === realpathSync(other);
 }
 
 interface Places extends UpOptions {
@@ -291,7 +301,7 @@ function modelOf(
   return {
     keys: resources.objects('ApiKey'),
     catalogs: resources.objects('ApiCatalog'),
-    faults: resources.faults(),
+    faults: [...resources.faults(), ...notReady(sharedKinds.flatMap((kind) => resources.objects(kind)))],
     now: context.clock.now(),
     ...shown,
     manifestsFolder: near(shown.manifestsFolder),
