@@ -110,7 +110,7 @@ beforeAll(async () => {
   const managedFields = [
     ...managersOf(await kube.request('GET', path('overfull'))),
     ...appliers(labelled(60_000), undefined, 6),
-    ...appliers({ 'f:metadata': owned }, () => ({ manager: 'crooked' }), 1),
+    ...appliers({ 'f:metadata': owned }, () => ({ manager: 'unexpected' }), 1),
   ];
   expectAllowed(await patch('admin', 'overfull', { metadata: { managedFields } }));
   await applyPermissions(kube);
