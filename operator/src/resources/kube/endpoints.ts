@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly labelSelector?: string;
   /** Something selects its objects by their labels, so that the cache keeps these. */
   readonly hasSelectedLabels?: boolean;
+  /** False: its annotations ask for nothing, and the cache keeps none of them. Default true. */
+  readonly hasOwnAnnotations?: boolean;
 }
 
 const ours = { apiVersion, prefix: `/apis/${group}/${version}`, isPartial: false } as const;
@@ -31,6 +33,7 @@ export const endpoints: Readonly<Record<WatchedKind | 'Secret', Endpoint>> = {
     plural: 'secrets',
     isNamespaced: true,
     isPartial: true,
+    hasOwnAnnotations: false,
     labelSelector: 'app.kubernetes.io/managed-by=keywright',
   },
   ApiKey: { ...ours, plural: 'apikeys', isNamespaced: true, isPartial: true },

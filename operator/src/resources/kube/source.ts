@@ -40,14 +40,21 @@ export function watchSource(client: KubeClient, scope: Scope): WatchSource<Kept>
   const { kind, endpoint, namespace, pageSize = defaultPageSize } = scope;
   const path = collectionPath(endpoint, namespace);
   const selector: Record<string, string> = endpoint.labelSelector === undefined ? {} : { labelSelector: endpoint.labelSelector };
+  // A smaller one, once a page was too large, holds for the rest of the list.
+  let limit = pageSize;
   return {
     list: async (resourceVersion, next, signal) => {
+      if (next === undefined) limit = pageSize;
       const query: Record<string, string> = { ...selector };
       if (next !== undefined) query['continue'] = next;
       else if (resourceVersion !== '') Object.assign(query, { resourceVersion, resourceVersionMatch: 'NotOlderThan' });
       const accept = endpoint.isPartial ? partialList : 'application/json';
       const request = { verb: 'list', kind, path, query, accept, timeoutMs: listTimeoutMs } as const;
-      const answer = await sendPaged(client, request, pageSize, signal);
+      let answer = await sendPage(client, request, limit, signal);
+      while (answer === 'tooLarge') {
+        limit = Math.ceil(limit / 10);
+        answer = await sendPage(client, request, limit, signal);
+      }
       if (answer.status !== 200) throw new KubeFault(answer.status);
       return pageOf(answer.body, scope);
     },
@@ -59,15 +66,20 @@ export function watchSource(client: KubeClient, scope: Scope): WatchSource<Kept>
   };
 }
 
-/** One page with so many objects, or with fewer if they are large. */
-async function sendPaged(client: KubeClient, request: KubeRequest, limit: number, signal: AbortSignal): Promise<KubeAnswer> {
+/** One page with so many objects; `tooLarge` = fewer must be asked for. A single object is taken whatever its size. */
+async function sendPage(
+  client: KubeClient,
+  request: KubeRequest,
+  limit: number,
+  signal: AbortSignal,
+): Promise<KubeAnswer | 'tooLarge'> {
   const query = { ...request.query, limit: String(limit) };
   const isLeast = limit <= 1;
   try {
     return await client.sendRaw({ ...request, query, ...(isLeast ? {} : { maxBytes: largestPageBytes }) }, signal);
   } catch (error) {
     if (isLeast || faultOf(error).code !== 'tooLarge') throw error;
-    return await sendPaged(client, request, Math.ceil(limit / 10), signal);
+    return 'tooLarge';
   }
 }
 
@@ -126,11 +138,10 @@ const bounded = [
 ];
 
 /** Without what nothing here reads: it is most of an object's size, and without bounds where anybody may write it. */
-function trimMetadata(metadata: RawMeta, { kind, endpoint, isWhole = false }: Scope): ObjectMeta {
+function trimMetadata(metadata: RawMeta, { endpoint, isWhole = false }: Scope): ObjectMeta {
   const { managedFields: _dropped, labels, annotations, ...all } = metadata;
   const finalizers = metadata.finalizers?.filter((one) => one === finalizer) ?? [];
-  // Each change of a Secret counts, whatever it is.
-  const kept = kind === 'Secret' ? {} : ownAnnotations(annotations);
+  const kept = endpoint.hasOwnAnnotations === false ? {} : ownAnnotations(annotations);
   return {
     ...(isWhole ? all : trimmed(metadata)),
     ...(isWhole || finalizers.length === 0 ? {} : { finalizers }),

@@ -16,10 +16,10 @@ const metadata = {
   ownerReferences: [{ name: large }],
 };
 
-async function listed(kind: keyof typeof endpoints) {
+async function listed(kind: keyof typeof endpoints, more: { readonly isWhole?: boolean } = {}) {
   const body = { metadata: { resourceVersion: '1' }, items: [{ metadata, spec: {} }] };
   const client = { sendRaw: async (): Promise<KubeAnswer> => ({ status: 200, body }) } as unknown as KubeClient;
-  const source = watchSource(client, { kind, endpoint: endpoints[kind], namespace: undefined });
+  const source = watchSource(client, { kind, endpoint: endpoints[kind], namespace: undefined, ...more });
   return (await source.list('', undefined, new AbortController().signal)).items[0]?.metadata;
 }
 
@@ -52,6 +52,26 @@ test('a page of large objects is asked for anew with fewer of them, the last tim
     ['10', 8 * mebi],
     ['1', undefined],
   ]);
+});
+
+test('a list of large objects goes on with the smaller pages, and the next list begins with large ones', async () => {
+  const asked: (string | undefined)[] = [];
+  const sendRaw = async ({ query, maxBytes }: KubeRequest): Promise<KubeAnswer> => {
+    asked.push(query?.['limit']);
+    if (maxBytes !== undefined && Number(query?.['limit']) > 10) throw new KubeFault('tooLarge');
+    return { status: 200, body: { metadata: { resourceVersion: '1', continue: 'more' }, items: [{ metadata, spec: {} }] } };
+  };
+  const source = watchSource({ sendRaw } as unknown as KubeClient, {
+    ...{ kind: 'ApiKey', endpoint: endpoints.ApiKey, namespace: undefined },
+  });
+  for (const next of [undefined, 'more', 'more', undefined]) await source.list('', next, new AbortController().signal);
+  expect(asked).toEqual(['100', '10', '10', '10', '100', '10']);
+});
+
+test('a whole list keeps the finalizers and owner references of others, which a release takes away', async () => {
+  const kept = await listed('ApiKey', { isWhole: true });
+  expect(kept?.finalizers).toEqual([large, finalizer]);
+  expect(kept).toMatchObject({ ownerReferences: [{ name: large }] });
 });
 
 test('the labels of namespaces are kept, because rules select by them', async () => {
