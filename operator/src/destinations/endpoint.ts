@@ -39,12 +39,14 @@ export type AwsService = 'secretsmanager' | 'sts';
  */
 const awsDomains = ['amazonaws.com', 'amazonaws.com.cn', 'amazonaws.eu', 'api.aws', 'c2s.ic.gov', 'sc2s.sgov.gov'];
 
+type Network = readonly [address: string, bits: number];
+
 /**
  * Addresses that no destination can have: link-local addresses, among them the metadata services of most clouds, the metadata and
  * host services that lie elsewhere (AWS over IPv6, Azure, Alibaba, Oracle, Google over IPv6), the unspecified addresses, which
  * lead to loopback, and multicast. This includes IPv4 addresses inside IPv6 ones.
  */
-const forbidden = blockList([
+const forbiddenIpv4: readonly Network[] = [
   ['169.254.0.0', 16],
   ['0.0.0.0', 8],
   ['224.0.0.0', 4],
@@ -52,18 +54,23 @@ const forbidden = blockList([
   ['168.63.129.16', 32],
   ['100.100.100.200', 32],
   ['192.0.0.192', 32],
+];
+const forbidden = blockList([
+  ...forbiddenIpv4,
+  ...forbiddenIpv4.map(throughNat64),
   ['fe80::', 10],
   ['ff00::', 8],
   ['::', 128],
   ['fd00:ec2::', 32],
   ['fd20:ce::254', 128],
-  ['64:ff9b::a9fe:0', 112],
 ]);
-const loopback = blockList([
-  ['127.0.0.0', 8],
-  ['::1', 128],
-  ['64:ff9b::7f00:0', 104],
-]);
+const loopbackIpv4: Network = ['127.0.0.0', 8];
+const loopback = blockList([loopbackIpv4, throughNat64(loopbackIpv4), ['::1', 128]]);
+
+/** The IPv6 addresses that a NAT64 gateway turns into these IPv4 addresses (RFC 6052 section 2.1). */
+function throughNat64([address, bits]: Network): Network {
+  return [`64:ff9b::${address}`, 96 + bits];
+}
 
 /** Whether an address is one that no destination has, whatever the installation permits. */
 export function isForbiddenAddress(address: string): boolean {
@@ -120,7 +127,7 @@ export function permitAwsEndpoint(
   return permitEndpoint(url, field, rules);
 }
 
-function blockList(ranges: readonly (readonly [address: string, bits: number])[]): BlockList {
+function blockList(ranges: readonly Network[]): BlockList {
   const list = new BlockList();
   for (const [address, bits] of ranges) list.addSubnet(address, bits, familyOf(address));
   return list;

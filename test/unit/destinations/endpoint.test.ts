@@ -152,14 +152,19 @@ describe('the look-up of a name', () => {
       });
     });
 
-  it.each(['169.254.169.254', '::ffff:169.254.169.254', 'fd00:ec2::254', '64:ff9b::a9fe:a9fe', '0.0.0.0'])(
-    'fails when it leads to %s, also beside a harmless address',
-    async (address) => {
-      for (const all of [true, false])
-        await expect(lookUp(leadsTo('10.0.0.7', address), true, all)).rejects.toMatchObject({ code: 'FORBIDDEN_ADDRESS' });
-      expect(isForbiddenAddress(address)).toBe(true);
-    },
-  );
+  it.each([
+    '169.254.169.254',
+    '::ffff:169.254.169.254',
+    'fd00:ec2::254',
+    '64:ff9b::a9fe:a9fe',
+    '64:ff9b::168.63.129.16',
+    '64:ff9b::6464:64c8',
+    '0.0.0.0',
+  ])('fails when it leads to %s, also beside a harmless address', async (address) => {
+    for (const all of [true, false])
+      await expect(lookUp(leadsTo('10.0.0.7', address), true, all)).rejects.toMatchObject({ code: 'FORBIDDEN_ADDRESS' });
+    expect(isForbiddenAddress(address)).toBe(true);
+  });
 
   it('leads to loopback only where that may be', async () => {
     for (const address of ['127.0.0.9', '::1', '::ffff:7f00:1']) {
