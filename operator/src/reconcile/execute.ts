@@ -3,7 +3,7 @@ import type { ApiCatalog } from '../api/kinds.ts';
 import { placeOf } from '../destinations/place.ts';
 import { composeRecord, envelopeDigest } from '../destinations/record.ts';
 import type { Reading } from '../destinations/port.ts';
-import { Failure, transient, waiting } from '../domain/failure.ts';
+import { Failure, stalled, transient, waiting } from '../domain/failure.ts';
 import { secretDestinationUid, type Location } from '../domain/key.ts';
 import type { Plaintext } from '../domain/plaintext.ts';
 import type { Mark, Version } from '../domain/version.ts';
@@ -150,10 +150,23 @@ async function mint(deps: Dependencies, o: Observed, action: Extract<Action, { k
     now: o.now,
   });
   if (typeof outcome === 'object') return [[outcome.location, { taken: true }]];
-  if (outcome === 'already') return nothingSeen;
+  if (outcome === 'already') {
+    await refuseReleased(deps, o);
+    return nothingSeen;
+  }
   deps.metrics.minted(action.cause);
   deps.log.info('minted', { apiKey: nameOf(o), keyId, reason: action.cause });
   return deliver(deps, o, { version, token, targets: action.targets, publish: action.publish });
+}
+
+/**
+ * An ApiKey may come back with the uid of one whose key was revoked and released: from a backup of etcd, or of a data folder. Its rows
+ * are closed for good, so nothing can be minted for it.
+ */
+async function refuseReleased({ store }: Dependencies, { ref }: Observed): Promise<void> {
+  const { key, predecessor } = await store.readKey(ref.uid, ref);
+  if (key !== undefined || predecessor !== undefined) return;
+  throw stalled('Revoked', 'its key was revoked while this ApiKey was missing; delete the ApiKey, and create it anew');
 }
 
 async function copy(deps: Dependencies, o: Observed, action: Extract<Action, { kind: 'copy' }>): Promise<SightChanges> {

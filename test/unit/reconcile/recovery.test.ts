@@ -261,6 +261,21 @@ describe('a database that was restored from a backup', () => {
   });
 });
 
+describe('an ApiKey that comes back from a backup, after its key was revoked and released', () => {
+  it('is Stalled as Revoked, with the way out, and mints nothing', async () => {
+    const world = await readyWorld();
+    const { uid } = world.key()?.metadata ?? { uid: '' };
+    await world.store.revokeAll(uid, { actor: 'operator', detail: 'its ApiKey is gone' }, world.clock.now());
+    await world.store.releaseKey(uid, world.clock.now());
+    await world.pass();
+    expect([world.condition('Ready'), world.condition('Stalled')]).toEqual(['Unknown Revoked', 'True Revoked']);
+    expect(world.status().conditions.find(({ type }) => type === 'Ready')?.message).toContain(
+      'delete the ApiKey, and create it anew',
+    );
+    expect((await world.store.readKey(uid)).versions.filter(({ state }) => state !== 'ended')).toEqual([]);
+  });
+});
+
 describe('an attempt that was lost', () => {
   it('ends after the overlap once another one has won, although nothing was active before', async () => {
     const world = await World.open();
