@@ -7,8 +7,8 @@ const bytesOfRequest = 512 * 1024;
 export interface BoundConnections {
   /** For undici's Agent. */
   readonly connect: buildConnector.connector;
-  /** Call it before each request. */
-  readonly expectAnswer: () => void;
+  /** Makes a request and reads its answer. What the answer did not use of its allowance is gone with it. */
+  readonly expecting: <T>(exchange: () => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -17,14 +17,22 @@ export interface BoundConnections {
  * end would take all of it until the deadline.
  */
 export function boundConnections(options: buildConnector.BuildOptions): BoundConnections {
-  const open = buildConnector(options);
+  const connect = buildConnector(options);
   let left = 0;
+  let underWay = 0;
   return {
-    expectAnswer: () => {
+    expecting: async (exchange) => {
+      underWay += 1;
       left += bytesOfRequest;
+      try {
+        return await exchange();
+      } finally {
+        underWay -= 1;
+        left = Math.max(0, Math.min(left, underWay * bytesOfRequest));
+      }
     },
     connect: (to, done) => {
-      open(to, (...[error, socket]) => {
+      connect(to, (...[error, socket]) => {
         if (error !== null) {
           done(error, null);
           return;

@@ -54,14 +54,15 @@ export interface TransportOptions {
  * has both, follows no redirect, and knows no proxy of the environment.
  */
 export function openTransport({ timeoutMs, mayLoopback }: TransportOptions): Transport {
-  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback) });
+  const { connect, expecting } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback) });
   const agent = new Agent({ connect });
   const send = async (url: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>) => {
     const signal = boundBy(timeoutMs);
     try {
-      expectAnswer();
-      const answer = await orAborted(signal, request(url, { ...options, dispatcher: agent, signal }));
-      const body = await readAnswerBody(answer.body);
+      const { answer, body } = await expecting(async () => {
+        const answer = await orAborted(signal, request(url, { ...options, dispatcher: agent, signal }));
+        return { answer, body: await readAnswerBody(answer.body) };
+      });
       if (body === undefined) throw new TransportFault('tooLarge');
       return { statusCode: answer.statusCode, headers: flatten(answer.headers), body };
     } catch (error) {

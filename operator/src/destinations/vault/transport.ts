@@ -64,23 +64,24 @@ export interface TransportOptions {
 export function openTransport(options: TransportOptions): Transport {
   const { caBundle, timeoutMs, mayLoopback } = options;
   const ca = caBundle === undefined ? {} : { ca: caBundle };
-  const { connect, expectAnswer } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback), ...ca });
+  const { connect, expecting } = boundConnections({ timeout: timeoutMs, lookup: guardedLookup(mayLoopback), ...ca });
   const agent = new Agent({ connect });
   return {
     send: async ({ method, uri, headers = {}, json, timeoutMs: own = timeoutMs }) => {
       const signal = boundBy(own);
       const hasBody = typeof json === 'object' && json !== null;
       try {
-        expectAnswer();
-        const sent = request(uri, {
-          method,
-          dispatcher: agent,
-          signal,
-          headers: { 'content-type': 'application/json', ...headers },
-          ...(hasBody ? { body: JSON.stringify(json) } : {}),
+        const { answer, body } = await expecting(async () => {
+          const sent = request(uri, {
+            method,
+            dispatcher: agent,
+            signal,
+            headers: { 'content-type': 'application/json', ...headers },
+            ...(hasBody ? { body: JSON.stringify(json) } : {}),
+          });
+          const answer = await orAborted(signal, sent);
+          return { answer, body: await readAnswerBody(answer.body) };
         });
-        const answer = await orAborted(signal, sent);
-        const body = await readAnswerBody(answer.body);
         if (body === undefined) throw new TransportFault('tooLarge');
         // Handled here, because node-vault drops the headers.
         const parsed = parse(body.toString('utf8'), answer.statusCode);
