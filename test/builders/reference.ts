@@ -268,13 +268,13 @@ function bestFit(
     if (template.length !== segments.length) continue;
     const values = new Map<string, string[]>();
     let fitting = true;
-    // 0 = literal, 1 = parameter, compared from the left; of one place, the entry of the very method.
+    // 0 = literal, 1 = literal in another case, 2 = parameter, compared from the left; of one place, the entry of the very method.
     let rank = '';
     template.forEach((part, at) => {
       const segment = segments[at] ?? '';
       if (part.startsWith('{')) values.set(part.slice(1, -1), [...(values.get(part.slice(1, -1)) ?? []), segment]);
       else if (spell(part) !== spell(segment)) fitting = false;
-      rank += part.startsWith('{') ? '1' : '0';
+      rank += part.startsWith('{') ? '2' : part === segment ? '0' : '1';
     });
     if (fitting) fits.push({ rank: rank + (exact ? '0' : '1'), endpoint, values });
   }

@@ -59,6 +59,9 @@ const templates = [
   '/apps/{app}/items',
   '/apps/{app}/{kind}',
   '/apps/shop-eu/items',
+  // In another case than those above: some programs take one for the other.
+  '/Items/@me',
+  '/ITEMS/{id}/parts',
 ] as const;
 
 /** A key, its owner, groups and catalog, all drawn from small pools so that things meet. */
@@ -230,7 +233,7 @@ function disturb(chance: Chance, path: string): string {
     `${path}/..`,
     `${path}/%2e`,
     path.replace('items', '%69tems'),
-    path.replace('items', 'Items'),
+    path.replace('items', chance.pick(['Items', 'ITEMS'])),
     path.replace('/', '/%2F'),
     `${path}#`,
     `${path};x`,

@@ -15,8 +15,8 @@ export interface Route {
 /** One segment's depth in the tree of all templates of a catalog. */
 export interface RouteNode {
   readonly literals: ReadonlyMap<string, RouteNode> | undefined;
-  /** The same literals by their {@link fold}; of those that differ only in case, the first. */
-  readonly folded: ReadonlyMap<string, RouteNode> | undefined;
+  /** The same literals by their {@link fold}: of one text all spellings, because each may lead elsewhere. */
+  readonly folded: ReadonlyMap<string, readonly RouteNode[]> | undefined;
   readonly parameter: RouteNode | undefined;
   readonly route: Route | undefined;
 }
@@ -82,8 +82,8 @@ function descend(node: RouteNode, asked: Asked, depth: number): Route | undefine
   const literal = node.literals?.get(segment);
   const found = literal && descend(literal, asked, depth + 1);
   if (found !== undefined) return found;
-  const alike = node.folded?.get(fold(segment));
-  if (alike !== undefined && alike !== literal) {
+  for (const alike of node.folded?.get(fold(segment)) ?? []) {
+    if (alike === literal) continue;
     asked.hasAlike = true;
     const other = asked.folds ? descend(alike, asked, depth + 1) : undefined;
     if (other !== undefined) return other;
@@ -108,16 +108,18 @@ function parameterName(segment: string): string | undefined {
 
 class GrowingNode implements RouteNode {
   literals: Map<string, GrowingNode> | undefined = undefined;
-  folded: Map<string, GrowingNode> | undefined = undefined;
+  folded: Map<string, GrowingNode[]> | undefined = undefined;
   parameter: GrowingNode | undefined = undefined;
   route: Route | undefined = undefined;
 
   literal(text: string): GrowingNode {
     this.literals ??= new Map();
     this.folded ??= new Map();
-    const node = this.literals.get(text) ?? new GrowingNode();
+    const known = this.literals.get(text);
+    if (known !== undefined) return known;
+    const node = new GrowingNode();
     this.literals.set(text, node);
-    this.folded.set(fold(text), this.folded.get(fold(text)) ?? node);
+    this.folded.set(fold(text), [...(this.folded.get(fold(text)) ?? []), node]);
     return node;
   }
 

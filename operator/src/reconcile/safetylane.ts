@@ -34,7 +34,7 @@ const backlogMs = 60_000;
  * The queue of ApiKeys that somebody has just changed. Each gets a safety pass ({@link reconcileSafety}) before anything else,
  * even while a full pass over it hangs in a call to a destination, with workers and database connections that deliveries do not
  * use. Namespaces take turns, and in each those that have just had a pass with the others: so nobody delays a revocation elsewhere by
- * changing many ApiKeys, nor one in the same namespace by changing them again and again.
+ * changing many ApiKeys, nor, in the same namespace, that of an ApiKey which nobody has touched lately by changing others again.
  */
 export class SafetyLane {
   readonly #init: SafetyLaneInit;

@@ -176,6 +176,17 @@ describe('a path', () => {
     expect(findRoute(tree, 'GET', path(['b', 'EXPORT']))).toBeUndefined();
   });
 
+  test.each([
+    ['before', ['/Foo/a', '/foo/b', '/{x}/b']],
+    ['after', ['/foo/b', '/Foo/a', '/{x}/b']],
+  ])('another case is refused also where the catalog has a third spelling of it %s', (_where, templates) => {
+    const tree = buildRoutes(templates.map((template) => endpointAt('GET', template, template)));
+    const found = (...segments: string[]): string | undefined =>
+      templates[findRoute(tree, 'GET', path(segments))?.number ?? templates.length];
+    expect([found('FOO', 'b'), found('Foo', 'b')]).toEqual([undefined, undefined]);
+    expect([found('foo', 'b'), found('Foo', 'a'), found('bar', 'b')]).toEqual(['/foo/b', '/Foo/a', '/{x}/b']);
+  });
+
   test.each<[method: string, target: string, expected: string]>([
     ['HEAD', '/v1/users', 'users'],
     ['DELETE', '/v1/users/5', 'delete-user'],
