@@ -6,48 +6,23 @@ import { admissionPolicyName } from '../../operator/src/api/admission/policy.ts'
 import { operatorPolicyName } from '../../operator/src/api/admission/operatorpolicy.ts';
 import { operatorRoles, serviceBindingRole, userRoles } from '../../operator/src/api/admission/roles.ts';
 import { apiVersion, annotations } from '../../operator/src/api/meta.ts';
-import { appliers, crowd } from '../builders/appliers.ts';
-import type { Kube, KubeAnswer } from '../harness/kube.ts';
-import { ownControlPlane } from '../harness/parts.ts';
-import { applyPermissions, bind, withServiceAccount } from '../harness/permissions.ts';
+import {
+  AdmissionScene,
+  allRights,
+  annotated,
+  expectAllowed,
+  finalize,
+  messageOf,
+  refusals,
+  rights,
+  writing,
+  type Json,
+  type Right,
+} from '../harness/admission.ts';
+import { bind, withServiceAccount } from '../harness/permissions.ts';
 import { until } from '../harness/until.ts';
 
-type Json = Readonly<Record<string, unknown>>;
-
-/** The rights that the policy asks for, each as the rule of a Role that gives it. */
-const rights = {
-  grant: { apiGroups: ['keywright.dev'], resources: ['apicatalogs/accesstypes'], verbs: ['grant'] },
-  own: { apiGroups: ['keywright.dev'], resources: ['keyowners'], verbs: ['own'] },
-  deliver: { apiGroups: ['keywright.dev'], resources: ['keydestinations'], verbs: ['deliver'] },
-  deliverSecret: { apiGroups: ['keywright.dev'], resources: ['keydestinations/secrets'], verbs: ['deliver'] },
-  revoke: { apiGroups: ['keywright.dev'], resources: ['apikeys'], verbs: ['revoke'] },
-  rotate: { apiGroups: ['keywright.dev'], resources: ['apikeys'], verbs: ['rotate'] },
-  restart: { apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets'], verbs: ['patch'] },
-} as const;
-type Right = keyof typeof rights;
-const allRights = Object.keys(rights) as Right[];
-const writing = {
-  apiGroups: ['keywright.dev'],
-  resources: ['apikeys'],
-  verbs: ['get', 'list', 'create', 'update', 'patch', 'delete'],
-};
-
-/** What a refusal says of a right that is missing. */
-const refusals: Readonly<Record<Right, string>> = {
-  grant: 'no right to "grant" apicatalogs.keywright.dev/accesstypes "default:',
-  own: 'no right to "own" keyowners.keywright.dev "payments-team"',
-  deliver: 'no right to "deliver" keydestinations.keywright.dev "',
-  deliverSecret: 'no right to "deliver" keydestinations.keywright.dev/secrets "',
-  revoke: 'no right to "revoke" apikeys.keywright.dev "',
-  rotate: 'no right to "rotate" apikeys.keywright.dev "',
-  restart: 'no right to "patch" ',
-};
-
-// Besides the people below one user per right who has every other one.
-const users = [
-  'nobody',
-  'all',
-  ...allRights.map((right) => `without-${right}`),
+const scene = await AdmissionScene.open([
   'lead',
   'responder',
   'stranger',
@@ -56,79 +31,11 @@ const users = [
   'finalizer',
   'revoker',
   'collector',
-];
-const plane = await ownControlPlane({ users: users.map((name) => ({ name: name.toLowerCase() })) });
-let kube: Kube = plane.kube;
-let namespace = '';
-const path = (name = '') => `/apis/${apiVersion}/namespaces/${namespace}/apikeys${name === '' ? '' : `/${name}`}`;
-const strict = 'fieldValidation=Strict';
-const mergePatch = 'application/merge-patch+json';
+]);
+const { namespace, path, manifest, create, patch, present, expectRefused } = scene;
 
-const baseSpec = {
-  displayName: 'Billing sync',
-  catalog: 'default',
-  owner: 'payments-team',
-  contactEmail: 'payments@example.com',
-  accessType: 'Integrations',
-  deliverTo: [{ name: 'vault', destination: 'prod-vault' }],
-};
-
-function manifest(name: string, spec: Json = {}, metadata: Json = {}): object {
-  return { apiVersion, kind: 'ApiKey', metadata: { name, namespace, ...metadata }, spec: { ...baseSpec, ...spec } };
-}
-
-const create = (user: string, body: object, query = '') =>
-  kube.request('POST', `${path()}?${strict}${query}`, { body, user: user.toLowerCase() });
-const patch = (user: string, name: string, body: object, query = '') =>
-  kube.request('PATCH', `${path(name)}?${strict}${query}`, { body, user: user.toLowerCase(), contentType: mergePatch });
-
-const messageOf = (answer: KubeAnswer) => (answer.body as { message?: string }).message ?? '';
-
-/** A key that is there already, made by the cluster's administrator. */
-async function present(name: string, spec: Json = {}, metadata: Json = {}): Promise<void> {
-  const answer = await create('admin', manifest(name, spec, metadata));
-  expect(answer.status, messageOf(answer)).toBe(201);
-}
-
-function expectAllowed(answer: KubeAnswer): void {
-  expect(answer.status, messageOf(answer)).toBeLessThan(300);
-}
-
-function expectRefused(answer: KubeAnswer, ...says: readonly string[]): void {
-  expect(answer.status, messageOf(answer)).toBe(403);
-  const message = messageOf(answer);
-  for (const part of [`ValidatingAdmissionPolicy '${admissionPolicyName}'`, `in the namespace "${namespace}"`, ...says]) {
-    expect(message).toContain(part);
-  }
-}
-
-beforeAll(async () => {
-  namespace = await kube.createNamespace('admission');
-  await present('older', {}, { annotations: { 'keywright.dev/older': 'x' }, labels: { 'keywright.dev/older': 'x' } });
-  await present('overfull', {}, { finalizers: ['keywright.dev/finalizer'] });
-  const owned = { 'f:finalizers': { 'v:"keywright.dev/finalizer"': {} }, 'f:labels': { 'f:a': { 'f:b': {} } } };
-  const managedFields = [
-    ...managersOf(await kube.request('GET', path('overfull'))),
-    ...appliers(labelled(60_000), undefined, 6),
-    ...appliers({ 'f:metadata': owned }, () => ({ manager: 'unexpected' }), 1),
-  ];
-  expectAllowed(await patch('admin', 'overfull', { metadata: { managedFields } }));
-  await applyPermissions(kube);
-  const others = (right?: Right) => allRights.filter((one) => one !== right).map((one) => rights[one]);
-  await bind(kube, namespace, { kind: 'User', name: 'nobody' }, [writing]);
-  await bind(kube, namespace, { kind: 'User', name: 'all' }, [writing, ...others()]);
-  for (const right of allRights) {
-    await bind(kube, namespace, { kind: 'User', name: `without-${right}`.toLowerCase() }, [writing, ...others(right)]);
-  }
-});
-
-afterAll(async () => {
-  await kube.close();
-  await plane.stop();
-});
-
-const managersOf = ({ body }: KubeAnswer) => (body as { metadata: { managedFields: readonly object[] } }).metadata.managedFields;
-const labelled = (size: number) => ({ 'f:metadata': { 'f:labels': { [`f:${'x'.repeat(size)}`]: {} } } });
+beforeAll(() => scene.applyPolicy());
+afterAll(() => scene.close());
 
 interface Change {
   readonly title: string;
@@ -138,7 +45,6 @@ interface Change {
   readonly needs: readonly Right[];
 }
 
-const annotated = (name: string, value: string | null) => ({ metadata: { annotations: { [name]: value } } });
 const local = { name: 'local', secret: { name: 'value' } };
 const vault = { name: 'vault', destination: 'prod-vault' };
 const billing = { kind: 'Deployment', name: 'billing' };
@@ -354,9 +260,9 @@ describe('a new ApiKey', () => {
   it('is refused through server-side apply, too', async () => {
     const input = manifest('applied');
     const apply = ['apply', '--server-side', '-f', '-'];
-    const { stderr } = await kube.kubectl(apply, { input, user: 'without-grant', allowFailure: true });
+    const { stderr } = await scene.kube.kubectl(apply, { input, user: 'without-grant', allowFailure: true });
     expect(stderr).toContain(refusals.grant);
-    await kube.kubectl(apply, { input, user: 'all' });
+    await scene.kube.kubectl(apply, { input, user: 'all' });
   });
 
   it('with eight destinations, eight consumers and every list full passes the cost limit', async () => {
@@ -418,7 +324,6 @@ describe('what decides on the life of an ApiKey', () => {
   const before = { finalizers: ['keywright.dev/finalizer', 'example.com/other'] };
   const update = { ...writing, verbs: ['get', 'create', 'update', 'patch'] };
   const end = { ...writing, verbs: ['delete'] };
-  const finalize = { ...writing, resources: ['apikeys/finalizers'], verbs: ['update'] };
   const creation = [rights.grant, rights.own, rights.deliver];
   const dryRun = '&dryRun=All';
   const nor = ', nor to "update" apikeys.keywright.dev/finalizers: it is needed to change ';
@@ -431,7 +336,7 @@ describe('what decides on the life of an ApiKey', () => {
       revoker: [update, rights.revoke, ...creation],
       collector: [update, end, finalize],
     };
-    for (const [name, rules] of Object.entries(roles)) await bind(kube, namespace, { kind: 'User', name }, rules);
+    for (const [name, rules] of Object.entries(roles)) await bind(scene.kube, namespace, { kind: 'User', name }, rules);
   });
 
   it.each([
@@ -470,19 +375,19 @@ describe('what decides on the life of an ApiKey', () => {
   it('whoever may delete does so in the foreground, and leaves the finalizers to the garbage collector', async () => {
     await present('in-foreground', {}, finalizers('keywright.dev/finalizer').metadata);
     const options = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Foreground' };
-    const answer = await kube.request('DELETE', path('in-foreground'), { body: options, user: 'deleter' });
+    const answer = await scene.kube.request('DELETE', path('in-foreground'), { body: options, user: 'deleter' });
     expectAllowed(answer);
     const names = ['foregroundDeletion', 'keywright.dev/finalizer'];
-    const { metadata } = (await kube.request('GET', path('in-foreground'))).body as { metadata: { finalizers?: string[] } };
+    const { metadata } = (await scene.kube.request('GET', path('in-foreground'))).body as { metadata: { finalizers?: string[] } };
     expect([...(metadata.finalizers ?? [])].sort()).toEqual(names);
     expectRefused(await patch('deleter', 'in-foreground', { metadata: { finalizers: null } }), refusals.revoke);
     // By the role that Kubernetes gives it.
     const as = ['--as', 'system:serviceaccount:kube-system:generic-garbage-collector'];
     const collect = (body: object) =>
-      kube.kubectl(['patch', 'ak', 'in-foreground', '-n', namespace, '--type=merge', '-p', JSON.stringify(body), ...as]);
+      scene.kube.kubectl(['patch', 'ak', 'in-foreground', '-n', namespace, '--type=merge', '-p', JSON.stringify(body), ...as]);
     await collect(finalizers('keywright.dev/finalizer'));
     await present('orphan', {}, { ...owned.metadata, ...finalizers('keywright.dev/finalizer').metadata });
-    await kube.kubectl([
+    await scene.kube.kubectl([
       'patch',
       'ak',
       'orphan',
@@ -494,400 +399,50 @@ describe('what decides on the life of an ApiKey', () => {
       ...as,
     ]);
     expectAllowed(await patch('finalizer', 'in-foreground', { metadata: { finalizers: null } }));
-    expect((await kube.request('GET', path('in-foreground'))).status).toBe(404);
+    expect((await scene.kube.request('GET', path('in-foreground'))).status).toBe(404);
   });
 
   it('a namespace that is deleted takes its keys along', async () => {
-    const doomed = await kube.createNamespace('doomed');
+    const doomed = await scene.kube.createNamespace('doomed');
     const body = { ...manifest('doomed', {}, finalizers('keywright.dev/finalizer').metadata) };
     const where = `/apis/${apiVersion}/namespaces/${doomed}/apikeys`;
     expectAllowed(
-      await kube.request('POST', where, {
+      await scene.kube.request('POST', where, {
         body: { ...body, metadata: { name: 'doomed', finalizers: ['keywright.dev/finalizer'] } },
       }),
     );
     // By the role that Kubernetes gives it.
     const as = ['--as', 'system:serviceaccount:kube-system:namespace-controller'];
-    await kube.kubectl(['delete', 'ak', '--all', '-n', doomed, '--wait=false', ...as]);
-    const { body: left } = await kube.request('GET', `${where}/doomed`);
+    await scene.kube.kubectl(['delete', 'ak', '--all', '-n', doomed, '--wait=false', ...as]);
+    const { body: left } = await scene.kube.request('GET', `${where}/doomed`);
     expect(left).toMatchObject({ metadata: { deletionTimestamp: expect.any(String) as string } });
-  });
-});
-
-describe('what decides how an ApiKey is changed by others', () => {
-  const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-  const dryRun = '&dryRun=All';
-  const apply = (user: string, manager: string, name: string, body: object) =>
-    kube.request('PATCH', `${path(name)}?fieldManager=${manager}&force=true`, {
-      body,
-      user,
-      contentType: 'application/apply-patch+yaml',
-    });
-  /** The API server sorts managers by time, in whole seconds, and then by name. */
-  const oldest = '&fieldManager=a-first';
-  const scopes = async () =>
-    ((await kube.request('GET', path('co-owned'))).body as { spec: { scopes?: readonly string[] } }).spec.scopes;
-
-  it('nobody without "own" keeps a right alive that its author takes out of his manifest', async () => {
-    const wide = manifest('co-owned', { scopes: ['a', 'b'] });
-    const narrow = manifest('co-owned', { scopes: ['a'] });
-    expectAllowed(await apply('admin', 'gitops', 'co-owned', wide));
-    // What the same manager applies again changes nothing; another one would own it too.
-    expectAllowed(await apply('nobody', 'gitops', 'co-owned', wide));
-    expectRefused(await apply('nobody', 'mallory', 'co-owned', wide), refusals.own, 'to change which manager owns a field');
-    expectAllowed(await apply('admin', 'gitops', 'co-owned', narrow));
-    expect(await scopes()).toEqual(['a']);
-  });
-
-  it.each([
-    ['no managers any more', { metadata: { managedFields: [{}] } }],
-    [
-      'a manager made up',
-      {
-        metadata: {
-          managedFields: [
-            {
-              manager: 'mallory',
-              operation: 'Update',
-              apiVersion,
-              time: '2026-11-21T00:00:00Z',
-              fieldsType: 'FieldsV1',
-              fieldsV1: { 'f:spec': { 'f:scopes': {} } },
-            },
-          ],
-        },
-      },
-    ],
-    ['another manifest to compare with', annotated(lastApplied, '{}')],
-  ])('needs "own" where the spec stays the same: %s', async (title, body) => {
-    const name = `kept-${title.replaceAll(' ', '-')}`;
-    await present(name, { scopes: ['a'] }, { annotations: { [lastApplied]: '{"spec":{"scopes":["a"]}}' } });
-    expectRefused(await patch('nobody', name, body, dryRun), refusals.own);
-    for (const right of allRights) {
-      if (right !== 'own') expectAllowed(await patch(`without-${right}`, name, body, dryRun));
-    }
-  });
-
-  it.each<[string, Json, Json]>([
-    ['rotate', {}, { annotations: { [annotations.rotate]: 'now' } }],
-    ['compromised', {}, { annotations: { [annotations.compromised]: 'all' } }],
-    ['suspend', { suspend: true }, {}],
-    ['revoke', { revoked: { reason: 'Superseded' } }, {}],
-  ])(
-    'whoever uses the right to %s owns what that changes, and no right of the author beside it',
-    async (what, spec, metadata) => {
-      const name = `beside-${what}`;
-      const scoped = { scopes: ['a', 'b'] };
-      expectAllowed(await apply('admin', 'gitops', name, manifest(name, scoped)));
-      const whole = manifest(name, { ...scoped, ...spec }, metadata);
-      expectRefused(await apply('without-own', 'mallory', name, whole), refusals.own, 'to change which manager owns a field');
-      const part = { apiVersion, kind: 'ApiKey', metadata: { name, namespace, ...metadata }, spec };
-      expectAllowed(await apply('without-own', 'responder', name, part));
-      expectAllowed(await apply('admin', 'gitops', name, manifest(name, { scopes: ['a'], ...spec })));
-      expect(((await kube.request('GET', path(name))).body as { spec: Json }).spec['scopes']).toEqual(['a']);
-    },
-  );
-
-  it('nobody without "own" keeps an annotation of ours alive that its author takes out of his manifest', async () => {
-    const name = 'co-paused';
-    const paused = { annotations: { [annotations.paused]: 'true' } };
-    expectAllowed(await apply('admin', 'gitops', name, manifest(name, {}, paused)));
-    const part = { apiVersion, kind: 'ApiKey', metadata: { name, namespace, ...paused } };
-    expectRefused(await apply('nobody', 'mallory', name, part), refusals.own);
-    const foreign = { ...part, metadata: { name, namespace, annotations: { 'example.com/note': 'x' } } };
-    expectAllowed(await apply('nobody', 'mallory', name, foreign));
-    expectAllowed(await apply('admin', 'gitops', name, manifest(name)));
-    const { metadata } = (await kube.request('GET', path(name))).body as { metadata: { annotations: Json } };
-    expect(metadata.annotations).toEqual({ 'example.com/note': 'x' });
-  });
-
-  it.each([
-    ['what kubectl apply compares with', { annotations: { [lastApplied]: '{}' } }],
-    [
-      'an owner that nothing was merged into',
-      {
-        managedFields: [
-          {
-            ...{ manager: 'gitops', operation: 'Apply', apiVersion, fieldsType: 'FieldsV1' },
-            fieldsV1: { 'f:spec': { 'f:scopes': {} } },
-          },
-          {
-            ...{ manager: 'ancient-changes', operation: 'Update', apiVersion, fieldsType: 'FieldsV1' },
-            fieldsV1: { 'f:spec': { 'f:displayName': {} } },
-          },
-        ],
-      },
-    ],
-  ])('the right to rotate is none to change, in the same write, %s', async (title, metadata) => {
-    const name = `with-rotate-${title.split(' ')[1] ?? ''}`;
-    expectAllowed(await apply('admin', 'gitops', name, manifest(name, { scopes: ['a'] })));
-    const given = 'annotations' in metadata ? metadata.annotations : {};
-    const body = { metadata: { ...metadata, annotations: { ...given, [annotations.rotate]: 'now' } } };
-    expectRefused(await patch('without-own', name, body, dryRun), refusals.own);
-  });
-
-  it('labels need nothing: by any number of managers that apply, and by ten that update', async () => {
-    expectAllowed(await create('admin', manifest('many'), oldest));
-    const label = (at: number) =>
-      patch('nobody', 'many', { metadata: { labels: { [`label-${at}`]: 'x' } } }, `&fieldManager=manager-${at}`);
-    for (let at = 1; at < 10; at += 1) expectAllowed(await label(at));
-    const applied = { apiVersion, kind: 'ApiKey', metadata: { name: 'many', namespace, labels: { applied: 'x' } } };
-    expectAllowed(await apply('nobody', 'labeller', 'many', applied));
-    // For the eleventh the API server throws the oldest two together, of which one owns the spec.
-    expectRefused(await label(10), refusals.own);
-  });
-
-  it('whatever others wrote, a responder rotates and the operator finalizes', async () => {
-    expectAllowed(await create('admin', manifest('crowded'), oldest));
-    for (let at = 0; at < 9; at += 1)
-      expectAllowed(
-        await patch('nobody', 'crowded', { metadata: { labels: { [`label-${at}`]: 'x' } } }, `&fieldManager=manager-${at}`),
-      );
-    expectAllowed(await patch('without-own', 'crowded', annotated(annotations.rotate, 'now'), '&fieldManager=responder'));
-    await bind(kube, namespace, { kind: 'User', name: 'stranger' }, operatorRoles.keys.name);
-    const body = { metadata: { finalizers: ['keywright.dev/finalizer'] } };
-    expectAllowed(await patch('stranger', 'crowded', body, '&fieldManager=keywright'));
-  });
-
-  it.each<{ readonly what: string; readonly fields: object; readonly named?: (at: number) => object }>([
-    { what: 'the spec', fields: { 'f:spec': { 'f:displayName': {} } } },
-    {
-      what: 'the spec under his name',
-      fields: { 'f:spec': { 'f:displayName': {} } },
-      named: (at) => ({ manager: 'responder', subresource: `s${at}` }),
-    },
-    { what: 'what he changes, too', fields: { 'f:spec': { 'f:displayName': {}, 'f:suspend': {} } } },
-    { what: 'labels', fields: { 'f:metadata': { 'f:labels': { 'f:x': {} } } } },
-    { what: 'annotations', fields: { 'f:metadata': { 'f:annotations': { 'f:example.com/x': {} } } } },
-  ])('as many owners as an ApiKey may have keep no responder from a suspension: of $what', async ({ what, fields, named }) => {
-    const name = `owned-${what.replaceAll(/[ ,]+/g, '-')}`;
-    await present(name, { suspend: false });
-    const managedFields = [...managersOf(await kube.request('GET', path(name))), ...appliers(fields, named)];
-    expect(managersOf(await patch('admin', name, { metadata: { managedFields } })).length).toBeGreaterThan(crowd);
-    expectAllowed(await patch('without-own', name, { spec: { suspend: true } }, '&fieldManager=responder'));
-    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: ['keywright.dev/finalizer'] } }));
-  });
-
-  it.each([
-    ['an annotation', annotated('keywright.dev/rotat', 'now'), 'keywright.dev/rotat'],
-    ['a label', { metadata: { labels: { 'keywright.dev/rotate': 'now' } } }, 'keywright.dev/rotate'],
-  ])('%s under our group that means nothing is refused, whoever asks', async (what, body, name) => {
-    const key = `unknown-${what.replaceAll(' ', '-')}`;
-    await present(key);
-    for (const user of ['nobody', 'admin']) {
-      const answer = await patch(user, key, body, dryRun);
-      expect([answer.status, messageOf(answer)]).toEqual([
-        403,
-        expect.stringContaining(
-          `"${name}" means nothing on an ApiKey: the only annotations under keywright.dev/ on an ApiKey are keywright.dev/rotate`,
-        ),
-      ]);
-    }
-    expect((await create('admin', manifest('unknown', {}, body.metadata), dryRun)).status).toBe(403);
-  });
-
-  it.each(['annotations', 'labels'])('at most 100 %s are taken, so that a revocation is a small write', async (what) => {
-    const key = `full-of-${what}`;
-    await present(key);
-    const many = (count: number) => ({
-      metadata: { [what]: Object.fromEntries(Array.from({ length: count }, (_, at) => [`a${at}`, ''])) },
-    });
-    const answer = await patch('nobody', key, many(101));
-    expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`an ApiKey has at most 100 ${what}`)]);
-    expectAllowed(await patch('nobody', key, many(90), dryRun));
-  });
-
-  it.each<{ readonly what: string; readonly fields: object; readonly count?: number }>([
-    { what: 'names of labels', fields: labelled(60_000), count: 6 },
-    { what: 'many managers', fields: labelled(1), count: 1_500 },
-    {
-      what: 'many members',
-      fields: { 'f:metadata': Object.fromEntries(Array.from({ length: 30_000 }, (_, at) => [`f:${at}`, {}])) },
-    },
-    {
-      what: 'many names',
-      fields: { 'f:metadata': { 'f:labels': Object.fromEntries(Array.from({ length: 1_001 }, (_, at) => [`f:${at}`, {}])) } },
-    },
-    { what: 'something below a name', fields: { 'f:metadata': { 'f:labels': { 'f:a': { 'f:b': {} } } } } },
-    { what: 'names that JSON makes longer', fields: { 'f:metadata': { 'f:labels': { 'f:<': {} } } } },
-    { what: 'other members of the metadata', fields: { 'f:metadata': { 'f:else': { 'f:a': { 'f:b': {} } } } } },
-    { what: 'members of no object', fields: { 'f:else': {} } },
-  ])('nobody can fill up managedFields, so that a revocation has room: $what', async ({ what, fields, count = 1 }) => {
-    const name = `filled-by-${what.replaceAll(' ', '-').toLowerCase()}`;
-    await present(name);
-    const before = managersOf(await kube.request('GET', path(name)));
-    const managedFields = [...before, ...appliers(fields, undefined, count)];
-    for (const user of ['nobody', 'admin']) {
-      const answer = await patch(user, name, { metadata: { managedFields } }, dryRun);
-      expect([answer.status, messageOf(answer)]).toEqual([
-        403,
-        expect.stringContaining('the managedFields of an ApiKey may hold only what a write produces'),
-      ]);
-    }
-  });
-
-  it('all annotations together have a limit, because JSON may take six bytes for one', async () => {
-    await present('full-of-text');
-    const text = (length: number) => ({ metadata: { annotations: { 'example.com/note': '<'.repeat(length) } } });
-    const answer = await patch('nobody', 'full-of-text', text(65_536));
-    expect([answer.status, messageOf(answer)]).toEqual([
-      403,
-      expect.stringContaining('all annotations of an ApiKey together have at most 65536 bytes'),
-    ]);
-    expectAllowed(await patch('nobody', 'full-of-text', text(65_000), dryRun));
-    // It is as long as the spec, and needs "own".
-    expectAllowed(await patch('all', 'full-of-text', annotated(lastApplied, '"'.repeat(250_000)), dryRun));
-  });
-
-  it.each([
-    ['alone', '<'.repeat(150_001), 0],
-    ['with the spec', '"'.repeat(100_000), 200],
-  ])('what kubectl apply compares with has a limit, %s, so that a revocation has room', async (what, text, customers) => {
-    const name = `applied-${what.replaceAll(' ', '-')}`;
-    const names = (count: number) => Array.from({ length: count }, (_, at) => `x${String(at).padStart(62, '0')}`);
-    const customerChannels = names(customers).map((customer) => ({ customer, channels: names(50) }));
-    await present(name, customers === 0 ? {} : { customerChannels });
-    const answer = await patch('admin', name, annotated(lastApplied, text), dryRun);
-    expect([answer.status, messageOf(answer)]).toEqual([
-      403,
-      expect.stringContaining(
-        `the annotation ${lastApplied} and customerChannels of an ApiKey together take at most 900000 bytes`,
-      ),
-    ]);
-    expectAllowed(await patch('admin', name, annotated(lastApplied, text.slice(0, 75_000)), dryRun));
-  });
-
-  it('what somebody with "own" has filled up to what etcd takes is revoked by a responder all the same, and then deleted', async () => {
-    const name = 'filled-with-own';
-    await present(name, {}, { finalizers: ['keywright.dev/finalizer'] });
-    const before = managersOf(await kube.request('GET', path(name)));
-    const fill = async (bytes: number) => {
-      const owned = { 'f:spec': Object.fromEntries([[`f:${'x'.repeat(bytes)}`, {}]]) };
-      const managedFields = [...before, ...appliers(owned, () => ({ manager: 'filler' }), 1)];
-      expectAllowed(await patch('without-revoke', name, { metadata: { managedFields } }));
-      return JSON.stringify((await kube.request('GET', path(name))).body).length;
-    };
-    const left = 1.5 * 1024 * 1024 - 250;
-    await fill(1 + left - (await fill(1)));
-    // Nothing fits any more, and only a revocation may do without the managers.
-    expect((await kube.request('DELETE', path(name))).status).toBe(500);
-    expectRefused(await patch('without-own', name, { spec: { suspend: true } }, '&fieldManager=responder'), refusals.own);
-    const revoked = { spec: { revoked: { reason: 'KeyCompromise' } } };
-    expectAllowed(await patch('without-own', name, revoked, '&fieldManager=responder'));
-    // Until the API server's cache has the object as it is now, it tries to write the large one.
-    await until(async () => (await kube.request('DELETE', path(name))).status < 300, { what: 'the deletion' });
-    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
-    expect((await kube.request('GET', path(name))).status).toBe(404);
-  });
-
-  it.each([
-    ['finalizers', (at: number) => `example.com/f${at}`],
-    [
-      'ownerReferences',
-      (at: number) => ({ apiVersion: 'v1', kind: 'Namespace', name: `n${at}`, uid: `00000000-0000-4000-8000-${1e11 + at}` }),
-    ],
-  ] as const)('at most 100 %s are taken, from nobody', async (what, one) => {
-    const many = (count: number) => ({ [what]: Array.from({ length: count }, (_, at) => one(at)) });
-    const key = `full-of-${what.toLowerCase()}`;
-    const answer = await create('admin', manifest(key, {}, many(101)), dryRun);
-    expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`an ApiKey has at most 100 ${what}`)]);
-    expectAllowed(await create('admin', manifest(key, {}, many(100)), dryRun));
-  });
-
-  it('whatever somebody without our verbs has filled in, a responder revokes, and the key can be deleted', async () => {
-    const name = 'filled';
-    await present(name, {}, { finalizers: ['keywright.dev/finalizer'] });
-    const text = { metadata: { annotations: { 'example.com/note': '<'.repeat(65_000) } } };
-    expectAllowed(await patch('nobody', name, text, '&fieldManager=writer'));
-    const before = managersOf(await kube.request('GET', path(name)));
-    // As much as the policy takes, to the byte.
-    const filled = (rest: number) => ({
-      metadata: {
-        managedFields: [
-          ...[...before, ...appliers(labelled(58_000), undefined, 5)],
-          ...appliers(labelled(rest), () => ({ manager: 'rest' }), 1),
-        ],
-      },
-    });
-    let [least, most] = [1, 20_000];
-    while (least < most) {
-      const rest = Math.ceil((least + most) / 2);
-      if ((await patch('nobody', name, filled(rest), dryRun)).status === 403) most = rest - 1;
-      else least = rest;
-    }
-    expectAllowed(await patch('nobody', name, filled(least)));
-    expect((await patch('nobody', name, { metadata: { labels: { a: '' } } }, '&fieldManager=writer')).status).toBe(403);
-    expectAllowed(await patch('without-own', name, annotated(annotations.rotate, 'now'), '&fieldManager=rotator'));
-    for (const spec of [{ suspend: true }, { revoked: { reason: 'KeyCompromise' } }])
-      expectAllowed(await patch('without-own', name, { spec }, '&fieldManager=responder'));
-    const reported = annotated(annotations.compromised, 'all');
-    expectAllowed(await patch('without-own', name, reported, '&fieldManager=reporter'));
-    expectAllowed(await kube.request('DELETE', path(name)));
-    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
-    expect((await kube.request('GET', path(name))).status).toBe(404);
-  });
-
-  it.each([
-    ['names', Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`a${at}`, '']))],
-    ['bytes', { a: 'x'.repeat(65_535) }],
-    ['characters of four bytes', { a: '\u{1F600}'.repeat(16_383) }],
-  ])('annotations of others, as many %s as there may be, keep no annotation of ours away', async (what, given) => {
-    const name = `annotated-in-${what.replaceAll(' ', '-')}`;
-    await present(name);
-    expectAllowed(await patch('nobody', name, { metadata: { annotations: given } }));
-    expect((await patch('nobody', name, annotated('b', 'xxxx'))).status).toBe(403);
-    expectAllowed(await patch('without-own', name, annotated(annotations.rotate, 'now')));
-    expectAllowed(await patch('without-own', name, annotated(annotations.compromised, 'all')));
-  });
-
-  it('what was too large before the policy is suspended, revoked and finalized all the same, and filled no further', async () => {
-    const name = 'overfull';
-    for (const user of ['nobody', 'without-revoke'])
-      expect((await patch(user, name, { metadata: { labels: { a: '' } } }, '&fieldManager=writer')).status).toBe(403);
-    for (const spec of [{ suspend: true }, { revoked: { reason: 'KeyCompromise' } }])
-      expectAllowed(await patch('without-own', name, { spec }, `&fieldManager=responder-${Object.keys(spec).join()}`));
-    const managedFields = [
-      ...managersOf(await kube.request('GET', path(name))),
-      ...appliers({ 'f:metadata': { 'f:labels': { 'f:a': { 'f:c': {} } } } }, undefined, 1),
-    ];
-    const more = { metadata: { managedFields, annotations: { [annotations.compromised]: 'all' } } };
-    expect((await patch('without-own', name, more)).status).toBe(403);
-    expectAllowed(await kube.request('DELETE', path(name)));
-    expectAllowed(await patch('finalizer', name, { metadata: { finalizers: [] } }, '&fieldManager=keywright'));
-    expect((await kube.request('GET', path(name))).status).toBe(404);
-  });
-
-  it('what was there under our group before the policy holds nobody up, and may be taken away', async () => {
-    expectAllowed(await patch('nobody', 'older', { metadata: { labels: { team: 'payments' } } }));
-    const gone = { 'keywright.dev/older': null };
-    expectAllowed(await patch('nobody', 'older', { metadata: { labels: gone, annotations: gone } }));
   });
 });
 
 describe('people', () => {
   beforeAll(async () => {
     // Each right by its name: what RBAC calls resourceNames.
-    await bind(kube, namespace, { kind: 'User', name: 'lead' }, [
+    await bind(scene.kube, namespace, { kind: 'User', name: 'lead' }, [
       writing,
       { ...rights.grant, resourceNames: ['default:Integrations'] },
       { ...rights.own, resourceNames: ['payments-team'] },
       { ...rights.deliver, resourceNames: ['prod-vault'] },
       { ...rights.deliverSecret, resourceNames: ['billing-api-key'] },
     ]);
-    await bind(kube, namespace, { kind: 'User', name: 'responder' }, 'keywright-responder');
+    await bind(scene.kube, namespace, { kind: 'User', name: 'responder' }, 'keywright-responder');
   });
 
   it('[S0-5] [S1-4] a stranger creates no key, whatever he asks for, and neither does who may only write ApiKeys', async () => {
     const stranger = await create('stranger', manifest('strange'));
     expect([stranger.status, messageOf(stranger)]).toEqual([403, expect.stringContaining('cannot create resource "apikeys"')]);
     expectRefused(await create('nobody', manifest('strange')), refusals.grant);
-    expect((await kube.request('GET', path('strange'))).status).toBe(404);
+    expect((await scene.kube.request('GET', path('strange'))).status).toBe(404);
   });
 
   it('[S0-5] [S1-4] an administrator creates keys of any type for any owner, by the role keywright-admin', async () => {
-    const administered = await withServiceAccount(kube, namespace, 'administrator');
-    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'administrator', namespace }, 'keywright-admin');
-    kube = administered;
+    const administered = await withServiceAccount(scene.kube, namespace, 'administrator');
+    await bind(scene.kube, namespace, { kind: 'ServiceAccount', name: 'administrator', namespace }, 'keywright-admin');
+    scene.kube = administered;
     for (const [at, spec] of [{ accessType: 'Admin' }, { owner: 'ana' }, { catalog: 'other', deliverTo: [local] }].entries()) {
       expectAllowed(await create('administrator', manifest(`by-administrator-${at}`, spec)));
     }
@@ -911,18 +466,18 @@ describe('people', () => {
     );
     expectRefused(await patch('lead', 'of-lead', { spec: { accessType: 'Admin' } }), grant('default:Admin'));
     expectRefused(await patch('lead', 'of-lead', { spec: { suspend: true } }), '"revoke" apikeys.keywright.dev "of-lead"');
-    const elsewhere = await kube.createNamespace('elsewhere');
+    const elsewhere = await scene.kube.createNamespace('elsewhere');
     const body = { ...manifest('of-lead'), metadata: { name: 'of-lead', namespace: elsewhere } };
     expect(
-      (await kube.request('POST', `/apis/${apiVersion}/namespaces/${elsewhere}/apikeys`, { body, user: 'lead' })).status,
+      (await scene.kube.request('POST', `/apis/${apiVersion}/namespaces/${elsewhere}/apikeys`, { body, user: 'lead' })).status,
     ).toBe(403);
   });
 
   it('a right in one namespace is none in another', async () => {
-    const elsewhere = await kube.createNamespace('elsewhere');
-    await bind(kube, elsewhere, { kind: 'User', name: 'all' }, [writing]);
+    const elsewhere = await scene.kube.createNamespace('elsewhere');
+    await bind(scene.kube, elsewhere, { kind: 'User', name: 'all' }, [writing]);
     const body = { ...manifest('here'), metadata: { name: 'here', namespace: elsewhere } };
-    const answer = await kube.request('POST', `/apis/${apiVersion}/namespaces/${elsewhere}/apikeys`, { body, user: 'all' });
+    const answer = await scene.kube.request('POST', `/apis/${apiVersion}/namespaces/${elsewhere}/apikeys`, { body, user: 'all' });
     expect([answer.status, messageOf(answer)]).toEqual([403, expect.stringContaining(`in the namespace "${elsewhere}"`)]);
   });
 
@@ -946,9 +501,9 @@ describe('people', () => {
 describe('programs', () => {
   it('the operator writes finalizers and status without an exemption, and cannot widen a key', async () => {
     await present('operated');
-    kube = await withServiceAccount(kube, 'keywright-system', 'operator');
+    scene.kube = await withServiceAccount(scene.kube, 'keywright-system', 'operator');
     await bind(
-      kube,
+      scene.kube,
       namespace,
       { kind: 'ServiceAccount', name: 'operator', namespace: 'keywright-system' },
       operatorRoles.keys.name,
@@ -960,7 +515,7 @@ describe('programs', () => {
       ],
     };
     const body = { apiVersion, kind: 'ApiKey', metadata: { name: 'operated' }, status };
-    const written = await kube.request('PATCH', `${path('operated')}/status?fieldManager=keywright&force=true`, {
+    const written = await scene.kube.request('PATCH', `${path('operated')}/status?fieldManager=keywright&force=true`, {
       body,
       user: 'operator',
       contentType: 'application/apply-patch+yaml',
@@ -968,15 +523,15 @@ describe('programs', () => {
     expectAllowed(written);
     expectRefused(await patch('operator', 'operated', { spec: { scopes: ['a'] } }), refusals.grant);
     expectRefused(await patch('operator', 'operated', annotated(annotations.rotate, 'x')), refusals.rotate);
-    await kube.request('DELETE', path('operated'));
+    await scene.kube.request('DELETE', path('operated'));
     expectAllowed(await patch('operator', 'operated', { metadata: { finalizers: [] } }));
-    expect((await kube.request('GET', path('operated'))).status).toBe(404);
+    expect((await scene.kube.request('GET', path('operated'))).status).toBe(404);
   });
 
   it('a GitOps account re-applies unchanged manifests, while a responder works on the live key', async () => {
-    kube = await withServiceAccount(kube, namespace, 'gitops');
-    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'gitops', namespace }, [writing]);
-    await bind(kube, namespace, { kind: 'User', name: 'responder' }, 'keywright-responder');
+    scene.kube = await withServiceAccount(scene.kube, namespace, 'gitops');
+    await bind(scene.kube, namespace, { kind: 'ServiceAccount', name: 'gitops', namespace }, [writing]);
+    await bind(scene.kube, namespace, { kind: 'User', name: 'responder' }, 'keywright-responder');
     const complete = {
       scopes: ['subscribers:read'],
       customerChannels: [{ customer: '4', channels: ['a'] }],
@@ -987,13 +542,13 @@ describe('programs', () => {
     };
     for (const [name, flags] of Object.entries({ 'by-client': [], 'by-server': ['--server-side', '--force-conflicts'] })) {
       const apply = (user: string, spec: Json) =>
-        kube.kubectl(['apply', ...flags, '-f', '-'], { input: manifest(name, spec), user, allowFailure: true });
+        scene.kube.kubectl(['apply', ...flags, '-f', '-'], { input: manifest(name, spec), user, allowFailure: true });
       expect(await apply('admin', complete)).toMatchObject({ code: 0 });
       expect(await apply('gitops', complete)).toMatchObject({ code: 0 });
       expectAllowed(await patch('responder', name, { spec: { suspend: true }, ...annotated(annotations.rotate, 'now') }));
       // What the manifest does not name stays: the account is not asked to undo it, and may not.
       expect(await apply('gitops', complete)).toMatchObject({ code: 0 });
-      expect((await kube.request('GET', path(name))).body).toMatchObject({ spec: { suspend: true } });
+      expect((await scene.kube.request('GET', path(name))).body).toMatchObject({ spec: { suspend: true } });
       const wider = await apply('gitops', { ...complete, scopes: ['subscribers:read', 'campaigns:read'] });
       expect([wider.code, wider.stderr]).toEqual([1, expect.stringContaining(refusals.grant)]);
       expect(wider.stderr).toContain(`user "system:serviceaccount:${namespace}:gitops"`);
@@ -1001,21 +556,21 @@ describe('programs', () => {
   });
 
   it('a GitOps account that impersonates a tenant has the rights of that tenant only', async () => {
-    kube = await withServiceAccount(kube, namespace, 'argocd');
+    scene.kube = await withServiceAccount(scene.kube, namespace, 'argocd');
     const tenant = `system:serviceaccount:${namespace}:tenant`;
-    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'argocd', namespace }, [
+    await bind(scene.kube, namespace, { kind: 'ServiceAccount', name: 'argocd', namespace }, [
       writing,
       ...Object.values(rights),
       { apiGroups: [''], resources: ['serviceaccounts'], resourceNames: ['tenant'], verbs: ['impersonate'] },
     ]);
-    await bind(kube, namespace, { kind: 'ServiceAccount', name: 'tenant', namespace }, [
+    await bind(scene.kube, namespace, { kind: 'ServiceAccount', name: 'tenant', namespace }, [
       writing,
       { ...rights.grant, resourceNames: ['default:Integrations'] },
       { ...rights.own, resourceNames: ['payments-team'] },
       rights.deliver,
     ]);
     const apply = (spec: Json) =>
-      kube.kubectl(['apply', '--as', tenant, '-f', '-'], {
+      scene.kube.kubectl(['apply', '--as', tenant, '-f', '-'], {
         input: manifest('as-tenant', spec),
         user: 'argocd',
         allowFailure: true,
@@ -1030,8 +585,8 @@ describe('programs', () => {
       { scopes: ['a'], consumers: [billing], suspend: true },
       { annotations: { [annotations.rotate]: 'now' } },
     );
-    const { body } = await kube.request('GET', path('stored'));
-    const answer = await kube.request('PUT', path('stored'), { body, user: 'nobody' });
+    const { body } = await scene.kube.request('GET', path('stored'));
+    const answer = await scene.kube.request('PUT', path('stored'), { body, user: 'nobody' });
     expectAllowed(answer);
   });
 });
@@ -1039,7 +594,7 @@ describe('programs', () => {
 it('`keywright policies` prints what the API server takes: policies, bindings, roles and the ServiceAccount for Vault', async () => {
   const main = join(import.meta.dirname, '..', '..', 'operator', 'src', 'main.ts');
   const { stdout: input } = await promisify(execFile)(process.execPath, [main, 'policies'], { env: {} });
-  const { stdout } = await kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
+  const { stdout } = await scene.kube.kubectl(['apply', '--server-side', '--dry-run=server', '-o', 'name', '-f', '-'], { input });
   expect(stdout.trim().split('\n')).toEqual([
     'validatingadmissionpolicy.admissionregistration.k8s.io/keywright',
     'validatingadmissionpolicybinding.admissionregistration.k8s.io/keywright',
@@ -1059,7 +614,7 @@ it.each([admissionPolicyName, operatorPolicyName])(
     const url = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${name}`;
     const status = await until(
       async () => {
-        const { metadata, status: seen } = (await kube.request('GET', url)).body as {
+        const { metadata, status: seen } = (await scene.kube.request('GET', url)).body as {
           metadata: { generation: number };
           status?: { observedGeneration?: number; typeChecking?: object };
         };
