@@ -1,72 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 
-import { Kysely, PostgresDialect } from 'kysely';
-import { Migrator } from 'kysely/migration';
-import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { Failure } from '../../operator/src/domain/failure.ts';
-import { systemClock } from '../../operator/src/domain/time.ts';
-import { foundation } from '../../operator/src/store/migrations/0001-foundation.ts';
-import { programSchemaVersion } from '../../operator/src/store/migrations/index.ts';
-import type { Store } from '../../operator/src/store/port.ts';
 import { migrate } from '../../operator/src/store/postgres/migrate.ts';
 import { WritablePool, storeLimits } from '../../operator/src/store/postgres/pool.ts';
-import { openPostgresStore } from '../../operator/src/store/postgres/store.ts';
 import { racedIndexes } from '../../operator/src/store/postgres/transaction.ts';
-import type { PostgresStoreOptions } from '../../operator/src/store/postgres/store.ts';
 import { silentLog } from '../../operator/src/telemetry/log.ts';
 import { catalogModel, catalogRow, grantRule, groupRow, ownerRow } from '../builders/clusterrows.ts';
 import { mintRequest, testStart, uniqueTarget } from '../builders/mintrequest.ts';
-import { ownPostgres } from '../harness/parts.ts';
-import { freePort } from '../harness/ports.ts';
-import { isAlive, privateDir } from '../harness/process.ts';
+import { StoreScene } from '../harness/storescene.ts';
 import { until } from '../harness/until.ts';
 
-const own = await ownPostgres();
-const { url } = own.postgres;
+const scene = await StoreScene.open();
+const { own, url, open, session, kill, restart } = scene;
 const unavailable = { kind: 'waiting', reason: 'StoreUnavailable' };
 
-function open(options: Partial<PostgresStoreOptions> = {}): Store {
-  return openPostgresStore({ url, clock: systemClock, log: silentLog, ...options });
-}
-
-/** A session of somebody else, ended with the test. */
-async function session<T>(work: (client: Client) => Promise<T>, address = url): Promise<T> {
-  const client = new Client({ connectionString: address });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
-/** Kills the server, and waits for the orphaned sessions to notice: they may still answer for a moment. */
-async function killed(): Promise<void> {
-  const client = new Client({ connectionString: url });
-  const gone = new Promise<void>((resolve) => {
-    client.on('error', () => {
-      resolve();
-    });
-  });
-  await client.connect();
-  const pids = (await client.query<{ pid: number }>("select pid from pg_stat_activity where backend_type = 'client backend'"))
-    .rows;
-  await own.server.kill();
-  await gone;
-  await until(() => pids.every(({ pid }) => !isAlive(pid)), { what: 'the end of the orphans' });
-}
-
-/** Starts the killed server again: its last orphan may still hold the shared memory for a moment. */
-async function restarted(): Promise<void> {
-  await until(() => own.restart(), { deadlineMs: 20_000, what: 'the restart' });
-}
+beforeAll(async () => {
+  await migrate(url);
+});
+afterAll(() => own.stop());
 
 /** Waits until so many sessions wait for a lock. */
 async function lockWaiters(count: number): Promise<readonly number[]> {
@@ -79,19 +34,14 @@ async function lockWaiters(count: number): Promise<readonly number[]> {
   });
 }
 
-beforeAll(async () => {
-  await migrate(url);
-});
-afterAll(() => own.stop());
-
 describe('a database in trouble', () => {
   test('waits while nobody listens, and works as soon as somebody does', async () => {
     const store = open();
     await store.takeFence();
-    await killed();
+    await kill();
     await expect(store.readKey('x')).rejects.toMatchObject(unavailable);
     await expect(store.mint(mintRequest())).rejects.toMatchObject(unavailable);
-    await restarted();
+    await restart();
     expect((await store.readKey('x')).versions).toEqual([]);
     expect(await store.mint(mintRequest())).toBe('done');
     await store.close();
@@ -102,7 +52,7 @@ describe('a database in trouble', () => {
     await Promise.all(Array.from({ length: 5 }, () => store.installationId()));
     const id = await store.installationId();
     await own.server.stop();
-    await restarted();
+    await restart();
     expect(await Promise.all(Array.from({ length: 5 }, () => store.installationId()))).toEqual(
       Array.from({ length: 5 }, () => id),
     );
@@ -222,55 +172,6 @@ test('a borrowed connection that is lost between two statements is an error of t
   await pool.end();
 });
 
-test('a heartbeat that cannot be read for a moment does not make the primary one that never had any', async () => {
-  await session((client) => client.query('create database beating'));
-  const { host, port } = own.postgres;
-  const beating = url.replace(/\/postgres$/, '/beating');
-  await migrate(beating);
-  const twice = beating.replace(`:${port}/`, `:${port},${host}:${port}/`);
-  const store = open({ url: twice, limits: { ...storeLimits, lockMs: 200 } });
-  await store.takeFence();
-  for (let beat = 0; beat < 5; beat += 1) await store.beat();
-  expect(await store.surveyPrimary()).toMatchObject({ answered: 1, superseded: false });
-  await session(async (holder) => {
-    await holder.query('begin');
-    await holder.query('lock table keywright.heartbeat in access exclusive mode');
-    expect(await store.surveyPrimary()).toMatchObject({ answered: 0, superseded: false });
-    await holder.query('rollback');
-  }, beating);
-  expect(await store.surveyPrimary()).toMatchObject({ answered: 1, superseded: false });
-  await store.close();
-});
-
-test('a host that is slow with each of its answers does not hold up the question whether the one in use is the primary', async () => {
-  const { host, port } = own.postgres;
-  const second = await ownPostgres();
-  for (const each of [url, second.postgres.url])
-    await session((client) => client.query("create role twice superuser login password 'twice'"), each);
-  const sockets: Socket[] = [];
-  const slow = createServer((near) => {
-    const far = connect(second.postgres.port, host);
-    sockets.push(
-      near.on('error', () => {}),
-      far.on('error', () => {}),
-    );
-    near.pipe(far);
-    far.on('data', (bytes) => setTimeout(() => near.write(bytes), 1_200));
-  });
-  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
-  const slowPort = (slow.address() as AddressInfo).port;
-  const store = open({ url: `postgres://twice:twice@${host}:${port},127.0.0.1:${slowPort}/postgres` });
-  try {
-    // Each answer is within the limits of a connection and of a statement; all of them together take longer than a heartbeat may wait.
-    expect(await store.surveyPrimary()).toMatchObject({ hosts: 2, answered: 1, superseded: false });
-  } finally {
-    await store.close();
-    for (const socket of sockets) socket.destroy();
-    slow.close();
-    await second.stop();
-  }
-});
-
 test('a server that an administrator, or a full disk, made read-only is read, and not written to until it is writable again', async () => {
   const readOnly = (value: string) =>
     session(async (client) => {
@@ -298,228 +199,6 @@ test('a server that an administrator, or a full disk, made read-only is read, an
     );
   await until(written, { what: 'the next reload' });
   await store.close();
-});
-
-describe('how to log in', () => {
-  test('waits with a wrong password, and takes up a corrected file without a restart', async () => {
-    const passwordFile = join(privateDir('password'), 'password');
-    writeFileSync(passwordFile, 'wrong\n');
-    const bare = new URL(url);
-    bare.password = '';
-    const store = open({ url: bare.href, passwordFile });
-    await expect(store.installationId()).rejects.toMatchObject({
-      ...unavailable,
-      message: expect.stringContaining('28P01') as string,
-    });
-    writeFileSync(passwordFile, `${own.postgres.password}\n`);
-    expect(await store.installationId()).toMatch(/-/);
-    await store.close();
-  });
-
-  test('waits while the database or its schema does not exist', async () => {
-    const missing = new URL(url);
-    missing.pathname = '/nowhere';
-    const store = open({ url: missing.href });
-    await expect(store.installationId()).rejects.toMatchObject({
-      ...unavailable,
-      message: expect.stringContaining('3D000') as string,
-    });
-    await session((client) => client.query('create database nowhere'));
-    await expect(store.installationId()).rejects.toMatchObject({
-      ...unavailable,
-      message: expect.stringContaining('schema') as string,
-    });
-    expect(await store.schemaVersion()).toBe(0);
-    await migrate(missing.href);
-    expect(await store.installationId()).toMatch(/-/);
-    await store.close();
-  });
-
-  test('passes over a host that is dead', async () => {
-    const { port } = new URL(url);
-    const store = open({ url: url.replace(`127.0.0.1:${port}`, `127.0.0.1:${await freePort()},127.0.0.1:${port}`) });
-    await store.takeFence();
-    expect(await store.mint(mintRequest())).toBe('done');
-    await killed();
-    await expect(store.installationId()).rejects.toMatchObject(unavailable);
-    await restarted();
-    expect(await store.mint(mintRequest())).toBe('done');
-    await store.close();
-  });
-});
-
-describe('several hosts', () => {
-  test('passes over one that refuses and does not hang up', async () => {
-    const refusal = fatal('57P03', 'the database system is starting up');
-    const held: Socket[] = [];
-    const deaf = createServer({ allowHalfOpen: true }, (socket) => {
-      held.push(socket.on('error', () => {}).once('data', () => socket.write(refusal)));
-    });
-    await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
-    const { port } = deaf.address() as AddressInfo;
-    const { host } = new URL(url);
-    const store = open({ url: url.replace(host, `127.0.0.1:${port},${host}`) });
-    expect(await store.installationId()).toMatch(/-/);
-    await store.close();
-    for (const socket of held) socket.destroy();
-    deaf.close();
-  });
-
-  test('passes over a standby, and follows when it is promoted', async () => {
-    const second = await ownPostgres();
-    try {
-      const urls = [second.postgres.url, url];
-      for (const each of urls) await migrate(each);
-      for (const each of urls) await session((client) => client.query("create role app superuser login password 'app'"), each);
-      const ids = await Promise.all(urls.map(installationOf));
-      const folder = await session(
-        async (client) => (await client.query<{ data_directory: string }>('show data_directory')).rows[0]?.data_directory,
-        second.postgres.url,
-      );
-      await second.server.stop();
-      writeFileSync(join(folder ?? '', 'standby.signal'), '');
-      await second.restart();
-
-      const store = open({ url: `postgres://app:app@127.0.0.1:${second.postgres.port},127.0.0.1:${own.postgres.port}/postgres` });
-      expect(await store.installationId()).toBe(ids[1]);
-      await killed();
-      await expect(store.installationId()).rejects.toMatchObject(unavailable);
-      await session((client) => client.query('select pg_promote()'), second.postgres.url);
-      expect(await store.installationId()).toBe(ids[0]);
-      await store.takeFence();
-      expect(await store.mint(mintRequest())).toBe('done');
-      await store.close();
-    } finally {
-      await restarted();
-      await second.stop();
-    }
-  });
-});
-
-/** What a server says that takes no more connections (ErrorResponse, "Message Formats" of PostgreSQL's protocol). */
-function fatal(code: string, message: string): Buffer {
-  const fields = Buffer.from(`SFATAL\0C${code}\0M${message}\0\0`);
-  const head = Buffer.alloc(5);
-  head.write('E');
-  head.writeInt32BE(fields.length + 4, 1);
-  return Buffer.concat([head, fields]);
-}
-
-async function installationOf(address: string): Promise<string> {
-  const store = open({ url: address });
-  try {
-    return await store.installationId();
-  } finally {
-    await store.close();
-  }
-}
-
-describe('migrations', () => {
-  test('run once when several start at the same time', async () => {
-    await session((client) => client.query('create database together'));
-    const together = new URL(url);
-    together.pathname = '/together';
-    const outcomes = await Promise.all([migrate(together.href), migrate(together.href), migrate(together.href)]);
-    expect(outcomes.map((outcome) => outcome.from).sort()).toEqual([0, outcomes[0].to, outcomes[0].to]);
-  });
-
-  test('hand the database to another cluster only when asked to', async () => {
-    const store = open();
-    expect(await store.claimCluster('first')).toBe('ours');
-    await migrate(url);
-    expect(await store.claimCluster('second')).toBe('other');
-    await migrate(url, { adoptCluster: true });
-    expect(await store.claimCluster('second')).toBe('ours');
-    expect(await store.claimCluster('first')).toBe('other');
-    await store.close();
-  });
-
-  test('leave the schema of a newer program alone, and the store works on it', async () => {
-    await session((client) => client.query('create database newer'));
-    const newer = new URL(url);
-    newer.pathname = '/newer';
-    await migrate(newer.href);
-    const client = new Client({ connectionString: newer.href });
-    await client.connect();
-    await client.query(
-      "insert into keywright.migration (name, timestamp) values ('9999-from-the-future', '2026-01-01T00:00:00Z')",
-    );
-    await client.end();
-    expect(await migrate(newer.href)).toEqual({ from: 9999, to: 9999, statements: [] });
-    const store = open({ url: newer.href });
-    expect(await store.schemaVersion()).toBe(9999);
-    await store.takeFence();
-    expect(await store.mint(mintRequest())).toBe('done');
-    await store.close();
-  });
-
-  test('give every database an installation id of its own', async () => {
-    await session((client) => client.query('create database another'));
-    const another = new URL(url);
-    another.pathname = '/another';
-    await migrate(another.href);
-    const [here, there] = [open(), open({ url: another.href })];
-    expect(await there.installationId()).not.toBe(await here.installationId());
-    await Promise.all([here.close(), there.close()]);
-  });
-
-  test('bring a database of the first release along with its keys, and its program still writes', async () => {
-    await session((client) => client.query('create database first_release'));
-    const address = new URL(url);
-    address.pathname = '/first_release';
-    const request = mintRequest();
-    const db = new Kysely<unknown>({
-      dialect: new PostgresDialect({
-        pool: new WritablePool({ address: { url: address.href }, limits: storeLimits, size: 2, log: silentLog }),
-      }),
-    });
-    const migrator = new Migrator({
-      db,
-      provider: { getMigrations: () => Promise.resolve({ '0001-foundation': foundation }) },
-      migrationTableSchema: 'keywright',
-      migrationTableName: 'migration',
-      migrationLockTableName: 'migration_lock',
-    });
-    expect((await migrator.migrateToLatest()).error).toBeUndefined();
-    await db.destroy();
-    const insertKey = `insert into keywright.apikey (uid, namespace, name, display_name, catalog, owner, access_type, suspended, selections, created_at)
-      values ($1, 'payments', 'old', 'Old', 'default', 'payments-team', 'Integrations', false, '{}', now())`;
-    const insertAudit = `insert into keywright.audit (at, actor, action, apikey_uid, key_id, detail) values (now(), 'operator', 'old', $1, null, '{}')`;
-    await session((client) => client.query(insertKey, [request.ref.uid]), address.href);
-    expect(await migrate(address.href)).toMatchObject({ from: 1, to: programSchemaVersion });
-    await session((client) => client.query(insertAudit, [request.ref.uid]), address.href);
-    const store = open({ url: address.href });
-    expect((await store.listKeys()).map(({ ref }) => ref.uid)).toEqual([request.ref.uid]);
-    expect(await store.readAudit({ apiKeyUid: request.ref.uid }, 10)).toMatchObject([{ action: 'old' }]);
-    await store.takeFence();
-    expect(await store.saveOwner(ownerRow(), testStart)).toBe('done');
-    await store.close();
-  });
-
-  test('print the statements that their own role may not run', async () => {
-    await session(async (client) => {
-      await client.query("create role owner_only login password 'owner'");
-      await client.query('create database owned owner owner_only');
-      await client.query('drop owned by keywright_operator, keywright_authorizer');
-    });
-    const owned = new URL(url);
-    owned.pathname = '/owned';
-    owned.username = 'owner_only';
-    owned.password = 'owner';
-    await session(async (client) => {
-      await client.query('alter role keywright_operator rename to keywright_operator_aside');
-    });
-    try {
-      const outcome = await migrate(owned.href);
-      expect(outcome.statements[0]).toBe('create role keywright_operator nologin;');
-      expect(outcome.statements.join('\n')).toContain('to keywright_operator');
-      const store = open({ url: owned.href });
-      expect(await store.schemaVersion()).toBe(outcome.to);
-      await store.close();
-    } finally {
-      await session((client) => client.query('alter role keywright_operator_aside rename to keywright_operator'));
-    }
-  });
 });
 
 describe('a change', () => {
