@@ -13,17 +13,17 @@ function object(name: string, status: 'True' | 'False' | 'Unknown', observedGene
 }
 
 describe('what keys depend on', () => {
-  it('is told with reason and message when it is not Ready', () => {
+  it('is shown with reason and message when it is not Ready', () => {
     expect(notReady([object('good', 'True'), object('bad', 'False'), object('new', 'Unknown')])).toEqual([
       { file: 'ApiCatalog/bad', message: 'InvalidSpec: bad is wrong', level: 'error' },
     ]);
   });
 
-  it('is not told by a status of an earlier manifest, or without one', () => {
+  it('is not shown by a status of an earlier manifest, or without one', () => {
     expect(notReady([object('edited', 'False', 0), { kind: 'KeyOwner', metadata: { name: 'new' } }])).toEqual([]);
   });
 
-  it('is told at most twenty times; the rest is counted', () => {
+  it('is shown at most twenty times; the rest is counted', () => {
     const many = Array.from({ length: 1_234 }, (_, at) => object(`catalog-${String(at)}`, 'False'));
     const faults = notReady(many);
     expect(faults).toHaveLength(21);
