@@ -52,8 +52,6 @@ const lookMs = 50;
 const farewell = 'stopped; the next start goes on from here\n';
 /** What stands for the cluster in the database of a data folder, so that no cluster's operator takes it for its own. */
 const ownCluster = 'standalone';
-/** What keys depend on; the table has no rows for them. */
-const sharedKinds = ['ApiCatalog', 'KeyOwner', 'KeyOwnerGroup', 'KeyDestination'] as const;
 
 /**
  * `keywright up`: the operator's reconciler and the verify API over a folder of manifests, with a database of its own.
@@ -301,7 +299,7 @@ function modelOf(
   return {
     keys: resources.objects('ApiKey'),
     catalogs: resources.objects('ApiCatalog'),
-    faults: [...resources.faults(), ...notReady(sharedKinds.flatMap((kind) => resources.objects(kind)))],
+    faults: [...resources.faults(), ...notReady(resources.everything())],
     now: context.clock.now(),
     ...shown,
     manifestsFolder: near(shown.manifestsFolder),

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 
-import { notReady, type Conditioned } from '../../../operator/src/standalone/notready.ts';
+import type { KubeObject } from '../../../operator/src/api/meta.ts';
+import { notReady } from '../../../operator/src/standalone/notready.ts';
 
-function object(name: string, status: 'True' | 'False' | 'Unknown', observedGeneration = 1): Conditioned {
-  const ready = {
-    ...({ type: 'Ready', reason: 'InvalidSpec' } as const),
-    status,
-    message: `${name} is wrong`,
-    observedGeneration,
+function object(name: string, status?: 'True' | 'False' | 'Unknown', observedGeneration = 1, kind = 'ApiCatalog'): KubeObject {
+  const ready = { type: 'Ready', reason: 'InvalidSpec', status, message: `${name} is wrong`, observedGeneration };
+  return {
+    ...{ apiVersion: 'keywright.dev/v1alpha1', kind, spec: {} },
+    metadata: { name, uid: name, resourceVersion: '1', generation: 1 },
+    ...(status === undefined ? {} : { status: { conditions: [ready] } }),
   };
-  return { kind: 'ApiCatalog', metadata: { name, generation: 1 }, status: { conditions: [ready] } };
 }
 
 describe('what keys depend on', () => {
@@ -19,14 +19,16 @@ describe('what keys depend on', () => {
     ]);
   });
 
-  it('is not shown by a status of an earlier manifest, or without one', () => {
-    expect(notReady([object('edited', 'False', 0), { kind: 'KeyOwner', metadata: { name: 'new' } }])).toEqual([]);
+  it('is not shown by a status of an earlier manifest, or without one; nor are ApiKeys, which have their own rows', () => {
+    const key = object('key', 'False', 1, 'ApiKey');
+    expect(notReady([object('edited', 'False', 0), object('new', undefined, 1, 'KeyOwner'), key])).toEqual([]);
   });
 
-  it('is shown at most twenty times; the rest is counted', () => {
-    const many = Array.from({ length: 1_234 }, (_, at) => object(`catalog-${String(at)}`, 'False'));
+  it('is shown at most twenty times, in order; the rest is counted', () => {
+    const many = Array.from({ length: 1_234 }, (_, at) => object(`catalog-${String(at).padStart(4, '0')}`, 'False')).reverse();
     const faults = notReady(many);
     expect(faults).toHaveLength(21);
+    expect(faults[0]?.file).toBe('ApiCatalog/catalog-0000');
     expect(faults.at(-1)).toEqual({ file: 'and 1,214 more objects', message: 'are not Ready', level: 'error' });
   });
 });

@@ -51,6 +51,8 @@ export interface FilesResources extends Resources {
   deletionsWaiting(): number;
   /** All objects of a kind as they are now, with spec and status. */
   objects<K extends WatchedKind>(kind: K): readonly Kinds[K][];
+  /** All objects of all kinds, in no order. */
+  everything(): readonly KubeObject[];
   /** Resolves when nothing is being written to the data folder any more. */
   idle(): Promise<void>;
 }

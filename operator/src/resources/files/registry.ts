@@ -56,6 +56,10 @@ export class Registry {
     return sortedByName(kind === 'Namespace' ? this.#withImpliedNamespaces(found) : found) as readonly Kinds[K][];
   }
 
+  everything(): readonly KubeObject[] {
+    return this.#objects.all();
+  }
+
   async idle(): Promise<void> {
     await this.#writing;
   }
